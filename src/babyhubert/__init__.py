@@ -1,0 +1,34 @@
+"""BabyHuBERT: speech representations and voice types from child-centred daylong recordings.
+
+Importing the package is fast: nothing that needs torch is loaded before it is asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+try:
+    __version__ = version("babyhubert")
+except PackageNotFoundError:  # a checkout that was never installed
+    __version__ = "0+unknown"
+
+if TYPE_CHECKING:
+    from babyhubert.annotation.segments import Segments
+    from babyhubert.encoder.loading import load_encoder
+    from babyhubert.inference.voice_type import load_model
+
+_LAZY = {
+    "load_encoder": "babyhubert.encoder.loading",
+    "load_model": "babyhubert.inference.voice_type",
+    "Segments": "babyhubert.annotation.segments",
+}
+
+__all__ = ["Segments", "__version__", "load_encoder", "load_model"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'babyhubert' has no attribute {name!r}")

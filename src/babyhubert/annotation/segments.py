@@ -1,0 +1,116 @@
+"""The segments table: who (or what) from which sample to which, for one recording.
+
+Columns rather than rows, because a day has tens of thousands of segments; integer samples at 16 kHz, half-open.
+Files of many recordings are plain dictionaries ``{recording id: Segments}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.intervals import Intervals, union
+
+VOICE_TYPES = ("KCHI", "OCH", "MAL", "FEM")
+"""Key child, other child, male adult, female adult: the published order, used wherever classes become columns."""
+
+
+class Segment(NamedTuple):
+    """One row of a :class:`Segments` table, in samples."""
+
+    start: int
+    end: int
+    label: str
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """Labelled segments of one recording, sorted by start, then end, then label.
+
+    Attributes:
+        start: First sample, int64, shape (S,).
+        end: Sample after the last, int64, shape (S,); never before ``start``.
+        label: One string a segment, object array, shape (S,).
+        columns: Further columns by name (scores, speaker, addressee ...), arrays of shape (S,).
+
+    """
+
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    label: NDArray[np.object_]
+    columns: Mapping[str, NDArray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        start = np.asarray(self.start, dtype=np.int64)
+        end = np.asarray(self.end, dtype=np.int64)
+        label = np.empty(len(start), dtype=object)
+        label[:] = list(self.label)
+        if not len(start) == len(end) == len(label):
+            raise ValueError(f"{len(start)} starts, {len(end)} ends and {len(label)} labels do not make a table")
+        if np.any(end < start):
+            row = int(np.flatnonzero(end < start)[0])
+            raise ValueError(f"segment {row} ends at sample {end[row]}, before it starts at {start[row]}")
+        order = np.lexsort((label.astype(str), end, start)) if len(start) else np.arange(0)
+        for name, values in (("start", start), ("end", end), ("label", label)):
+            object.__setattr__(self, name, values[order])
+        object.__setattr__(self, "columns", {name: np.asarray(c)[order] for name, c in self.columns.items()})
+
+    @classmethod
+    def empty(cls) -> Segments:
+        """A table without rows."""
+        return cls.from_rows(())
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[tuple[int, int, str]]) -> Segments:
+        """A table from ``(start, end, label)`` rows in samples, in any order."""
+        rows = list(rows)
+        start, end, label = zip(*rows, strict=True) if rows else ((), (), ())
+        return cls(np.array(start, dtype=np.int64), np.array(end, dtype=np.int64), np.array(label, dtype=object))
+
+    @classmethod
+    def from_intervals(cls, by_label: Mapping[str, Intervals]) -> Segments:
+        """A table from one interval set a label."""
+        if not by_label:
+            return cls.empty()
+        start = np.concatenate([s for s, _ in by_label.values()])
+        end = np.concatenate([e for _, e in by_label.values()])
+        label = np.repeat(np.array(list(by_label), dtype=object), [len(s) for s, _ in by_label.values()])
+        return cls(start, end, label)
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def __iter__(self) -> Iterator[Segment]:
+        for start, end, label in zip(self.start.tolist(), self.end.tolist(), self.label, strict=True):
+            yield Segment(start, end, label)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Segments):
+            return NotImplemented
+        return list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The distinct labels, sorted."""
+        return tuple(sorted(set(self.label)))
+
+    def where(self, keep: NDArray[np.bool_]) -> Segments:
+        """The rows for which ``keep`` (bool, shape (S,)) is true."""
+        return Segments(
+            self.start[keep], self.end[keep], self.label[keep], {name: c[keep] for name, c in self.columns.items()}
+        )
+
+    def of(self, label: str) -> Segments:
+        """The rows of one label."""
+        return self.where(self.label == label)
+
+    def intervals(self, label: str | None = None) -> Intervals:
+        """The union of one label's segments (of all segments without a label), sorted and disjoint."""
+        keep = slice(None) if label is None else self.label == label
+        return union(self.start[keep], self.end[keep])

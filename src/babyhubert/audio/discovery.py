@@ -1,0 +1,113 @@
+"""Which recordings a command line means, and what each is called.
+
+Everything written about a recording carries its id: the path below the folder that was given, without the extension,
+with forward slashes. Ids must survive RTTM files (no white space) and disks that ignore case, so clashes are an error
+before any work is done. In: files and folders. Out: a list of :class:`RecordingFile`; no file is opened.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from babyhubert.audio.media import SUFFIXES as MEDIA_SUFFIXES
+from babyhubert.errors import AudioError
+
+AUDIO_SUFFIXES = MEDIA_SUFFIXES | frozenset(
+    {".wav", ".wave", ".rf64", ".w64", ".bwf", ".aif", ".aiff", ".aifc", ".au", ".caf", ".flac", ".ogg", ".oga"}
+    | {".opus", ".mp3", ".sph"}
+)
+"""Extensions that make a file in a folder a recording, lower case."""
+
+
+@dataclass(frozen=True)
+class RecordingFile:
+    """A recording and its id, such as ``sub/day.1`` for ``sub/day.1.wav`` in the folder that was given."""
+
+    recording_id: str
+    path: Path
+
+
+def discover(inputs: Sequence[Path | str]) -> list[RecordingFile]:
+    """Recordings among files and folders, in the order given and sorted within each folder.
+
+    Folders are searched below, without hidden files and folders. A file mentioned twice counts once. A file named
+    directly counts whatever its extension.
+
+    Raises:
+        AudioError: an input does not exist, a folder holds no audio, or two files would get the same id.
+    """
+    found: dict[str, RecordingFile] = {}
+    for given in map(Path, inputs):
+        for file in _recordings_of(given):
+            found.setdefault(_identity(file.path), file)
+    files = list(found.values())
+    _refuse_clashes(files)
+    return files
+
+
+def rttm_uri(recording_id: str) -> str:
+    """The id as RTTM files can carry it: each white-space character becomes ``_``."""
+    return re.sub(r"\s", "_", recording_id)
+
+
+def _recordings_of(given: Path) -> Iterator[RecordingFile]:
+    if not given.is_dir():
+        if not given.exists() and not given.is_symlink():
+            raise AudioError(f"{given} does not exist: check the path")
+        yield RecordingFile(given.stem, given)
+        return
+    paths = sorted(_audio_below(given), key=lambda path: path.relative_to(given).parts)
+    if not paths:
+        raise AudioError(f"{given} holds no audio files: give a folder with recordings ({_some_suffixes()})")
+    for path in paths:
+        yield RecordingFile(path.relative_to(given).with_suffix("").as_posix(), path)
+
+
+def _some_suffixes() -> str:
+    return ".wav, .flac, .mp3, .m4a, .ogg, ..."
+
+
+def _audio_below(folder: Path) -> Iterator[Path]:
+    """Audio files below a folder; links to folders are followed, each real folder once."""
+    seen: set[str] = set()
+    for name, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(name)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(entry for entry in folders if not entry.startswith("."))
+        for entry in files:
+            if not entry.startswith(".") and Path(entry).suffix.lower() in AUDIO_SUFFIXES:
+                yield Path(name) / entry
+
+
+def _identity(path: Path) -> str:
+    """What makes two mentions the same file: its real path.
+
+    Contents managed by git-annex are the exception: equal contents share one object, and two days that happen to be
+    equal remain two recordings.
+    """
+    real = os.path.realpath(path)
+    if path.is_symlink() and "annex" in Path(real).parts:
+        real = os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118 (stays a string)
+    return os.path.normcase(real)
+
+
+def _refuse_clashes(files: list[RecordingFile]) -> None:
+    owners: dict[str, RecordingFile] = {}
+    for file in files:
+        uri = rttm_uri(file.recording_id)
+        other = owners.setdefault(unicodedata.normalize("NFC", uri).casefold(), file)
+        if other is file:
+            continue
+        if other.recording_id == file.recording_id:
+            why = f"would both be called '{file.recording_id}'"
+        else:
+            why = f"have ids that differ only in case or white space ('{other.recording_id}', '{file.recording_id}')"
+        raise AudioError(f"{other.path} and {file.path} {why}: give the folder that holds both, or rename one")

@@ -1,0 +1,198 @@
+"""WAV, RF64, W64, AIFF, CAF, FLAC, OGG, Opus and MP3 through libsndfile.
+
+libsndfile seeks to the exact sample in all of them, once two habits of its decoders are allowed for: MP3 and Ogg
+frames lean on what came before (so reading starts a little early and then goes straight on), and a damaged stretch is
+an exception that hides the good samples before it (so they are read again in small steps). In: a path. Out: a
+:class:`SndfileSource`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from babyhubert.audio import mp3
+from babyhubert.audio.source import SourceHeader
+from babyhubert.errors import AudioError
+
+_CONTAINERS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3", "NIST"})
+"""What speech comes in. libsndfile also knows sampler and matrix formats that it takes text or data files for."""
+
+_LEANING = frozenset({"OGG", "MP3"})
+_RUN_UP_SECONDS = 1.0
+_CAREFUL_STEP = 1024
+_UNKNOWN_LENGTH = 2**60
+_MAX_CHANNELS = 256
+
+
+class SpliceFile:
+    """A read-only file whose first bytes are replaced by others of any length."""
+
+    def __init__(self, path: Path, head: bytes, replaces: int) -> None:
+        self._file = path.open("rb")
+        self._head = head
+        self._shift = len(head) - replaces
+        self._size = path.stat().st_size + self._shift
+        self._position = 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move to an offset of the spliced whole."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        """Position in the spliced whole."""
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """Bytes from the current position."""
+        if size < 0:
+            size = self._size - self._position
+        taken = self._head[self._position : self._position + size]
+        if len(taken) < size:
+            self._file.seek(self._position + len(taken) - self._shift)
+            taken += self._file.read(size - len(taken))
+        self._position += len(taken)
+        return taken
+
+    def close(self) -> None:
+        """Release the file."""
+        self._file.close()
+
+
+class _ForwardSound(soundfile.SoundFile):
+    """A sound file that is read straight on.
+
+    After every read of a seekable file ``soundfile`` seeks to where it already is. That throws away what MP3 frames
+    lean on (a click of up to a frame at every block) and makes Ogg search its pages again.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+class SndfileSource:
+    """An open recording that libsndfile can read."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a file.
+
+        Raises:
+            AudioError: libsndfile does not know the format or finds the header damaged.
+        """
+        self._path = path
+        self._splice: SpliceFile | None = None
+        self._repair: mp3.Mp3Repair | None = None
+        self.problem: str | None = None
+        self.skipped = 0
+        self._sound = self._open()
+        try:
+            warnings = self._check_and_repair()
+        except BaseException:
+            self.close()
+            raise
+        self._position = 0
+        frames = self._sound.frames
+        self._known = 0 <= frames < _UNKNOWN_LENGTH
+        self.header = SourceHeader(
+            container=self._sound.format,
+            codec=self._sound.subtype,
+            sample_rate=self._sound.samplerate,
+            channels=self._sound.channels,
+            frames=frames if self._known else self._guess(),
+            length="exact" if self._known else "guessed",
+            warnings=warnings,
+        )
+
+    def _open(self) -> soundfile.SoundFile:
+        try:
+            if self._repair is None:
+                return _ForwardSound(str(self._path))
+            if self._splice is not None:
+                self._splice.close()
+            self._splice = SpliceFile(self._path, self._repair.head, self._repair.replaces)
+            return _ForwardSound(self._splice)
+        except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
+            reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
+            raise AudioError(f"{self._path}: {reason or 'unknown format'}") from None
+
+    def _check_and_repair(self) -> tuple[str, ...]:
+        if self._sound.format not in _CONTAINERS:
+            raise AudioError(f"{self._path}: taken for {self._sound.format}, which is not a format recordings come in")
+        if not 0 < self._sound.channels <= _MAX_CHANNELS:
+            raise AudioError(f"{self._path} announces {self._sound.channels} channels: its header is damaged")
+        if self._sound.format != "MP3":
+            return ()
+        self._repair, warning = mp3.examine(self._path)
+        if self._repair is not None:
+            self._sound.close()
+            self._sound = self._open()
+            warning = self._repair.warning
+        return (warning,) if warning else ()
+
+    def _guess(self) -> int:
+        """Frames from the file's size, for streams that announce none: as FLAC compresses speech, by half."""
+        return self._path.stat().st_size // max(1, self._sound.channels)
+
+    @property
+    def seeks(self) -> bool:
+        """Always cheap: an index, or frame headers without decoding."""
+        return True
+
+    def seek(self, frame: int) -> None:
+        """Make ``frame`` the next one read."""
+        if frame == self._position:
+            return
+        self.problem = None
+        run_up = round(_RUN_UP_SECONDS * self.header.sample_rate) if self.header.container in _LEANING else 0
+        target = min(frame, self.header.frames) if self._known else frame
+        try:
+            self._position = int(self._sound.seek(max(0, target - run_up)))
+        except (soundfile.SoundFileError, RuntimeError):
+            self._position = frame
+            self.problem = "damaged data"
+            return
+        if self._position < target:
+            self.read(target - self._position)
+
+    def read(self, frames: int) -> NDArray[np.float32]:
+        """Next frames, float32, shape (n, channels)."""
+        if self.problem is not None:
+            return self._nothing()
+        try:
+            samples: NDArray[np.float32] = self._sound.read(frames, dtype="float32", always_2d=True)
+        except (soundfile.SoundFileError, RuntimeError):
+            samples = self._read_carefully(frames)
+        self._position += len(samples)
+        return samples
+
+    def _read_carefully(self, frames: int) -> NDArray[np.float32]:
+        """The part before a damaged stretch: the same frames again in small steps until one fails."""
+        self.problem = "damaged data"
+        self._sound.close()
+        parts = [self._nothing()]
+        try:
+            self._sound = self._open()
+            self._sound.seek(self._position)
+            for _ in range(-(-frames // _CAREFUL_STEP)):
+                part = self._sound.read(_CAREFUL_STEP, dtype="float32", always_2d=True)
+                if not len(part):
+                    break
+                parts.append(part)
+        except (soundfile.SoundFileError, RuntimeError, AudioError):
+            pass
+        return np.concatenate(parts)[:frames]
+
+    def _nothing(self) -> NDArray[np.float32]:
+        return np.zeros((0, self.header.channels), dtype=np.float32)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._sound.close()
+        if self._splice is not None:
+            self._splice.close()

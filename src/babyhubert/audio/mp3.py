@@ -1,0 +1,189 @@
+"""How long an MP3 really is.
+
+An MP3 has no length: encoders leave one in a first silent frame (the Xing or Info header), and without it decoders
+extrapolate from the bit rate of the first frame. That is wrong by any factor for variable bit rates, and two files
+joined end to end still carry the length of the first alone. Where the header is absent or contradicts the file's
+size, the frame headers are counted (about a second for 16 h) and libsndfile is given a corrected one.
+In: a path. Out: what to put in front of the file so that a decoder reads all of it, and any warning.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+_BITRATES_V1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+_BITRATES_V2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+_RATES_V1 = (44_100, 48_000, 32_000)
+_SYNC_SEARCH = 256 * 1024
+_JOINED = 1.05
+"""A file this much larger than its header announces holds more than the header knows."""
+_CUT = 0.98
+
+
+@dataclass(frozen=True)
+class FrameHeader:
+    """The four bytes that start every Layer III frame."""
+
+    offset: int
+    version: int  # 1, 2 or 25 (2.5)
+    sample_rate: int
+    mono: bool
+    size: int
+
+    @property
+    def samples(self) -> int:
+        """Samples of one frame."""
+        return 1152 if self.version == 1 else 576
+
+    @property
+    def tag_offset(self) -> int:
+        """Where a Xing or Info tag would lie: after the header and the side information."""
+        side = {(1, False): 32, (1, True): 17, (2, False): 17, (2, True): 9}[min(self.version, 2), self.mono]
+        return self.offset + 4 + side
+
+
+@dataclass(frozen=True)
+class Mp3Repair:
+    """What a decoder must see in place of the file's first bytes.
+
+    Attributes:
+        head: Bytes to present first.
+        replaces: How many of the file's own first bytes they stand for.
+        warning: One line for the user, or None.
+    """
+
+    head: bytes
+    replaces: int
+    warning: str | None = None
+
+
+def examine(path: Path) -> tuple[Mp3Repair | None, str | None]:
+    """A repair where the length header is absent or contradicted, and a warning about a truncated file."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        first = _first_frame(data)
+        if first is None:
+            return None, None
+        announced = _announced(data, first)
+        if announced is None:
+            return _with_new_header(data, first), None
+        size, tag = announced
+        held = len(data) - first.offset
+        if size and held > size * _JOINED:
+            return _with_count(data, first, tag), None
+        if size and held < size * _CUT:
+            return None, f"truncated: the file holds {held / size:.0%} of the bytes that its header announces"
+        return None, None
+
+
+def _first_frame(data: mmap.mmap) -> FrameHeader | None:
+    position = _after_id3(data)
+    limit = min(len(data) - 4, position + _SYNC_SEARCH)
+    while 0 <= position < limit:
+        header = _parse(data, position)
+        if header is not None and (
+            position + header.size + 4 > len(data) or _parse(data, position + header.size) is not None
+        ):
+            return header
+        position = data.find(b"\xff", position + 1)
+    return None
+
+
+def _after_id3(data: mmap.mmap) -> int:
+    position = 0
+    while data[position : position + 3] == b"ID3" and position + 10 <= len(data):
+        a, b, c, d = data[position + 6 : position + 10]
+        position += 10 + (a << 21 | b << 14 | c << 7 | d)
+    return position
+
+
+def _parse(data: mmap.mmap | bytes, offset: int) -> FrameHeader | None:
+    if data[offset] != 0xFF:
+        return None
+    second, third, fourth = data[offset + 1], data[offset + 2], data[offset + 3]
+    shape = _shape(second, third)
+    if shape is None:
+        return None
+    version, rate, size = shape
+    return FrameHeader(offset, version, rate, fourth >> 6 == 3, size)
+
+
+def _shape(second: int, third: int) -> tuple[int, int, int] | None:
+    """Version, sample rate and frame size, or None where the bytes are not a Layer III header."""
+    version = {0b11: 1, 0b10: 2, 0b00: 25}.get(second >> 3 & 0b11)
+    bitrate_index, rate_index = third >> 4, third >> 2 & 0b11
+    if second >> 5 != 0b111 or version is None or second >> 1 & 0b11 != 0b01:
+        return None
+    if bitrate_index in (0, 15) or rate_index == 3:
+        return None
+    rate = _RATES_V1[rate_index] // {1: 1, 2: 2, 25: 4}[version]
+    kbps = (_BITRATES_V1 if version == 1 else _BITRATES_V2)[bitrate_index]
+    return version, rate, (144 if version == 1 else 72) * kbps * 1000 // rate + (third >> 1 & 1)
+
+
+def _announced(data: mmap.mmap, first: FrameHeader) -> tuple[int, int] | None:
+    """Bytes (0 if not said) and the tag's offset, from a Xing or Info header; None without a frame count."""
+    tag = first.tag_offset
+    if data[tag : tag + 4] not in (b"Xing", b"Info"):
+        return None
+    flags = struct.unpack(">I", data[tag + 4 : tag + 8])[0]
+    if not flags & 1:
+        return None
+    size = struct.unpack(">I", data[tag + 12 : tag + 16])[0] if flags & 2 else 0
+    return size, tag
+
+
+@lru_cache(maxsize=8)
+def _size_table(version: int, sample_rate: int) -> tuple[int, ...]:
+    """Frame size by the second and third header bytes, 0 where they do not continue this stream."""
+    sizes = [0] * 65536
+    for key in range(0xE000, 65536):
+        shape = _shape(key >> 8, key & 0xFF)
+        if shape is not None and shape[:2] == (version, sample_rate):
+            sizes[key] = shape[2]
+    return tuple(sizes)
+
+
+def _count_frames(data: mmap.mmap, first: FrameHeader) -> int:
+    sizes, position, end, count = _size_table(first.version, first.sample_rate), first.offset, len(data), 0
+    while position + 4 <= end:
+        size = sizes[data[position + 1] << 8 | data[position + 2]] if data[position] == 0xFF else 0
+        if size:
+            count += position + size <= end
+            position += size
+            continue
+        position = data.find(b"\xff", position + 1)
+        if position < 0:
+            break
+    return count
+
+
+def _with_new_header(data: mmap.mmap, first: FrameHeader) -> Mp3Repair:
+    """A silent frame that carries the counted length, to stand before the first frame."""
+    second, third, fourth = data[first.offset + 1], data[first.offset + 2], data[first.offset + 3]
+    index = 9  # 128 or 80 kbit/s: room for the tag at every rate
+    head = bytes([0xFF, second | 1, index << 4 | third & 0b1100, fourth])
+    shape = _shape(head[1], head[2])
+    assert shape is not None  # built from a valid header
+    frame = bytearray(shape[2])
+    frame[:4] = head
+    tag = first.tag_offset - first.offset
+    frame[tag : tag + 12] = b"Xing" + struct.pack(">II", 1, _count_frames(data, first))
+    return Mp3Repair(bytes(frame), first.offset)
+
+
+def _with_count(data: mmap.mmap, first: FrameHeader, tag: int) -> Mp3Repair:
+    """The file's own header with the counted length in place of the announced one."""
+    counted = _count_frames(data, first) - 1  # the header's own frame is not audio
+    held = len(data) - first.offset
+    head = bytearray(data[: tag + 16])
+    announced = struct.unpack(">I", head[tag + 8 : tag + 12])[0]
+    head[tag + 8 : tag + 16] = struct.pack(">II", counted, held)
+    warning = (
+        f"header announces {announced * first.samples / first.sample_rate / 3600:.2g} h but the file holds "
+        f"{counted * first.samples / first.sample_rate / 3600:.2g} h (joined files?): reading all of it"
+    )
+    return Mp3Repair(bytes(head), len(head), warning)

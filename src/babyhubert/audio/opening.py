@@ -1,0 +1,67 @@
+"""Which decoder reads a file.
+
+One decision for probing and for reading, so that a check never says yes to what reading then refuses: PCM in WAV files
+with untrue sizes is read directly, what libsndfile knows goes to libsndfile, the rest to PyAV. In: a path. Out: an
+open :class:`~babyhubert.audio.source.Source`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from babyhubert.audio import media, riff
+from babyhubert.audio.libsndfile import SndfileSource
+from babyhubert.audio.presence import looks_like_text, require_content
+from babyhubert.audio.source import Source
+from babyhubert.errors import AudioError, MissingExtraError
+
+
+def open_source(path: Path) -> Source:
+    """Open a recording at its native rate.
+
+    Raises:
+        AudioError: absent, unreadable, not audio, or without a single frame.
+        MissingExtraError: only PyAV could read it and it is not installed.
+    """
+    require_content(path)
+    source = _open(path)
+    if source.header.frames == 0:
+        source.close()
+        raise AudioError(f"{path} holds no audio (0 frames): copy it again from the recorder")
+    return source
+
+
+def _open(path: Path) -> Source:
+    layout = riff.read_layout(path)
+    if layout is None:
+        return _open_any(path)
+    if layout.misread and layout.is_pcm:
+        return riff.PcmSource(path, layout)
+    source: Source = media.AvSource(path) if layout.misread else _open_any(path)
+    if layout.warning:
+        source.header = replace(source.header, warnings=(*source.header.warnings, layout.warning))
+    return source
+
+
+def _open_any(path: Path) -> Source:
+    try:
+        return SndfileSource(path)
+    except AudioError as refusal:
+        if looks_like_text(path):
+            raise AudioError(f"{path} is a text file, not audio: check how it was named or copied") from None
+        return _open_with_media(path, refusal)
+
+
+def _open_with_media(path: Path, refusal: AudioError) -> Source:
+    try:
+        return media.AvSource(path)
+    except MissingExtraError:
+        if path.suffix.lower() in media.SUFFIXES:
+            raise
+        raise AudioError(
+            f"{refusal}: not audio, damaged, or in need of the 'media' extra (pip install 'babyhubert[media]')"
+        ) from None
+    except AudioError as second:
+        reason = second if path.suffix.lower() in media.SUFFIXES else refusal
+        raise AudioError(f"{reason}: not audio, or damaged beyond reading; get the original again") from None

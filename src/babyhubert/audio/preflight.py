@@ -1,0 +1,94 @@
+"""Everything that can be known to go wrong before hours of computing begin.
+
+Headers of all recordings are read, the length of the job is added up, and the output's disk is checked for room and
+for permission. In: the recordings, the output folder, what a second of audio costs on disk. Out: a
+:class:`PreflightReport`; bad recordings are listed, not raised, so that one of them does not stop the others.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from babyhubert.audio.discovery import RecordingFile
+from babyhubert.audio.recording import RecordingInfo, probe
+from babyhubert.errors import BabyHubertError, OutputError
+from babyhubert.timebase import SAMPLE_RATE
+
+
+@dataclass(frozen=True)
+class PreflightReport:
+    """What can be processed and what cannot.
+
+    Attributes:
+        good: Recordings with their headers.
+        bad: Recordings that cannot be read, each with one line that says why.
+        warnings: One line each, beginning with the recording's path.
+        total_samples: 16 kHz samples of all good recordings.
+    """
+
+    good: list[tuple[RecordingFile, RecordingInfo]]
+    bad: list[tuple[RecordingFile, str]]
+    warnings: tuple[str, ...]
+    total_samples: int
+
+
+def check_recordings(files: Sequence[RecordingFile], output: Path, bytes_per_second: float) -> PreflightReport:
+    """Probe every recording and check that the results fit where they shall go.
+
+    Args:
+        files: Recordings.
+        output: Folder of the results; need not exist yet.
+        bytes_per_second: Disk that the results of one second of audio take.
+
+    Raises:
+        OutputError: the output cannot be written, or its disk is too full.
+    """
+    parent = _nearest_folder(Path(output))
+    _require_writable(parent, Path(output))
+    good: list[tuple[RecordingFile, RecordingInfo]] = []
+    bad: list[tuple[RecordingFile, str]] = []
+    for file in files:
+        try:
+            good.append((file, probe(file.path)))
+        except (BabyHubertError, OSError) as error:
+            bad.append((file, " ".join(str(error).split())))
+    total = sum(info.n_samples for _, info in good)
+    _require_space(parent, Path(output), total / SAMPLE_RATE * bytes_per_second)
+    warnings = tuple(f"{file.path}: {line}" for file, info in good for line in info.warnings)
+    return PreflightReport(good, bad, warnings, total)
+
+
+def _nearest_folder(output: Path) -> Path:
+    """The output or its nearest parent that exists, which must be a folder."""
+    for candidate in (output, *output.absolute().parents):
+        if candidate.is_dir():
+            return candidate
+        if candidate.exists() or candidate.is_symlink():
+            raise OutputError(f"{output} cannot be a folder: {candidate} is a file; choose another output")
+    raise OutputError(f"{output} lies on a disk that does not exist: choose another output")
+
+
+def _require_writable(parent: Path, output: Path) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"{output} cannot be written ({parent}: {reason}): choose another output") from None
+
+
+def _require_space(parent: Path, output: Path, needed: float) -> None:
+    free = shutil.disk_usage(parent).free
+    if needed > free:
+        raise OutputError(
+            f"{output} needs about {_gigabytes(needed)} but its disk has {_gigabytes(free)} free: "
+            "free some space or choose another output"
+        )
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

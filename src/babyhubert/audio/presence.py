@@ -1,0 +1,75 @@
+"""Is the content of a recording really on this disk?
+
+Most "unreadable audio" in the field is not audio trouble: a wrong path, an empty copy, or a DataLad data set whose
+contents were never fetched. This module looks at the path and the first bytes only, and says in one line what to do.
+In: a path. Out: its size in bytes, or an :class:`~babyhubert.errors.AudioError`.
+"""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+from babyhubert.errors import AudioError
+
+_POINTER_BYTES = 32 * 1024
+_TEXT_SAMPLE = 512
+
+
+def require_content(path: Path) -> int:
+    """Size in bytes of a regular, readable, non-empty file that is not a placeholder for absent content.
+
+    Raises:
+        AudioError: missing, a folder, empty, unreadable, a dangling link, or a git-annex or git-lfs pointer.
+    """
+    size = _regular_size(path)
+    if size == 0:
+        raise AudioError(f"{path} is empty (0 bytes): copy it again from the recorder")
+    head = read_head(path, _POINTER_BYTES if size <= _POINTER_BYTES else _TEXT_SAMPLE)
+    if head.lstrip().startswith((b"/annex/objects/", b".git/annex/objects/")):
+        raise AudioError(f"the content of {path} is not here (git-annex pointer): run 'datalad get {path}'")
+    if head.startswith(b"version https://git-lfs"):
+        raise AudioError(f"the content of {path} is not here (git-lfs pointer): run 'git lfs pull'")
+    return size
+
+
+def read_head(path: Path, size: int) -> bytes:
+    """First ``size`` bytes of a file."""
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except PermissionError:
+        raise AudioError(f"{path} may not be read by this user: change its permissions") from None
+    except OSError as error:
+        raise AudioError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
+def looks_like_text(path: Path) -> bool:
+    """Whether a file begins as text does (no control characters except white space)."""
+    head = read_head(path, _TEXT_SAMPLE)
+    return all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
+
+
+def _regular_size(path: Path) -> int:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise AudioError(_absence(path)) from None
+    except PermissionError:
+        raise AudioError(f"{path} may not be read by this user: change its permissions") from None
+    except OSError as error:
+        raise AudioError(f"{path} cannot be read: {error.strerror or error}") from None
+    if stat.S_ISDIR(status.st_mode):
+        raise AudioError(f"{path} is a folder, not a recording: name a file inside it")
+    if not stat.S_ISREG(status.st_mode):
+        raise AudioError(f"{path} is not a regular file: save the recording to a file first")
+    return status.st_size
+
+
+def _absence(path: Path) -> str:
+    if not path.is_symlink():
+        return f"{path} does not exist: check the path"
+    target = path.readlink()
+    if "annex" in target.parts:
+        return f"the content of {path} is not here (git-annex link): run 'datalad get {path}'"
+    return f"{path} links to {target}, which does not exist: restore it, or run 'datalad get {path}' in a data set"

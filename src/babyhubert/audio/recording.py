@@ -1,0 +1,270 @@
+"""A recording, however it was stored, as 16 kHz mono samples.
+
+Everything above this module sees one thing: float32 samples at 16 kHz, counted from 0, that can be streamed in blocks
+of bounded size or read by range, with the same numbers either way. Names, rates, channels, damaged ends and NaN are
+dealt with here and told in one line each. In: a path. Out: :class:`RecordingInfo` from the header alone, or an open
+:class:`Recording`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.audio.channels import Channel, Mixdown, parse_channel, settle_channel
+from babyhubert.audio.opening import open_source
+from babyhubert.audio.resampling import SampleStream, resampled_length
+from babyhubert.audio.source import Source
+from babyhubert.errors import AudioError
+from babyhubert.timebase import SAMPLE_RATE, format_clock
+
+__all__ = ["Block", "Channel", "Recording", "RecordingInfo", "open_recording", "parse_channel", "probe"]
+
+DEFAULT_BLOCK_SAMPLES = 30 * SAMPLE_RATE
+
+
+@dataclass(frozen=True)
+class RecordingInfo:
+    """What the header of a recording says.
+
+    Attributes:
+        path: The file.
+        container: Upper case, such as ``WAV``, ``MP3``, ``MOV``.
+        codec: Upper case, such as ``PCM_16``, ``AAC``.
+        sample_rate: Native rate, Hz.
+        channels: Native number of channels.
+        native_frames: Frames at the native rate, or None where only decoding tells.
+        n_samples: Length at 16 kHz, rounded half up; an estimate where ``exact`` is False.
+        exact: Whether ``n_samples`` is what reading an undamaged file gives.
+        size_bytes: Size of the file.
+        warnings: One line each, without the path.
+    """
+
+    path: Path
+    container: str
+    codec: str
+    sample_rate: int
+    channels: int
+    native_frames: int | None
+    n_samples: int
+    exact: bool
+    size_bytes: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Block:
+    """Consecutive samples: float32, shape (n,), the first of them at 16 kHz position ``start``."""
+
+    start: int
+    samples: NDArray[np.float32]
+
+
+def probe(path: Path | str) -> RecordingInfo:
+    """Describe a recording from its header.
+
+    Decodes nothing, except the first frame of what PyAV reads; an MP3 without a length header has its frames counted.
+
+    Raises:
+        AudioError: absent, unreadable, not audio, or without a single frame.
+        MissingExtraError: only PyAV could read it and it is not installed.
+    """
+    path = Path(path)
+    source = open_source(path)
+    try:
+        return _describe(path, source)
+    finally:
+        source.close()
+
+
+def open_recording(path: Path | str, channel: Channel = "mean") -> Recording:
+    """Open a recording as 16 kHz mono.
+
+    Args:
+        path: The file.
+        channel: ``"mean"`` of all channels, ``"first"``, ``"loudest"`` (highest level in evenly spaced excerpts), or
+            a channel's index from 0.
+
+    Raises:
+        AudioError: as :func:`probe`, or the recording has no such channel.
+        MissingExtraError: only PyAV could read it and it is not installed.
+    """
+    path = Path(path)
+    source = open_source(path)
+    try:
+        info = _describe(path, source)
+        return Recording(info, settle_channel(path, source, channel), source)
+    except BaseException:
+        source.close()
+        raise
+
+
+class Recording:
+    """An open recording; use it as a context manager.
+
+    Attributes:
+        info: What the header says.
+        channel: ``"mean"`` or the index of the channel in use.
+    """
+
+    def __init__(self, info: RecordingInfo, channel: str | int, source: Source) -> None:
+        self.info = info
+        self.channel = channel
+        self._source: Source | None = source
+        self._n_samples = info.n_samples
+        self._notes: list[str] = []
+        self._nonfinite = 0
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def n_samples(self) -> int:
+        """Length at 16 kHz: as announced until :meth:`blocks` reaches the end, then as found."""
+        return self._n_samples
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the header and the reading so far gave cause to say, one line each."""
+        count = self._nonfinite
+        nonfinite = [f"{count} NaN or infinite sample{'s' if count > 1 else ''} read as 0"] if count else []
+        return (*self.info.warnings, *self._notes, *nonfinite)
+
+    def read(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Samples ``[start, stop)`` at 16 kHz, equal to that slice of the whole recording.
+
+        Returns:
+            float32, shape (stop - start,), fewer only where the recording ends before ``stop``.
+
+        Raises:
+            ValueError: not ``0 <= start <= stop``.
+        """
+        mix = Mixdown(self._opened(), self.channel)
+        stream = SampleStream(mix, start, self._bounded(start, stop))
+        chunks = list(stream)
+        self._conclude(stream, mix, start)
+        return np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.float32)
+
+    def blocks(
+        self, block_samples: int = DEFAULT_BLOCK_SAMPLES, start: int = 0, stop: int | None = None
+    ) -> Generator[Block, None, None]:
+        """The recording from ``start`` to ``stop`` (default: its end) as consecutive gapless blocks.
+
+        Every block holds ``block_samples`` samples, the last one what remains. Each call reads the file through a
+        handle of its own, so several may run at once and :meth:`read` does not disturb them.
+
+        Raises:
+            ValueError: ``block_samples`` is below 1, or not ``0 <= start <= stop``.
+            AudioError: nothing at all can be decoded.
+        """
+        if block_samples < 1:
+            raise ValueError(f"block_samples is {block_samples}: at least 1")
+        self._opened()
+        return self._blocks(block_samples, start, self._bounded(start, stop))
+
+    def _blocks(self, block_samples: int, start: int, stop: int | None) -> Generator[Block, None, None]:
+        source = open_source(self.info.path)
+        try:
+            mix = Mixdown(source, self.channel)
+            stream = SampleStream(mix, start, stop)
+            position = start
+            for samples in _equal_parts(stream, block_samples):
+                yield Block(position, samples)
+                position += len(samples)
+            self._settle_length(self._conclude(stream, mix, start))
+        finally:
+            source.close()
+
+    def _bounded(self, start: int, stop: int | None) -> int | None:
+        if start < 0 or (stop is not None and stop < start):
+            raise ValueError(f"samples {start} to {stop} is not a range")
+        if not self.info.exact:
+            return stop
+        return self.info.n_samples if stop is None else min(stop, self.info.n_samples)
+
+    def _conclude(self, stream: SampleStream, mix: Mixdown, start: int) -> int | None:
+        """Keep what a pass from ``start`` taught; the position where the recording ended, if the pass found it."""
+        self._nonfinite = max(self._nonfinite, mix.nonfinite)
+        if mix.skipped:
+            self._note("damaged packets were left out (silence stands there where the container keeps time)")
+        if stream.end_frame is None:
+            return None
+        found = resampled_length(stream.end_frame, self.info.sample_rate)
+        if mix.problem or self._missing(stream.end_frame):
+            reason = mix.problem or "the file is damaged or truncated"
+            what = (
+                f"decoding stopped at {format_clock(found)}" if found > start else "nothing can be decoded at the end"
+            )
+            self._note(f"{what} of {format_clock(self.info.n_samples)}: {reason}")
+        return found if found > start or start == 0 else None
+
+    def _settle_length(self, found: int | None) -> None:
+        if found == 0:
+            raise AudioError(f"{self.info.path}: nothing can be decoded from it; get the original again")
+        self._n_samples = found or self._n_samples
+
+    def _missing(self, end_frame: int) -> bool:
+        """Whether the recording ended noticeably before its header says."""
+        if self.info.native_frames is None:
+            return False
+        tolerance = 0 if self.info.exact else self.info.sample_rate
+        return end_frame < self.info.native_frames - tolerance
+
+    def _note(self, line: str) -> None:
+        if line not in self._notes:
+            self._notes.append(line)
+
+    def _opened(self) -> Source:
+        if self._source is None:
+            raise ValueError(f"{self.info.path} was closed: read it inside its 'with' block")
+        return self._source
+
+    def close(self) -> None:
+        """Release the file; block iterators already started go on."""
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+
+def _describe(path: Path, source: Source) -> RecordingInfo:
+    header = source.header
+    khz = header.sample_rate / 1000
+    low_rate = (f"{khz:g} kHz: nothing above {khz / 2:g} kHz can be heard by the model",)
+    return RecordingInfo(
+        path=path,
+        container=header.container,
+        codec=header.codec,
+        sample_rate=header.sample_rate,
+        channels=header.channels,
+        native_frames=None if header.length == "guessed" else header.frames,
+        n_samples=resampled_length(header.frames, header.sample_rate),
+        exact=header.length == "exact",
+        size_bytes=path.stat().st_size,
+        warnings=header.warnings + (low_rate if header.sample_rate < SAMPLE_RATE else ()),
+    )
+
+
+def _equal_parts(chunks: SampleStream, size: int) -> Iterator[NDArray[np.float32]]:
+    """The same samples in arrays of ``size``, the last one shorter."""
+    part, filled = np.empty(size, dtype=np.float32), 0
+    for chunk in chunks:
+        taken = 0
+        while taken < len(chunk):
+            count = min(size - filled, len(chunk) - taken)
+            part[filled : filled + count] = chunk[taken : taken + count]
+            filled, taken = filled + count, taken + count
+            if filled == size:
+                yield part
+                part, filled = np.empty(size, dtype=np.float32), 0
+    if filled:
+        yield part[:filled].copy()

@@ -1,0 +1,79 @@
+"""What every decoder offers: frames at the recording's own rate, by position.
+
+The decoders (``libsndfile``, ``riff``, ``media``) differ in what they can open; above them all look the same. A
+*frame* here is one sample of every channel. Nothing in this module opens a file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+LengthKnowledge = Literal["exact", "announced", "guessed"]
+"""``exact``: that many frames will come. ``announced``: the header says so, true within a few codec frames.
+``guessed``: derived from the file's size; only decoding tells."""
+
+
+@dataclass(frozen=True)
+class SourceHeader:
+    """What is known about a recording before it is decoded."""
+
+    container: str
+    codec: str
+    sample_rate: int
+    channels: int
+    frames: int
+    length: LengthKnowledge = "exact"
+    warnings: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """An open recording at its native rate."""
+
+    header: SourceHeader
+    problem: str | None
+    """Why decoding ended before the file did, else None."""
+    skipped: int
+    """Damaged packets left out since the source was opened."""
+
+    @property
+    def seeks(self) -> bool:
+        """Whether going to a position is cheap (else everything before it is decoded)."""
+        ...
+
+    def seek(self, frame: int) -> None:
+        """Make ``frame`` the next one read."""
+        ...
+
+    def read(self, frames: int) -> NDArray[np.float32]:
+        """Next frames, float32, shape (n, channels); n < ``frames`` only where the recording ends."""
+        ...
+
+    def close(self) -> None:
+        """Release the file."""
+        ...
+
+
+def to_float32(samples: NDArray[Any]) -> NDArray[np.float32]:
+    """Integer or float PCM as float32 with full scale 1; float values are left as they are."""
+    if samples.dtype == np.uint8:
+        return (samples.astype(np.float32) - 128.0) / 128.0
+    if np.issubdtype(samples.dtype, np.signedinteger):
+        full_scale = float(2 ** (8 * samples.dtype.itemsize - 1))
+        return samples.astype(np.float32) / np.float32(full_scale)  # a power of two: divides without rounding
+    return samples.astype(np.float32, copy=False)
+
+
+def clock(frames: int, sample_rate: int) -> str:
+    """A position in frames as ``H:MM:SS`` for messages."""
+    seconds = frames // sample_rate
+    return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+def duration_phrase(frames: int, sample_rate: int) -> str:
+    """A duration for a sentence: hours from one hour on, else ``H:MM:SS``."""
+    hours = frames / sample_rate / 3600
+    return f"{hours:.1f} h" if hours >= 0.5 else clock(frames, sample_rate)

@@ -1,0 +1,1 @@
+"""The command line: one thin module a command, no logic, no torch before it is needed."""

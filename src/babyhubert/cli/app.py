@@ -1,0 +1,69 @@
+"""The ``babyhubert`` command: registers the commands and turns our errors into one line.
+
+Modules of commands import only typer and the standard library at the top, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+import babyhubert
+from babyhubert.cli import convert, demo, embed, evaluate, finetune, segment, simulate
+from babyhubert.errors import BabyHubertError
+
+app = typer.Typer(
+    name="babyhubert",
+    help="Who speaks, to whom, and what the child says, in child-centred daylong recordings. Everything runs on this "
+    "machine: no recording, result or statistic is sent anywhere.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+_COMMANDS = {
+    "segment": segment.segment,
+    "embed": embed.embed,
+    "convert": convert.convert,
+    "simulate": simulate.simulate,
+    "demo": demo.demo,
+}
+for _name, _function in _COMMANDS.items():
+    app.command(_name)(_function)
+app.add_typer(evaluate.app, name="evaluate")
+app.add_typer(finetune.app, name="finetune")
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"babyhubert {babyhubert.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the whole traceback when something fails.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    del debug, version
+
+
+def main() -> None:
+    """Entry point of the ``babyhubert`` command. Exit codes: 0 all done, 1 some failed, 2 nothing done."""
+    debug = "--debug" in sys.argv
+    sys.argv = [sys.argv[0], *(argument for argument in sys.argv[1:] if argument != "--debug")]
+    try:
+        app()
+    except BabyHubertError as error:
+        if debug:
+            traceback.print_exc()
+        typer.echo(f"babyhubert: error: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("babyhubert: stopped; run the same command again to continue", err=True)
+        sys.exit(130)

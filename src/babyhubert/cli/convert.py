@@ -1,0 +1,49 @@
+"""``babyhubert convert``: checkpoints between layouts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+LAYOUTS = ("transformers", "torchaudio", "fairseq", "vtc-2.0", "vtc-2.1", "addressee", "babar")
+
+
+def convert(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SRC", help="Checkpoint file, model folder, or owner/name on the hub."),
+    ],
+    destination: Annotated[
+        Path, typer.Argument(metavar="DST", help="Folder to write (transformers), or file (every other layout).")
+    ],
+    to: Annotated[
+        str, typer.Option("--to", metavar="LAYOUT", help=f"Layout to write: {', '.join(LAYOUTS)}.")
+    ] = "transformers",
+    allow_loss: Annotated[
+        bool, typer.Option("--allow-loss", help="Leave out what the layout has no room for, instead of refusing.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace DST if it exists.")] = False,
+) -> None:
+    """Convert a checkpoint between layouts and verify every tensor of the copy.
+
+    The layout of SRC is recognised by its contents: BabyHuBERT and torchaudio, transformers, fairseq and s3prl, VTC
+    2.0 and 2.1, addressee, BabAR. Files are opened without running their code. Optimiser states are not carried over.
+    """
+    from babyhubert.errors import ConfigError
+
+    if to not in LAYOUTS:
+        raise ConfigError(f"--to {to}: use one of {', '.join(LAYOUTS)}")
+    from babyhubert.encoder.conversion import convert_checkpoint
+
+    result = convert_checkpoint(source, destination, to, allow_loss=allow_loss, overwrite=force)
+    checkpoint = result.source
+    parts = ["encoder", *checkpoint.pretraining, *(f"{task} head" for task in checkpoint.heads)]
+    typer.echo(
+        f"read    {source}: {checkpoint.flavour}, size {checkpoint.config.size_name or 'of its own'}, "
+        f"{checkpoint.parameter_count:,} parameters ({', '.join(parts)})"
+    )
+    typer.echo(f"wrote   {destination}: {result.flavour}, {result.verified} tensors verified equal")
+    if result.left_out:
+        typer.echo(f"left out, no room in this layout: {', '.join(result.left_out)}")

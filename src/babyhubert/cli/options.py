@@ -1,0 +1,60 @@
+"""Options that several commands share, worded once, and the checks of their values."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from babyhubert.errors import ConfigError
+from babyhubert.timebase import seconds_to_samples
+
+AudioArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Recordings: any mix of files and folders (searched with their sub-folders), any format and rate.",
+        metavar="AUDIO...",
+        show_default=False,
+    ),
+]
+OutputOption = Annotated[
+    Path, typer.Option("-o", "--output", help="Folder for the results; made when absent.", show_default=False)
+]
+ChannelOption = Annotated[
+    str,
+    typer.Option(help="What to take of several channels: mean, first, loudest, or a number from 0.", metavar="CHOICE"),
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+BatchSizeOption = Annotated[
+    int | None,
+    typer.Option(help="Windows in one call of the model. Default: from the device and the model's size.", min=1),
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Compute everything again, also what is complete.")]
+
+
+ChoiceT = TypeVar("ChoiceT", bound=str)
+
+
+def check_choice(option: str, value: str, choices: tuple[ChoiceT, ...]) -> ChoiceT:
+    """The value, if it is one of the choices.
+
+    Raises:
+        ConfigError: it is not; the message names them.
+    """
+    for choice in choices:
+        if choice == value:
+            return choice
+    raise ConfigError(f"{option} {value}: one of {', '.join(choices)}")
+
+
+def duration_samples(option: str, seconds: float) -> int:
+    """A duration in samples.
+
+    Raises:
+        ConfigError: negative or not a number.
+    """
+    if not math.isfinite(seconds) or seconds < 0:
+        raise ConfigError(f"{option} {seconds}: a duration in seconds, 0 or more")
+    return seconds_to_samples(seconds)

@@ -1,0 +1,94 @@
+"""How a long run shows itself: a bar on a terminal, a line a minute in a log file."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from babyhubert.timebase import format_clock, samples_to_seconds
+
+_SECONDS_BETWEEN_LINES = 60.0
+
+
+class _AudioHours(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        total = format_clock(int(task.total)) if task.total else "?"
+        return Text(f"{format_clock(int(task.completed))} of {total} audio")
+
+
+class _TimesRealTime(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if not speed else f"{samples_to_seconds(int(speed)):.1f} x real time")
+
+
+class RunProgressDisplay:
+    """Shows recordings done, audio done, speed as a multiple of real time, and time left. Use as a context manager."""
+
+    def __init__(self, verb: str) -> None:
+        self._console = Console(stderr=True, highlight=False)
+        self._verb = verb
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            _AudioHours(),
+            _TimesRealTime(),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task(verb, total=None)
+        self._recordings = self._finished = self._samples = self._total = 0
+        self._began = self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.stop()
+        if not self._console.is_terminal and self._recordings and kind is None:
+            self._line()
+
+    def start(self, recordings: int, samples: int, skipped: int) -> None:
+        """So many recordings and samples are to be done; so many recordings need no computation."""
+        self._recordings, self._total = recordings, samples
+        self._began = self._last_line = time.monotonic()
+        if skipped:
+            self._console.print(f"{skipped} recordings need no computation: kept from an earlier run")
+        self._bar.update(self._task, total=samples, description=self._description())
+
+    def advance(self, recording_id: str, samples: int) -> None:
+        """So many more samples of a recording have been read."""
+        self._samples += samples
+        self._bar.advance(self._task, samples)
+        if not self._console.is_terminal and time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            self._line()
+
+    def done(self, recording_id: str, error: str | None) -> None:
+        """A recording is complete, or failed."""
+        self._finished += 1
+        if error is not None:
+            self._console.print(f"failed: {error}", style="red", soft_wrap=True, markup=False)
+        self._bar.update(self._task, description=self._description())
+
+    def _description(self) -> str:
+        return f"{self._verb} {self._finished}/{self._recordings} recordings"
+
+    def _line(self) -> None:
+        elapsed = max(time.monotonic() - self._began, 1e-9)
+        speed = samples_to_seconds(self._samples) / elapsed
+        left = (self._total - self._samples) / max(self._samples / elapsed, 1e-9)
+        self._console.print(
+            f"{self._description()}, {format_clock(self._samples)} of {format_clock(self._total)} audio, "
+            f"{speed:.1f} x real time, {format_clock(int(max(left, 0) * 16_000))} left",
+            soft_wrap=True,
+        )

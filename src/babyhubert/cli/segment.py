@@ -1,0 +1,100 @@
+"""``babyhubert segment``: who speaks when."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import typer
+
+from babyhubert.cli.options import (
+    AudioArgument,
+    BatchSizeOption,
+    ChannelOption,
+    DeviceOption,
+    ForceOption,
+    OutputOption,
+)
+
+_BLENDS: tuple[Literal["mean", "taper"], ...] = ("mean", "taper")
+
+
+def segment(
+    audio: AudioArgument,
+    output: OutputOption,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Model folder, checkpoint file, or hub repository such as coml/VTC-2. Without it: the small "
+            "demonstration model that comes with the package."
+        ),
+    ] = None,
+    thresholds: Annotated[
+        str, typer.Option(help="f1, high-precision, or a TOML file with one table a class.", metavar="SET|FILE")
+    ] = "f1",
+    window: Annotated[float, typer.Option(help="Window the model sees at once, in seconds.")] = 4.0,
+    overlap: Annotated[
+        float,
+        typer.Option(
+            help="Share of a window that neighbours have in common, 0 to below 1. 0.75 averages four windows a frame "
+            "(as VTC 2.2); 0 tiles them (as VTC 2.1) and is about four times as fast."
+        ),
+    ] = 0.75,
+    blend: Annotated[
+        str,
+        typer.Option(
+            help="How overlapping windows are joined: mean (as VTC 2.2), or taper (edges of windows count less)."
+        ),
+    ] = "mean",
+    min_on: Annotated[float, typer.Option(help="Drop segments shorter than this, in seconds.")] = 0.1,
+    min_off: Annotated[
+        float,
+        typer.Option(help="First close gaps within a class shorter than this, in seconds."),
+    ] = 0.1,
+    channel: ChannelOption = "mean",
+    device: DeviceOption = "auto",
+    batch_size: BatchSizeOption = None,
+    save_probs: Annotated[
+        bool, typer.Option("--save-probs", help="Also write probs/<id>.npy: class probabilities a frame.")
+    ] = False,
+    keep_raw: Annotated[
+        bool,
+        typer.Option("--keep-raw", help="Also write raw_rttm/: before gaps are closed and short segments dropped."),
+    ] = False,
+    force: ForceOption = False,
+) -> None:
+    """Find who speaks when: key child (KCHI), other child (OCH), male adult (MAL), female adult (FEM).
+
+    Writes rttm/<id>.rttm, csv/<id>.csv (ChildProject), rttm.csv, run.json and failures.csv into the output folder. Run
+    the same command again to continue an interrupted run; other thresholds or minimum durations reuse the kept scores.
+    """
+    from babyhubert.audio.channels import parse_channel
+    from babyhubert.cli.inputs import check_inputs
+    from babyhubert.cli.options import check_choice, duration_samples
+    from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.inference.post_processing import MinimumDurations
+    from babyhubert.inference.run_folder import RunFolder
+    from babyhubert.inference.segment_run import SegmentOutputs, SegmentRun
+    from babyhubert.inference.voice_type import SHIPPED_MODEL_NOTICE, VoiceTypeSettings, load_model
+    from babyhubert.inference.windows import WindowPlan
+
+    settings = VoiceTypeSettings(
+        plan=WindowPlan.from_overlap(window, overlap),
+        blend=check_choice("--blend", blend, _BLENDS),
+        thresholds=thresholds,
+        minimum=MinimumDurations(duration_samples("--min-on", min_on), duration_samples("--min-off", min_off)),
+    )
+    chosen_channel = parse_channel(channel)
+    if model is None:
+        typer.echo(f"note: {SHIPPED_MODEL_NOTICE}", err=True)
+    classifier = load_model(model, device=device).with_settings(settings)
+    if batch_size is not None:
+        classifier = classifier.with_batch_size(batch_size)
+    checked = check_inputs(audio, output, bytes_per_second=50 * 2 * len(classifier.labels) + 100)
+    with RunFolder(output, "segment") as folder, RunProgressDisplay("segment") as progress:
+        run = SegmentRun(folder, classifier, chosen_channel, SegmentOutputs(save_probs, keep_raw))
+        summary = run.execute(checked, progress, force=force)
+    typer.echo(
+        f"{summary.done} recordings done, {summary.skipped} kept from before, {len(summary.failures)} failed: {output}"
+        + (f" (see {output / 'failures.csv'})" if summary.failures else "")
+    )
+    raise typer.Exit(summary.exit_code)

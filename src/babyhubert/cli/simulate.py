@@ -1,0 +1,70 @@
+"""``babyhubert simulate``: scenes with RTTM, addressee and phoneme truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def simulate(
+    output: Annotated[
+        Path,
+        typer.Option("-o", "--output", help="Folder for the recordings and their truth.", show_default=False),
+    ],
+    minutes: Annotated[float, typer.Option(help="Length of each recording, in minutes.")] = 5.0,
+    recordings: Annotated[int, typer.Option(help="How many recordings.", min=1)] = 4,
+    seed: Annotated[int, typer.Option(help="Decides everything: the same seed gives the same files.", min=0)] = 0,
+    utterances: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of recorded utterances (columns path, speaker_id, voice [CHI, TEEN, FEM, MAL], duration_s, "
+            "phones). Default: synthetic voices.",
+            metavar="CSV",
+            show_default=False,
+        ),
+    ] = None,
+    speech_share: Annotated[
+        float, typer.Option(help="Share of the time with labelled speech, above 0 to 0.6.")
+    ] = 0.25,
+    television_share: Annotated[
+        float, typer.Option(help="Share of the time with a television on, which carries no label, 0 to 1.")
+    ] = 0.05,
+    knocks: Annotated[float, typer.Option(help="Knocks and bangs a minute.")] = 2.0,
+    clipping_share: Annotated[
+        float, typer.Option(help="Share of the key child's turns that overload the microphone, 0 to 1.")
+    ] = 0.0,
+    prefix: Annotated[str, typer.Option(help="Recordings are named PREFIX_000, PREFIX_001 ...")] = "scene",
+    audio_format: Annotated[str, typer.Option("--format", help="wav (16 bits) or flac.")] = "wav",
+) -> None:
+    """Make child-centred recordings whose truth is known exactly.
+
+    Writes audio/, rttm/, segments.csv (with speaker and addressee), phonemes.csv, recordings.csv and simulation.json.
+    """
+    from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.simulation.scene import SceneConfig
+    from babyhubert.simulation.writer import write_scenes
+
+    config = SceneConfig(
+        minutes=minutes,
+        speech_share=speech_share,
+        television_share=television_share,
+        knocks_per_minute=knocks,
+        clipping_share=clipping_share,
+    )
+    with RunProgressDisplay("simulate") as display:
+        display.start(recordings, recordings * config.samples, 0)
+        ids = write_scenes(
+            output,
+            recordings=recordings,
+            minutes=minutes,
+            seed=seed,
+            utterances=utterances,
+            prefix=prefix,
+            progress=display.advance,
+            finished=lambda recording_id: display.done(recording_id, None),
+            config=config,
+            audio_format=audio_format,
+        )
+    typer.echo(f"{len(ids)} recordings of {minutes:g} min with their truth: {output}")

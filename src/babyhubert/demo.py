@@ -1,0 +1,115 @@
+"""The whole way, small: simulate, fine-tune, segment, evaluate, embed. Nothing from outside is needed.
+
+What it proves is that everything runs on this machine. The scores are on synthetic voices and say nothing about real
+recordings.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from babyhubert.annotation.tables import read_annotations
+from babyhubert.audio.discovery import discover
+from babyhubert.audio.preflight import check_recordings
+from babyhubert.config import build_config
+from babyhubert.evaluation.detection import DetectionReport, compare
+from babyhubert.evaluation.presentation import write_report
+from babyhubert.inference.embed_run import Embedder, EmbedRun, EmbedSettings
+from babyhubert.inference.recordings import RunProgress
+from babyhubert.inference.run_folder import RunFolder
+from babyhubert.inference.segment_run import SegmentRun
+from babyhubert.inference.voice_type import load_model
+from babyhubert.simulation.writer import write_scenes
+from babyhubert.training.voice_type import VoiceTypeTraining, train_voice_type
+
+TRAINING_SCENES = 4
+TEST_SCENES = 2
+_TRAINING_MINUTES = 4.0
+_TEST_MINUTES = 2.0
+_BOOTSTRAP_SEED = 0
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Where everything is, and how well the demonstration model found who speaks in scenes it never saw."""
+
+    output: Path
+    report: DetectionReport
+    files: dict[str, Path]
+
+
+def run_demo(
+    output: Path, *, seed: int = 0, progress: RunProgress | None = None, say: Callable[[str], None] = print
+) -> DemoResult:
+    """Run the demonstration into a folder.
+
+    Args:
+        output: Folder to fill; run again, it continues where it was.
+        seed: Decides the scenes and the training.
+        progress: Shown how far segmenting is.
+        say: Told what happens, a line at a time.
+
+    Raises:
+        OutputError: the folder cannot be written or holds something else.
+    """
+    train, test, model = output / "scenes" / "train", output / "scenes" / "test", output / "model"
+    say(f"1/5 simulating {TRAINING_SCENES} + {TEST_SCENES} child-centred scenes with known truth")
+    _simulate(train, TRAINING_SCENES, _TRAINING_MINUTES, seed, "train")
+    _simulate(test, TEST_SCENES, _TEST_MINUTES, seed + 1, "test")
+    if (model / "task.json").is_file():
+        say("2/5 the voice-type model is there from an earlier run")
+    else:
+        say("2/5 fine-tuning a small voice-type model from nothing (two minutes or so)")
+        train_voice_type(demo_training(train, test, seed), model, lambda line: say(f"    {line}"))
+    say("3/5 who speaks when in the test scenes")
+    segment(test / "audio", output / "segments", model, progress)
+    say("4/5 scoring against the truth")
+    report = compare(read_annotations(test / "rttm"), read_annotations(output / "segments" / "rttm"))
+    intervals = report.bootstrap(np.random.default_rng(_BOOTSTRAP_SEED))
+    write_report(output / "evaluation", report, intervals, {"reference": str(test / "rttm"), "seed": _BOOTSTRAP_SEED})
+    say("5/5 representations of the test scenes")
+    layer = embed(test / "audio", output / "embeddings", model)
+    files = {
+        "scenes with their truth": output / "scenes",
+        "the model": model,
+        "segments (RTTM, CSV)": output / "segments",
+        "scores": output / "evaluation" / "evaluation.json",
+        "representations": output / "embeddings" / f"layer{layer}",
+    }
+    return DemoResult(output, report, files)
+
+
+def demo_training(train: Path, validation: Path, seed: int) -> VoiceTypeTraining:
+    """The demonstration's training settings (``demo.toml`` in this package) on given folders."""
+    content = tomllib.loads(resources.files("babyhubert").joinpath("demo.toml").read_text(encoding="utf-8"))
+    content["data"] |= {"train": str(train), "validation": str(validation)}
+    content["train"] |= {"seed": seed}
+    return build_config(content, VoiceTypeTraining, "demo.toml")
+
+
+def segment(audio: Path, output: Path, model: Path, progress: RunProgress | None) -> None:
+    """Segment a folder of recordings with a model folder."""
+    checked = check_recordings(discover([audio]), output, bytes_per_second=500)
+    with RunFolder(output, "segment") as folder:
+        SegmentRun(folder, load_model(model, device="cpu")).execute(checked, progress)
+
+
+def embed(audio: Path, output: Path, model: Path) -> int:
+    """Write the last layer of a folder of recordings; its number."""
+    embedder = Embedder.load(model, device="cpu")
+    layer = embedder.encoder.config.layers
+    checked = check_recordings(discover([audio]), output, bytes_per_second=50_000)
+    with RunFolder(output, "embed") as folder:
+        EmbedRun(folder, embedder, EmbedSettings((layer,))).execute(checked)
+    return layer
+
+
+def _simulate(folder: Path, recordings: int, minutes: float, seed: int, prefix: str) -> None:
+    if not (folder / "recordings.csv").is_file():
+        write_scenes(folder, recordings=recordings, minutes=minutes, seed=seed, prefix=prefix)

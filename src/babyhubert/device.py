@@ -1,0 +1,45 @@
+"""Where a model runs, and how many windows fit into one call."""
+
+from __future__ import annotations
+
+import torch
+
+from babyhubert.errors import ConfigError
+
+_ACTIVATION_BYTES_CPU = 160_000_000
+_ACTIVATION_BYTES_ACCELERATOR = 8_000_000_000
+
+
+def resolve_device(name: str = "auto") -> torch.device:
+    """The device for a name: ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        ConfigError: an unknown device, or one this machine does not have.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device("cuda" if name == "gpu" else name)
+    except RuntimeError:
+        raise ConfigError(f"device '{name}': unknown; one of auto, cpu, cuda, cuda:1, mps") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"device '{name}': this machine or this torch has no CUDA; use --device cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device '{name}': this machine has {torch.cuda.device_count()} CUDA devices")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError(f"device '{name}': this machine has no MPS; use --device cpu")
+    return device
+
+
+def windows_per_batch(device: torch.device, window_samples: int, first_convolution_channels: int) -> int:
+    """Windows in one call such that the first convolution's output, the largest activation, stays in bounds.
+
+    That output holds a value a channel for every fifth sample, and about three copies of it are alive at once
+    (convolution, normalisation, activation). On a CPU small batches are also the fastest, because
+    larger ones leave the caches.
+    """
+    window_bytes = 3 * 4 * first_convolution_channels * (window_samples // 5 + 1)
+    budget = _ACTIVATION_BYTES_CPU if device.type == "cpu" else _ACTIVATION_BYTES_ACCELERATOR
+    return max(1, min(budget // window_bytes, 16 if device.type == "cpu" else 256))

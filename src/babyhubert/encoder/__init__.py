@@ -1,0 +1,1 @@
+"""The HuBERT encoder and its checkpoints."""

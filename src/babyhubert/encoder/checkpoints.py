@@ -1,0 +1,236 @@
+"""Reading a checkpoint of any known layout into one form, and writing that form in any of them.
+
+The layout is recognised by its keys, never by a file name, and read strictly: what is missing or left over is an
+error. Formats are described in `flavours/`; this module opens files, unwraps what trainers put around the tensors,
+and decides which layout is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from babyhubert.encoder.canonical import Checkpoint, Head, check, infer_config
+from babyhubert.encoder.config import HubertConfig
+from babyhubert.encoder.flavours import FLAVOURS, LAYOUTS, WRITABLE
+from babyhubert.encoder.flavours.layout import SPECIAL_LABEL_EMBEDDINGS, Layout
+from babyhubert.encoder.model_folder import is_model_folder, read_model_folder, save_model_folder, weights_of_folder
+from babyhubert.encoder.pickles import plain, read_pickle
+from babyhubert.errors import CheckpointError, ConfigError
+from babyhubert.files import atomic_path
+
+__all__ = ["Checkpoint", "Head", "left_out", "read_checkpoint", "weights_file", "write_checkpoint"]
+
+_ENVELOPES = ("state_dict", "model_weight", "model")
+_WRAPPERS = ("module.", "model.")
+_PICKLE_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin")
+_OUR_KEY = "babyhubert"
+"""Key of what we add beside the published content of a pickle: settings that shapes do not show."""
+
+
+def weights_file(path: str | Path) -> Path:
+    """The file that holds the weights of a checkpoint file or a folder.
+
+    A folder is a model folder (`config.json` and weights) or holds exactly one `.ckpt`, `.pt` or `.pth` file, at any
+    depth, as the published repositories do.
+
+    Raises:
+        CheckpointError: the path does not exist, or the folder holds no checkpoint or several.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise CheckpointError(f"{path}: no such file or folder")
+    if is_model_folder(path):
+        return weights_of_folder(path)
+    found = sorted(file for file in path.rglob("*") if file.suffix in _PICKLE_SUFFIXES and file.is_file())
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise CheckpointError(
+            f"{path}: this folder holds no checkpoint (config.json and model.safetensors, or a .ckpt)"
+        )
+    names = ", ".join(str(file.relative_to(path)) for file in found[:5])
+    raise CheckpointError(f"{path}: {len(found)} checkpoints in this folder ({names}); name one")
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint file or model folder of any known layout.
+
+    Raises:
+        CheckpointError: the path does not exist, the file is damaged, would run code, has an unknown layout, or lacks
+            or adds tensors.
+    """
+    path = Path(path)
+    if is_model_folder(path):
+        return read_model_folder(path)
+    file = weights_file(path)
+    if file.suffix == ".safetensors":
+        raise CheckpointError(f"{file}: name the folder, which also holds config.json, instead of the weights file")
+    content = read_pickle(file)
+    tensors, metadata = _unwrap(content, file)
+    wrapper = _wrapper(tensors)
+    bare = {key.removeprefix(wrapper): tensor for key, tensor in tensors.items()}
+    layout = _recognise(bare, tensors, file)
+    return _read_layout(layout, bare, wrapper, metadata, str(file))
+
+
+def write_checkpoint(checkpoint: Checkpoint, path: str | Path, flavour: str, *, allow_loss: bool = False) -> None:
+    """Write a checkpoint in the layout called `flavour`, whole or not at all. `transformers` is a model folder.
+
+    A single-file layout also gets a `babyhubert` entry with the configuration; other readers do not look at it.
+
+    Args:
+        checkpoint: What to write.
+        path: Folder for `transformers`, file otherwise; replaced if it exists.
+        flavour: One of `FLAVOURS`.
+        allow_loss: Leave out heads and pre-training parameters the layout has no room for, instead of refusing.
+
+    Raises:
+        CheckpointError: unknown layout, one that needs parameters the checkpoint lacks, or a loss not allowed.
+    """
+    path = Path(path)
+    if flavour not in FLAVOURS:
+        raise CheckpointError(f"unknown layout {flavour!r}: use one of {', '.join(FLAVOURS)}")
+    if flavour == "transformers":
+        save_model_folder(path, checkpoint, checkpoint.metadata.get("task"))
+        return
+    layout = WRITABLE[flavour]
+    _refuse_incomplete(checkpoint, layout)
+    lost = [name for name in left_out(checkpoint, flavour) if name != SPECIAL_LABEL_EMBEDDINGS]
+    if lost and not allow_loss:
+        raise CheckpointError(
+            f"the {flavour} layout has no room for {', '.join(lost)}; write 'transformers', which keeps everything, "
+            "or allow the loss (--allow-loss)"
+        )
+    unused = checkpoint.metadata.get("unused", {})
+    tensors = layout.write(checkpoint.encoder, checkpoint.pretraining, checkpoint.heads, unused)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        torch.save(_envelope(layout, tensors, checkpoint), file)
+
+
+def left_out(checkpoint: Checkpoint, flavour: str) -> list[str]:
+    """Names of pre-training parameters and heads that a layout has no room for."""
+    if flavour == "transformers":
+        return []
+    layout = WRITABLE[flavour]
+    room = {*layout.pretraining, *([SPECIAL_LABEL_EMBEDDINGS] if layout.special_label_rows else [])}
+    lost = [name for name in checkpoint.pretraining if name not in room]
+    heads = {layout.head.task} if layout.head is not None else set()
+    return lost + [f"the {task} head" for task in checkpoint.heads if task not in heads]
+
+
+def _refuse_incomplete(checkpoint: Checkpoint, layout: Layout) -> None:
+    absent = [name for name in layout.requires if name not in checkpoint.pretraining]
+    if layout.head is not None and layout.head.task not in checkpoint.heads:
+        absent.append(f"the {layout.head.task} head")
+    if absent:
+        raise CheckpointError(
+            f"the {layout.name} layout needs {', '.join(absent)}, which this checkpoint does not have; "
+            "write 'transformers', which holds an encoder alone"
+        )
+    if layout.name == "fairseq" and checkpoint.config.feature_norm != "group":
+        raise CheckpointError("the fairseq layout is written for group-norm encoders only; write 'transformers'")
+
+
+def _envelope(layout: Layout, tensors: dict[str, Tensor], checkpoint: Checkpoint) -> dict[str, Any]:
+    ours = {_OUR_KEY: {"config": checkpoint.config.to_transformers()}}
+    metadata = checkpoint.metadata
+    if layout.envelope == "model":
+        return {"args": None, "cfg": None, "model": tensors, **ours}
+    return {
+        "epoch": metadata.get("epoch", 0),
+        "global_step": metadata.get("global_step", 0),
+        "pytorch-lightning_version": metadata.get("pytorch-lightning_version", "2.5.0"),
+        "state_dict": tensors,
+        "loops": {},
+        "callbacks": {},
+        "optimizer_states": [],
+        "lr_schedulers": [],
+        "hyper_parameters": metadata.get("hyper_parameters", {}),
+        **ours,
+    }
+
+
+def _unwrap(content: Any, file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors of a pickle and the plain facts beside them."""
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{file}: holds a {type(content).__name__}, not a dict of tensors")
+    inside = next((key for key in _ENVELOPES if isinstance(content.get(key), Mapping)), None)
+    tensors = content if inside is None else content[inside]
+    strange = [str(key) for key, value in tensors.items() if not isinstance(value, Tensor)]
+    if strange or not tensors:
+        raise CheckpointError(f"{file}: unknown layout, no dict of tensors inside (keys: {_some(content)})")
+    facts = {} if inside is None else {key: plain(value) for key, value in content.items() if key in _FACTS}
+    return dict(tensors), facts
+
+
+_FACTS = ("epoch", "global_step", "pytorch-lightning_version", "hyper_parameters", _OUR_KEY)
+
+
+def _wrapper(tensors: Mapping[str, Tensor]) -> str:
+    """What training wrappers put before every key: "model." of Lightning, "module." of DDP, or both."""
+    found = ""
+    while True:
+        more = next((word for word in _WRAPPERS if all(key.startswith(found + word) for key in tensors)), None)
+        if more is None:
+            return found
+        found += more
+
+
+def _recognise(bare: Mapping[str, Tensor], tensors: Mapping[str, Tensor], file: Path) -> Layout:
+    for layout in LAYOUTS:
+        if layout.recognises(bare.keys()):
+            return layout
+    raise CheckpointError(
+        f"{file}: unknown layout (keys such as {_some(tensors)}); known: {', '.join(FLAVOURS)}, and s3prl's HuBERT"
+    )
+
+
+def _read_layout(
+    layout: Layout, bare: Mapping[str, Tensor], wrapper: str, metadata: dict[str, Any], where: str
+) -> Checkpoint:
+    contents = layout.read(bare)
+    inferred = infer_config(contents.encoder, where, layout.dropouts)
+    ours = metadata.pop(_OUR_KEY, None)
+    config = inferred if ours is None else _recorded_config(ours, where)
+    if contents.unused:
+        metadata["unused"] = contents.unused
+    checkpoint = Checkpoint(
+        layout.name,
+        config,
+        _own(contents.encoder),
+        _own(contents.pretraining),
+        {task: replace(head, tensors=_own(head.tensors)) for task, head in contents.heads.items()},
+        metadata,
+    )
+    return check(
+        checkpoint,
+        where,
+        key=lambda name: wrapper + layout.key(name),
+        missing=[wrapper + key for key in contents.missing],
+        unexpected=[wrapper + key for key in contents.unexpected],
+    )
+
+
+def _recorded_config(ours: Any, where: str) -> HubertConfig:
+    try:
+        return HubertConfig.from_transformers(ours["config"])
+    except (ConfigError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{where}: the configuration under {_OUR_KEY!r} is malformed ({error})") from error
+
+
+def _own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies in memory of our own, so that the file can be closed, moved or replaced."""
+    return {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
+
+
+def _some(names: Mapping[Any, Any], at_most: int = 4) -> str:
+    shown = ", ".join(str(name) for name in list(names)[:at_most])
+    return shown + (", ..." if len(names) > at_most else "") or "none"

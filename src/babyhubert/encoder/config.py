@@ -1,0 +1,226 @@
+"""The shape of a HuBERT encoder: four named sizes, and the translation to and from a transformers `config.json`.
+
+Everything that decides a tensor's shape or a number's value sits in one frozen object. The convolutions' kernels and
+strides are checked against the package's frame grid, because every other room counts frames on that grid.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD
+from babyhubert.errors import ConfigError
+
+FeatureNorm = Literal["group", "layer"]
+
+PUBLISHED_KERNELS = (10, 3, 3, 3, 3, 2, 2)
+PUBLISHED_STRIDES = (5, 2, 2, 2, 2, 2, 2)
+PUBLISHED_HEAD_WIDTH = 64
+"""Width of one attention head in every published HuBERT, and in every size of ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class HubertConfig:
+    """Shape and regularisation of an encoder. The defaults are HuBERT base as BabyHuBERT trains it.
+
+    Attributes:
+        conv_dim: Channels of each convolution of the front-end.
+        conv_kernel: Kernel of each convolution, in its own input steps.
+        conv_stride: Stride of each convolution; the product is 320 samples, one frame.
+        conv_bias: Whether these convolutions have a bias.
+        feature_norm: `"group"`: one normalisation per channel over time, after the first convolution only (base);
+            `"layer"`: a layer norm over channels after every convolution (large).
+        hidden_size: Width D of the transformer.
+        layers: Number of transformer blocks.
+        heads: Attention heads a block.
+        feed_forward: Inner width of the feed-forward part.
+        position_kernel: Kernel of the positional convolution, in frames.
+        position_groups: Groups of the positional convolution.
+        norm_eps: Epsilon of the layer norms after the front-end.
+        pre_norm: Layer norms before attention and feed-forward, and one more after the last block ("stable" in
+            transformers); otherwise after the residual sums, and one before the first block.
+        hidden_dropout: Dropout on the outputs of attention, feed-forward and the embedding.
+        attention_dropout: Dropout on attention probabilities.
+        activation_dropout: Dropout inside the feed-forward part.
+        projection_dropout: Dropout after the projection from the front-end.
+        layer_drop: Probability of skipping a block in training.
+        feature_grad_scale: Factor on the gradient that enters the front-end.
+    """
+
+    conv_dim: tuple[int, ...] = (512,) * 7
+    conv_kernel: tuple[int, ...] = PUBLISHED_KERNELS
+    conv_stride: tuple[int, ...] = PUBLISHED_STRIDES
+    conv_bias: bool = False
+    feature_norm: FeatureNorm = "group"
+    hidden_size: int = 768
+    layers: int = 12
+    heads: int = 12
+    feed_forward: int = 3072
+    position_kernel: int = 128
+    position_groups: int = 16
+    norm_eps: float = 1e-5
+    pre_norm: bool = False
+    hidden_dropout: float = 0.1
+    attention_dropout: float = 0.1
+    activation_dropout: float = 0.0
+    projection_dropout: float = 0.1
+    layer_drop: float = 0.05
+    feature_grad_scale: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not len(self.conv_dim) == len(self.conv_kernel) == len(self.conv_stride):
+            raise ConfigError("conv_dim, conv_kernel and conv_stride must have one value per convolution each")
+        if self.hop != FRAME_HOP or self.receptive_field != FRAME_RECEPTIVE_FIELD:
+            raise ConfigError(
+                f"convolutions with kernels {self.conv_kernel} and strides {self.conv_stride} see "
+                f"{self.receptive_field} samples every {self.hop}; the frame grid is {FRAME_RECEPTIVE_FIELD} every "
+                f"{FRAME_HOP}"
+            )
+        if self.feature_norm not in ("group", "layer"):
+            raise ConfigError(f"feature_norm is {self.feature_norm!r}: use 'group' or 'layer'")
+        for name, divisor in (("heads", self.heads), ("position_groups", self.position_groups)):
+            if divisor < 1 or self.hidden_size % divisor:
+                raise ConfigError(f"hidden_size ({self.hidden_size}) is not a multiple of {name} ({divisor})")
+        for name in _PROBABILITIES:
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}: use a value from 0 up to, not including, 1")
+
+    @property
+    def hop(self) -> int:
+        """Samples between frames."""
+        return math.prod(self.conv_stride)
+
+    @property
+    def receptive_field(self) -> int:
+        """Samples one frame sees."""
+        field = 1
+        for kernel, stride in zip(reversed(self.conv_kernel), reversed(self.conv_stride), strict=True):
+            field = (field - 1) * stride + kernel
+        return field
+
+    @property
+    def size_name(self) -> str | None:
+        """Name of the size with these tensor shapes, or None."""
+        return next((name for name, size in SIZES.items() if size.same_shapes(self)), None)
+
+    def same_shapes(self, other: HubertConfig) -> bool:
+        """Whether weights fit both and mean the same: everything equal but dropouts, layer drop and gradient scale."""
+        neutral: dict[str, Any] = {**dict.fromkeys(_PROBABILITIES, 0.0), "feature_grad_scale": 1.0}
+        return replace(self, **neutral) == replace(other, **neutral)
+
+    def with_changes(self, **changes: Any) -> HubertConfig:
+        """A copy with some settings changed.
+
+        Raises:
+            ConfigError: unknown name or impossible value.
+        """
+        unknown = set(changes) - {field.name for field in fields(self)}
+        if unknown:
+            raise ConfigError(f"unknown encoder setting {sorted(unknown)[0]!r}")
+        return replace(self, **changes)
+
+    @classmethod
+    def of_size(cls, name: str) -> HubertConfig:
+        """The configuration of a named size.
+
+        Raises:
+            ConfigError: no such size.
+        """
+        if name not in SIZES:
+            raise ConfigError(f"unknown encoder size {name!r}: use one of {', '.join(SIZES)}")
+        return SIZES[name]
+
+    def to_transformers(self) -> dict[str, Any]:
+        """The same as a transformers `HubertConfig` dict: masking off, and `feature_grad_scale` as an extra key."""
+        settings = {theirs: getattr(self, ours) for ours, theirs in _TRANSFORMERS_NAMES.items()}
+        return {
+            "architectures": ["HubertModel"],
+            "model_type": "hubert",
+            **{name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()},
+            **_TRANSFORMERS_FIXED,
+            "num_feat_extract_layers": len(self.conv_dim),
+            "apply_spec_augment": False,
+            "mask_time_prob": 0.0,
+            "mask_feature_prob": 0.0,
+            "feature_grad_scale": self.feature_grad_scale,
+        }
+
+    @classmethod
+    def from_transformers(cls, config: Mapping[str, Any]) -> HubertConfig:
+        """Read a transformers `config.json`. Keys that are absent take transformers' defaults.
+
+        Raises:
+            ConfigError: another model type, or a setting this encoder does not have.
+        """
+        if config.get("model_type", "hubert") != "hubert":
+            raise ConfigError(f"model_type is {config['model_type']!r}: only 'hubert' is supported")
+        for name, only in _TRANSFORMERS_FIXED.items():
+            if config.get(name, only) != only:
+                raise ConfigError(f"transformers setting {name} = {config[name]!r} is not supported (only {only!r})")
+        given: dict[str, Any] = {}
+        for ours, theirs in _TRANSFORMERS_NAMES.items():
+            value = config.get(theirs, _TRANSFORMERS_DEFAULTS.get(ours, getattr(SIZES["base"], ours)))
+            given[ours] = tuple(value) if isinstance(value, list) else value
+        return cls(**given, feature_grad_scale=config.get("feature_grad_scale", 1.0))
+
+
+_PROBABILITIES = ("hidden_dropout", "attention_dropout", "activation_dropout", "projection_dropout", "layer_drop")
+
+_TRANSFORMERS_NAMES = {
+    "conv_dim": "conv_dim",
+    "conv_kernel": "conv_kernel",
+    "conv_stride": "conv_stride",
+    "conv_bias": "conv_bias",
+    "feature_norm": "feat_extract_norm",
+    "hidden_size": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "feed_forward": "intermediate_size",
+    "position_kernel": "num_conv_pos_embeddings",
+    "position_groups": "num_conv_pos_embedding_groups",
+    "norm_eps": "layer_norm_eps",
+    "pre_norm": "do_stable_layer_norm",
+    "hidden_dropout": "hidden_dropout",
+    "attention_dropout": "attention_dropout",
+    "activation_dropout": "activation_dropout",
+    "projection_dropout": "feat_proj_dropout",
+    "layer_drop": "layerdrop",
+}
+TRANSFORMERS_DROPOUTS = {"activation_dropout": 0.1, "projection_dropout": 0.0, "layer_drop": 0.1}
+"""Where transformers' default regularisation differs from ours; BabAR was trained with these."""
+
+_TRANSFORMERS_DEFAULTS = TRANSFORMERS_DROPOUTS
+_TRANSFORMERS_FIXED: dict[str, Any] = {
+    "feat_extract_activation": "gelu",
+    "hidden_act": "gelu",
+    "feat_proj_layer_norm": True,
+    "conv_pos_batch_norm": False,
+}
+
+SIZES: dict[str, HubertConfig] = {
+    "nano": HubertConfig(
+        conv_dim=(64, 64, 96, 96, 128, 128, 128), hidden_size=192, layers=4, heads=3, feed_forward=512
+    ),
+    "small": HubertConfig(
+        conv_dim=(128, 192, 256, 256, 256, 256, 256), hidden_size=384, layers=8, heads=6, feed_forward=1536
+    ),
+    "base": HubertConfig(),
+    "large": HubertConfig(
+        conv_bias=True,
+        feature_norm="layer",
+        hidden_size=1024,
+        layers=24,
+        heads=16,
+        feed_forward=4096,
+        pre_norm=True,
+        projection_dropout=0.0,
+        layer_drop=0.0,
+        feature_grad_scale=1.0,
+        hidden_dropout=0.0,
+        attention_dropout=0.0,
+    ),
+}
+"""1.8 M, 16.5 M, 94.4 M and 315.4 M parameters. Large has the regularisation of the published pre-training recipe."""

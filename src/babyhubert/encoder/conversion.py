@@ -1,0 +1,88 @@
+"""Converting a checkpoint between layouts, and proving it: what was written is read back and compared bit by bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from babyhubert.encoder.checkpoints import Checkpoint, left_out, read_checkpoint, write_checkpoint
+from babyhubert.encoder.loading import load_checkpoint
+from babyhubert.errors import CheckpointError, OutputError
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion read and wrote.
+
+    Attributes:
+        source: The checkpoint as it was read.
+        flavour: Layout written.
+        left_out: Names of parameters the layout has no room for.
+        verified: Number of tensors read back and found equal.
+    """
+
+    source: Checkpoint
+    flavour: str
+    left_out: tuple[str, ...]
+    verified: int
+
+
+def convert_checkpoint(
+    source: str | Path, destination: str | Path, flavour: str, *, allow_loss: bool = False, overwrite: bool = False
+) -> Conversion:
+    """Read a checkpoint (file, folder or hub name), write it as `flavour`, and verify what was written.
+
+    Args:
+        source: What to read.
+        destination: A folder for `transformers`, a file otherwise.
+        flavour: One of `babyhubert.encoder.flavours.FLAVOURS`.
+        allow_loss: Leave out what the layout has no room for.
+        overwrite: Replace what stands at the destination.
+
+    Raises:
+        CheckpointError: the source cannot be read, the layout cannot hold it, or the copy differs.
+        OutputError: the destination exists, or cannot be written.
+    """
+    destination = Path(destination)
+    if destination.exists() and not overwrite:
+        raise OutputError(f"{destination}: exists already; choose another place or add --force")
+    if destination.is_dir() and flavour != "transformers":
+        raise OutputError(f"{destination}: is a folder, and the {flavour} layout is one file; name a file in it")
+    checkpoint = load_checkpoint(source)
+    write_checkpoint(checkpoint, destination, flavour, allow_loss=allow_loss)
+    lost = left_out(checkpoint, flavour)
+    verified = _verify(checkpoint, read_checkpoint(destination), set(lost), destination)
+    return Conversion(checkpoint, flavour, tuple(lost), verified)
+
+
+def _verify(source: Checkpoint, copy: Checkpoint, lost: set[str], destination: Path) -> int:
+    if not source.config.same_shapes(copy.config):
+        raise CheckpointError(f"{destination}: reads back as another kind of encoder; do not use this file")
+    copied = dict(_tensors(copy))
+    kept = [(name, tensor) for name, tensor in _tensors(source) if _owner(name) not in lost]
+    for name, tensor in kept:
+        if name not in copied or not torch.equal(tensor, copied[name]):
+            raise CheckpointError(f"{destination}: {name} does not read back as it was; do not use this file")
+    for task, head in source.heads.items():
+        if task in copy.heads and copy.heads[task].labels != head.labels:
+            raise CheckpointError(f"{destination}: labels of the {task} head changed; do not use this file")
+    return len(kept)
+
+
+def _tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, Tensor]]:
+    yield from checkpoint.encoder.items()
+    yield from ((f"pretraining.{name}", tensor) for name, tensor in checkpoint.pretraining.items())
+    for task, head in checkpoint.heads.items():
+        yield from ((f"heads.{task}.{name}", tensor) for name, tensor in head.tensors.items())
+
+
+def _owner(name: str) -> str:
+    """How :func:`left_out` calls the thing a tensor belongs to."""
+    group, _, rest = name.partition(".")
+    if group == "pretraining":
+        return rest
+    return f"the {rest.partition('.')[0]} head" if group == "heads" else name

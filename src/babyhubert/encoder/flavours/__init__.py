@@ -1,0 +1,38 @@
+"""Layouts of other people's checkpoints: the one place that knows their key names.
+
+Every layout is data (see :mod:`~babyhubert.encoder.flavours.layout`); the first whose signature fits a file's keys
+reads it, so the more specific ones come first.
+"""
+
+from __future__ import annotations
+
+from babyhubert.encoder.flavours import addressee, babar, fairseq, huggingface, segma, torchaudio
+from babyhubert.encoder.flavours.layout import Layout
+
+LAYOUTS: tuple[Layout, ...] = (
+    segma.VTC_2_0,
+    segma.VTC_2_1,
+    addressee.MODEL,
+    babar.MODEL,
+    torchaudio.PRETRAINING_MODEL,
+    torchaudio.BARE_ENCODER,
+    fairseq.MODEL,
+    huggingface.TASK_MODEL,
+    huggingface.MODEL,
+)
+
+WRITABLE: dict[str, Layout] = {
+    layout.name: layout
+    for layout in (
+        torchaudio.PRETRAINING_MODEL,
+        fairseq.MODEL,
+        segma.VTC_2_0,
+        segma.VTC_2_1,
+        addressee.MODEL,
+        babar.MODEL,
+    )
+}
+"""Single-file layouts we write, by name; `transformers` is a folder and written as our model folder."""
+
+FLAVOURS = ("transformers", *WRITABLE)
+"""Names the command line takes."""

@@ -1,0 +1,255 @@
+"""What a checkpoint layout is: whose names the encoder has, under which prefix, and what else stands beside it.
+
+The canonical names are transformers' `HubertModel` names. A layout translates them both ways, together with the
+pre-training parameters and the head it has room for; each family of published checkpoints is one instance, in the
+module named after it. Reading takes every key out of the file's dict, so what is left over is unexpected.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor
+
+WEIGHT_NORM = "encoder.pos_conv_embed.conv.parametrizations.weight.original"
+_OLD_WEIGHT_NORM = {"weight_g": WEIGHT_NORM + "0", "weight_v": WEIGHT_NORM + "1"}
+
+MASK_EMBEDDING = "mask_embedding"
+LABEL_EMBEDDINGS = "label_embeddings"
+SPECIAL_LABEL_EMBEDDINGS = "special_label_embeddings"
+PRETRAINING = (MASK_EMBEDDING, "final_proj.weight", "final_proj.bias", LABEL_EMBEDDINGS)
+"""Canonical names of the parameters of masked prediction."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """Output layers of one task.
+
+    Attributes:
+        labels: What each output means, in the order of the rows of the last weight.
+        tensors: Parameters under the task's canonical names.
+    """
+
+    labels: tuple[str, ...]
+    tensors: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """A file's tensors under canonical names, and what does not fit (missing and unexpected, in the file's names)."""
+
+    encoder: dict[str, Tensor]
+    pretraining: dict[str, Tensor]
+    heads: dict[str, Head]
+    missing: list[str]
+    unexpected: list[str]
+    unused: dict[str, Any]
+
+
+class Naming(Protocol):
+    """Translates an encoder's parameter names. Old weight-norm names are taken care of outside."""
+
+    def canonical(self, name: str) -> str | None:
+        """The transformers name, or None for a name this family does not have."""
+
+    def foreign(self, name: str) -> str:
+        """This family's name for a transformers name."""
+
+
+class HeadLayout(Protocol):
+    """How a family writes the head of one task."""
+
+    @property
+    def task(self) -> str:
+        """Name of the task."""
+
+    def take(self, tensors: dict[str, Tensor]) -> tuple[Head | None, list[str]]:
+        """Remove the head's tensors from the dict; the head (None if incomplete) and the missing keys."""
+
+    def give(self, head: Head) -> dict[str, Tensor]:
+        """The head under the family's keys."""
+
+
+@dataclass(frozen=True)
+class NamedHead:
+    """A head whose tensors are renamed one by one and whose labels are published beside the weights."""
+
+    task: str
+    labels: tuple[str, ...]
+    keys: Mapping[str, str]
+
+    def take(self, tensors: dict[str, Tensor]) -> tuple[Head | None, list[str]]:
+        """See :class:`HeadLayout`."""
+        missing = [key for key in self.keys.values() if key not in tensors]
+        found = {name: tensors.pop(key) for name, key in self.keys.items() if key in tensors}
+        return (None if missing else Head(self.labels, found)), missing
+
+    def give(self, head: Head) -> dict[str, Tensor]:
+        """See :class:`HeadLayout`."""
+        return {key: head.tensors[name] for name, key in self.keys.items()}
+
+
+@dataclass(frozen=True)
+class HeadPerLabel:
+    """A head stored as one linear output a label, `<prefix><LABEL>.weight` (1, D) and `.bias` (1,)."""
+
+    task: str
+    prefix: str
+    order: tuple[str, ...]
+
+    def take(self, tensors: dict[str, Tensor]) -> tuple[Head | None, list[str]]:
+        """See :class:`HeadLayout`. Published labels come first in their published order, then others by name."""
+        keys = [key for key in tensors if key.startswith(self.prefix)]
+        found = {key.removeprefix(self.prefix).rpartition(".")[0] for key in keys}
+        labels = [label for label in self.order if label in found] + sorted(found - set(self.order))
+        names = [f"{self.prefix}{label}.{kind}" for label in labels for kind in ("weight", "bias")]
+        missing = [name for name in names if name not in tensors]
+        if missing or not labels:
+            return None, missing
+        weight = torch.cat([tensors.pop(name) for name in names[0::2]])
+        bias = torch.cat([tensors.pop(name) for name in names[1::2]])
+        return Head(tuple(labels), {"weight": weight, "bias": bias}), []
+
+    def give(self, head: Head) -> dict[str, Tensor]:
+        """See :class:`HeadLayout`."""
+        given = {}
+        for row, label in enumerate(head.labels):
+            for kind in ("weight", "bias"):
+                given[f"{self.prefix}{label}.{kind}"] = head.tensors[kind][row : row + 1].clone()
+        return given
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One published layout.
+
+    Attributes:
+        name: What it is called on the command line.
+        naming: Names of the encoder's parameters.
+        prefix: What stands before them.
+        signature: The layout is recognised when each of these begins some key.
+        wrapper: What stands before every key of a file we write ("model." in most Lightning files).
+        envelope: Key of the file's dict that holds the tensors.
+        pretraining: The layout's keys for canonical pre-training parameters it has room for.
+        requires: Canonical pre-training parameters it cannot do without.
+        head: The head it has, or None.
+        unused: Keys that published files hold and no published code reads, and a value to write when there is none.
+        dropouts: Regularisation its models were trained with, where not our default.
+        special_label_rows: Rows at the top of the label embeddings that stand for no unit.
+    """
+
+    name: str
+    naming: Naming
+    prefix: str
+    signature: tuple[str, ...]
+    wrapper: str = ""
+    envelope: Literal["state_dict", "model"] = "state_dict"
+    pretraining: Mapping[str, str] = field(default_factory=dict)
+    requires: Collection[str] = ()
+    head: HeadLayout | None = None
+    unused: Mapping[str, Callable[[int], Tensor]] = field(default_factory=dict)
+    dropouts: Mapping[str, float] = field(default_factory=dict)
+    special_label_rows: int = 0
+
+    def recognises(self, keys: Collection[str]) -> bool:
+        """Whether these keys, without wrappers, look like this layout."""
+        return all(any(key.startswith(start) for key in keys) for start in self.signature)
+
+    def key(self, canonical: str) -> str:
+        """The file's key for a parameter of the encoder."""
+        return self.prefix + self.naming.foreign(canonical)
+
+    def read(self, tensors: Mapping[str, Tensor]) -> Contents:
+        """Translate a file's tensors, wrappers already removed."""
+        left = dict(tensors)
+        unused = {key: left.pop(key).tolist() for key in self.unused if key in left}
+        pretraining = {name: left.pop(key) for name, key in self.pretraining.items() if key in left}
+        missing = [] if len(pretraining) < 2 else [k for n, k in self.pretraining.items() if n not in pretraining]
+        self._split_labels(pretraining)
+        heads = {}
+        if self.head is not None:
+            head, absent = self.head.take(left)
+            missing += absent
+            heads = {} if head is None else {self.head.task: head}
+        encoder = {}
+        for key in list(left):
+            name = self._canonical(key)
+            if name is not None and name not in encoder:
+                encoder[name] = left.pop(key)
+        return Contents(encoder, pretraining, heads, missing, list(left), unused)
+
+    def write(
+        self,
+        encoder: Mapping[str, Tensor],
+        pretraining: Mapping[str, Tensor],
+        heads: Mapping[str, Head],
+        unused: Mapping[str, Any],
+    ) -> dict[str, Tensor]:
+        """The file's tensors. What the layout has no room for is left out: check that first."""
+        written = {self.key(name): tensor for name, tensor in encoder.items()}
+        for name, key in self.pretraining.items():
+            if name in pretraining:
+                written[key] = pretraining[name]
+        if self.special_label_rows and LABEL_EMBEDDINGS in pretraining:
+            written[self.pretraining[LABEL_EMBEDDINGS]] = self._join_labels(pretraining)
+        layers = len({name.split(".")[2] for name in encoder if name.startswith("encoder.layers.")})
+        for key, default in self.unused.items():
+            written[key] = torch.tensor(unused[key]) if key in unused else default(layers)
+        if self.head is not None and self.head.task in heads:
+            written.update(self.head.give(heads[self.head.task]))
+        return {self.wrapper + key: tensor.contiguous() for key, tensor in written.items()}
+
+    def _canonical(self, key: str) -> str | None:
+        if not key.startswith(self.prefix):
+            return None
+        name = self.naming.canonical(key.removeprefix(self.prefix))
+        if name is not None and name.startswith("encoder.pos_conv_embed.conv."):
+            return _OLD_WEIGHT_NORM.get(name.rpartition(".")[2], name)
+        return name
+
+    def _split_labels(self, pretraining: dict[str, Tensor]) -> None:
+        if self.special_label_rows and LABEL_EMBEDDINGS in pretraining:
+            rows = pretraining[LABEL_EMBEDDINGS]
+            pretraining[LABEL_EMBEDDINGS] = rows[self.special_label_rows :].clone()
+            pretraining[SPECIAL_LABEL_EMBEDDINGS] = rows[: self.special_label_rows].clone()
+
+    def _join_labels(self, pretraining: Mapping[str, Tensor]) -> Tensor:
+        labels = pretraining[LABEL_EMBEDDINGS]
+        special = pretraining.get(SPECIAL_LABEL_EMBEDDINGS)
+        if special is None:
+            special = labels.new_zeros(self.special_label_rows, labels.shape[1])
+        return torch.cat([special, labels])
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """A :class:`Naming` made of ordered rewrite rules: (foreign pattern, canonical text), regular expressions.
+
+    `forward` turns foreign into canonical, `backward` the reverse; the first rule that matches the whole name applies.
+    """
+
+    forward: tuple[tuple[str, str], ...]
+    backward: tuple[tuple[str, str], ...]
+
+    def canonical(self, name: str) -> str | None:
+        """See :class:`Naming`."""
+        return _first_match(self.forward, name)
+
+    def foreign(self, name: str) -> str:
+        """See :class:`Naming`."""
+        renamed = _first_match(self.backward, name)
+        if renamed is None:
+            raise KeyError(name)
+        return renamed
+
+
+def _first_match(rules: tuple[tuple[str, str], ...], name: str) -> str | None:
+    for pattern, replacement in rules:
+        match = re.fullmatch(pattern, name)
+        if match:
+            return match.expand(replacement)
+    return None

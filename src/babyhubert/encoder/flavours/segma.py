@@ -1,0 +1,32 @@
+"""segma's voice-type checkpoints: VTC 2.0 (first generation) and VTC 2.1 (second generation)."""
+
+from __future__ import annotations
+
+import torch
+
+from babyhubert.encoder.flavours.layout import HeadPerLabel, Layout
+from babyhubert.encoder.flavours.torchaudio import NAMING
+
+LABELS = ("KCHI", "OCH", "MAL", "FEM")
+"""Order of the rows of our voice-type head."""
+
+HEAD = HeadPerLabel("voice_type", "task_heads.linear_head_", LABELS)
+
+VTC_2_0 = Layout(
+    name="vtc-2.0",
+    naming=NAMING,
+    prefix="wav2vec2.",
+    signature=("task_heads.linear_head_", "wav2vec2."),
+    head=HEAD,
+    unused={"layer_weights": torch.ones},
+)
+"""The first generation also creates one weight a layer, which its code never reads."""
+
+VTC_2_1 = Layout(
+    name="vtc-2.1",
+    naming=NAMING,
+    prefix="encoder.",
+    signature=("task_heads.linear_head_", "encoder.feature_extractor."),
+    wrapper="model.",
+    head=HEAD,
+)

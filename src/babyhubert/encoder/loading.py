@@ -1,0 +1,135 @@
+"""From a name to an encoder: a local path, or a repository on the Hugging Face hub.
+
+A local path comes first; something that looks like a path and is not there is an error, never a download and never
+another model. The published repositories are gated: until a user has accepted their terms and logged in, the error
+says where to do so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+import torch
+
+from babyhubert.encoder.checkpoints import Checkpoint, read_checkpoint, weights_file
+from babyhubert.encoder.hubert import HubertEncoder
+from babyhubert.errors import CheckpointError, ModelAccessError
+
+PUBLISHED_REPOSITORIES = ("coml/BabyHuBERT", "coml/VTC-2", "coml/addressee")
+"""Gated, non-commercial repositories of the released weights."""
+
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_FILE_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
+_DOWNLOADED = [*(f"*{suffix}" for suffix in _FILE_SUFFIXES), "*.json", "*.toml", "*.yml", "*.yaml", "*.md"]
+
+
+def resolve_model(
+    name_or_path: str | Path,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    offline: bool = False,
+) -> Path:
+    """Where a model is on this machine, downloading it from the hub if it is named `owner/name`.
+
+    Args:
+        name_or_path: A checkpoint file, a model folder, or `owner/name` on the hub.
+        revision: Branch, tag or commit on the hub.
+        cache_dir: Where downloads are kept; huggingface_hub's own cache if None.
+        offline: Use only what was downloaded before.
+
+    Raises:
+        CheckpointError: no such path, and not the name of a repository either.
+        ModelAccessError: the repository is gated, unknown or out of reach.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.exists():
+        return path
+    name = str(name_or_path)
+    if isinstance(name_or_path, Path) or not _REPOSITORY.fullmatch(name) or path.suffix in _FILE_SUFFIXES:
+        raise CheckpointError(f"{name}: no such file or folder (a model on the hub is named owner/name)")
+    return _download(name, revision, cache_dir, offline)
+
+
+def _download(repository: str, revision: str | None, cache_dir: str | Path | None, offline: bool) -> Path:
+    import huggingface_hub
+    from huggingface_hub import errors
+
+    try:
+        folder = huggingface_hub.snapshot_download(
+            repository, revision=revision, cache_dir=cache_dir, local_files_only=offline, allow_patterns=_DOWNLOADED
+        )
+    except errors.GatedRepoError as error:
+        raise ModelAccessError(
+            f"{repository} is gated: open https://huggingface.co/{repository}, accept the terms, then run "
+            "'hf auth login'; on a machine without network, download it elsewhere and give the folder's path"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        raise ModelAccessError(f"{repository} has no revision {revision!r} on the hub") from error
+    except errors.RepositoryNotFoundError as error:
+        raise ModelAccessError(
+            f"{repository}: no such path here, and no such model on the hub that you may see; if it is private or "
+            f"gated, open https://huggingface.co/{repository}, accept the terms, then run 'hf auth login'"
+        ) from error
+    except (errors.LocalEntryNotFoundError, errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError) as error:
+        reason = "it was not downloaded before" if offline else "the hub cannot be reached"
+        raise ModelAccessError(
+            f"{repository}: no such path here, and {reason}; download https://huggingface.co/{repository} where there "
+            "is network (hf download, after accepting its terms) and give the folder's path"
+        ) from error
+    return Path(folder)
+
+
+def load_checkpoint(
+    source: str | Path,
+    *,
+    revision: str | None = None,
+    cache_dir: str | Path | None = None,
+    offline: bool = False,
+) -> Checkpoint:
+    """Read a checkpoint from a file, a folder or the hub; errors as of :func:`resolve_model` and `read_checkpoint`."""
+    return read_checkpoint(resolve_model(source, revision, cache_dir, offline))
+
+
+def build_encoder(checkpoint: Checkpoint) -> HubertEncoder:
+    """An encoder with a checkpoint's weights, float32 on the CPU, in evaluation mode. The tensors are copied.
+
+    Raises:
+        CheckpointError: the tensors do not fit the configuration.
+    """
+    with torch.device("meta"):
+        encoder = HubertEncoder(checkpoint.config)
+    tensors = {name: tensor.to("cpu", torch.float32, copy=True) for name, tensor in checkpoint.encoder.items()}
+    try:
+        encoder.load_state_dict(tensors, strict=True, assign=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"the weights do not fit the encoder: {' '.join(str(error).split())}") from error
+    return encoder.eval()
+
+
+def load_encoder(
+    source: str | Path | Checkpoint,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype | None = None,
+) -> HubertEncoder:
+    """An encoder ready for inference: evaluation mode, weight norm folded (`train()` unfolds it).
+
+    Args:
+        source: A file, a folder, `owner/name` on the hub, or a checkpoint already read.
+        device: Where to put it.
+        dtype: Floating point type of the weights; float32 if None.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, unsafe, incomplete or unknown.
+        ModelAccessError: the model is on the hub and may not, or cannot, be downloaded.
+    """
+    checkpoint = source if isinstance(source, Checkpoint) else load_checkpoint(source)
+    return build_encoder(checkpoint).fold_weight_norm().to(device=device, dtype=dtype)
+
+
+def model_hash(path: str | Path) -> str:
+    """SHA-256 of the weights file of a checkpoint file or folder, in hexadecimal."""
+    with weights_file(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,115 @@
+"""Opening torch pickles without ever running their code.
+
+A pickle may name any function and have it called. `torch.load(weights_only=True)` refuses everything but tensors and
+plain containers; real checkpoints also carry settings as objects of the library that trained them. Those few classes
+are replaced, while reading, by an inert stand-in that keeps their attributes and calls nothing, so that their
+packages need not be installed. Anything else is refused.
+"""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from babyhubert.errors import CheckpointError
+
+_SETTINGS_PACKAGES = {"omegaconf", "segma", "fairseq", "lightning", "lightning_fabric", "pytorch_lightning", "numpy"}
+_SETTINGS_CLASSES = {
+    "argparse.Namespace",
+    "typing.Any",
+    "collections.defaultdict",
+    "_codecs.encode",
+    *(f"builtins.{name}" for name in ("dict", "list", "int", "str", "float", "bool")),
+    *("dict", "list", "int", "str", "float", "bool"),
+    *(f"pathlib.{kind}Path" for kind in ("Posix", "Windows", "PurePosix", "PureWindows", "")),
+    *(f"pathlib._local.{kind}Path" for kind in ("Posix", "Windows", "PurePosix", "PureWindows", "")),
+}
+_LFS_POINTER = b"version https://git-lfs"
+_REFUSED = ("unsupported global", "blocked", "can only create new object", "can only build", "reduce for")
+
+
+class _StandIn(dict[str, Any]):
+    """Takes the place of a settings object: remembers its attributes, does nothing."""
+
+    def __new__(cls, *_: Any, **__: Any) -> _StandIn:
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: Any) -> None:
+        if isinstance(state, dict):
+            self.update(state)
+
+
+def refuse_pointer(path: Path) -> None:
+    """Raise a CheckpointError when the file is empty or is only the git-lfs pointer to one."""
+    with path.open("rb") as file:
+        start = file.read(len(_LFS_POINTER))
+    if start == _LFS_POINTER:
+        raise CheckpointError(
+            f"{path}: this is a git-lfs pointer, not the weights; run 'git lfs pull' in its repository, or download "
+            "the file itself"
+        )
+    if not start:
+        raise CheckpointError(f"{path}: the file is empty; copy or download it again")
+
+
+def read_pickle(path: Path) -> Any:
+    """The content of a file that torch saved: tensors (memory-mapped where possible, on the CPU), dicts, numbers.
+
+    Raises:
+        CheckpointError: the file would run code, is cut short, or is not a checkpoint.
+
+    """
+    refuse_pointer(path)
+    zipped = zipfile.is_zipfile(path)
+    try:
+        with torch.serialization.safe_globals(_stand_ins(path) if zipped else []):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)
+    except pickle.UnpicklingError as error:
+        reason = str(error).lower()
+        if any(phrase in reason for phrase in _REFUSED):
+            raise _unsafe(path, zipped) from error
+        raise _damaged(path) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError) as error:
+        raise _damaged(path) from error
+
+
+def plain(value: Any) -> Any:
+    """A JSON-able copy of settings read from a pickle: tensors and unknown objects are left out (None)."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value if isinstance(value, str | int | float | bool) else None
+
+
+def _foreign_names(path: Path) -> list[str]:
+    return torch.serialization.get_unsafe_globals_in_checkpoint(path)
+
+
+def _stand_ins(path: Path) -> list[Any]:
+    return [(_StandIn, name) for name in _foreign_names(path) if _is_settings(name)]
+
+
+def _is_settings(name: str) -> bool:
+    return name in _SETTINGS_CLASSES or name.split(".")[0] in _SETTINGS_PACKAGES
+
+
+def _unsafe(path: Path, zipped: bool) -> CheckpointError:
+    names = [name for name in _foreign_names(path) if not _is_settings(name)] if zipped else []
+    asks = f" (it asks for {', '.join(names[:3])})" if names else ""
+    return CheckpointError(
+        f"{path}: refused, because opening it could run code{asks}; ask for a safetensors copy, or, only if you trust "
+        "where it comes from, re-save its tensors alone: "
+        "torch.save({'state_dict': torch.load(FILE, weights_only=False)['state_dict']}, 'safe.ckpt')"
+    )
+
+
+def _damaged(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path}: not a torch checkpoint, or cut short; copy or download it again")

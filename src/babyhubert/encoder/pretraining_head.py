@@ -1,0 +1,70 @@
+"""The parameters of masked prediction beside the encoder: mask vector, final projection, one embedding a unit.
+
+Together with the encoder they are the published pre-training model: 94,696,576 parameters for 500 units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from babyhubert.encoder.hubert import initialise_linear
+from babyhubert.errors import CheckpointError
+
+TEMPERATURE = 0.1
+"""Divides the cosine similarities (HuBERT, Hsu et al. 2021, eq. 3)."""
+
+
+class PretrainingHead(nn.Module):
+    """Frames of the encoder in, one logit a unit out. State dict names are those of `Checkpoint.pretraining`.
+
+    Args:
+        hidden_size: Width D of the encoder.
+        classes: Number K of units.
+        projected: Width P in which frames and units are compared.
+    """
+
+    def __init__(self, hidden_size: int, classes: int = 500, projected: int = 256) -> None:
+        super().__init__()
+        self.mask_embedding = nn.Parameter(torch.rand(hidden_size))
+        self.final_proj = nn.Linear(hidden_size, projected)
+        self.label_embeddings = nn.Parameter(torch.rand(classes, projected))
+
+    def initialise(self, generator: torch.Generator) -> PretrainingHead:
+        """Draw fresh parameters as published: both embeddings uniform in [0, 1), torch's default projection."""
+        nn.init.uniform_(self.mask_embedding, generator=generator)
+        nn.init.uniform_(self.label_embeddings, generator=generator)
+        initialise_linear(self.final_proj, generator)
+        return self
+
+    def logits(self, frames: Tensor) -> Tensor:
+        """Cosine similarity to every unit over the temperature: (..., D) -> (..., K), float32.
+
+        One matrix product of unit vectors; equal to the published form, which stacks the true label's embedding
+        before all others and masks its double, under the softmax's cross-entropy.
+        """
+        with torch.autocast(frames.device.type, enabled=False):
+            projected = F.linear(frames.float(), self.final_proj.weight.float(), self.final_proj.bias.float())
+            units = F.normalize(self.label_embeddings.float(), dim=-1)
+            return F.normalize(projected, dim=-1) @ units.T / TEMPERATURE
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> PretrainingHead:
+        """A head with the parameters of `Checkpoint.pretraining`, copied.
+
+        Raises:
+            CheckpointError: some are missing.
+        """
+        names = ("mask_embedding", "final_proj.weight", "final_proj.bias", "label_embeddings")
+        missing = [name for name in names if name not in tensors]
+        if missing:
+            raise CheckpointError(f"the checkpoint has no {', '.join(missing)}: it was not saved for pre-training")
+        projected, hidden_size = tensors["final_proj.weight"].shape
+        with torch.device("meta"):
+            head = cls(hidden_size, tensors["label_embeddings"].shape[0], projected)
+        copies = {name: tensors[name].to("cpu", torch.float32, copy=True) for name in names}
+        head.load_state_dict(copies, assign=True)
+        return head

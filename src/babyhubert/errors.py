@@ -1,0 +1,51 @@
+"""Errors a user can act on.
+
+Every one carries a single sentence that names what was wrong, where, and what to do. The command line prints
+that sentence alone (a traceback only with ``--debug``); a program can catch the class it cares about.
+"""
+
+from __future__ import annotations
+
+
+class BabyHubertError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class AudioError(BabyHubertError):
+    """A recording cannot be read, or not as what it claims to be."""
+
+
+class AnnotationError(BabyHubertError):
+    """A segments file is malformed or says something impossible."""
+
+
+class CheckpointError(BabyHubertError):
+    """A checkpoint or model folder is missing, incomplete, unsafe or of an unknown layout."""
+
+
+class ModelAccessError(CheckpointError):
+    """A model on the hub exists but may not be downloaded yet (gated, or no token), or cannot be reached."""
+
+
+class ConfigError(BabyHubertError):
+    """A setting has an unknown name, a wrong type or an impossible value."""
+
+
+class TrainingError(BabyHubertError):
+    """Training cannot go on: the loss is not finite, or the material does not allow a step."""
+
+
+class OutputError(BabyHubertError):
+    """An output folder cannot be written, is full, or holds something else."""
+
+
+class DiskFullError(OutputError):
+    """No space is left for outputs: going on with other recordings is pointless."""
+
+
+class MissingExtraError(BabyHubertError):
+    """A feature needs an optional dependency that is not installed."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs the '{extra}' extra: pip install 'babyhubert[{extra}]'")
+        self.extra = extra

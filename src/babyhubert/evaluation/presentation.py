@@ -1,0 +1,201 @@
+"""A detection report as people and programs want it: a table on the terminal, JSON, and the published CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.tables import read_annotations
+from babyhubert.evaluation.detection import (
+    BootstrapIntervals,
+    DetectionReport,
+    OverlapCounts,
+    detection_scores,
+    some_names,
+)
+from babyhubert.files import write_json, write_text
+from babyhubert.timebase import format_clock, samples_to_seconds
+
+SCORES = ("precision", "recall", "f1")
+NOTHING = "none"
+"""Name of the confusion table's last row and column."""
+
+_FEW_RECORDINGS = 10
+
+
+def read_side(path: Path) -> dict[str, Segments]:
+    """Segments of a file or folder; of the ``rttm`` folder in it when it is the output of ``babyhubert segment``.
+
+    Raises:
+        AnnotationError: see :func:`babyhubert.annotation.tables.read_annotations`.
+    """
+    path = Path(path)
+    return read_annotations(path / "rttm" if (path / "rttm").is_dir() else path)
+
+
+def score_table(report: DetectionReport, intervals: BootstrapIntervals | None) -> Table:
+    """Scores in percent with the interval of F1, and how much of each class there is."""
+    table = Table(title=f"Voice type, {len(report.recordings)} recordings", title_justify="left")
+    table.add_column("class")
+    table.add_column("F1 %", justify="right")
+    if intervals is not None:
+        table.add_column(f"{100 * intervals.confidence:g} % interval", justify="right")
+    for heading in ("precision %", "recall %", "reference", "predicted"):
+        table.add_column(heading, justify="right")
+    for row, (label, (hit, wrong, missed)) in enumerate(zip(report.labels, report.totals.tolist(), strict=True)):
+        ends = None if intervals is None else intervals.classes[row, 2]
+        table.add_row(label, *_cells(report.scores[row], ends), format_clock(hit + missed), format_clock(hit + wrong))
+    table.add_section()
+    table.add_row("mean", *_cells(report.macro, None if intervals is None else intervals.macro[2]), "", "")
+    return table
+
+
+def confusion_table(report: DetectionReport) -> Table:
+    """Time (h:mm:ss) in which a reference class (row) and a predicted class (column) are active."""
+    table = Table(title="Time by reference (rows) and prediction (columns)", title_justify="left")
+    table.add_column("")
+    names = (*report.labels, NOTHING)
+    for name in names:
+        table.add_column(name, justify="right")
+    for name, row in zip(names, report.confusion.tolist(), strict=True):
+        table.add_row(name, *(format_clock(samples) for samples in row))
+    return table
+
+
+def notes(report: DetectionReport, intervals: BootstrapIntervals | None) -> Iterator[str]:
+    """Sentences a reader of the scores must know."""
+    overlap = report.overlap
+    if overlap.reference:
+        yield (
+            f"two classes or more at once: {format_clock(overlap.reference)} in the reference, "
+            f"{_percent(overlap.recall)} % of it predicted as such (precision {_percent(overlap.precision)} %)"
+        )
+    if report.missing:
+        yield f"{len(report.missing)} recordings without prediction, counted as silent: {some_names(report.missing)}"
+    if report.without_reference:
+        number = len(report.without_reference)
+        yield f"{number} predictions without reference, left out: {some_names(report.without_reference)}"
+    if report.outside_uem:
+        yield f"{len(report.outside_uem)} recordings not in the UEM, left out: {some_names(report.outside_uem)}"
+    for side, labels in (report.ignored or {}).items():
+        if labels:
+            yield f"labels in the {side} that are not scored: {some_names(list(labels), most=8)}"
+    if report.empty_classes:
+        yield (
+            f"{', '.join(report.empty_classes)}: neither in the reference nor predicted; F1 counts as 1, as in the "
+            "published metric, and raises the mean"
+        )
+    if intervals is None and len(report.recordings) == 1:
+        yield "one recording: no interval, since it cannot show how recordings vary"
+    elif intervals is not None and len(report.recordings) < _FEW_RECORDINGS:
+        yield f"only {len(report.recordings)} recordings: the intervals are rough, and rather too narrow"
+
+
+def as_json(report: DetectionReport, intervals: BootstrapIntervals | None) -> dict[str, Any]:
+    """Everything in a report; durations in seconds, scores from 0 to 1, None where undefined."""
+    names = (*report.labels, NOTHING)
+    ends = None if intervals is None else intervals.classes
+    return {
+        "metric": "duration-based detection F1 per class, summed over recordings; mean over classes",
+        "labels": list(report.labels),
+        "recordings": len(report.recordings),
+        "mean": _scores(report.macro, None if intervals is None else intervals.macro),
+        "classes": {
+            label: {
+                **_scores(report.scores[row], None if ends is None else ends[row]),
+                **_durations(report.totals[row]),
+            }
+            for row, label in enumerate(report.labels)
+        },
+        "bootstrap": None
+        if intervals is None
+        else {"over": "recordings", "resamples": intervals.resamples, "confidence": intervals.confidence},
+        "confusion_s": {
+            name: dict(zip(names, (samples_to_seconds(n) for n in row), strict=True))
+            for name, row in zip(names, report.confusion.tolist(), strict=True)
+        },
+        "overlap": _overlap(report.overlap),
+        "missing_predictions": list(report.missing),
+        "predictions_without_reference": list(report.without_reference),
+        "outside_uem": list(report.outside_uem),
+        "ignored_labels_s": {
+            side: {label: samples_to_seconds(n) for label, n in labels.items()}
+            for side, labels in (report.ignored or {}).items()
+        },
+        "empty_classes": list(report.empty_classes),
+        "files": {
+            uri: {label: _durations(row) for label, row in zip(report.labels, counts, strict=True)}
+            for uri, counts in zip(report.recordings, report.counts, strict=True)
+        },
+    }
+
+
+def fscore_csv(report: DetectionReport) -> str:
+    """The published table: one row a recording and TOTAL, one column a class, F1 from 0 to 1."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("item", *report.labels))
+    per_file = detection_scores(report.counts)[..., 2]
+    for uri, row in (*zip(report.recordings, per_file, strict=True), ("TOTAL", report.scores[:, 2])):
+        writer.writerow((uri, *(f"{value:.5f}" for value in row)))
+    return buffer.getvalue()
+
+
+def write_report(
+    output: Path, report: DetectionReport, intervals: BootstrapIntervals | None, settings: Mapping[str, Any]
+) -> None:
+    """Write ``evaluation.json`` (``settings`` first) and ``fscore.csv`` into a folder.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    write_json(output / "evaluation.json", {**settings, **as_json(report, intervals)})
+    write_text(output / "fscore.csv", fscore_csv(report))
+
+
+def _cells(scores: NDArray[np.float64], ends: NDArray[np.float64] | None) -> Iterator[str]:
+    precision, recall, f1 = scores.tolist()
+    yield _percent(f1)
+    if ends is not None:
+        yield f"{_percent(ends[0])} to {_percent(ends[1])}"
+    yield _percent(precision)
+    yield _percent(recall)
+
+
+def _percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{100 * share:.1f}"
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _scores(scores: NDArray[np.float64], ends: NDArray[np.float64] | None) -> dict[str, Any]:
+    content: dict[str, Any] = dict(zip(SCORES, map(_number, scores.tolist()), strict=True))
+    for name, pair in zip(SCORES, () if ends is None else ends.tolist(), strict=False):
+        content[f"{name}_interval"] = [_number(end) for end in pair]
+    return content
+
+
+def _durations(counts: NDArray[np.int64]) -> dict[str, float]:
+    names = ("true_positive_s", "false_positive_s", "false_negative_s")
+    return dict(zip(names, (samples_to_seconds(n) for n in counts.tolist()), strict=True))
+
+
+def _overlap(overlap: OverlapCounts) -> dict[str, float | None]:
+    return {
+        "reference_s": samples_to_seconds(overlap.reference),
+        "prediction_s": samples_to_seconds(overlap.prediction),
+        "both_s": samples_to_seconds(overlap.both),
+        "recall": _number(overlap.recall),
+        "precision": _number(overlap.precision),
+    }

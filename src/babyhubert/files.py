@@ -1,0 +1,90 @@
+"""Whole or absent: every output is written under a temporary name beside its place and renamed when complete.
+
+What stands under its final name is therefore complete, whatever killed the program before.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from babyhubert.errors import DiskFullError, OutputError
+
+TEMPORARY_MARK = ".partial-"
+
+
+def explain_os_error(path: Path, error: OSError) -> OutputError:
+    """One sentence for a failed write: which path, why, and what to do."""
+    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return DiskFullError(f"{path}: the disk is full; free some space and run the same command again to continue")
+    if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return OutputError(f"{path}: no permission to write here; choose another output folder")
+    if error.errno in {errno.ENOTDIR, errno.EEXIST}:
+        return OutputError(f"{path}: a file stands where a folder is needed; choose another output folder")
+    return OutputError(f"{path}: cannot be written ({error.strerror or error})")
+
+
+def make_folder(folder: Path) -> Path:
+    """Create a folder and its parents.
+
+    Raises:
+        OutputError: it cannot be created.
+
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explain_os_error(folder, error) from error
+    return folder
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path in the folder of ``path`` that takes its name when the block ends without an error.
+
+    The temporary name keeps the suffix, so that writers which choose a format by suffix still do.
+
+    Raises:
+        OutputError: the folder cannot be made, the disk is full, writing is not permitted.
+
+    """
+    path = Path(path)
+    make_folder(path.parent)
+    temporary = path.with_name(f"{TEMPORARY_MARK}{secrets.token_hex(4)}-{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)  # noqa: PTH105 - replaces an existing file on every system
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise explain_os_error(path, error) from error
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole UTF-8 text file with line feeds as line ends on every system."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object, indented, keys in their order."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete temporary files that a killed run left below ``folder``."""
+    if folder.is_dir():
+        for leftover in folder.rglob(f"{TEMPORARY_MARK}*"):
+            if leftover.is_file():
+                with suppress(OSError):
+                    leftover.unlink()

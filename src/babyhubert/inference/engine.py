@@ -1,0 +1,169 @@
+"""One engine for every model over long recordings: windows in batches, frames out in order.
+
+Recordings go in as streams of blocks, frames of each come out as a stream of events. Windows wait in buckets of
+equal length (nothing is ever padded, because the first layer's normalisation would see the padding) until a batch is
+full. Whether a batch may hold windows of several recordings is a choice: on an accelerator it keeps short recordings
+from leaving it idle; on a CPU it gains nothing, and never mixing makes every recording's result, to the bit, the
+same whichever others are given with it.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from babyhubert.annotation.frames import FRAME_HOP
+from babyhubert.inference.stitching import Blend, Stitcher
+from babyhubert.inference.windows import Window, WindowPlan
+
+Compute = Callable[[Tensor], Tensor]
+"""Waveforms, float32, shape (B, n) -> frame outputs, shape (B, T(n), ...), on any device and in any dtype."""
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The next finished frames of a recording: float32, shape (T, ...), row 0 is frame ``first``."""
+
+    key: Hashable
+    first: int
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A recording is complete; ``samples`` is its length as it was read."""
+
+    key: Hashable
+    samples: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A recording could not be read to its end; nothing more of it will come. The others go on."""
+
+    key: Hashable
+    error: Exception
+
+
+@dataclass
+class _Run:
+    """A recording in flight: its windows in order, those computed, and the frames being joined."""
+
+    key: Hashable
+    stitcher: Stitcher
+    waiting: deque[int] = field(default_factory=deque)  # starts of windows not yet stitched, in order
+    results: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    samples: int | None = None  # set when the last window has been cut
+    error: Exception | None = None
+    handed_out: int = 0
+    closed: bool = False
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Runs a frame model over recordings.
+
+    Attributes:
+        compute: The model: a batch of equally long waveforms to frame outputs.
+        plan: The windows.
+        batch_size: Most windows in one call of ``compute``.
+        blend: How overlapping windows are joined.
+        mix_recordings: Whether one batch may hold windows of several recordings.
+        wanted: Where given, ``wanted(key, start, end)`` tells whether anyone needs the frames of a window (samples);
+            windows nobody needs are not computed, and frames that only they cover come out as NaN or not at all.
+    """
+
+    compute: Compute
+    plan: WindowPlan
+    batch_size: int = 8
+    blend: Blend = "mean"
+    mix_recordings: bool = False
+    wanted: Callable[[Hashable, int, int], bool] | None = None
+
+    def run(
+        self, recordings: Iterable[tuple[Hashable, Iterable[NDArray[np.float32]]]]
+    ) -> Iterator[Frames | Finished | Failed]:
+        """Stream frames of recordings.
+
+        Args:
+            recordings: Pairs of a key and the recording's consecutive blocks, float32, shape (n,), 16 kHz. Blocks are
+                drawn one recording after the other. An error while drawing them fails that recording alone.
+
+        Yields:
+            For each recording, :class:`Frames` in order, then one :class:`Finished` or :class:`Failed`. Events of
+            different recordings may interleave when batches mix recordings.
+        """
+        buckets: OrderedDict[int, list[tuple[_Run, Window]]] = OrderedDict()
+        for key, blocks in recordings:
+            run = _Run(key, Stitcher(self.blend))
+            for window in self._windows(run, blocks):
+                bucket = buckets.setdefault(len(window.samples), [])
+                bucket.append((run, window))
+                if len(bucket) == self.batch_size:
+                    yield from self._flush(buckets, len(window.samples))
+                elif sum(map(len, buckets.values())) > 2 * self.batch_size:
+                    yield from self._flush(buckets, next(iter(buckets)))
+            if not self.mix_recordings:
+                yield from self._flush_all(buckets)
+            yield from self._deliver(run)
+        yield from self._flush_all(buckets)
+
+    def _windows(self, run: _Run, blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
+        samples = 0
+
+        def counted() -> Iterator[NDArray[np.float32]]:
+            nonlocal samples
+            for block in blocks:
+                samples += len(block)
+                yield block
+
+        try:
+            for window in self.plan.cut(counted()):
+                if self.wanted is None or self.wanted(run.key, window.start, window.start + len(window.samples)):
+                    run.waiting.append(window.start)
+                    yield window
+            run.samples = samples
+        except Exception as error:  # whatever a decoder raises, the other recordings go on
+            run.error = error
+
+    def _flush_all(self, buckets: OrderedDict[int, list[tuple[_Run, Window]]]) -> Iterator[Frames | Finished | Failed]:
+        while buckets:
+            yield from self._flush(buckets, next(iter(buckets)))
+
+    def _flush(
+        self, buckets: OrderedDict[int, list[tuple[_Run, Window]]], length: int
+    ) -> Iterator[Frames | Finished | Failed]:
+        bucket = buckets.pop(length)
+        outputs = self.compute(torch.from_numpy(np.stack([window.samples for _, window in bucket])))
+        arrays = outputs.detach().float().cpu().numpy()
+        for (run, window), values in zip(bucket, arrays, strict=True):
+            run.results[window.start] = values
+        for run in {id(run): run for run, _ in bucket}.values():
+            yield from self._deliver(run)
+
+    def _deliver(self, run: _Run) -> Iterator[Frames | Finished | Failed]:
+        while run.waiting and run.waiting[0] in run.results:
+            start = run.waiting.popleft()
+            run.stitcher.add(start // FRAME_HOP, run.results.pop(start))
+            # A later window starts at the next hop, or is the tail, which starts no earlier than this one.
+            yield from self._hand_out(run, start // FRAME_HOP)
+        if run.waiting or run.closed:
+            return
+        run.closed = run.error is not None or run.samples is not None
+        if run.error is not None:
+            yield Failed(run.key, run.error)
+        elif run.samples is not None:
+            yield from self._hand_out(run, None)
+            yield Finished(run.key, run.samples)
+
+    def _hand_out(self, run: _Run, before: int | None) -> Iterator[Frames]:
+        values = run.stitcher.take(before)
+        if len(values):
+            yield Frames(run.key, run.handed_out, values)
+            run.handed_out += len(values)

@@ -1,0 +1,112 @@
+"""The state of a run over many recordings, kept in its output folder so that any run can be continued.
+
+``OUT/.babyhubert/`` holds one JSON record for each recording that is complete, a lock, and whatever a command keeps to
+save work later (frame scores). A record is written after all of a recording's outputs stand whole under their final
+names: its presence is the mark of completion. A fingerprint of everything that affects the result decides whether it
+still holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from babyhubert.errors import OutputError
+from babyhubert.files import explain_os_error, make_folder, remove_leftovers, write_json, write_text
+
+STATE_FOLDER = ".babyhubert"
+
+
+def fingerprint(content: Mapping[str, Any]) -> str:
+    """Short stable hash of settings (JSON values)."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def file_identity(path: Path) -> dict[str, int]:
+    """What tells that a recording is still the file it was: size and modification time."""
+    status = path.stat()
+    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+class RunFolder:
+    """An output folder held by one run at a time. Use as a context manager.
+
+    Args:
+        output: The folder; created when absent.
+        command: Name of the command; records of different commands do not mix.
+
+    Raises:
+        OutputError: not writable, or another run is writing here now.
+    """
+
+    def __init__(self, output: Path, command: str) -> None:
+        self.output = Path(output)
+        self.state = self.output / STATE_FOLDER / command
+        self._lock = FileLock(self.output / STATE_FOLDER / "lock")
+
+    def __enter__(self) -> Self:
+        make_folder(self.state)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise OutputError(f"{self.output}: another run is writing here; wait for it or choose another") from None
+        except OSError as error:
+            raise explain_os_error(self.output, error) from error
+        remove_leftovers(self.output)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    def record_path(self, recording_id: str) -> Path:
+        """Where a recording's record stands."""
+        return self.state / "records" / f"{recording_id}.json"
+
+    def record(self, recording_id: str) -> dict[str, Any] | None:
+        """A recording's record, or None where it is not complete."""
+        return _read_record(self.record_path(recording_id))
+
+    def complete(self, recording_id: str, record: Mapping[str, Any]) -> None:
+        """Mark a recording as complete; call it after its outputs have their final names."""
+        write_json(self.record_path(recording_id), {"recording_id": recording_id, **record})
+
+    def forget(self, recording_id: str) -> None:
+        """Take the mark back, before outputs are replaced."""
+        with suppress(FileNotFoundError):
+            self.record_path(recording_id).unlink()
+
+    def records(self) -> list[dict[str, Any]]:
+        """All complete recordings of this folder, also of earlier runs, sorted by id."""
+        found = [_read_record(path) for path in (self.state / "records").rglob("*.json")]
+        return sorted((record for record in found if record is not None), key=lambda record: record["recording_id"])
+
+    def write_failures(self, failures: Sequence[tuple[Path, str]]) -> None:
+        """``failures.csv`` (``path,error``), header only when all went well."""
+        lines = ["path,error\n", *(f"{_csv_field(str(path))},{_csv_field(error)}\n" for path, error in failures)]
+        write_text(self.output / "failures.csv", "".join(lines))
+
+    def combine(self, path: Path, header: str, parts: Callable[[dict[str, Any]], str]) -> None:
+        """Write one table of all complete recordings: ``header``, then ``parts(record)`` for each."""
+        write_text(path, header + "".join(parts(record) for record in self.records()))
+
+
+def _read_record(path: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and "recording_id" in record else None
+
+
+def _csv_field(text: str) -> str:
+    text = " ".join(text.split())
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"') else text

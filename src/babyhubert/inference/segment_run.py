@@ -1,0 +1,247 @@
+"""Voice types of many recordings, into the output folder that ``babyhubert segment`` promises.
+
+Frame scores are kept (float16) beside the record of each recording, so that other thresholds or minimum durations
+cost seconds. A recording whose outputs stand whole and were made with the same settings is skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.frames import FRAME_HOP
+from babyhubert.annotation.rttm import read_rttm, write_rttm
+from babyhubert.annotation.tables import COMBINED_HEADER, format_combined_rows, write_childproject_csv
+from babyhubert.audio.channels import Channel
+from babyhubert.audio.discovery import RecordingFile
+from babyhubert.audio.preflight import PreflightReport
+from babyhubert.files import make_folder, write_json, write_text
+from babyhubert.frame_store import FrameWriter
+from babyhubert.inference.recordings import NoProgress, Reading, RunProgress, run_recordings
+from babyhubert.inference.run_folder import RunFolder, file_identity, fingerprint
+from babyhubert.inference.run_record import RunSummary, software_versions
+from babyhubert.inference.thresholds import format_thresholds
+from babyhubert.inference.voice_type import SCORE_DTYPE, VoiceTypeClassifier
+
+SCORE_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class SegmentOutputs:
+    """What to write besides segments.
+
+    Attributes:
+        probabilities: Also ``probs/<id>.npy`` and ``probs/format.json``.
+        raw: Also ``raw_rttm/<id>.rttm`` and ``raw_rttm.csv``: segments before gaps are closed and short ones dropped.
+    """
+
+    probabilities: bool = False
+    raw: bool = False
+
+
+class SegmentRun:
+    """One run of ``segment`` over recordings into a folder.
+
+    Args:
+        folder: The output folder, held.
+        classifier: The model and its settings.
+        channel: Channel choice.
+        outputs: What to write besides segments.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        classifier: VoiceTypeClassifier,
+        channel: Channel = "mean",
+        outputs: SegmentOutputs = SegmentOutputs(),
+    ) -> None:
+        self._folder = folder
+        self._classifier = classifier
+        self._channel = channel
+        self._outputs = outputs
+        settings = classifier.settings
+        self._score_settings = {
+            "format": SCORE_FORMAT,
+            "model_sha256": classifier.hash,
+            "plan": settings.plan.describe(),
+            "blend": settings.blend,
+            "channel": str(channel),
+        }
+        self._settings = {
+            **self._score_settings,
+            "thresholds": classifier.thresholds,
+            "minimum_samples": {"on": settings.minimum.on, "off": settings.minimum.off},
+        }
+
+    def execute(
+        self, checked: PreflightReport, progress: RunProgress | None = None, *, force: bool = False
+    ) -> RunSummary:
+        """Process every good recording; write the tables over all that are complete in the folder."""
+        progress = progress or NoProgress()
+        began = datetime.now(UTC)
+        files = dict(checked.good)
+        states = {file: "new" if force else self._state(file) for file in files}
+        new = [file for file, state in states.items() if state == "new"]
+        progress.start(len(new), sum(files[file].n_samples for file in new), len(files) - len(new))
+        for file, state in states.items():
+            if state == "scored":
+                self._decide_again(file)
+        failures = [(file.path, error) for file, error in checked.bad]
+        try:
+            failures += run_recordings(self._classifier.engine(), new, self._open, self._channel, progress)
+        finally:
+            self._write_tables(failures, began)
+        skipped = sum(state == "whole" for state in states.values())
+        return RunSummary(len(files) - skipped - (len(failures) - len(checked.bad)), skipped, failures)
+
+    def scores_path(self, recording_id: str) -> Path:
+        """Where a recording's frame scores are kept: ``.npy``, float16, shape (T, C)."""
+        return self._folder.state / "scores" / f"{recording_id}.npy"
+
+    def write_outputs(self, file: RecordingFile, scores: NDArray[np.float16], about: Mapping[str, Any]) -> None:
+        """Decide and write everything of one recording, its record last."""
+        name, output = file.recording_id, self._folder.output
+        self._folder.forget(name)
+        segments = self._classifier.decide(scores)
+        write_rttm(output / "rttm" / f"{name}.rttm", name, segments)
+        write_childproject_csv(output / "csv" / f"{name}.csv", segments)
+        if self._outputs.raw:
+            write_rttm(output / "raw_rttm" / f"{name}.rttm", name, self._classifier.decide(scores, clean=False))
+        if self._outputs.probabilities:
+            _link_or_copy(self.scores_path(name), output / "probs" / f"{name}.npy")
+        self._folder.complete(
+            name,
+            {
+                "path": str(file.path),
+                "audio": file_identity(file.path),
+                "scores": fingerprint(self._score_settings),
+                "result": fingerprint(self._settings),
+                "segments": len(segments),
+                **about,
+            },
+        )
+
+    def _open(self, file: RecordingFile) -> _ScoreSink:
+        return _ScoreSink(self, file, len(self._classifier.labels))
+
+    def _expected(self, name: str) -> list[Path]:
+        output = self._folder.output
+        paths = [output / "rttm" / f"{name}.rttm", output / "csv" / f"{name}.csv"]
+        if self._outputs.raw:
+            paths.append(output / "raw_rttm" / f"{name}.rttm")
+        if self._outputs.probabilities:
+            paths.append(output / "probs" / f"{name}.npy")
+        return paths
+
+    def _state(self, file: RecordingFile) -> str:
+        """``whole``: nothing to do; ``scored``: scores can be used again; ``new``: run the model."""
+        record = self._folder.record(file.recording_id)
+        if record is None or record.get("audio") != file_identity(file.path):
+            return "new"
+        if record.get("result") == fingerprint(self._settings) and all(
+            path.exists() for path in self._expected(file.recording_id)
+        ):
+            return "whole"
+        has_scores = self.scores_path(file.recording_id).exists()
+        return "scored" if has_scores and record.get("scores") == fingerprint(self._score_settings) else "new"
+
+    def _decide_again(self, file: RecordingFile) -> None:
+        record = self._folder.record(file.recording_id) or {}
+        scores = np.load(self.scores_path(file.recording_id), mmap_mode="r")
+        kept = {key: record[key] for key in Reading().as_record() if key in record}
+        self.write_outputs(file, scores, kept)
+
+    def _write_tables(self, failures: Sequence[tuple[Path, str]], began: datetime) -> None:
+        output = self._folder.output
+        for name in ("rttm", "raw_rttm") if self._outputs.raw else ("rttm",):
+            self._folder.combine(output / f"{name}.csv", COMBINED_HEADER, partial(_rows, output / name))
+        if self._outputs.probabilities:
+            write_json(output / "probs" / "format.json", self._probability_format())
+        write_text(output / "thresholds.toml", format_thresholds(self._classifier.thresholds))
+        self._folder.write_failures(failures)
+        write_json(output / "run.json", self._run_record(failures, began))
+
+    def _probability_format(self) -> dict[str, Any]:
+        return {
+            "what": "probability of each class in each frame, one .npy a recording, shape (frames, classes)",
+            "dtype": np.dtype(SCORE_DTYPE).name,
+            "classes": list(self._classifier.labels),
+            "frame_samples": FRAME_HOP,
+            "sample_rate": 16_000,
+            "frame": "row i covers [0.02 i, 0.02 (i + 1)) seconds",
+        }
+
+    def _run_record(self, failures: Sequence[tuple[Path, str]], began: datetime) -> dict[str, Any]:
+        current = fingerprint(self._settings)
+        records = self._folder.records()
+        return {
+            "command": "segment",
+            "began": began.isoformat(timespec="seconds"),
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            "versions": software_versions(),
+            "model": {
+                "source": self._classifier.name,
+                "sha256": self._classifier.hash,
+                "classes": list(self._classifier.labels),
+                "card": dict(self._classifier.card),
+            },
+            "device": str(self._classifier.device),
+            "settings": {**self._settings, "thresholds_from": self._classifier.settings.thresholds},
+            "recordings": [
+                {key: value for key, value in record.items() if key not in ("audio", "scores", "result")}
+                | {"current_settings": record.get("result") == current}
+                for record in records
+            ],
+            "failures": [{"path": str(path), "error": error} for path, error in failures],
+        }
+
+
+class _ScoreSink:
+    """Scores of one recording: to a file as they come, then decided."""
+
+    def __init__(self, run: SegmentRun, file: RecordingFile, classes: int) -> None:
+        self._run = run
+        self._file = file
+        self._classes = classes
+        self._writer = FrameWriter(run.scores_path(file.recording_id), SCORE_DTYPE)
+
+    def add(self, values: NDArray[np.float32]) -> None:
+        self._writer.append(values)
+
+    def finish(self, reading: Reading) -> None:
+        self._writer.finish((self._classes,))
+        scores = np.load(self._writer.path, mmap_mode="r")
+        self._run.write_outputs(self._file, scores, reading.as_record())
+
+    def abandon(self) -> None:
+        self._writer.abandon()
+
+
+def _rows(folder: Path, record: Mapping[str, Any]) -> str:
+    name = record["recording_id"]
+    path = folder / f"{name}.rttm"
+    if not path.exists():
+        return ""
+    return "".join(format_combined_rows(name, segments) for segments in read_rttm(path).values())
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name without storing it twice, where the file system can."""
+    make_folder(target.parent)
+    with suppress(FileNotFoundError):
+        target.unlink()
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

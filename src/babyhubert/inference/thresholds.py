@@ -1,0 +1,89 @@
+"""Decision thresholds by class name.
+
+A thresholds file is TOML with one table a class: ``[KCHI]`` with ``lower_bound`` (a frame is active where its
+probability is STRICTLY greater) and, for compatibility with published files, ``upper_bound`` (must be 1.0, as in every
+published file: the published tool never used it). Classes are matched by name, never by their order in the file.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from babyhubert.errors import ConfigError
+
+Thresholds = Mapping[str, float]
+
+PUBLISHED: Mapping[str, Thresholds] = {
+    "f1": {"KCHI": 0.437, "OCH": 0.378, "MAL": 0.429, "FEM": 0.377},
+    "high-precision": {"KCHI": 0.80, "OCH": 0.52, "MAL": 0.75, "FEM": 0.80},
+}
+"""The sets published with VTC 2.1 and 2.2 (``f1.toml`` and ``hp.toml``)."""
+
+
+def select_thresholds(
+    name_or_path: str, labels: Sequence[str], model_sets: Mapping[str, Thresholds] | None = None
+) -> dict[str, float]:
+    """Thresholds for each of ``labels``.
+
+    Args:
+        name_or_path: A set's name (``f1`` or ``high-precision``), or a TOML file.
+        labels: The model's classes.
+        model_sets: Sets that a model folder brings, by name; they go before the published ones of the same name,
+            which were tuned for the published weights.
+
+    Raises:
+        ConfigError: no such set or file, an unknown, missing or ill-valued class (named).
+    """
+    sets = {**PUBLISHED, **(model_sets or {})}
+    if name_or_path in sets:
+        return check_thresholds(sets[name_or_path], labels, f"threshold set '{name_or_path}'")
+    path = Path(name_or_path)
+    if not path.is_file():
+        names = "', '".join(sets)
+        raise ConfigError(f"thresholds '{name_or_path}': neither a file nor one of the sets '{names}'")
+    return check_thresholds(_read_toml(path), labels, str(path))
+
+
+def check_thresholds(values: Mapping[str, float], labels: Sequence[str], where: str) -> dict[str, float]:
+    """The thresholds in the order of ``labels``.
+
+    Raises:
+        ConfigError: an unknown or missing class, or a value outside [0, 1].
+    """
+    for label in values:
+        if label not in labels:
+            raise ConfigError(f"{where}: unknown class '{label}'; the model's classes are {', '.join(labels)}")
+    for label in labels:
+        if label not in values:
+            raise ConfigError(f"{where}: no threshold for class '{label}'; add a table [{label}] with lower_bound")
+        if not 0 <= values[label] <= 1:
+            raise ConfigError(f"{where}: threshold {values[label]} of class '{label}' is not between 0 and 1")
+    return {label: float(values[label]) for label in labels}
+
+
+def format_thresholds(thresholds: Thresholds) -> str:
+    """The text of a thresholds file."""
+    return "\n".join(f"[{name}]\nlower_bound = {value}\nupper_bound = 1.0\n" for name, value in thresholds.items())
+
+
+def _read_toml(path: Path) -> dict[str, float]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path}: not a thresholds file in TOML ({error})") from error
+    return {label: _lower_bound(path, label, table) for label, table in tables.items()}
+
+
+def _lower_bound(path: Path, label: str, table: object) -> float:
+    if not isinstance(table, dict) or "lower_bound" not in table:
+        raise ConfigError(f"{path}: class '{label}' needs a table [{label}] with lower_bound")
+    for key, value in table.items():
+        if key not in ("lower_bound", "upper_bound"):
+            raise ConfigError(f"{path}: unknown key '{key}' in [{label}]; lower_bound and upper_bound are known")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigError(f"{path}: {key} of [{label}] is {value!r}, not a number")
+    if table.get("upper_bound", 1.0) != 1.0:
+        raise ConfigError(f"{path}: upper_bound of [{label}] is {table['upper_bound']}; only 1.0 has a meaning")
+    return float(table["lower_bound"])

@@ -1,0 +1,160 @@
+"""Who speaks when, in one recording: a voice-type model with its windows, thresholds and clean-up rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from babyhubert.annotation.segments import Segments
+from babyhubert.audio.recording import open_recording
+from babyhubert.device import resolve_device, windows_per_batch
+from babyhubert.encoder.checkpoints import Checkpoint
+from babyhubert.encoder.loading import load_checkpoint, model_hash, resolve_model
+from babyhubert.inference.engine import Engine, Failed, Frames
+from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
+from babyhubert.inference.stitching import Blend
+from babyhubert.inference.thresholds import Thresholds, select_thresholds
+from babyhubert.inference.windows import WindowPlan
+from babyhubert.tasks.voice_type import VoiceTypeModel
+
+SHIPPED_MODEL = Path(__file__).parent.parent / "models" / "demo-voice-type"
+SHIPPED_MODEL_NOTICE = (
+    "no --model given: using the small demonstration model that comes with the package. It shows how everything works "
+    "and is no substitute for the released weights: see https://huggingface.co/coml/VTC-2 (accept the terms, "
+    "'hf auth login', then --model coml/VTC-2)"
+)
+
+SCORE_DTYPE = np.float16
+"""Probabilities are rounded to this before anything is decided, so that kept scores and fresh ones decide alike."""
+
+
+@dataclass(frozen=True)
+class VoiceTypeSettings:
+    """Everything besides the model that changes a result.
+
+    Attributes:
+        plan: Windows over the recording.
+        blend: How overlapping windows are joined.
+        thresholds: A set's name (``f1``, ``high-precision``) or a TOML file.
+        minimum: Shortest segments and gaps, in samples.
+    """
+
+    plan: WindowPlan = field(default_factory=lambda: WindowPlan.from_overlap(4.0, 0.75))
+    blend: Blend = "mean"
+    thresholds: str = "f1"
+    minimum: MinimumDurations = field(default_factory=MinimumDurations)
+
+
+@dataclass(frozen=True, eq=False)
+class VoiceTypeClassifier:
+    """A voice-type model ready to run. Call it with a path or with samples.
+
+    Attributes:
+        model: The network, in evaluation mode, on its device.
+        name: Where it came from.
+        hash: SHA-256 of its weights file.
+        settings: Windows, thresholds, clean-up.
+        batch_size: Windows in one call; None chooses from the device and the model.
+        card: The model folder's ``task.json`` (lineage, licence, tuned thresholds).
+    """
+
+    model: VoiceTypeModel
+    name: str
+    hash: str
+    settings: VoiceTypeSettings = VoiceTypeSettings()
+    batch_size: int | None = None
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, audio: Path | str | NDArray[np.float32]) -> Segments:
+        """Segments of a recording.
+
+        Args:
+            audio: A file of any readable format, or samples: float32, shape (n,), 16 kHz, in [-1, 1].
+
+        Raises:
+            AudioError: the file cannot be read.
+            ConfigError: the thresholds do not fit the model.
+        """
+        return self.decide(self.scores(audio))
+
+    def scores(self, audio: Path | str | NDArray[np.float32]) -> NDArray[np.float16]:
+        """Probabilities of every class in every frame: float16, shape (T(n), C)."""
+        if isinstance(audio, np.ndarray):
+            parts = list(self._frames([np.asarray(audio, dtype=np.float32)]))
+        else:
+            with open_recording(Path(audio)) as recording:
+                parts = list(self._frames(block.samples for block in recording.blocks()))
+        empty = np.empty((0, len(self.labels)), dtype=SCORE_DTYPE)
+        return np.concatenate([empty, *(part.astype(SCORE_DTYPE) for part in parts)])
+
+    def decide(self, scores: NDArray[np.floating], *, clean: bool = True) -> Segments:
+        """Segments from probabilities, shape (T, C). Without ``clean``, the raw runs above the thresholds."""
+        runs = active_runs(scores, self.thresholds)
+        return clean_up(runs, self.settings.minimum) if clean else Segments.from_intervals(runs)
+
+    def with_settings(self, settings: VoiceTypeSettings) -> VoiceTypeClassifier:
+        """The same model with other windows, thresholds or rules."""
+        return replace(self, settings=settings)
+
+    def with_batch_size(self, batch_size: int) -> VoiceTypeClassifier:
+        """The same model with so many windows in one call."""
+        return replace(self, batch_size=batch_size)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of score columns."""
+        return self.model.labels
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Thresholds by class, in the order of :attr:`labels`."""
+        sets: Mapping[str, Thresholds] = self.card.get("thresholds", {})
+        return select_thresholds(self.settings.thresholds, self.labels, sets)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        return self.model.head.weight.device
+
+    def engine(self) -> Engine:
+        """The engine that runs this model's windows."""
+        plan = self.settings.plan
+        batch_size = self.batch_size or windows_per_batch(
+            self.device, plan.length, self.model.encoder.config.conv_dim[0]
+        )
+        mix = self.device.type != "cpu"
+        return Engine(self.model.probabilities, plan, batch_size, self.settings.blend, mix)
+
+    def _frames(self, blocks: Iterable[NDArray[np.float32]]) -> Iterable[NDArray[np.float32]]:
+        for event in self.engine().run([("recording", blocks)]):
+            if isinstance(event, Failed):
+                raise event.error
+            if isinstance(event, Frames):
+                yield event.values
+
+
+def load_model(source: str | Path | None = None, *, device: str = "auto") -> VoiceTypeClassifier:
+    """A voice-type model ready to run.
+
+    Args:
+        source: A model folder, a checkpoint file of any published layout, or a hub repository ``owner/name``. None
+            takes the small demonstration model of the package.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+
+    Raises:
+        CheckpointError: no such model, or it has no voice-type head.
+        ModelAccessError: the repository is gated or cannot be reached.
+    """
+    path = resolve_model(str(source or SHIPPED_MODEL))
+    checkpoint: Checkpoint = load_checkpoint(str(path))
+    model = VoiceTypeModel.from_checkpoint(checkpoint, str(source or SHIPPED_MODEL))
+    model.encoder.fold_weight_norm()
+    name = str(source) if source is not None else "demo-voice-type (shipped)"
+    card = checkpoint.metadata.get("task", {})
+    return VoiceTypeClassifier(model.to(resolve_device(device)).eval(), name, model_hash(path), card=card)

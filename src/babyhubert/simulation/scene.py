@@ -1,0 +1,416 @@
+"""A child-centred recording as a stream: people who take turns, a home around them, and who spoke when, to the sample.
+
+The key child wears the recorder: close, loud and dry. Others are further away: quieter and reverberant. People meet in
+exchanges (with the key child, with another child, among adults), whose kind is the addressee truth of the adults'
+turns; between exchanges nobody speaks, as in most of a real day. A television may talk: speech that carries no label.
+A scene is a recipe: it draws everything from seeds fixed at the start, so it can be played again, block by block, in
+the memory of one chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from types import MappingProxyType
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.segments import Segments
+from babyhubert.errors import ConfigError
+from babyhubert.simulation.noise import CHUNK, Sound, band, convolve, decibels, knocks, room_response, room_tone
+from babyhubert.simulation.utterances import Cast, Speaker, Utterance, Voices
+from babyhubert.timebase import SAMPLE_RATE, SAMPLES_PER_MS, seconds_to_samples
+
+LONGEST_MINUTES = 36 * 60
+"""Longest scene: a 16-bit WAV file holds 37 hours."""
+
+T = TypeVar("T")
+
+_LEVELS = MappingProxyType({"KCHI": -25.0, "OCH": -31.0, "FEM": -31.0, "MAL": -34.0})
+_LOUDEST_PEAK = 0.4
+_OVERLOAD_DB = 22.0
+_TELEVISION_DBFS = -46.0
+
+
+@dataclass(frozen=True)
+class SceneConfig:
+    """What a scene is like.
+
+    Attributes:
+        minutes: Length.
+        speech_share: Share of the time that carries labelled speech, above 0 and at most 0.6.
+        overlap_share: Chance that a turn starts before the one it answers has ended.
+        interjection_share: Chance that a child who is not part of an exchange calls in between two turns.
+        television_share: Share of the time that a television talks, unlabelled.
+        knocks_per_minute: Rate of taps and bangs.
+        clipping_share: Chance that a turn of the key child overloads the microphone; at 0 nothing ever clips.
+        quietest_room_dbfs: Lower end of the room's noise level, RMS dB of full scale.
+        loudest_room_dbfs: Upper end.
+        levels_dbfs: Typical level of each class where it sounds, RMS dB of full scale.
+    """
+
+    minutes: float = 5.0
+    speech_share: float = 0.25
+    overlap_share: float = 0.25
+    interjection_share: float = 0.08
+    television_share: float = 0.05
+    knocks_per_minute: float = 2.0
+    clipping_share: float = 0.0
+    quietest_room_dbfs: float = -66.0
+    loudest_room_dbfs: float = -54.0
+    levels_dbfs: Mapping[str, float] = field(default_factory=lambda: dict(_LEVELS))
+
+    def __post_init__(self) -> None:
+        if not 0 < self.minutes <= LONGEST_MINUTES:
+            raise ConfigError(f"minutes = {self.minutes}: above 0 and at most {LONGEST_MINUTES} (36 hours)")
+        if not 0 < self.speech_share <= 0.6:
+            raise ConfigError(
+                f"speech_share = {self.speech_share}: above 0 and at most 0.6 (people pause and breathe)"
+            )
+        for name in ("overlap_share", "interjection_share", "television_share", "clipping_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} = {getattr(self, name)}: a share lies between 0 and 1")
+        if self.knocks_per_minute < 0:
+            raise ConfigError(f"knocks_per_minute = {self.knocks_per_minute}: not negative")
+        if not self.quietest_room_dbfs <= self.loudest_room_dbfs <= -40:
+            raise ConfigError(
+                f"room noise from {self.quietest_room_dbfs} to {self.loudest_room_dbfs} dBFS: "
+                "the first may not exceed the second, nor the second -40"
+            )
+        if missing := set(_LEVELS) - set(self.levels_dbfs):
+            raise ConfigError(f"levels_dbfs lacks {', '.join(sorted(missing))}")
+
+    @property
+    def samples(self) -> int:
+        """Length in samples at 16 kHz."""
+        return seconds_to_samples(self.minutes * 60)
+
+
+@dataclass(frozen=True, eq=False)
+class Turn:
+    """One utterance in its place.
+
+    Attributes:
+        start: First sample of the utterance in the scene, a whole millisecond.
+        label: KCHI, OCH, FEM or MAL.
+        speaker_id: Who speaks.
+        addressee: KCDS, OCDS or ADS for adults; empty for children.
+        utterance: What is said, clean.
+        waveform: As the microphone gets it, float32, shape (N + reverberation,).
+    """
+
+    start: int
+    label: str
+    speaker_id: str
+    addressee: str
+    utterance: Utterance
+    waveform: NDArray[np.float32]
+
+    @property
+    def end(self) -> int:
+        """Sample after the last of the clean utterance."""
+        return self.start + len(self.utterance.waveform)
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """Where the turn sounds, samples of the scene."""
+        start, end = self.utterance.spans
+        return [(self.start + int(a), self.start + int(b)) for a, b in zip(start, end, strict=True)]
+
+
+class Block(NamedTuple):
+    """A stretch of a scene: float32 samples within [-1, 1], and the turns that start in it."""
+
+    waveform: NDArray[np.float32]
+    turns: list[Turn]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A recording that can be played as often as wanted, always the same."""
+
+    config: SceneConfig
+    cast: Cast
+    seeds: tuple[int, int, int, int]
+
+    def __len__(self) -> int:
+        return self.config.samples
+
+    def turns(self) -> Iterator[Turn]:
+        """Turns in order of their start; all end within the scene."""
+        return _conversation(self.cast, self.config, np.random.default_rng(self.seeds[0]))
+
+    def blocks(self, block_samples: int = CHUNK) -> Iterator[Block]:
+        """The scene in blocks of ``block_samples`` (the last may be shorter), the same sound for every size.
+
+        Memory: one chunk of 10 s, one block, and the utterances that sound.
+        """
+        if block_samples < 1:
+            raise ValueError(f"block_samples = {block_samples}: at least one")
+        waiting: list[NDArray[np.float32]] = []
+        turns: list[Turn] = []
+        held = done = 0
+        for chunk in self._chunks():
+            waiting.append(chunk.waveform)
+            turns += chunk.turns
+            held += len(chunk.waveform)
+            if held < block_samples and done + held < len(self):
+                continue
+            joined, at = np.concatenate(waiting), 0
+            while held >= block_samples or (held and done + held == len(self)):
+                size = min(block_samples, held)
+                done, at, held = done + size, at + size, held - size
+                yield Block(joined[at - size : at], [turn for turn in turns if turn.start < done])
+                turns = [turn for turn in turns if turn.start >= done]
+            waiting = [joined[at:]]
+
+    def render(self) -> Block:
+        """The whole scene at once: for short ones."""
+        blocks = list(self.blocks())
+        return Block(np.concatenate([b.waveform for b in blocks]), [turn for b in blocks for turn in b.turns])
+
+    def segments(self) -> Segments:
+        """The truth as a segments table with the columns ``speaker_id`` and ``addressee``."""
+        return turns_to_segments(self.turns())
+
+    def _chunks(self) -> Iterator[Block]:
+        tone = room_tone(
+            self.config.quietest_room_dbfs, self.config.loudest_room_dbfs, np.random.default_rng(self.seeds[1])
+        )
+        turns = _Queue((turn.start, turn) for turn in self.turns())
+        others = (
+            knocks(self.config.knocks_per_minute, np.random.default_rng(self.seeds[2])),
+            _television(self.cast.television, self.config.television_share, np.random.default_rng(self.seeds[3])),
+        )
+        background = [_Queue((sound[0], sound) for sound in sounds) for sounds in others]
+        sounding: list[Sound] = []
+        for first in range(0, len(self), CHUNK):
+            last = min(first + CHUNK, len(self))
+            new = turns.before(last)
+            sounding += [(turn.start, turn.waveform) for turn in new]
+            sounding += chain.from_iterable(queue.before(last) for queue in background)
+            mixed = next(tone)[: last - first]
+            sounding = [sound for sound in sounding if _mix(sound, mixed, first)]
+            yield Block(np.clip(mixed, -1.0, 1.0), new)
+
+
+def simulate_scene(config: SceneConfig, voices: Voices, rng: np.random.Generator, index: int = 0) -> Scene:
+    """Draw a scene: its people and everything that happens.
+
+    Args:
+        config: What the scene is like.
+        voices: Where its people come from.
+        rng: Decides everything.
+        index: Number of the recording among its siblings; other numbers bring other people.
+    """
+    cast = voices.cast(index, rng)
+    first, second, third, fourth = (int(seed) for seed in rng.integers(2**63, size=4))
+    return Scene(config, cast, (first, second, third, fourth))
+
+
+def turns_to_segments(turns: Iterator[Turn] | list[Turn]) -> Segments:
+    """Segments with the columns ``speaker_id`` and ``addressee``; a turn with a long pause gives several."""
+    rows = [(*span, turn.label, turn.speaker_id, turn.addressee) for turn in turns for span in turn.spans]
+    if not rows:
+        return Segments.empty()
+    start, end, label, speaker, addressee = zip(*rows, strict=True)
+    columns = {"speaker_id": np.array(speaker, dtype=object), "addressee": np.array(addressee, dtype=object)}
+    return Segments(np.array(start), np.array(end), np.array(label, dtype=object), columns)
+
+
+class _Queue(Generic[T]):
+    """Looks one ahead into things that come in order of time."""
+
+    def __init__(self, things: Iterator[tuple[int, T]]) -> None:
+        self._things = things
+        self._next = next(things, None)
+
+    def before(self, sample: int) -> list[T]:
+        """Everything not yet taken that starts before ``sample``."""
+        taken = []
+        while self._next is not None and self._next[0] < sample:
+            taken.append(self._next[1])
+            self._next = next(self._things, None)
+        return taken
+
+
+def _mix(sound: Sound, chunk: NDArray[np.float32], first: int) -> bool:
+    """Add what of a sound falls into a chunk that begins at ``first``; whether some of it is still to come."""
+    start, waveform = sound
+    begin, end = max(start, first), min(start + len(waveform), first + len(chunk))
+    if end > begin:
+        chunk[begin - first : end - first] += waveform[begin - start : end - start]
+    return start + len(waveform) > first + len(chunk)
+
+
+@dataclass(frozen=True, eq=False)
+class _Person:
+    """A speaker with a class, a place in the room and a level there."""
+
+    speaker: Speaker
+    label: str
+    level_dbfs: float
+    response: NDArray[np.float32] | None
+
+    def turn(self, kind: str, config: SceneConfig, rng: np.random.Generator) -> Turn:
+        """Say something, not placed in time yet."""
+        utterance = self.speaker.utter(rng, to_child=kind == "KCDS" and self.is_adult)
+        heard = utterance.waveform * decibels(self.level_dbfs + float(rng.normal(0, 2)))
+        if self.response is not None:
+            heard = convolve(heard, self.response)
+        heard *= min(1.0, _LOUDEST_PEAK / max(float(np.abs(heard).max()), 1e-9))
+        if self.label == "KCHI" and rng.random() < config.clipping_share:
+            heard = heard * decibels(_OVERLOAD_DB)
+        addressee = kind if self.is_adult else ""
+        return Turn(0, self.label, self.speaker.speaker_id, addressee, utterance, heard.astype(np.float32))
+
+    @property
+    def is_adult(self) -> bool:
+        return self.label in {"FEM", "MAL"}
+
+
+class _Exchange(NamedTuple):
+    """Who takes turns, and whom the adults among them address."""
+
+    kind: str
+    people: tuple[_Person, ...]
+
+
+class _Timeline:
+    """Where the next turn may go: at most two people speak at once, and nobody with themselves."""
+
+    def __init__(self) -> None:
+        self.clock = 0
+        self.spoken = 0
+        self._last: Turn | None = None
+        self._others_end = 0
+        self._own_end: dict[str, int] = {}
+
+    def place(self, turn: Turn, gap: int) -> Turn:
+        """The turn at ``gap`` samples (negative: an overlap) after everything so far, or as soon as it may start."""
+        earliest = max(self._others_end, self._own_end.get(turn.speaker_id, 0)) + SAMPLE_RATE // 10
+        if self._last is not None:
+            earliest = max(earliest, self._last.start + SAMPLE_RATE // 5)
+        start = -(-max(self.clock + gap, earliest) // SAMPLES_PER_MS) * SAMPLES_PER_MS
+        return replace(turn, start=start)
+
+    def take(self, turn: Turn) -> None:
+        """Count a placed turn."""
+        self._others_end = self.clock
+        self.spoken += max(0, turn.end - max(turn.start, self.clock))
+        self._own_end[turn.speaker_id] = turn.end
+        self._last = turn
+        self.clock = max(self.clock, turn.end)
+
+
+def _conversation(cast: Cast, config: SceneConfig, rng: np.random.Generator) -> Iterator[Turn]:
+    people = _place_people(cast, config, rng)
+    timeline = _Timeline()
+    rest = int(rng.uniform(0.3, 1.5) * SAMPLE_RATE)
+    deck: list[_Exchange] = []
+    while True:
+        if not deck:
+            deck = _possible_exchanges(people, rng)
+            rng.shuffle(deck)  # type: ignore[arg-type]
+        for turn in _exchange(deck.pop(), people, timeline, rest, config, rng):
+            if turn.end > config.samples:
+                return
+            timeline.take(turn)
+            yield turn
+        owed = timeline.spoken / config.speech_share - timeline.clock
+        rest = max(int(owed * rng.gamma(2.0, 0.5)), int(1.5 * SAMPLE_RATE))
+
+
+def _exchange(
+    exchange: _Exchange,
+    everybody: list[_Person],
+    timeline: _Timeline,
+    rest: int,
+    config: SceneConfig,
+    rng: np.random.Generator,
+) -> Iterator[Turn]:
+    """Turns of one exchange, the first after ``rest`` samples of silence. The caller takes each before the next."""
+    bystanders = [p for p in everybody if not p.is_adult and p not in exchange.people]
+    speaking = int(rng.integers(len(exchange.people)))
+    gap = rest
+    for number in range(_turn_count(config, rng)):
+        interjects = number > 0 and bystanders and rng.random() < config.interjection_share
+        person = bystanders[rng.integers(len(bystanders))] if interjects else exchange.people[speaking]
+        turn = timeline.place(person.turn(exchange.kind, config, rng), gap)
+        yield turn
+        gap = _gap(len(turn.utterance.waveform), config.overlap_share, rng)
+        if number == 0 or rng.random() < 0.8:
+            speaking = (speaking + 1) % len(exchange.people)
+
+
+def _turn_count(config: SceneConfig, rng: np.random.Generator) -> int:
+    """Two turns or more, six on average; fewer in short scenes, so that every kind of exchange still finds room."""
+    room = config.minutes * 60 * config.speech_share / 1.5 / 8
+    return 1 + int(rng.geometric(1 / (min(max(room, 2.0), 6.0) - 1)))
+
+
+def _gap(turn_samples: int, overlap_share: float, rng: np.random.Generator) -> int:
+    if rng.random() < overlap_share:
+        return -int(rng.uniform(0.1, 0.6) * min(turn_samples, 2 * SAMPLE_RATE))
+    return int(0.35 * rng.lognormal(0, 0.7) * SAMPLE_RATE)
+
+
+def _place_people(cast: Cast, config: SceneConfig, rng: np.random.Generator) -> list[_Person]:
+    """Give everybody a level and a distance; the key child carries the microphone and stays dry."""
+
+    def place(speaker: Speaker, label: str, decay_s: float, direct_db: float) -> _Person:
+        level = config.levels_dbfs[label] + float(rng.normal(0, 1.5))
+        return _Person(speaker, label, level, room_response(decay_s, direct_db + float(rng.normal(0, 1.5)), rng))
+
+    key_level = config.levels_dbfs["KCHI"] + float(rng.normal(0, 1.0))
+    people = [_Person(cast.key_child, "KCHI", key_level, None)]
+    decay_s = float(rng.uniform(0.25, 0.55))
+    people += [place(speaker, "OCH", decay_s, 6.0) for speaker in cast.other_children]
+    people += [place(speaker, "FEM", decay_s, 6.0) for speaker in cast.women]
+    return people + [place(speaker, "MAL", decay_s, 1.0) for speaker in cast.men]
+
+
+def _possible_exchanges(people: list[_Person], rng: np.random.Generator) -> list[_Exchange]:
+    """One deck: each kind of exchange that these people can have, so that kinds stay balanced in short scenes."""
+
+    def some(label: str) -> _Person | None:
+        candidates = [person for person in people if person.label == label]
+        return candidates[rng.integers(len(candidates))] if candidates else None
+
+    key, child, woman, man = (some(label) for label in ("KCHI", "OCH", "FEM", "MAL"))
+    adults = [person for person in people if person.is_adult]
+    pair = tuple(adults[k] for k in rng.permutation(len(adults))[:2])
+    meetings = [
+        ("KCDS", (key, woman)),
+        ("KCDS", (woman, key)),
+        ("KCDS", (key, man)),
+        ("OCDS", (child, woman)),
+        ("OCDS", (child, man)),
+        ("ADS", pair if len(pair) == 2 else (None,)),
+        ("", (key, child)),
+        ("", (key,)),
+    ]
+    return [
+        _Exchange(kind, tuple(p for p in present if p is not None))
+        for kind, present in meetings
+        if None not in present
+    ]
+
+
+def _television(speakers: tuple[Speaker, ...], share: float, rng: np.random.Generator) -> Iterator[Sound]:
+    """Endless unlabelled talk through a small loudspeaker, in bouts of about 40 s."""
+    if not speakers or share <= 0:
+        return
+    loudspeaker = band(300.0, 4500.0)
+    at = int(rng.exponential(40.0 * (1 - share) / share) * SAMPLE_RATE)
+    while True:
+        until = at + int(rng.gamma(2.0, 20.0) * SAMPLE_RATE)
+        gain = decibels(_TELEVISION_DBFS + float(rng.normal(0, 3)))
+        while at < until:
+            utterance = speakers[rng.integers(len(speakers))].utter(rng)
+            yield at, convolve(utterance.waveform * gain, loudspeaker)
+            at += len(utterance.waveform) + int(rng.uniform(0.1, 0.5) * SAMPLE_RATE)
+        at += int(rng.exponential(40.0 * (1 - share) / share) * SAMPLE_RATE)

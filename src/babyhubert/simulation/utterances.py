@@ -1,0 +1,123 @@
+"""What a speaker says: a clean waveform and where it really sounds.
+
+Both sources of speech (the synthesiser and recorded utterances) hand their clean waveform to
+:meth:`Utterance.from_clean`; a scene places, colours and mixes the result without touching its truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.intervals import Intervals, close_gaps
+from babyhubert.timebase import SAMPLES_PER_MS
+
+_ENERGY_WINDOW = 5 * SAMPLES_PER_MS
+_LONGEST_INNER_PAUSE = 300 * SAMPLES_PER_MS
+_SHORTEST_SOUND = 60 * SAMPLES_PER_MS
+
+
+@dataclass(frozen=True, eq=False)
+class Utterance:
+    """One stretch of clean speech of one speaker.
+
+    Attributes:
+        waveform: float32, shape (N,), RMS 1 where it sounds; begins and ends with sound.
+        spans: Where it sounds, as samples in ``[0, N]`` on whole milliseconds: pauses above 0.3 s are left out.
+        phones: IPA symbols; empty for cries and squeals, and where nobody knows.
+        phone_start: First sample of each phone, int64, shape (P,); None where unknown.
+        phone_end: Sample after the last of each phone, int64, shape (P,); None where unknown.
+    """
+
+    waveform: NDArray[np.float32]
+    spans: Intervals
+    phones: tuple[str, ...] = ()
+    phone_start: NDArray[np.int64] | None = field(default=None)
+    phone_end: NDArray[np.int64] | None = field(default=None)
+
+    @classmethod
+    def from_clean(
+        cls, waveform: NDArray[np.float32], phones: tuple[str, ...] = (), phone_ends: NDArray[np.int64] | None = None
+    ) -> Utterance:
+        """Trim silence off both ends, normalise, and find where it sounds.
+
+        Args:
+            waveform: Clean speech, float32, shape (N,), any level.
+            phones: IPA symbols in order.
+            phone_ends: Sample after the last of each phone, int64, shape (P,), phones following each other from
+                sample 0; None where unknown.
+
+        Raises:
+            ValueError: nothing sounds.
+        """
+        start, end = active_spans(waveform)
+        if not len(start):
+            raise ValueError("the utterance is silent")
+        first, last = int(start[0]), int(end[-1])
+        kept = waveform[first:last]
+        if len(kept) < last - first:
+            kept = np.pad(kept, (0, last - first - len(kept)))
+        spans = (start - first, end - first)
+        sounding = np.concatenate([kept[a:b] for a, b in zip(*spans, strict=True)])
+        level = float(np.sqrt(np.mean(np.square(sounding, dtype=np.float64))))
+        kept = (kept / level).astype(np.float32)
+        if phone_ends is None:
+            return cls(kept, spans, phones)
+        ends = np.clip(phone_ends - first, 0, last - first)
+        starts = np.clip(np.concatenate(([0], phone_ends[:-1])) - first, 0, last - first)
+        return cls(kept, spans, phones, starts, ends)
+
+
+class Speaker(Protocol):
+    """Somebody who can say something."""
+
+    @property
+    def speaker_id(self) -> str:
+        """Name of the speaker, unique to the person."""
+
+    def utter(self, rng: np.random.Generator, *, to_child: bool = False) -> Utterance:
+        """Say something, with the exaggerated prosody of child-directed speech on request (where it can be had)."""
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The people of one recording. ``television`` are heard but never labelled."""
+
+    key_child: Speaker
+    other_children: tuple[Speaker, ...]
+    women: tuple[Speaker, ...]
+    men: tuple[Speaker, ...]
+    television: tuple[Speaker, ...] = ()
+
+
+class Voices(Protocol):
+    """Where the people of recordings come from."""
+
+    def cast(self, index: int, rng: np.random.Generator) -> Cast:
+        """People of recording ``index``: others than those of its neighbours."""
+
+
+def active_spans(waveform: NDArray[np.float32]) -> Intervals:
+    """Where a clean waveform sounds: samples, on whole milliseconds, pauses up to 0.3 s bridged.
+
+    Sounding is a 5-ms energy above a threshold between -30 and -20 dB of its 95th percentile: the lower end for clean
+    material, the upper where the material's own background (its 5th percentile) would pass.
+    """
+    if len(waveform) < _ENERGY_WINDOW or not np.any(waveform):
+        empty = np.empty(0, dtype=np.int64)
+        return empty, empty
+    summed = np.concatenate(([0.0], np.cumsum(np.square(waveform, dtype=np.float64))))
+    energy = summed[_ENERGY_WINDOW:] - summed[:-_ENERGY_WINDOW]
+    coarse = energy[:: _ENERGY_WINDOW // 2]
+    quiet, loud = np.percentile(coarse[coarse > coarse.max() * 1e-8], (5, 95))
+    above = energy > np.clip(4 * quiet, loud * 1e-3, loud * 1e-2)
+    edges = np.diff(np.concatenate(([False], above, [False])).astype(np.int8))
+    start = np.flatnonzero(edges == 1) + _ENERGY_WINDOW // 2
+    end = np.flatnonzero(edges == -1) + _ENERGY_WINDOW // 2
+    start, end = close_gaps(start, end, shorter_than=_LONGEST_INNER_PAUSE)
+    long_enough = end - start >= _SHORTEST_SOUND
+    start, end = start[long_enough], end[long_enough]
+    return start // SAMPLES_PER_MS * SAMPLES_PER_MS, -(-end // SAMPLES_PER_MS) * SAMPLES_PER_MS

@@ -1,0 +1,1 @@
+"""The derived models: heads, labels and losses."""

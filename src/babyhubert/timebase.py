@@ -1,0 +1,53 @@
+"""The one time base: integer samples at 16 kHz.
+
+Everything inside the package counts samples. Seconds and milliseconds exist only where files are read and
+written and on the command line, and pass through the conversions below. One millisecond is exactly 16 samples
+and one frame exactly 320, so nothing that lies on either grid is ever rounded twice.
+"""
+
+from __future__ import annotations
+
+import math
+
+SAMPLE_RATE = 16_000
+SAMPLES_PER_MS = SAMPLE_RATE // 1000
+
+
+def seconds_to_samples(seconds: float) -> int:
+    """Nearest sample to a time in seconds (halves go up).
+
+    Raises:
+        ValueError: the time is NaN or infinite.
+
+    """
+    if not math.isfinite(seconds):
+        raise ValueError(f"{seconds} is not a time")
+    return math.floor(seconds * SAMPLE_RATE + 0.5)
+
+
+def samples_to_seconds(samples: int) -> float:
+    """Time of a sample in seconds."""
+    return int(samples) / SAMPLE_RATE
+
+
+def ms_to_samples(milliseconds: int) -> int:
+    """First sample of a millisecond."""
+    return int(milliseconds) * SAMPLES_PER_MS
+
+
+def samples_to_ms(samples: int) -> int:
+    """Nearest millisecond to a sample (halves go up)."""
+    return (int(samples) + SAMPLES_PER_MS // 2) // SAMPLES_PER_MS
+
+
+def format_seconds(samples: int) -> str:
+    """Time in seconds with the three decimals that RTTM and CSV files carry, rounded through integer milliseconds."""
+    sign = "-" if samples < 0 else ""
+    milliseconds = samples_to_ms(abs(int(samples)))
+    return f"{sign}{milliseconds // 1000}.{milliseconds % 1000:03d}"
+
+
+def format_clock(samples: int) -> str:
+    """Duration as ``H:MM:SS`` for people, rounded to the second."""
+    seconds = (int(samples) + SAMPLE_RATE // 2) // SAMPLE_RATE
+    return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

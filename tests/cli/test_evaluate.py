@@ -1,0 +1,73 @@
+"""The evaluate command as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from babyhubert.annotation.rttm import write_rttm
+from babyhubert.annotation.segments import Segments
+from babyhubert.cli.evaluate import app
+from babyhubert.errors import AnnotationError
+
+
+@pytest.fixture
+def folders(tmp_path) -> tuple[Path, Path]:
+    """Three reference recordings, the predictions of two; one sub-folder."""
+    for name, end in (("a", 160_000), ("b", 80_000), ("c", 16_000)):
+        write_rttm(tmp_path / f"truth/{name}.rttm", name, Segments.from_rows([(0, end, "KCHI"), (0, end, "FEM")]))
+    for name in ("a", "b"):
+        write_rttm(tmp_path / f"out/rttm/day/{name}.rttm", name, Segments.from_rows([(0, 80_000, "KCHI")]))
+    return tmp_path / "truth", tmp_path / "out"
+
+
+def run(*arguments: str | Path):
+    return CliRunner().invoke(app, ["voice-type", *map(str, arguments)])
+
+
+def test_scores_to_the_terminal_and_to_files(folders, tmp_path):
+    truth, predicted = folders
+    result = run("--reference", truth, "--predictions", predicted, "-o", tmp_path / "scores", "--bootstrap", "50")
+    assert result.exit_code == 0, result.output
+    for expected in ("KCHI", "F1 %", "95 % interval", "76.9", "mean", "counted as silent: c", "evaluation.json"):
+        assert expected in result.output
+    content = json.loads((tmp_path / "scores/evaluation.json").read_text(encoding="utf-8"))
+    assert content["classes"]["KCHI"]["f1"] == pytest.approx(2 * 10 / 26)
+    assert content["bootstrap"] == {"over": "recordings", "resamples": 50, "confidence": 0.95}
+    assert (tmp_path / "scores/fscore.csv").read_text(encoding="utf-8").splitlines()[-1].startswith("TOTAL,0.76923,")
+
+
+def test_labels_uem_and_no_bootstrap(folders, tmp_path):
+    truth, predicted = folders
+    (tmp_path / "some.uem").write_text("a 1 0 5\n", encoding="utf-8")
+    options = ("--uem", tmp_path / "some.uem", "--labels", "KCHI", "--bootstrap", "0")
+    result = run("--reference", truth, "--predictions", predicted, *options)
+    assert result.exit_code == 0, result.output
+    assert "100.0" in result.output
+    assert "OCH" not in result.output
+    assert "interval" not in result.output.split("note")[0]
+
+
+def test_the_same_seed_gives_the_same_files(folders, tmp_path):
+    truth, predicted = folders
+    for name in ("first", "second"):
+        run("--reference", truth, "--predictions", predicted, "-o", tmp_path / name, "--seed", "3")
+    first, second = (tmp_path / name / "evaluation.json" for name in ("first", "second"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_wrong_path_is_named(folders):
+    truth, _ = folders
+    result = run("--reference", truth, "--predictions", truth / "nowhere")
+    assert isinstance(result.exception, AnnotationError)
+    assert "nowhere" in str(result.exception)
+
+
+def test_voice_type_is_a_subcommand_and_help_gives_defaults():
+    assert "voice-type" in CliRunner().invoke(app, ["--help"]).output
+    text = run("--help").output
+    assert "2000" in text
+    assert "KCHI,OCH,MAL,FEM" in text

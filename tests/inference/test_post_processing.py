@@ -1,0 +1,48 @@
+"""Threshold, merge, drop: strict, in the published order, on integers at any position."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
+
+
+def segments_of(active, minimum=MinimumDurations()):  # noqa: B008 - frozen
+    scores = np.array(active, dtype=np.float16)[:, None]
+    return [(s.start // 320, s.end // 320) for s in clean_up(active_runs(scores, {"KCHI": 0.5}), minimum)]
+
+
+def test_activation_is_strictly_greater():
+    scores = np.array([[0.5], [0.501], [0.499]], dtype=np.float32)
+    runs = active_runs(scores, {"KCHI": 0.5})
+    assert [a.tolist() for a in runs["KCHI"]] == [[320], [640]]
+
+
+def test_five_frames_are_exactly_the_limit_at_every_position():
+    for shift in range(300):
+        gap = [0] * shift + [1] * 6 + [0] * 5 + [1] * 6
+        assert segments_of(gap) == [(shift, shift + 6), (shift + 11, shift + 17)]
+        assert segments_of([0] * shift + [1] * 5) == [(shift, shift + 5)]
+        assert segments_of([0] * shift + [1] * 4) == []
+        assert segments_of([0] * shift + [1] * 6 + [0] * 4 + [1] * 6) == [(shift, shift + 16)]
+
+
+def test_gaps_are_closed_before_short_segments_are_dropped():
+    assert segments_of([1, 1, 1, 0, 0, 1, 1, 1]) == [(0, 8)]
+
+
+@given(st.lists(st.booleans(), max_size=120), st.integers(0, 8), st.integers(0, 8))
+def test_equals_a_frame_by_frame_version(active, on, off):
+    runs, i = [], 0
+    while i < len(active):
+        j = i
+        while j < len(active) and active[j]:
+            j += 1
+        if j > i:
+            if runs and i - runs[-1][1] < off:
+                runs[-1] = (runs[-1][0], j)
+            else:
+                runs.append((i, j))
+        i = max(j, i) + 1
+    expected = [(a, b) for a, b in runs if b - a >= on]
+    assert segments_of(active, MinimumDurations(on * 320, off * 320)) == expected

@@ -9,7 +9,10 @@ from babyhubert.errors import OutputError
 from babyhubert.frame_store import FrameWriter
 
 
-@given(sizes=st.lists(st.integers(0, 50), max_size=6), width=st.integers(1, 5), kind=st.sampled_from(["f2", "f4", "i2"]))
+KINDS = st.sampled_from(["f2", "f4", "i2"])
+
+
+@given(sizes=st.lists(st.integers(0, 50), max_size=6), width=st.integers(1, 5), kind=KINDS)
 def test_written_rows_are_read_back(tmp_path_factory, sizes, width, kind):
     path = tmp_path_factory.mktemp("npy") / "sub" / "x.npy"
     parts = [np.arange(n * width, dtype=kind).reshape(n, width) for n in sizes]

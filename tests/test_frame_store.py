@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from babyhubert.errors import OutputError
 from babyhubert.frame_store import FrameWriter
 
-
 KINDS = st.sampled_from(["f2", "f4", "i2"])
 
 

@@ -71,9 +71,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a whole UTF-8 text file with line feeds as line ends on every system."""
+    """Write a whole UTF-8 text file with line feeds as line ends on every system.
+
+    Bytes of file names that are no text (old disks hold such names) are written as escapes.
+    """
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.recording import RecordingInfo, probe
-from babyhubert.errors import BabyHubertError, OutputError
+from babyhubert.errors import AudioError, BabyHubertError, OutputError
 from babyhubert.timebase import SAMPLE_RATE
 
 
@@ -53,6 +53,7 @@ def check_recordings(files: Sequence[RecordingFile], output: Path, bytes_per_sec
     bad: list[tuple[RecordingFile, str]] = []
     for file in files:
         try:
+            _require_text(file)
             good.append((file, probe(file.path)))
         except (BabyHubertError, OSError) as error:
             bad.append((file, " ".join(str(error).split())))
@@ -60,6 +61,14 @@ def check_recordings(files: Sequence[RecordingFile], output: Path, bytes_per_sec
     _require_space(parent, Path(output), total / SAMPLE_RATE * bytes_per_second)
     warnings = tuple(f"{file.path}: {line}" for file, info in good for line in info.warnings)
     return PreflightReport(good, bad, warnings, total)
+
+
+def _require_text(file: RecordingFile) -> None:
+    """Names of old disks may hold bytes that are no text; a table could not tell which recording is meant."""
+    try:
+        file.recording_id.encode("utf-8")
+    except UnicodeEncodeError:
+        raise AudioError(f"{file.path}: the name is not valid UTF-8; rename the file or its folder") from None
 
 
 def _nearest_folder(output: Path) -> Path:

@@ -25,6 +25,7 @@ from babyhubert.annotation.tables import COMBINED_HEADER, format_combined_rows, 
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.preflight import PreflightReport
+from babyhubert.errors import DiskFullError, OutputError
 from babyhubert.files import make_folder, write_json, write_text
 from babyhubert.frame_store import FrameWriter
 from babyhubert.inference.recordings import NoProgress, Reading, RunProgress, run_recordings
@@ -90,15 +91,15 @@ class SegmentRun:
         """Process every good recording; write the tables over all that are complete in the folder."""
         progress = progress or NoProgress()
         began = datetime.now(UTC)
+        for folder in ("rttm", "csv"):
+            make_folder(self._folder.output / folder)  # a file in its place is told before hours of computing
         files = dict(checked.good)
         states = {file: "new" if force else self._state(file) for file in files}
         new = [file for file, state in states.items() if state == "new"]
         progress.start(len(new), sum(files[file].n_samples for file in new), len(files) - len(new))
-        for file, state in states.items():
-            if state == "scored":
-                self._decide_again(file)
         failures = [(file.path, error) for file, error in checked.bad]
         try:
+            failures += self._decide_again([file for file, state in states.items() if state == "scored"])
             failures += run_recordings(self._classifier.engine(), new, self._open, self._channel, progress)
         finally:
             self._write_tables(failures, began)
@@ -110,16 +111,17 @@ class SegmentRun:
         return self._folder.state / "scores" / f"{recording_id}.npy"
 
     def write_outputs(self, file: RecordingFile, scores: NDArray[np.float16], about: Mapping[str, Any]) -> None:
-        """Decide and write everything of one recording, its record last."""
+        """Decide and write everything of one recording, its record last; extras of an earlier run are renewed."""
         name, output = file.recording_id, self._folder.output
         self._folder.forget(name)
         segments = self._classifier.decide(scores)
         write_rttm(output / "rttm" / f"{name}.rttm", name, segments)
         write_childproject_csv(output / "csv" / f"{name}.csv", segments)
-        if self._outputs.raw:
-            write_rttm(output / "raw_rttm" / f"{name}.rttm", name, self._classifier.decide(scores, clean=False))
-        if self._outputs.probabilities:
-            _link_or_copy(self.scores_path(name), output / "probs" / f"{name}.npy")
+        raw, probabilities = output / "raw_rttm" / f"{name}.rttm", output / "probs" / f"{name}.npy"
+        if self._outputs.raw or raw.exists():
+            write_rttm(raw, name, self._classifier.decide(scores, clean=False))
+        if self._outputs.probabilities or probabilities.exists():
+            _link_or_copy(self.scores_path(name), probabilities)
         self._folder.complete(
             name,
             {
@@ -131,6 +133,10 @@ class SegmentRun:
                 **about,
             },
         )
+
+    def forget(self, file: RecordingFile) -> None:
+        """Take a recording's mark back before its scores are replaced."""
+        self._folder.forget(file.recording_id)
 
     def _open(self, file: RecordingFile) -> _ScoreSink:
         return _ScoreSink(self, file, len(self._classifier.labels))
@@ -153,19 +159,37 @@ class SegmentRun:
             path.exists() for path in self._expected(file.recording_id)
         ):
             return "whole"
-        has_scores = self.scores_path(file.recording_id).exists()
-        return "scored" if has_scores and record.get("scores") == fingerprint(self._score_settings) else "new"
+        fits = record.get("scores") == fingerprint(self._score_settings)
+        return "scored" if fits and self._kept_scores(file.recording_id) is not None else "new"
 
-    def _decide_again(self, file: RecordingFile) -> None:
-        record = self._folder.record(file.recording_id) or {}
-        scores = np.load(self.scores_path(file.recording_id), mmap_mode="r")
-        kept = {key: record[key] for key in Reading().as_record() if key in record}
-        self.write_outputs(file, scores, kept)
+    def _kept_scores(self, name: str) -> NDArray[np.float16] | None:
+        """A recording's scores of an earlier run; None where they are absent or cut short."""
+        try:
+            scores: NDArray[np.float16] = np.load(self.scores_path(name), mmap_mode="r")
+        except (OSError, ValueError):
+            return None
+        return scores
+
+    def _decide_again(self, files: Sequence[RecordingFile]) -> list[tuple[Path, str]]:
+        """Write outputs from kept scores; path and one-line error of each recording whose cannot be written."""
+        failures = []
+        for file in files:
+            record, scores = self._folder.record(file.recording_id), self._kept_scores(file.recording_id)
+            assert record is not None
+            assert scores is not None
+            try:
+                self.write_outputs(file, scores, {key: record[key] for key in Reading().as_record() if key in record})
+            except DiskFullError:
+                raise
+            except OutputError as error:
+                failures.append((file.path, str(error)))
+        return failures
 
     def _write_tables(self, failures: Sequence[tuple[Path, str]], began: datetime) -> None:
         output = self._folder.output
-        for name in ("rttm", "raw_rttm") if self._outputs.raw else ("rttm",):
-            self._folder.combine(output / f"{name}.csv", COMBINED_HEADER, partial(_rows, output / name))
+        self._folder.combine(output / "rttm.csv", COMBINED_HEADER, partial(_rows, output / "rttm"))
+        if self._outputs.raw or (output / "raw_rttm.csv").exists():
+            self._folder.combine(output / "raw_rttm.csv", COMBINED_HEADER, partial(_rows, output / "raw_rttm"))
         if self._outputs.probabilities:
             write_json(output / "probs" / "format.json", self._probability_format())
         write_text(output / "thresholds.toml", format_thresholds(self._classifier.thresholds))
@@ -220,6 +244,7 @@ class _ScoreSink:
         self._writer.append(values)
 
     def finish(self, reading: Reading) -> None:
+        self._run.forget(self._file)
         self._writer.finish((self._classes,))
         scores = np.load(self._writer.path, mmap_mode="r")
         self._run.write_outputs(self._file, scores, reading.as_record())

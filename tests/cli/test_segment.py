@@ -1,0 +1,430 @@
+"""``babyhubert segment`` as a user runs it: what it writes, what it says, and what it makes of odd recordings."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from making import RATE, babble
+
+import babyhubert
+from babyhubert.annotation.frames import frame_count
+from babyhubert.annotation.rttm import read_rttm
+from babyhubert.annotation.tables import read_segments
+from babyhubert.tasks.voice_type import VoiceTypeModel
+from commands import command, contents, samples_of, spoken, write_small_model, write_sounds
+
+TABLES = {"rttm.csv", "failures.csv", "thresholds.toml"}
+EMPTY_CSV = b"segment_onset,segment_offset,speaker_type\n"
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture
+def model_must_not_run(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("the model was run")
+
+    return lambda: monkeypatch.setattr(VoiceTypeModel, "probabilities", refuse)
+
+
+class TestOutputs:
+    def test_tree_mirrors_the_folder_and_every_file_is_in_place(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["a.wav", "home/day.wav", "nursery/day.wav"])
+        result = command("segment", audio, "-o", tmp_path / "out", "--model", small_model)
+        assert result.code == 0, result.err
+        assert "3 recordings done" in result.out
+        ids = ["a", "home/day", "nursery/day"]
+        files = {f"rttm/{name}.rttm" for name in ids} | {f"csv/{name}.csv" for name in ids}
+        assert set(contents(tmp_path / "out")) == files | TABLES
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+            [".babyhubert", "csv", "rttm", "run.json", *TABLES]
+        )
+        assert contents(tmp_path / "out")["failures.csv"] == b"path,error\n"
+
+    def test_rttm_csv_and_combined_table_say_the_same(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["a.wav", "home/day.wav"])
+        out = tmp_path / "out"
+        assert command("segment", audio, "-o", out, "--model", small_model).code == 0
+        assert spoken(out) == {"KCHI", "OCH", "MAL", "FEM"}
+        combined = read_segments(out / "rttm.csv")
+        assert list(combined) == ["a", "home/day"]
+        for name, segments in combined.items():
+            assert read_rttm(out / "rttm" / f"{name}.rttm") == {name: segments}
+            assert read_segments(out / "csv" / f"{name}.csv", name) == {name: segments}
+        lines = (out / "rttm.csv").read_text(encoding="utf-8").splitlines()
+        assert lines[0] == "uid,start_time_s,duration_s,label"
+        first = (out / "csv" / "a.csv").read_text(encoding="utf-8").splitlines()
+        assert first[0] == "segment_onset,segment_offset,speaker_type"
+        assert {line.rsplit(",", 1)[1] for line in first[1:]} == {"CHI", "OCH", "MAL", "FEM"}
+
+    def test_equal_names_in_two_folders_are_both_kept(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["one/day.wav", "two/day.wav"])
+        out = tmp_path / "out"
+        assert command("segment", audio, "-o", out, "--model", small_model).code == 0
+        made = contents(out)
+        assert made["csv/one/day.csv"] != made["csv/two/day.csv"]
+        clash = command("segment", audio / "one", audio / "two", "-o", tmp_path / "new", "--model", small_model)
+        assert clash.code == 2
+        assert "give the folder that holds both" in clash.error
+        assert not (tmp_path / "new").exists()
+
+    def test_run_record_says_what_was_run_with_what(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["a.wav"], seconds=3)
+        (audio / "b.wav").write_text("not audio", encoding="utf-8")
+        out = tmp_path / "out"
+        command("segment", audio, "-o", out, "--model", small_model, "--overlap", 0.5, "--min-on", 0.2)
+        record = json.loads((out / "run.json").read_text(encoding="utf-8"))
+        assert record["command"] == "segment"
+        assert record["versions"]["babyhubert"] == babyhubert.__version__
+        assert {"python", "torch", "numpy", "system"} <= set(record["versions"])
+        weights = (small_model / "model.safetensors").read_bytes()
+        assert record["model"]["sha256"] == hashlib.sha256(weights).hexdigest()
+        assert record["model"]["source"] == str(small_model)
+        assert record["model"]["card"]["lineage"] == ["drawn at random"]
+        settings = record["settings"]
+        assert settings["thresholds"] == {"KCHI": 0.437, "OCH": 0.378, "MAL": 0.429, "FEM": 0.377}
+        assert settings["plan"] == {"window_s": 4.0, "hop_s": 2.0, "tail": "shift"}
+        assert settings["minimum_samples"] == {"on": 3200, "off": 1600}
+        (recording,) = record["recordings"]
+        assert (recording["recording_id"], recording["duration_s"]) == ("a", 3.0)
+        assert recording["seconds"] > 0
+        assert recording["times_real_time"] > 0
+        assert [failure["path"] for failure in record["failures"]] == [str(audio / "b.wav")]
+        assert record["began"] <= record["ended"]
+
+    def test_probabilities_and_raw_segments_on_request(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["a.wav", "home/day.wav"])
+        out = tmp_path / "out"
+        flags = ("--save-probs", "--keep-raw", "--min-on", 0.3, "--min-off", 0.3)
+        assert command("segment", audio, "-o", out, "--model", small_model, *flags).code == 0
+        thresholds = {"KCHI": 0.437, "OCH": 0.378, "MAL": 0.429, "FEM": 0.377}
+        for name in ("a", "home/day"):
+            probabilities = np.load(out / "probs" / f"{name}.npy")
+            samples = soundfile.info(audio / f"{name}.wav").frames
+            assert probabilities.shape == (frame_count(samples), 4)
+            assert probabilities.dtype == np.float16
+            assert np.all((probabilities >= 0) & (probabilities <= 1))
+            raw = read_rttm(out / "raw_rttm" / f"{name}.rttm")[name]
+            for column, (label, limit) in enumerate(thresholds.items()):
+                active = np.zeros(len(probabilities), dtype=bool)
+                for start, end, _ in (segment for segment in raw if segment.label == label):
+                    active[start // 320 : end // 320] = True
+                assert np.array_equal(active, probabilities[:, column].astype(float) > limit)
+            assert len(read_rttm(out / "rttm" / f"{name}.rttm")[name]) < len(raw)
+        assert read_segments(out / "raw_rttm.csv") == {
+            name: read_rttm(out / "raw_rttm" / f"{name}.rttm")[name] for name in ("a", "home/day")
+        }
+        about = json.loads((out / "probs" / "format.json").read_text(encoding="utf-8"))
+        assert "KCHI" in json.dumps(about)
+
+    def test_extras_of_an_earlier_run_follow_later_settings(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["a.wav", "b.wav"])
+        run = ("segment", audio, "--model", small_model)
+        command(*run, "-o", tmp_path / "out", "--keep-raw", "--save-probs")
+        command(*run, "-o", tmp_path / "out", "--thresholds", "high-precision", "--overlap", 0)
+        fresh = ("--keep-raw", "--save-probs", "--thresholds", "high-precision", "--overlap", 0)
+        command(*run, "-o", tmp_path / "fresh", *fresh)
+        assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+
+class TestOddRecordings:
+    def test_silence_gives_a_header_and_an_empty_rttm(self, tmp_path):
+        # A model that is sure of nothing: silence must not be mistaken for 'not annotated'.
+        model = write_small_model(tmp_path / "model")
+        audio = tmp_path / "audio"
+        audio.mkdir()
+        soundfile.write(audio / "zeros.wav", np.zeros(5 * RATE, dtype=np.float32), RATE)
+        toml = "".join(f"[{label}]\nlower_bound = 1.0\n" for label in ("KCHI", "OCH", "MAL", "FEM"))
+        (tmp_path / "never.toml").write_text(toml, encoding="utf-8")
+        options = ("--model", model, "--thresholds", tmp_path / "never.toml")
+        assert command("segment", audio, "-o", tmp_path / "out", *options).code == 0
+        made = contents(tmp_path / "out")
+        assert made["csv/zeros.csv"] == EMPTY_CSV
+        assert made["rttm/zeros.rttm"] == b""
+        assert made["rttm.csv"] == b"uid,start_time_s,duration_s,label\n"
+        scores = np.load(tmp_path / "out" / ".babyhubert" / "segment" / "scores" / "zeros.npy")
+        assert scores.shape == (frame_count(5 * RATE), 4)
+        assert np.isfinite(scores).all()
+
+    @pytest.mark.parametrize(("samples", "frames"), [(1, 0), (399, 0), (400, 1), (719, 1), (720, 2)])
+    def test_very_short_recordings_are_whole_results(self, small_model, tmp_path, samples, frames):
+        soundfile.write(tmp_path / "short.wav", babble(samples, RATE), RATE)
+        options = ("--model", small_model, "--min-on", 0, "--save-probs")
+        result = command("segment", tmp_path / "short.wav", "-o", tmp_path / "out", *options)
+        assert result.code == 0, result.err
+        assert np.load(tmp_path / "out" / "probs" / "short.npy").shape == (frames, 4)
+        if not frames:
+            assert contents(tmp_path / "out")["csv/short.csv"] == EMPTY_CSV
+            assert contents(tmp_path / "out")["rttm/short.rttm"] == b""
+        again = command("segment", tmp_path / "short.wav", "-o", tmp_path / "out", *options)
+        assert "1 kept from before" in again.out
+        other = command("segment", tmp_path / "short.wav", "-o", tmp_path / "out", *options, "--thresholds", "f1")
+        assert other.code == 0
+
+    @pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (44_100, 2), (48_000, 4)])
+    def test_any_rate_and_channels_keep_the_time(self, small_model, tmp_path, rate, channels):
+        sound = babble(5 * rate, rate)
+        path = tmp_path / "a.wav"
+        soundfile.write(path, np.stack([sound] * channels, axis=1) if channels > 1 else sound, rate)
+        result = command("segment", path, "-o", tmp_path / "out", "--model", small_model, "--save-probs")
+        assert result.code == 0, result.err
+        assert len(np.load(tmp_path / "out" / "probs" / "a.npy")) == frame_count(5 * RATE)
+        assert ("nothing above 4 kHz" in result.err) == (rate == 8_000)
+        assert max(segment.end for segment in read_segments(tmp_path / "out" / "rttm.csv")["a"]) <= 5 * RATE
+
+    def test_stereo_of_equal_channels_is_the_mono_recording(self, small_model, tmp_path):
+        sound = (babble(5 * RATE, RATE) * 2**14).round() / 2**15
+        soundfile.write(tmp_path / "mono.wav", sound, RATE)
+        soundfile.write(tmp_path / "stereo.wav", np.stack([sound, sound], axis=1), RATE)
+        soundfile.write(tmp_path / "right.wav", np.stack([np.zeros_like(sound), sound], axis=1), RATE)
+        for name, channel in (("mono", "mean"), ("stereo", "mean"), ("right", "1"), ("right", "loudest")):
+            out = tmp_path / f"{name}-{channel}"
+            command("segment", tmp_path / f"{name}.wav", "-o", out, "--model", small_model, "--channel", channel)
+        mono = (tmp_path / "mono-mean" / "csv" / "mono.csv").read_bytes()
+        assert len(mono) > 200
+        assert (tmp_path / "stereo-mean" / "csv" / "stereo.csv").read_bytes() == mono
+        assert (tmp_path / "right-1" / "csv" / "right.csv").read_bytes() == mono
+        assert (tmp_path / "right-loudest" / "csv" / "right.csv").read_bytes() == mono
+
+    def test_nan_samples_count_as_silence_and_are_told(self, small_model, tmp_path):
+        sound = babble(5 * RATE, RATE)
+        silenced = sound.copy()
+        sound[30_000:30_500] = np.nan
+        silenced[30_000:30_500] = 0
+        (tmp_path / "nan").mkdir()
+        (tmp_path / "zero").mkdir()
+        soundfile.write(tmp_path / "nan" / "a.wav", sound, RATE, subtype="FLOAT")
+        soundfile.write(tmp_path / "zero" / "a.wav", silenced, RATE, subtype="FLOAT")
+        for name in ("nan", "zero"):
+            assert (
+                command("segment", tmp_path / name, "-o", tmp_path / f"{name}-out", "--model", small_model).code == 0
+            )
+        assert spoken(tmp_path / "nan-out")
+        assert contents(tmp_path / "nan-out") == contents(tmp_path / "zero-out")
+        record = json.loads((tmp_path / "nan-out" / "run.json").read_text(encoding="utf-8"))
+        assert record["recordings"][0]["warnings"] == ["500 NaN or infinite samples read as 0"]
+
+    @pytest.mark.parametrize("suffix", [".wav", ".mp3"])
+    def test_truncated_recordings_give_what_is_there_and_say_so(self, small_model, tmp_path, suffix):
+        path = tmp_path / f"cut{suffix}"
+        soundfile.write(path, babble(60 * RATE, RATE), RATE)
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        result = command("segment", path, "-o", tmp_path / "out", "--model", small_model, "--overlap", 0)
+        assert result.code == 0, result.err
+        (recording,) = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))["recordings"]
+        assert 25 < recording["duration_s"] < 35
+        assert recording["warnings"]
+        ends = [segment.end for segment in read_segments(tmp_path / "out" / "rttm.csv")["cut"]]
+        assert 25 * RATE < max(ends) <= recording["duration_s"] * RATE
+
+    def test_names_with_spaces_dots_accents_and_upper_case(self, small_model, tmp_path):
+        names = ["my day.wav", "v1.2.final.wav", "Zoë à l'école.WAV", "子供.wav", "a,b.wav", "sub folder/x.Wav"]
+        audio = write_sounds(tmp_path / "audio", names, seconds=2)
+        out = tmp_path / "out"
+        result = command("segment", audio, "-o", out, "--model", small_model)
+        assert result.code == 0, result.err
+        ids = {name.rsplit(".", 1)[0] for name in names}
+        assert set(contents(out)) == TABLES | {f"rttm/{i}.rttm" for i in ids} | {f"csv/{i}.csv" for i in ids}
+        assert {row["uid"] for row in rows(out / "rttm.csv")} == ids
+        rttm = (out / "rttm" / "my day.rttm").read_text(encoding="utf-8")
+        assert rttm
+        assert all(len(line.split()) == 10 and line.split()[1] == "my_day" for line in rttm.splitlines())
+
+    def test_a_name_that_is_not_text_fails_alone(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["a.wav"], seconds=2)
+        try:
+            shutil.copy(audio / "a.wav", bytes(audio) + b"/caf\xe9.wav")
+        except OSError:
+            pytest.skip("this file system has only names in UTF-8")
+        result = command("segment", audio, "-o", tmp_path / "out", "--model", small_model)
+        assert result.code == 1, result.err
+        (failure,) = rows(tmp_path / "out" / "failures.csv")
+        assert "caf" in failure["path"]
+        assert "rename" in failure["error"]
+        assert "a" in {row["uid"] for row in rows(tmp_path / "out" / "rttm.csv")}
+
+    def test_bad_recordings_are_listed_and_stop_nobody(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["good.wav", "last.wav"])
+        (audio / "empty.wav").touch()
+        (audio / "notes.wav").write_text("Recorded on Monday, battery was low\n", encoding="utf-8")
+        (audio / "noise.mp3").write_bytes(np.random.default_rng(0).bytes(5_000))
+        (audio / "gone.wav").symlink_to(audio / "nowhere.wav")
+        result = command("segment", audio, "-o", tmp_path / "out", "--model", small_model)
+        assert result.code == 1
+        assert "2 recordings done, 0 kept from before, 4 failed" in result.out
+        assert "failures.csv" in result.out
+        failures = {Path(row["path"]).name: row["error"] for row in rows(tmp_path / "out" / "failures.csv")}
+        assert set(failures) == {"empty.wav", "notes.wav", "noise.mp3", "gone.wav"}
+        assert "empty" in failures["empty.wav"]
+        assert "text file" in failures["notes.wav"]
+        assert all(name in error for name, error in failures.items())
+        assert set(read_segments(tmp_path / "out" / "rttm.csv")) == {"good", "last"}
+        for row in failures:
+            assert row in result.err
+
+    def test_a_recording_that_breaks_while_it_is_read_stops_nobody(self, small_model, tmp_path, monkeypatch):
+        audio = write_sounds(tmp_path / "audio", ["a.wav", "b.wav", "c.wav"])
+        original = VoiceTypeModel.probabilities
+        calls = []
+
+        def break_once(self, waveforms):
+            calls.append(waveforms)
+            if len(calls) == 2:
+                (audio / "b.wav").unlink()
+            return original(self, waveforms)
+
+        monkeypatch.setattr(VoiceTypeModel, "probabilities", break_once)
+        result = command("segment", audio, "-o", tmp_path / "out", "--model", small_model, "--batch-size", 1)
+        assert result.code == 1, result.err
+        (failure,) = rows(tmp_path / "out" / "failures.csv")
+        assert failure["path"] == str(audio / "b.wav")
+        assert set(read_segments(tmp_path / "out" / "rttm.csv")) == {"a", "c"}
+        assert not list((tmp_path / "out").rglob(".partial-*"))
+
+    def test_nothing_readable_is_nothing_done(self, small_model, tmp_path):
+        (tmp_path / "audio").mkdir()
+        (tmp_path / "audio" / "empty.wav").touch()
+        result = command("segment", tmp_path / "audio", "-o", tmp_path / "out", "--model", small_model)
+        assert result.code == 2
+        assert len(rows(tmp_path / "out" / "failures.csv")) == 1
+        assert contents(tmp_path / "out")["rttm.csv"] == b"uid,start_time_s,duration_s,label\n"
+
+    def test_a_recording_alone_gives_the_bytes_it_gives_among_others(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["a.wav", "b.wav", "c.wav"])
+        keep = ("--model", small_model, "--save-probs")
+        command("segment", audio, "-o", tmp_path / "together", *keep)
+        command("segment", audio / "b.wav", "-o", tmp_path / "alone", *keep)
+        together, alone = contents(tmp_path / "together"), contents(tmp_path / "alone")
+        assert len(alone["csv/b.csv"]) > 200
+        for name in ("csv/b.csv", "rttm/b.rttm", "probs/b.npy"):
+            assert together[name] == alone[name]
+
+
+class TestRunningAgain:
+    def test_whole_recordings_are_kept_and_new_ones_done(self, small_model, tmp_path, model_must_not_run):
+        audio = write_sounds(tmp_path / "audio", ["a.wav", "b.wav"])
+        run = ("segment", audio, "-o", tmp_path / "out", "--model", small_model)
+        assert command(*run).code == 0
+        before = contents(tmp_path / "out")
+        write_sounds(audio, ["x.wav", "y.wav", "c.wav"])
+        (audio / "x.wav").unlink()
+        (audio / "y.wav").unlink()
+        second = command(*run)
+        assert second.code == 0
+        assert "2 recordings need no computation" in second.err
+        assert "1 recordings done, 2 kept from before" in second.out
+        after = contents(tmp_path / "out")
+        assert all(after[name] == data for name, data in before.items() if name != "rttm.csv")
+        assert set(read_segments(tmp_path / "out" / "rttm.csv")) == {"a", "b", "c"}
+        model_must_not_run()
+        third = command(*run)
+        assert (third.code, contents(tmp_path / "out")) == (0, after)
+        assert "0 recordings done, 3 kept from before" in third.out
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            ("--thresholds", "high-precision"),
+            ("--min-on", 0.4),
+            ("--min-off", 0.5),
+            ("--keep-raw",),
+            ("--save-probs",),
+        ],
+    )
+    def test_other_decisions_equal_a_fresh_run_without_running_the_model(
+        self, small_model, tmp_path, model_must_not_run, options
+    ):
+        audio = write_sounds(tmp_path / "audio", ["a.wav", "b.wav"])
+        run = ("segment", audio, "--model", small_model)
+        assert command(*run, "-o", tmp_path / "fresh", *options).code == 0
+        assert command(*run, "-o", tmp_path / "out").code == 0
+        first = contents(tmp_path / "out")
+        model_must_not_run()
+        result = command(*run, "-o", tmp_path / "out", *options)
+        assert result.code == 0, result.err
+        assert contents(tmp_path / "out") == contents(tmp_path / "fresh") != first
+
+    @pytest.mark.parametrize("options", [("--overlap", 0), ("--window", 2), ("--blend", "taper"), ("--channel", "0")])
+    def test_other_scores_run_the_model_again(self, small_model, tmp_path, options):
+        audio = write_sounds(tmp_path / "audio", ["a.wav"])
+        run = ("segment", audio, "--model", small_model)
+        command(*run, "-o", tmp_path / "out")
+        result = command(*run, "-o", tmp_path / "out", *options)
+        assert "1 recordings done" in result.out
+        assert "need no computation" not in result.err
+        command(*run, "-o", tmp_path / "fresh", *options)
+        assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+    def test_another_model_runs_again(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["a.wav"])
+        other = write_small_model(tmp_path / "other", seed=7)
+        command("segment", audio, "-o", tmp_path / "out", "--model", small_model)
+        first = contents(tmp_path / "out")
+        command("segment", audio, "-o", tmp_path / "out", "--model", other)
+        command("segment", audio, "-o", tmp_path / "fresh", "--model", other)
+        assert contents(tmp_path / "out") == contents(tmp_path / "fresh") != first
+
+    def test_a_replaced_recording_is_done_again(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["a.wav", "b.wav"])
+        run = ("segment", audio, "--model", small_model)
+        command(*run, "-o", tmp_path / "out")
+        (audio / "b.wav").replace(audio / "a.wav")
+        write_sounds(audio, ["b.wav"])
+        assert "2 recordings done" in command(*run, "-o", tmp_path / "out").out
+        command(*run, "-o", tmp_path / "fresh")
+        assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+    def test_a_deleted_output_comes_back_without_running_the_model(self, small_model, tmp_path, model_must_not_run):
+        audio = write_sounds(tmp_path / "audio", ["a.wav", "b.wav"])
+        run = ("segment", audio, "-o", tmp_path / "out", "--model", small_model)
+        command(*run)
+        before = contents(tmp_path / "out")
+        (tmp_path / "out" / "rttm" / "a.rttm").unlink()
+        (tmp_path / "out" / "rttm.csv").unlink()
+        model_must_not_run()
+        assert command(*run).code == 0
+        assert contents(tmp_path / "out") == before
+
+    def test_damaged_kept_scores_are_made_again(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["a.wav", "b.wav"])
+        run = ("segment", audio, "--model", small_model)
+        command(*run, "-o", tmp_path / "out")
+        scores = tmp_path / "out" / ".babyhubert" / "segment" / "scores" / "a.npy"
+        scores.write_bytes(scores.read_bytes()[:1_000])
+        options = ("--thresholds", "high-precision")
+        result = command(*run, "-o", tmp_path / "out", *options)
+        assert result.code == 0, result.err
+        command(*run, "-o", tmp_path / "fresh", *options)
+        assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+    def test_force_does_everything_again(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["a.wav"])
+        run = ("segment", audio, "-o", tmp_path / "out", "--model", small_model)
+        command(*run)
+        before = contents(tmp_path / "out")
+        (tmp_path / "out" / "csv" / "a.csv").write_text("edited", encoding="utf-8")
+        assert "1 recordings done, 0 kept" in command(*run, "--force").out
+        assert contents(tmp_path / "out") == before
+
+
+class TestFromPython:
+    def test_a_loaded_model_gives_what_the_command_writes(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["a.wav", "b.wav"])
+        command("segment", audio, "-o", tmp_path / "out", "--model", small_model)
+        written = read_segments(tmp_path / "out" / "rttm.csv")
+        model = babyhubert.load_model(small_model, device="cpu")
+        for name in ("a", "b"):
+            path = audio / f"{name}.wav"
+            assert len(written[name]) > 5
+            assert model(path) == model(str(path)) == model(samples_of(path)) == written[name]

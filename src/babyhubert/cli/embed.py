@@ -78,11 +78,11 @@ def embed(
         typer.echo(f"note: {SHIPPED_MODEL_NOTICE}", err=True)
     embedder = Embedder.load(model or str(SHIPPED_MODEL), device=device, batch_size=batch_size)
     chosen_layers = _parse_layers(layers) if layers else (embedder.encoder.config.layers,)
-    settings = EmbedSettings(chosen_layers, plan, stored)
+    folder = RunFolder(output, "embed")
+    run = EmbedRun(folder, embedder, EmbedSettings(chosen_layers, plan, stored), chosen_channel, tables)
     frame_bytes = len(chosen_layers) * embedder.encoder.config.hidden_size * (4 if stored == "float32" else 2)
     checked = check_inputs(audio, output, bytes_per_second=50 * frame_bytes if tables is None else 0)
-    with RunFolder(output, "embed") as folder, RunProgressDisplay("embed") as progress:
-        run = EmbedRun(folder, embedder, settings, chosen_channel, tables)
+    with folder, RunProgressDisplay("embed") as progress:
         summary = run.execute(checked, progress, force=force)
     typer.echo(
         f"{summary.done} recordings done, {summary.skipped} kept from before, {len(summary.failures)} failed: {output}"

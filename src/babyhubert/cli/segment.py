@@ -89,9 +89,10 @@ def segment(
     classifier = load_model(model, device=device).with_settings(settings)
     if batch_size is not None:
         classifier = classifier.with_batch_size(batch_size)
+    folder = RunFolder(output, "segment")
+    run = SegmentRun(folder, classifier, chosen_channel, SegmentOutputs(save_probs, keep_raw))
     checked = check_inputs(audio, output, bytes_per_second=50 * 2 * len(classifier.labels) + 100)
-    with RunFolder(output, "segment") as folder, RunProgressDisplay("segment") as progress:
-        run = SegmentRun(folder, classifier, chosen_channel, SegmentOutputs(save_probs, keep_raw))
+    with folder, RunProgressDisplay("segment") as progress:
         summary = run.execute(checked, progress, force=force)
     typer.echo(
         f"{summary.done} recordings done, {summary.skipped} kept from before, {len(summary.failures)} failed: {output}"

@@ -30,7 +30,7 @@ from babyhubert.device import resolve_device, windows_per_batch
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.loading import load_encoder, model_hash, resolve_model
 from babyhubert.errors import AnnotationError, ConfigError
-from babyhubert.files import atomic_path, write_json, write_text
+from babyhubert.files import atomic_path, make_folder, write_json, write_text
 from babyhubert.frame_store import FrameWriter
 from babyhubert.inference.engine import Engine
 from babyhubert.inference.recordings import NoProgress, Reading, RunProgress, Sink, run_recordings
@@ -120,7 +120,7 @@ class EmbedRun:
     """One run of ``embed`` over recordings into a folder.
 
     Args:
-        folder: The output folder, held.
+        folder: The output folder, held while the run is executed.
         embedder: The encoder.
         settings: Layers, windows, storage.
         channel: Channel choice.
@@ -157,6 +157,11 @@ class EmbedRun:
         progress = progress or NoProgress()
         began = datetime.now(UTC)
         infos = dict(checked.good)
+        if self._segments is None:
+            for layer in self._settings.layers:
+                make_folder(
+                    self._folder.output / f"layer{layer}"
+                )  # a file in its place is told before hours of computing
         tables = self._tables(list(infos))
         files = [file for file in infos if tables is None or file.recording_id in tables]
         new = [file for file in files if force or not self._is_whole(file)]

@@ -54,7 +54,7 @@ class SegmentRun:
     """One run of ``segment`` over recordings into a folder.
 
     Args:
-        folder: The output folder, held.
+        folder: The output folder, held while the run is executed.
         classifier: The model and its settings.
         channel: Channel choice.
         outputs: What to write besides segments.

@@ -6,6 +6,7 @@ Window starts are multiples of the frame hop: the frames of all windows lie on t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -64,7 +65,7 @@ class WindowPlan:
         Raises:
             ConfigError: the window is shorter than a frame, or the overlap is not in [0, 1).
         """
-        length = seconds_to_samples(seconds)
+        length = seconds_to_samples(seconds) if math.isfinite(seconds) else 0
         if length < FRAME_RECEPTIVE_FIELD:
             raise ConfigError(
                 f"a window of {seconds} s holds no frame: {FRAME_RECEPTIVE_FIELD / SAMPLE_RATE} s at least"

@@ -16,6 +16,8 @@ import babyhubert
 from babyhubert.cli import convert, demo, embed, evaluate, finetune, segment, simulate
 from babyhubert.errors import BabyHubertError
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="babyhubert",
     help="Who speaks, to whom, and what the child says, in child-centred daylong recordings. Everything runs on this "
@@ -65,6 +67,8 @@ def main() -> None:
             traceback.print_exc()
         typer.echo(f"babyhubert: error: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("babyhubert: stopped; run the same command again to continue", err=True)
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit) as stop:  # typer turns Ctrl-C into an exit of its own
+        code = _INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code
+        if code == _INTERRUPTED:
+            typer.echo("babyhubert: stopped; run the same command again to continue", err=True)
+        sys.exit(code)

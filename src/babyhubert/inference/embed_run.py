@@ -157,11 +157,9 @@ class EmbedRun:
         progress = progress or NoProgress()
         began = datetime.now(UTC)
         infos = dict(checked.good)
-        if self._segments is None:
+        if self._segments is None:  # a file in a folder's place is told before hours of computing
             for layer in self._settings.layers:
-                make_folder(
-                    self._folder.output / f"layer{layer}"
-                )  # a file in its place is told before hours of computing
+                make_folder(self._folder.output / f"layer{layer}")
         tables = self._tables(list(infos))
         files = [file for file in infos if tables is None or file.recording_id in tables]
         new = [file for file in files if force or not self._is_whole(file)]

@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from babyhubert.annotation.frames import FRAME_HOP, frame_spans
+from babyhubert.annotation.frames import FRAME_HOP, frame_count, frame_spans
 from babyhubert.annotation.rttm import rttm_uri
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.channels import Channel
@@ -37,7 +37,7 @@ from babyhubert.inference.recordings import NoProgress, Reading, RunProgress, Si
 from babyhubert.inference.run_folder import RunFolder, file_identity, fingerprint
 from babyhubert.inference.run_record import RunSummary, software_versions
 from babyhubert.inference.windows import WindowPlan
-from babyhubert.timebase import format_seconds
+from babyhubert.timebase import format_seconds, seconds_to_samples
 
 FrameType = Literal["float16", "float32"]
 
@@ -160,7 +160,7 @@ class EmbedRun:
         if self._segments is None:  # a file in a folder's place is told before hours of computing
             for layer in self._settings.layers:
                 make_folder(self._folder.output / f"layer{layer}")
-        tables = self._tables(list(infos))
+        tables = self._tables(list(infos), [file for file, _ in checked.bad])
         files = [file for file in infos if tables is None or file.recording_id in tables]
         new = [file for file in files if force or not self._is_whole(file)]
         progress.start(len(new), sum(infos[file].n_samples for file in new), len(files) - len(new))
@@ -215,12 +215,13 @@ class EmbedRun:
         names = (file.recording_id, rttm_uri(file.recording_id))
         return next((self._segments[name] for name in names if name in self._segments), None)
 
-    def _tables(self, files: Sequence[RecordingFile]) -> dict[str, Segments] | None:
+    def _tables(self, files: Sequence[RecordingFile], bad: Sequence[RecordingFile]) -> dict[str, Segments] | None:
         if self._segments is None:
             return None
         found = {file.recording_id: self._segments_of(file) for file in files}
         tables = {name: table for name, table in found.items() if table is not None}
-        absent = sorted(set(self._segments) - {rttm_uri(name) for name in tables} - set(tables))
+        given = {file.recording_id for file in (*files, *bad)}
+        absent = sorted(set(self._segments) - given - {rttm_uri(name) for name in given})
         if absent:
             raise AnnotationError(
                 f"the segments name {len(absent)} recordings that were not given (first: {absent[0]}); "
@@ -244,7 +245,9 @@ class EmbedRun:
         row = 0
         for name in names:
             first, stop = _spans(tables[name])
-            for segment, frames in zip(tables[name], (stop - first).tolist(), strict=True):
+            duration = (self._folder.record(name) or {})["duration_s"]
+            heard = np.minimum(stop, frame_count(seconds_to_samples(duration))) - first
+            for segment, frames in zip(tables[name], heard.tolist(), strict=True):
                 times = format_seconds(segment.start), format_seconds(segment.end)
                 writer.writerow((row, name, *times, segment.label, frames))
                 row += 1

@@ -6,11 +6,13 @@ import subprocess
 import sys
 
 import pytest
+import torch
 import typer.main
 
 import babyhubert
 from babyhubert.cli.app import app
-from commands import command
+from babyhubert.tasks.voice_type import VoiceTypeModel
+from commands import command, write_sounds
 
 
 def paths_of_commands(group=None, before: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -70,6 +72,26 @@ def test_version_and_no_arguments():
     wrong = command("segmnt")
     assert wrong.code == 2
     assert "segmnt" in wrong.err
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate"), ["memory ran out", "--batch-size"]),
+        (ZeroDivisionError("no\nidea"), ["unexpected ZeroDivisionError: no idea", "--debug"]),
+    ],
+)
+def test_what_nobody_foresaw_is_one_line_too(small_model, tmp_path, monkeypatch, error, words):
+    def fail(*_):
+        raise error
+
+    audio = write_sounds(tmp_path / "audio", ["a.wav"], seconds=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(VoiceTypeModel, "probabilities", fail)
+        result = command("segment", audio, "-o", tmp_path / "out", "--model", small_model)
+    assert result.code == 2
+    assert all(word in result.error for word in words)
+    assert command("segment", audio, "-o", tmp_path / "out", "--model", small_model).code == 0
 
 
 def test_the_traceback_is_shown_on_request_alone(small_model, tmp_path):

@@ -72,3 +72,14 @@ def main() -> None:
         if code == _INTERRUPTED:
             typer.echo("babyhubert: stopped; run the same command again to continue", err=True)
         sys.exit(code)
+    except Exception as error:  # ours to repair: still one line, and nothing half-written stands under a final name
+        if debug:
+            traceback.print_exc()
+        typer.echo(f"babyhubert: error: {_unexpected(error)}", err=True)
+        sys.exit(2)
+
+
+def _unexpected(error: Exception) -> str:
+    if type(error).__name__ in ("OutOfMemoryError", "MemoryError"):  # torch's, and Python's
+        return "memory ran out; use a smaller batch size (--batch-size 1 needs the least) or --device cpu"
+    return f"unexpected {type(error).__name__}: {' '.join(str(error).split())} (--debug shows where)"

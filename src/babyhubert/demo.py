@@ -24,7 +24,7 @@ from babyhubert.inference.embed_run import Embedder, EmbedRun, EmbedSettings
 from babyhubert.inference.recordings import RunProgress
 from babyhubert.inference.run_folder import RunFolder
 from babyhubert.inference.segment_run import SegmentRun
-from babyhubert.inference.voice_type import load_model
+from babyhubert.inference.voice_type import SHIPPED_MODEL, load_model
 from babyhubert.simulation.writer import write_scenes
 from babyhubert.training.voice_type import VoiceTypeTraining, train_voice_type
 
@@ -65,7 +65,7 @@ def run_demo(
     if (model / "task.json").is_file():
         say("2/5 the voice-type model is there from an earlier run")
     else:
-        say("2/5 fine-tuning a small voice-type model from nothing (two minutes or so)")
+        say("2/5 fine-tuning the small encoder that comes with the package on them (two minutes or so)")
         train_voice_type(demo_training(train, test, seed), model, lambda line: say(f"    {line}"))
     say("3/5 who speaks when in the test scenes")
     segment(test / "audio", output / "segments", model, progress)
@@ -89,6 +89,7 @@ def demo_training(train: Path, validation: Path, seed: int) -> VoiceTypeTraining
     """The demonstration's training settings (``demo.toml`` in this package) on given folders."""
     content = tomllib.loads(resources.files("babyhubert").joinpath("demo.toml").read_text(encoding="utf-8"))
     content["data"] |= {"train": str(train), "validation": str(validation)}
+    content["model"] |= {"encoder": str(SHIPPED_MODEL)}
     content["train"] |= {"seed": seed}
     return build_config(content, VoiceTypeTraining, "demo.toml")
 

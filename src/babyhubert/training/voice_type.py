@@ -26,7 +26,7 @@ from babyhubert.config import Config
 from babyhubert.device import resolve_device
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.hubert import HubertEncoder, initialise
-from babyhubert.encoder.loading import build_encoder, load_checkpoint
+from babyhubert.encoder.loading import build_encoder, load_checkpoint, model_hash, resolve_model
 from babyhubert.encoder.model_folder import save_model_folder
 from babyhubert.errors import ConfigError, TrainingError
 from babyhubert.files import make_folder
@@ -79,12 +79,25 @@ class TrainSettings(Config):
     gain_db: Annotated[float, Field(ge=0)] = 0.0
 
 
+class CardSettings(Config):
+    """``[card]``: what the model's ``task.json`` says about it to those who get it.
+
+    ``licence`` must be compatible with the terms of the encoder it starts from: a model derived from the released
+    BabyHuBERT weights inherits their terms. The lineage is filled in from the encoder.
+    """
+
+    description: str = ""
+    trained_on: str = ""
+    licence: str = ""
+
+
 class VoiceTypeTraining(Config):
     """A voice-type fine-tuning run."""
 
     data: DataSettings
     model: ModelSettings = ModelSettings()
     train: TrainSettings = TrainSettings()
+    card: CardSettings = CardSettings()
 
 
 @dataclass(frozen=True)
@@ -107,7 +120,8 @@ def train_voice_type(config: VoiceTypeTraining, output: Path, report: Report = p
 
     Args:
         config: The run.
-        output: Model folder to write; decoded recordings are kept in ``<output>.work``.
+        output: Model folder to write. ``<output>.work`` keeps the decoded recordings and, as the model folder
+            ``best``, the best weights so far, so that a run that is killed has not been for nothing.
         report: Told a line of text now and then.
 
     Returns:
@@ -121,17 +135,26 @@ def train_voice_type(config: VoiceTypeTraining, output: Path, report: Report = p
     )
     device = resolve_device(settings.device)
     torch.manual_seed(settings.seed)  # dropout draws from torch's own generator and takes no other
-    model = _new_model(config.model, torch.Generator().manual_seed(settings.seed)).to(device)
+    model, lineage = _new_model(config.model, torch.Generator().manual_seed(settings.seed))
+    model.to(device)
     report(f"{sum(p.numel() for p in model.parameters()):,} parameters, {_hours(train):.2f} h to train on")
-    best, best_weights, log = _optimise(model, train, validation, settings, device, report)
+
+    def keep(best: Validation, log: Sequence[Mapping[str, Any]], folder: Path) -> None:
+        save_model_folder(folder, model.to_checkpoint(), _card(config, lineage, best, log, train))
+
+    best_so_far = work / "best"
+    best, best_weights, log = _optimise(
+        model, train, validation, settings, device, report, lambda best, log: keep(best, log, best_so_far)
+    )
     model.load_state_dict(best_weights)
-    card = _card(config, best, log, train)
-    save_model_folder(output, model.to_checkpoint(), card)
+    keep(best, log, output)
     return best
 
 
-def _new_model(settings: ModelSettings, generator: torch.Generator) -> VoiceTypeModel:
+def _new_model(settings: ModelSettings, generator: torch.Generator) -> tuple[VoiceTypeModel, list[str]]:
+    """The model before its first step, and what its encoder comes from, the latest last."""
     if settings.encoder is None:
+        lineage = [f"{settings.size} encoder, random weights"]
         shape = HubertConfig.of_size(settings.size).with_changes(**settings.encoder_settings)
         encoder = initialise(HubertEncoder(shape), generator)
     else:
@@ -140,12 +163,16 @@ def _new_model(settings: ModelSettings, generator: torch.Generator) -> VoiceType
         if not shape.same_shapes(checkpoint.config):
             raise ConfigError("model.encoder_settings changes the shape of the weights; it may change dropouts only")
         encoder = build_encoder(replace(checkpoint, config=shape))
+        terms = checkpoint.metadata.get("task", {})
+        origin = f"{settings.encoder}, SHA-256 {model_hash(resolve_model(settings.encoder))}"
+        licence = terms.get("licence") or "licence unknown: see its source"
+        lineage = [*terms.get("lineage", []), f"{origin} ({licence})"]
     if settings.freeze_convolutions:
         encoder.freeze_features()
     model = VoiceTypeModel(encoder, VOICE_TYPES, settings.dropout)
     nn.init.normal_(model.head.weight, std=0.02, generator=generator)
     nn.init.zeros_(model.head.bias)
-    return model
+    return model, lineage
 
 
 def _optimise(
@@ -155,6 +182,7 @@ def _optimise(
     settings: TrainSettings,
     device: torch.device,
     report: Report,
+    improved: Callable[[Validation, Sequence[Mapping[str, Any]]], None],
 ) -> tuple[Validation, dict[str, torch.Tensor], list[dict[str, Any]]]:
     rng = np.random.default_rng(settings.seed)
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -189,6 +217,7 @@ def _optimise(
             losses.clear()
             if best is None or current.macro_f1 > best.macro_f1:
                 best, best_weights = current, {k: v.detach().cpu().clone() for k, v in model.state_dict().items()}
+                improved(best, log)
     assert best is not None
     return best, best_weights, log
 
@@ -248,10 +277,16 @@ def _as_json(validation: Validation) -> dict[str, Any]:
 
 
 def _card(
-    config: VoiceTypeTraining, best: Validation, log: Sequence[Mapping[str, Any]], train: Sequence[LabelledRecording]
+    config: VoiceTypeTraining,
+    lineage: Sequence[str],
+    best: Validation,
+    log: Sequence[Mapping[str, Any]],
+    train: Sequence[LabelledRecording],
 ) -> dict[str, Any]:
     return {
         "task": TASK,
+        **config.card.model_dump(),
+        "lineage": list(lineage),
         "labels": list(VOICE_TYPES),
         "window_s": config.train.window_s,
         "thresholds": {"f1": dict(best.thresholds)},

@@ -136,6 +136,29 @@ def test_a_missing_prediction_counts_as_silent():
     np.testing.assert_allclose(report.scores[0], [1.0, 0.5, 2 / 3])
 
 
+def test_ids_that_differ_in_folders_only_are_one_recording():
+    table = segments((0, 1, "KCHI"))
+    report = compare({"x": table, "y": table}, {"audio/x": table, "audio/y": table})
+    assert report.macro_f1 == 1
+    assert report.matched == {"audio/x": "x", "audio/y": "y"}
+    assert report.missing == report.without_reference == ()
+
+
+def test_a_name_that_two_folders_share_is_not_guessed():
+    table = segments((0, 1, "KCHI"))
+    report = compare({"x": table, "y": table}, {"day1/x": table, "day2/x": table, "y": table})
+    assert report.matched == {}
+    assert report.missing == ("x",)
+    assert report.without_reference == ("day1/x", "day2/x")
+
+
+def test_an_exact_id_comes_before_a_name():
+    table, nothing = segments((0, 1, "KCHI")), Segments.empty()
+    report = compare({"x": table}, {"x": table, "audio/x": nothing}, ("KCHI",))
+    assert report.macro_f1 == 1
+    assert report.without_reference == ("audio/x",)
+
+
 def test_a_silent_reference_still_costs_false_alarms():
     report = compare(
         {"a": segments((0, 1, "MAL")), "b": Segments.empty()},

@@ -135,6 +135,7 @@ def _write_files(folder: Path, checkpoint: Checkpoint, task: Mapping[str, Any] |
     for name, head in checkpoint.heads.items():
         tensors |= {f"{_HEADS}{name}.{key}": tensor for key, tensor in head.tensors.items()}
     safetensors.torch.save_file(_independent(tensors), folder / WEIGHTS, metadata={"format": "pt"})
+    shutil.copymode(folder / CONFIG, folder / WEIGHTS)  # safetensors makes it readable by its owner alone
 
 
 def _preprocessor(config: HubertConfig) -> dict[str, Any]:

@@ -10,8 +10,9 @@ for everything at once, so the result is exact and a day takes milliseconds. It 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -59,6 +60,8 @@ class DetectionReport:
         without_reference: Predicted recordings without a reference: left out.
         outside_uem: Reference recordings that the UEM does not name: left out.
         ignored: Samples of labels that are not scored, by side and label.
+        matched: Predictions whose id differs from their reference's in the folders before the name alone, and the
+            reference each was scored against.
     """
 
     labels: tuple[str, ...]
@@ -70,6 +73,7 @@ class DetectionReport:
     without_reference: tuple[str, ...] = ()
     outside_uem: tuple[str, ...] = ()
     ignored: Mapping[Side, Mapping[str, int]] | None = None
+    matched: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def totals(self) -> NDArray[np.int64]:
@@ -164,7 +168,9 @@ def compare(
 
     Args:
         reference: Segments by recording: every one is scored.
-        prediction: Segments by recording; a missing recording counts as predicted silent.
+        prediction: Segments by recording; a missing recording counts as predicted silent. Where ids differ only in
+            the folders before the name (``audio/x`` and ``x``) and the name is the only one of its kind on both
+            sides, they are the same recording.
         labels: Classes to score; other labels are ignored and listed.
         uem: Stretches to score by recording; both sides are cut to them. Recordings it does not name are left out.
 
@@ -175,6 +181,8 @@ def compare(
     labels = tuple(labels)
     if not labels or len(set(labels)) < len(labels):
         raise ConfigError(f"labels {', '.join(labels) or '(none)'}: at least one is needed, each once")
+    matched = _match_names(reference, prediction)
+    prediction = {matched.get(uri, uri): segments for uri, segments in prediction.items()}
     _check_names(reference, prediction)
     scored = sorted(uri for uri in reference if uem is None or uri in uem)
     if not scored:
@@ -193,6 +201,7 @@ def compare(
         without_reference=tuple(sorted(set(prediction) - set(reference))),
         outside_uem=tuple(sorted(set(reference) - set(scored))),
         ignored={"reference": _ignored(reference, labels), "prediction": _ignored(prediction, labels)},
+        matched=matched,
     )
 
 
@@ -255,6 +264,22 @@ def _percentiles(scores: NDArray[np.float64], percentiles: tuple[float, float]) 
     if not len(kept):
         return np.full((scores.shape[1], 2), np.nan)
     return np.percentile(kept, percentiles, axis=0).T
+
+
+def _match_names(reference: Mapping[str, Segments], prediction: Mapping[str, Segments]) -> dict[str, str]:
+    """Predictions without a reference of their id, and the one reference without a prediction that has their name."""
+    unmatched = sorted(set(prediction) - set(reference))
+    names = Counter(uri.rpartition("/")[2] for uri in unmatched)
+    waiting: dict[str, list[str]] = {}
+    for uri in set(reference) - set(prediction):
+        waiting.setdefault(uri.rpartition("/")[2], []).append(uri)
+    matched = {}
+    for uri in unmatched:
+        name = uri.rpartition("/")[2]
+        candidates = waiting.get(name, [])
+        if names[name] == 1 and len(candidates) == 1:
+            matched[uri] = candidates[0]
+    return matched
 
 
 def _check_names(reference: Mapping[str, Segments], prediction: Mapping[str, Segments]) -> None:

@@ -81,6 +81,9 @@ def notes(report: DetectionReport, intervals: BootstrapIntervals | None) -> Iter
         )
     if report.missing:
         yield f"{len(report.missing)} recordings without prediction, counted as silent: {some_names(report.missing)}"
+    if report.matched:
+        first = next(f"{found} as {uri}" for found, uri in report.matched.items())
+        yield f"{len(report.matched)} predictions matched by name alone, whatever their folder: {first}, for one"
     if report.without_reference:
         number = len(report.without_reference)
         yield f"{number} predictions without reference, left out: {some_names(report.without_reference)}"
@@ -126,6 +129,7 @@ def as_json(report: DetectionReport, intervals: BootstrapIntervals | None) -> di
         "overlap": _overlap(report.overlap),
         "missing_predictions": list(report.missing),
         "predictions_without_reference": list(report.without_reference),
+        "predictions_matched_by_name": dict(report.matched),
         "outside_uem": list(report.outside_uem),
         "ignored_labels_s": {
             side: {label: samples_to_seconds(n) for label, n in labels.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 
 import numpy as np
@@ -265,16 +264,3 @@ def test_one_recording_has_no_interval():
 def test_impossible_bootstrap(wrong):
     with pytest.raises(ConfigError, match="bootstrap"):
         compare({"a": segments((0, 1, "FEM"))}, {}).bootstrap(np.random.default_rng(0), **wrong)
-
-
-def test_a_day_takes_well_under_a_second():
-    rng = np.random.default_rng(0)
-
-    def day() -> Segments:
-        start = rng.integers(0, 16 * 3600 * SECOND, size=20_000)
-        return Segments(start, start + rng.integers(1_600, 80_000, size=20_000), rng.choice(VOICE_TYPES, size=20_000))
-
-    reference, prediction = {"day": day()}, {"day": day()}
-    began = time.process_time()
-    compare(reference, prediction)
-    assert time.process_time() - began < 0.5

@@ -42,7 +42,7 @@ def test_the_same_command_continues_to_the_same_bytes(small_model, audio, tmp_pa
     out = tmp_path / "out"
     run = (verb, audio, "--model", small_model, "--device", "cpu", "--batch-size", 1)
     process = start(*run, "-o", out)
-    records = f".babyhubert/{verb}/records/*.json"
+    records = f".babyhubert/{verb}/records/[0-9]*.json"
     said = stop_after_first(process, records, out, how)
     whole = {path.stem for path in out.glob(records)}
     assert 0 < len(whole) < RECORDINGS, "the run was not stopped half-way"
@@ -55,6 +55,8 @@ def test_the_same_command_continues_to_the_same_bytes(small_model, audio, tmp_pa
         assert {recording["recording_id"] for recording in recorded} == whole
     else:
         assert process.returncode == -how
+    leftover = out / f".babyhubert/{verb}/records/.partial-0123abcd-00.json"
+    leftover.write_text("{", encoding="utf-8")
     second = command(*run, "-o", out)
     assert second.code == 0, second.err
     assert f"{RECORDINGS - len(whole)} recordings done, {len(whole)} kept from before" in second.out
@@ -68,7 +70,7 @@ def test_two_runs_in_one_folder_at_once_are_refused(small_model, audio, tmp_path
     run = ("segment", audio, "-o", out, "--model", small_model, "--device", "cpu", "--batch-size", 1)
     first = start(*run)
     try:
-        while not list(out.glob("csv/*.csv")):
+        while not list(out.glob("csv/[0-9]*.csv")):
             assert first.poll() is None, first.communicate()
             time.sleep(0.002)
         second = command(*run)

@@ -17,6 +17,7 @@ import babyhubert
 from babyhubert.annotation.frames import frame_count
 from babyhubert.annotation.rttm import read_rttm
 from babyhubert.annotation.tables import read_segments
+from babyhubert.audio.libsndfile import SndfileSource
 from babyhubert.tasks.voice_type import VoiceTypeModel
 from commands import command, contents, samples_of, spoken, write_small_model, write_sounds
 
@@ -292,6 +293,27 @@ class TestOddRecordings:
         assert set(read_segments(tmp_path / "out" / "rttm.csv")) == {"a", "c"}
         assert not list((tmp_path / "out").rglob(".partial-*"))
 
+    def test_a_disk_that_fails_under_one_recording_stops_nobody(self, small_model, tmp_path, monkeypatch):
+        audio = write_sounds(tmp_path / "audio", ["a.wav", "b.wav", "c.wav"], seconds=30)
+        original = SndfileSource.read
+        given = dict.fromkeys(audio.iterdir(), 0)
+
+        def read(self, frames):
+            given[self._path] += frames
+            if self._path.name == "b.wav" and given[self._path] > 25 * RATE:
+                raise OSError(5, "Input/output error")
+            return original(self, frames)
+
+        monkeypatch.setattr(SndfileSource, "read", read)
+        result = command("segment", audio, "-o", tmp_path / "out", "--model", small_model, "--batch-size", 1)
+        assert result.code == 1, result.err
+        (failure,) = rows(tmp_path / "out" / "failures.csv")
+        assert failure["path"] == str(audio / "b.wav")
+        assert "b.wav" in failure["error"]
+        assert "Input/output error" in failure["error"]
+        assert set(read_segments(tmp_path / "out" / "rttm.csv")) == {"a", "c"}
+        assert not list((tmp_path / "out").rglob("*b.*"))
+
     def test_nothing_readable_is_nothing_done(self, small_model, tmp_path):
         (tmp_path / "audio").mkdir()
         (tmp_path / "audio" / "empty.wav").touch()
@@ -300,11 +322,23 @@ class TestOddRecordings:
         assert len(rows(tmp_path / "out" / "failures.csv")) == 1
         assert contents(tmp_path / "out")["rttm.csv"] == b"uid,start_time_s,duration_s,label\n"
 
-    def test_a_recording_alone_gives_the_bytes_it_gives_among_others(self, small_model, tmp_path):
+    def test_a_recording_alone_gives_the_bytes_it_gives_among_others(self, small_model, tmp_path, monkeypatch):
         audio = write_sounds(tmp_path / "audio", ["a.wav", "b.wav", "c.wav"])
-        keep = ("--model", small_model, "--save-probs")
+        original = VoiceTypeModel.probabilities
+        batches = []
+
+        def watch(self, waveforms):
+            batches.append(tuple(waveforms.shape))
+            return original(self, waveforms)
+
+        monkeypatch.setattr(VoiceTypeModel, "probabilities", watch)
+        keep = ("--model", small_model, "--save-probs", "--device", "cpu")
         command("segment", audio, "-o", tmp_path / "together", *keep)
+        many = batches.copy()
+        batches.clear()
         command("segment", audio / "b.wav", "-o", tmp_path / "alone", *keep)
+        assert len(many) > len(batches)
+        assert all(batch in many for batch in batches), "another batch size may give other bits"
         together, alone = contents(tmp_path / "together"), contents(tmp_path / "alone")
         assert len(alone["csv/b.csv"]) > 200
         for name in ("csv/b.csv", "rttm/b.rttm", "probs/b.npy"):
@@ -421,10 +455,13 @@ class TestRunningAgain:
 class TestFromPython:
     def test_a_loaded_model_gives_what_the_command_writes(self, small_model, tmp_path):
         audio = write_sounds(tmp_path / "audio", ["a.wav", "b.wav"])
-        command("segment", audio, "-o", tmp_path / "out", "--model", small_model)
+        command("segment", audio, "-o", tmp_path / "out", "--model", small_model, "--save-probs")
         written = read_segments(tmp_path / "out" / "rttm.csv")
         model = babyhubert.load_model(small_model, device="cpu")
         for name in ("a", "b"):
             path = audio / f"{name}.wav"
             assert len(written[name]) > 5
             assert model(path) == model(str(path)) == model(samples_of(path)) == written[name]
+            scores, kept = model.scores(path), np.load(tmp_path / "out" / "probs" / f"{name}.npy")
+            assert scores.dtype == kept.dtype
+            assert np.array_equal(scores, kept)

@@ -85,9 +85,8 @@ def command(*arguments: object) -> Outcome:
 
 def start(*arguments: object) -> subprocess.Popen[str]:
     """Start ``babyhubert`` as a process of its own."""
-    code = "from babyhubert.cli.app import main; main()"
     return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)],
+        [sys.executable, "-m", "babyhubert", *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

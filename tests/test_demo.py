@@ -1,0 +1,80 @@
+"""The demonstration, shortened; and the model that comes with the package."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import babyhubert
+from babyhubert import demo
+from babyhubert.annotation.tables import read_annotations
+from babyhubert.evaluation.detection import compare
+from babyhubert.inference.voice_type import SHIPPED_MODEL
+from babyhubert.simulation.writer import write_scenes
+from commands import command
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """Seconds instead of minutes; everything else as it is."""
+    full = demo.demo_training
+
+    def training(train, validation, seed):
+        config = full(train, validation, seed)
+        fewer = config.train.model_copy(update={"steps": 2, "validate_every": 1, "batch_size": 2, "window_s": 1.0})
+        return config.model_copy(update={"train": fewer})
+
+    monkeypatch.setattr(demo, "demo_training", training)
+    for name, value in {"TRAINING_SCENES": 1, "_TRAINING_MINUTES": 0.25, "_TEST_MINUTES": 0.25}.items():
+        monkeypatch.setattr(demo, name, value)
+
+
+def test_the_demonstration_leaves_what_it_says(short, tmp_path):
+    first = command("demo", "-o", tmp_path / "demo")
+    assert first.code == 0, first.err
+    for path in ("model/task.json", "segments/rttm.csv", "evaluation/evaluation.json", "embeddings/run.json"):
+        assert (tmp_path / "demo" / path).is_file()
+        assert path.split("/")[0] in first.out
+    scores = json.loads((tmp_path / "demo/evaluation/evaluation.json").read_text(encoding="utf-8"))
+    assert scores["recordings"] == demo.TEST_SCENES
+    weights = (tmp_path / "demo/model/model.safetensors").read_bytes()
+    again = command("demo", "-o", tmp_path / "demo")
+    assert again.code == 0, again.err
+    assert "earlier run" in again.out
+    assert (tmp_path / "demo/model/model.safetensors").read_bytes() == weights
+
+
+def test_the_shipped_model_says_what_it_is():
+    card = babyhubert.load_model().card
+    assert "no substitute" in card["description"].lower()
+    assert "CC BY 4.0" in card["licence"]
+    assert "random weights" in card["lineage"][0]
+    assert set(card["thresholds"]["f1"]) == {"KCHI", "OCH", "MAL", "FEM"}
+    assert not card["training"]["config"]["data"]["train"].startswith("/")
+    assert sum(path.stat().st_size for path in SHIPPED_MODEL.iterdir()) < 9_000_000
+
+
+def test_the_shipped_model_hears_a_voice_it_never_heard(tmp_path):
+    """Synthetic voices are new to it; it must still find speech far better than marking everything does."""
+    write_scenes(tmp_path, recordings=1, minutes=1.0, seed=5, prefix="scene")
+    scores = babyhubert.load_model(device="cpu").scores(tmp_path / "audio/scene_000.wav").astype(np.float32)
+    truth = read_annotations(tmp_path / "rttm")["scene_000"]
+    spoken = np.zeros(len(scores), dtype=bool)
+    for start, end, _ in truth:
+        spoken[start // 320 : end // 320] = True
+    anybody = scores.max(axis=1)
+    ranks = anybody.argsort().argsort()[spoken]
+    area = (ranks.sum() - spoken.sum() * (spoken.sum() - 1) / 2) / (spoken.sum() * (~spoken).sum())
+    assert area > 0.8
+
+
+def test_segment_without_a_model_says_that_this_is_a_demonstration(tmp_path):
+    write_scenes(tmp_path / "scenes", recordings=1, minutes=0.2, seed=1)
+    done = command("segment", tmp_path / "scenes/audio", "-o", tmp_path / "out", "--overlap", "0")
+    assert done.code == 0, done.err
+    assert "demonstration model" in done.err
+    assert "coml/VTC-2" in done.err
+    reference, found = read_annotations(tmp_path / "scenes/rttm"), read_annotations(tmp_path / "out/rttm")
+    assert set(compare(reference, found).recordings) == set(reference)

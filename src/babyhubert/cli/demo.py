@@ -21,7 +21,9 @@ def demo(
 
     console = Console(highlight=False)
     with RunProgressDisplay("segment") as progress:
-        result = run_demo(output, seed=seed, progress=progress, say=lambda line: console.print(line, markup=False))
+        result = run_demo(
+            output, seed=seed, progress=progress, say=lambda line: console.print(line, markup=False, soft_wrap=True)
+        )
     console.print(score_table(result.report, None))
     console.print("These are synthetic voices: the scores show that everything runs, nothing more.")
     for what, where in result.files.items():

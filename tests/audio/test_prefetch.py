@@ -80,13 +80,11 @@ def test_stopping_early_ends_the_thread_and_closes_the_source(how: str) -> None:
 
     ahead = prefetch(items(), depth=2)
     next(ahead)
-    began = time.perf_counter()
     if how == "close":
         ahead.close()
     del ahead
     assert closed.is_set()
     assert not threads()
-    assert time.perf_counter() - began < 1
 
 
 def test_never_started_costs_nothing() -> None:

@@ -29,6 +29,7 @@ from babyhubert.simulation.writer import write_scenes
 from babyhubert.training.voice_type import VoiceTypeTraining, train_voice_type
 
 TRAINING_SCENES = 4
+VALIDATION_SCENES = 2
 TEST_SCENES = 2
 _TRAINING_MINUTES = 4.0
 _TEST_MINUTES = 2.0
@@ -58,15 +59,19 @@ def run_demo(
     Raises:
         OutputError: the folder cannot be written or holds something else.
     """
-    train, test, model = output / "scenes" / "train", output / "scenes" / "test", output / "model"
-    say(f"1/5 simulating {TRAINING_SCENES} + {TEST_SCENES} child-centred scenes with known truth")
+    scenes, model = output / "scenes", output / "model"
+    train, validation, test = scenes / "train", scenes / "validation", scenes / "test"
+    say(
+        f"1/5 simulating {TRAINING_SCENES} + {VALIDATION_SCENES} + {TEST_SCENES} child-centred scenes with known truth"
+    )
     _simulate(train, TRAINING_SCENES, _TRAINING_MINUTES, seed, "train")
     _simulate(test, TEST_SCENES, _TEST_MINUTES, seed + 1, "test")
+    _simulate(validation, VALIDATION_SCENES, _TEST_MINUTES, seed + 2, "validation")
     if (model / "task.json").is_file():
         say("2/5 the voice-type model is there from an earlier run")
     else:
         say("2/5 fine-tuning the small encoder that comes with the package on them (two minutes or so)")
-        train_voice_type(demo_training(train, test, seed), model, lambda line: say(f"    {line}"))
+        train_voice_type(demo_training(train, validation, seed), model, lambda line: say(f"    {line}"))
     say("3/5 who speaks when in the test scenes")
     segment(test / "audio", output / "segments", model, progress)
     say("4/5 scoring against the truth")

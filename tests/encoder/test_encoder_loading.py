@@ -43,6 +43,26 @@ def test_hub_refusals_are_one_sentence(error, words, monkeypatch):
     assert all(word in str(caught.value) for word in words)
 
 
+def test_a_broken_download_is_one_sentence(monkeypatch):
+    class RemoteProtocolError(Exception):
+        """As the HTTP library's: no OSError, no error of huggingface_hub."""
+
+    def refuse(*_, **__):
+        raise RemoteProtocolError("peer closed connection\n(received 10 bytes)")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises(
+        ModelAccessError, match=r"did not finish \(RemoteProtocolError: peer closed .*10 bytes\)\); try"
+    ):
+        resolve_model("coml/VTC-2")
+
+
+@pytest.mark.parametrize("name", ["coml/a--b", "coml/x..y", "coml/x.", "coml/x.git", "coml/" + "a" * 100])
+def test_impossible_hub_names_are_one_sentence(name):
+    with pytest.raises(CheckpointError, match="no possible name"):
+        resolve_model(name)
+
+
 def test_no_network(monkeypatch):
     def refuse(*_, **__):
         raise errors.LocalEntryNotFoundError("nothing here")

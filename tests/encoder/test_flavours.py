@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import published_layouts as published
 import pytest
@@ -168,6 +169,16 @@ def test_loss_must_be_allowed(tmp_path):
         convert_checkpoint(tmp_path / "both", tmp_path / "out.ckpt", "torchaudio")
     result = convert_checkpoint(tmp_path / "both", tmp_path / "out.ckpt", "torchaudio", allow_loss=True)
     assert result.left_out == ("the voice_type head",)
+
+
+@pytest.mark.parametrize("layout", ["addressee", "babar"])
+def test_rows_in_another_order_are_not_written_where_labels_are_not_stored(layout, tmp_path):
+    checkpoint = read_checkpoint(published.write(layout, tmp_path / "original.ckpt"))
+    head = checkpoint.heads[HEADS[layout]]
+    checkpoint.heads[HEADS[layout]] = replace(head, labels=head.labels[::-1])
+    with pytest.raises(CheckpointError, match="does not store labels"):
+        write_checkpoint(checkpoint, tmp_path / "copy.ckpt", layout)
+    assert not (tmp_path / "copy.ckpt").exists()
 
 
 def test_settings_that_shapes_do_not_show_survive(tmp_path):

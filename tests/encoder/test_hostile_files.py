@@ -111,6 +111,23 @@ def test_settings_objects_of_training_libraries_are_read_without_the_library(tmp
     assert checkpoint.metadata["hyper_parameters"]["arguments"] == {"seed": 3}
 
 
+def test_settings_that_contain_themselves_are_cut_where_they_repeat(tmp_path):
+    settings = {"lr": 0.1, "shared": [1], "again": None}
+    settings["again"] = settings["shared"]
+    settings["model"] = {"parent": settings, "layers": [3]}
+    deep = inner = []
+    for _ in range(300):
+        inner.append([])
+        inner = inner[0]
+    torch.save(published.addressee() | {"hyper_parameters": {**settings, "deep": deep}}, tmp_path / "f.ckpt")
+    read = read_checkpoint(tmp_path / "f.ckpt").metadata["hyper_parameters"]
+    assert read["lr"] == 0.1
+    assert read["again"] == read["shared"] == [1]
+    assert read["model"]["layers"] == [3]
+    assert read["model"]["parent"]["model"]["parent"] is None
+    assert json.dumps(read["deep"]).count("[") < 100
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
 def test_truncated_pickle(share, tmp_path):
     whole = published.write("babar", tmp_path / "whole.ckpt").read_bytes()
@@ -150,8 +167,36 @@ def test_unknown_layout_lists_keys(tmp_path):
     refused(tmp_path / "f.ckpt", "unknown layout", "resnet.conv1.weight", "vtc-2.1")
     torch.save({"weights": 3}, tmp_path / "f.ckpt")
     refused(tmp_path / "f.ckpt", "unknown layout", "weights")
+    torch.save({0: torch.zeros(2)}, tmp_path / "f.ckpt")
+    refused(tmp_path / "f.ckpt", "unknown layout")
     torch.save([1, 2], tmp_path / "f.ckpt")
     refused(tmp_path / "f.ckpt", "holds a list")
+
+
+def test_a_tensor_without_dimensions_fits_nothing(tmp_path):
+    content = published.babyhubert()
+    content["state_dict"]["model.wav2vec2.encoder.feature_projection.projection.weight"] = torch.zeros(())
+    torch.save(content, tmp_path / "f.ckpt")
+    refused(tmp_path / "f.ckpt", "fit no HuBERT encoder")
+
+
+def test_malformed_configuration_beside_the_tensors(tmp_path):
+    for ours in ({}, {"config": None}, {"config": {"hidden_size": "wide"}}, 3):
+        torch.save(published.babyhubert() | {"babyhubert": ours}, tmp_path / "f.ckpt")
+        refused(tmp_path / "f.ckpt", "configuration under 'babyhubert' is malformed")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_of_a_diverged_training_are_refused(value, tmp_path):
+    content = published.vtc_2_1()
+    key = "model.encoder.encoder.transformer.layers.1.layer_norm.bias"
+    content["state_dict"][key][3] = value
+    torch.save(content, tmp_path / "f.ckpt")
+    refused(tmp_path / "f.ckpt", f"1 tensor not finite (the training failed): {key}")
+    content = published.vtc_2_1()
+    content["state_dict"]["model.task_heads.linear_head_MAL.bias"][0] = value
+    torch.save(content, tmp_path / "f.ckpt")
+    refused(tmp_path / "f.ckpt", "1 tensor not finite", "heads.voice_type.bias")
 
 
 def test_model_folder_is_read_strictly(tmp_path):

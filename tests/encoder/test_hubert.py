@@ -48,7 +48,7 @@ def assert_equal_hidden_states(
     assert (got.last - expected.last_hidden_state).abs().max() <= tolerance
 
 
-@pytest.mark.parametrize("samples", [400, 16_000, 40_123])
+@pytest.mark.parametrize("samples", [400, 401, 719, 720, 16_000, 40_123])
 def test_base_equals_transformers(samples):
     assert_equal_hidden_states(SIZES["base"], noise(1, samples))
 

@@ -75,10 +75,11 @@ def infer_config(
     """
     depth = 1 + _highest(encoder, "feature_extractor.conv_layers.", 2)
     convs = [_shape(encoder, f"feature_extractor.conv_layers.{index}.conv.weight", where) for index in range(depth)]
-    hidden = _shape(encoder, "feature_projection.projection.weight", where)[0]
+    projection = _shape(encoder, "feature_projection.projection.weight", where)
     position = _shape(encoder, WEIGHT_NORM + "1", where)
     per_channel = "feature_extractor.conv_layers.1.layer_norm.weight" in encoder
     try:
+        hidden = projection[0]
         return HubertConfig(
             conv_dim=tuple(shape[0] for shape in convs),
             conv_kernel=tuple(shape[-1] for shape in convs),
@@ -115,7 +116,7 @@ def check(
         unexpected: Keys nothing could be made of.
 
     Raises:
-        CheckpointError: something is missing, unexpected, of the wrong shape or not finite where it must be.
+        CheckpointError: something is missing, unexpected, of the wrong shape or not finite.
     """
     shapes = encoder_shapes(checkpoint.config)
     beside = _shapes_beside(checkpoint)
@@ -145,6 +146,15 @@ def check(
     ]
     if wrong:
         raise CheckpointError(f"{where}: {_count(wrong, 'tensor')} of the wrong shape: {_listed(wrong, '; ')}")
+    broken = [
+        name
+        for name, tensor in (*((key(name), checkpoint.encoder[name]) for name in shapes), *found.items())
+        if not torch.isfinite(tensor).all()
+    ]
+    if broken:
+        raise CheckpointError(
+            f"{where}: {_count(broken, 'tensor')} not finite (the training failed): {_listed(broken)}"
+        )
     return checkpoint
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from babyhubert.encoder.canonical import Checkpoint, Head, check, infer_config
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.flavours import FLAVOURS, LAYOUTS, WRITABLE
-from babyhubert.encoder.flavours.layout import SPECIAL_LABEL_EMBEDDINGS, Layout
+from babyhubert.encoder.flavours.layout import SPECIAL_LABEL_EMBEDDINGS, Layout, NamedHead
 from babyhubert.encoder.model_folder import is_model_folder, read_model_folder, save_model_folder, weights_of_folder
 from babyhubert.encoder.pickles import plain, read_pickle
 from babyhubert.errors import CheckpointError, ConfigError
@@ -135,6 +135,11 @@ def _refuse_incomplete(checkpoint: Checkpoint, layout: Layout) -> None:
             f"the {layout.name} layout needs {', '.join(absent)}, which this checkpoint does not have; "
             "write 'transformers', which holds an encoder alone"
         )
+    if isinstance(layout.head, NamedHead) and checkpoint.heads[layout.head.task].labels != layout.head.labels:
+        raise CheckpointError(
+            f"the {layout.name} layout does not store labels: its rows are {', '.join(layout.head.labels)}, this head's "
+            f"{', '.join(checkpoint.heads[layout.head.task].labels)}; write 'transformers', which names them"
+        )
     if layout.name == "fairseq" and checkpoint.config.feature_norm != "group":
         raise CheckpointError("the fairseq layout is written for group-norm encoders only; write 'transformers'")
 
@@ -164,8 +169,7 @@ def _unwrap(content: Any, file: Path) -> tuple[dict[str, Tensor], dict[str, Any]
         raise CheckpointError(f"{file}: holds a {type(content).__name__}, not a dict of tensors")
     inside = next((key for key in _ENVELOPES if isinstance(content.get(key), Mapping)), None)
     tensors = content if inside is None else content[inside]
-    strange = [str(key) for key, value in tensors.items() if not isinstance(value, Tensor)]
-    if strange or not tensors:
+    if not tensors or not all(isinstance(key, str) and isinstance(value, Tensor) for key, value in tensors.items()):
         raise CheckpointError(f"{file}: unknown layout, no dict of tensors inside (keys: {_some(content)})")
     facts = {} if inside is None else {key: plain(value) for key, value in content.items() if key in _FACTS}
     return dict(tensors), facts
@@ -222,7 +226,7 @@ def _read_layout(
 def _recorded_config(ours: Any, where: str) -> HubertConfig:
     try:
         return HubertConfig.from_transformers(ours["config"])
-    except (ConfigError, KeyError, TypeError) as error:
+    except (ConfigError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{where}: the configuration under {_OUR_KEY!r} is malformed ({error})") from error
 
 

@@ -72,12 +72,19 @@ def _download(repository: str, revision: str | None, cache_dir: str | Path | Non
             f"{repository}: no such path here, and no such model on the hub that you may see; if it is private or "
             f"gated, open https://huggingface.co/{repository}, accept the terms, then run 'hf auth login'"
         ) from error
-    except (errors.LocalEntryNotFoundError, errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError) as error:
+    except errors.HFValidationError as error:
+        raise CheckpointError(
+            f"{repository}: no such path here, and no possible name of a model on the hub"
+        ) from error
+    except (errors.LocalEntryNotFoundError, errors.HfHubHTTPError, errors.OfflineModeIsEnabled) as error:
         reason = "it was not downloaded before" if offline else "the hub cannot be reached"
         raise ModelAccessError(
             f"{repository}: no such path here, and {reason}; download https://huggingface.co/{repository} where there "
             "is network (hf download, after accepting its terms) and give the folder's path"
         ) from error
+    except Exception as error:  # a full disk, or the HTTP library's own errors, which change with the hub's client
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ModelAccessError(f"{repository}: the download did not finish ({reason}); try again") from error
     return Path(folder)
 
 

@@ -28,6 +28,7 @@ _SETTINGS_CLASSES = {
     *(f"pathlib.{kind}Path" for kind in ("Posix", "Windows", "PurePosix", "PureWindows", "")),
     *(f"pathlib._local.{kind}Path" for kind in ("Posix", "Windows", "PurePosix", "PureWindows", "")),
 }
+_DEEPEST = 50
 _LFS_POINTER = b"version https://git-lfs"
 _REFUSED = ("unsupported global", "blocked", "can only create new object", "can only build", "reduce for")
 
@@ -64,7 +65,6 @@ def read_pickle(path: Path) -> Any:
 
     Raises:
         CheckpointError: the file would run code, is cut short, or is not a checkpoint.
-
     """
     refuse_pointer(path)
     zipped = zipfile.is_zipfile(path)
@@ -80,12 +80,19 @@ def read_pickle(path: Path) -> Any:
         raise _damaged(path) from error
 
 
-def plain(value: Any) -> Any:
-    """A JSON-able copy of settings read from a pickle: tensors and unknown objects are left out (None)."""
+def plain(value: Any, within: tuple[int, ...] = ()) -> Any:
+    """A JSON-able copy of settings read from a pickle.
+
+    Tensors and unknown objects are left out (None); so is what contains itself (omegaconf's nodes know their parent)
+    or lies deeper than any real setting.
+    """
+    if id(value) in within or len(within) > _DEEPEST:
+        return None
+    inside = (*within, id(value))
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): plain(item, inside) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain(item, inside) for item in value]
     return value if isinstance(value, str | int | float | bool) else None
 
 

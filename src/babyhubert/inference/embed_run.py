@@ -78,7 +78,7 @@ class Embedder:
     def load(cls, source: str | Path, *, device: str = "auto", batch_size: int | None = None) -> Embedder:
         """Load any encoder: a model folder, a checkpoint of any published layout, a hub repository."""
         path = resolve_model(str(source))
-        encoder = load_encoder(str(path)).fold_weight_norm().to(resolve_device(device)).eval()
+        encoder = load_encoder(path, device=resolve_device(device))
         return cls(encoder, str(source), model_hash(path), batch_size)
 
     @property

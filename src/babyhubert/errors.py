@@ -31,6 +31,10 @@ class ConfigError(BabyHubertError):
     """A setting has an unknown name, a wrong type or an impossible value."""
 
 
+class CorpusError(BabyHubertError):
+    """Training material (tables, shards, labels) is missing, damaged, or does not fit together."""
+
+
 class TrainingError(BabyHubertError):
     """Training cannot go on: the loss is not finite, or the material does not allow a step."""
 

@@ -1,0 +1,1 @@
+"""From recordings to training material: inventory, speech regions, training segments, shards."""

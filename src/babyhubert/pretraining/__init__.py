@@ -1,0 +1,1 @@
+"""Masked prediction of units: one iteration, and the recipe of two."""

@@ -174,7 +174,7 @@ class Pack:
 
     def audio(self, row: int, start: int = 0, samples: int | None = None) -> NDArray[np.float32]:
         """The same as float32 in [-1, 1]."""
-        return self.pcm(row, start, samples).astype(np.float32) / FULL_SCALE
+        return self.pcm(row, start, samples).astype(np.float32) / np.float32(FULL_SCALE)
 
     def verify(self) -> None:
         """Compare the checksum of every shard.

@@ -137,8 +137,8 @@ def _refuse_incomplete(checkpoint: Checkpoint, layout: Layout) -> None:
         )
     if isinstance(layout.head, NamedHead) and checkpoint.heads[layout.head.task].labels != layout.head.labels:
         raise CheckpointError(
-            f"the {layout.name} layout does not store labels: its rows are {', '.join(layout.head.labels)}, this head's "
-            f"{', '.join(checkpoint.heads[layout.head.task].labels)}; write 'transformers', which names them"
+            f"the {layout.name} layout does not store labels: its rows are {', '.join(layout.head.labels)}, this "
+            f"head's {', '.join(checkpoint.heads[layout.head.task].labels)}; write 'transformers', which names them"
         )
     if layout.name == "fairseq" and checkpoint.config.feature_norm != "group":
         raise CheckpointError("the fairseq layout is written for group-norm encoders only; write 'transformers'")

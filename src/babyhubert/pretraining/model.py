@@ -1,0 +1,107 @@
+"""Masked prediction: the encoder hears audio with frames hidden, and the head says which unit each hidden frame was.
+
+Only masked frames go through the head: one matrix product of (M, P) by (P, K). The published loss also computes all
+unmasked frames and multiplies them by 0, and builds a (K + 1, N, P) tensor to do so; the value is the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from babyhubert.encoder.canonical import Checkpoint
+from babyhubert.encoder.config import HubertConfig
+from babyhubert.encoder.hubert import HubertEncoder, initialise
+from babyhubert.encoder.loading import build_encoder
+from babyhubert.encoder.pretraining_head import PretrainingHead
+from babyhubert.pretraining.batches import Batch, waveforms
+
+PENALTY_WEIGHT = 10.0
+"""On the mean square of the convolutions' output, times the masked frames (Hsu et al. 2021, base recipe)."""
+
+
+class Outcome(NamedTuple):
+    """What a batch gave, all float32 scalars on the model's device.
+
+    Attributes:
+        loss: Cross-entropy summed over masked frames, plus the weighted penalty times their number; to be divided by
+            the number of masked frames of the whole step.
+        cross_entropy: Summed over masked frames, nats.
+        penalty: Mean square of the convolutions' output.
+        correct: Masked frames whose most probable unit is the right one.
+        unmasked_correct: The same for all other frames; NaN where it was not asked for.
+    """
+
+    loss: Tensor
+    cross_entropy: Tensor
+    penalty: Tensor
+    correct: Tensor
+    unmasked_correct: Tensor
+
+
+class MaskedPrediction(nn.Module):
+    """Encoder and head.
+
+    Args:
+        encoder: Any HuBERT encoder.
+        head: Of the same width.
+        penalty_weight: Weight of the feature penalty.
+    """
+
+    def __init__(self, encoder: HubertEncoder, head: PretrainingHead, penalty_weight: float = PENALTY_WEIGHT) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+        self.penalty_weight = penalty_weight
+
+    @classmethod
+    def fresh(cls, config: HubertConfig, units: int, generator: torch.Generator) -> MaskedPrediction:
+        """A model with weights drawn as published."""
+        encoder = initialise(HubertEncoder(config), generator)
+        return cls(encoder, PretrainingHead(config.hidden_size, units).initialise(generator))
+
+    @classmethod
+    def from_checkpoint(
+        cls, checkpoint: Checkpoint, config: HubertConfig, units: int, generator: torch.Generator
+    ) -> MaskedPrediction:
+        """A model that goes on from an encoder.
+
+        Units of another k-means are other classes: unit embeddings are always drawn anew. The mask vector and the
+        final projection are kept where the checkpoint has them.
+        """
+        encoder = build_encoder(replace(checkpoint, config=config)).train()
+        head = PretrainingHead(config.hidden_size, units).initialise(generator)
+        kept = {name: tensor for name, tensor in checkpoint.pretraining.items() if "label_embeddings" not in name}
+        state = head.state_dict()
+        state.update({name: tensor.float() for name, tensor in kept.items() if state[name].shape == tensor.shape})
+        head.load_state_dict(state)
+        return cls(encoder, head)
+
+    def forward(self, batch: Batch, measure_unmasked: bool = False) -> Outcome:
+        """The loss of a batch and what it tells. ``measure_unmasked`` costs a second product, without gradient."""
+        output = self.encoder(waveforms(batch.pcm), mask=batch.mask, mask_embedding=self.head.mask_embedding)
+        frames, units = output.last.flatten(0, 1), batch.units.flatten()
+        targets = units[batch.positions]
+        logits = self.head.logits(frames[batch.positions])
+        cross_entropy = F.cross_entropy(logits, targets, reduction="sum")
+        correct = (logits.detach().argmax(-1) == targets).sum().float()
+        unmasked = logits.new_full((), float("nan"))
+        if measure_unmasked:
+            with torch.no_grad():
+                others = (~batch.mask).flatten().nonzero().squeeze(-1)
+                unmasked = (self.head.logits(frames[others]).argmax(-1) == units[others]).sum().float()
+        loss = cross_entropy + self.penalty_weight * output.feature_penalty * len(targets)
+        return Outcome(loss, cross_entropy.detach(), output.feature_penalty.detach(), correct, unmasked)
+
+    def to_checkpoint(self) -> Checkpoint:
+        """Its weights in the package's canonical form."""
+        return Checkpoint(
+            "babyhubert",
+            self.encoder.config,
+            dict(self.encoder.state_dict()),
+            dict(self.head.state_dict()),
+        )

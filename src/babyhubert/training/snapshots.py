@@ -1,0 +1,67 @@
+"""States of a run on disk: whole or absent, the newest found again, old ones pruned.
+
+A snapshot is one ``step-<number>.pt`` of tensors and plain values, read back with ``weights_only=True``.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from babyhubert.errors import TrainingError
+from babyhubert.files import atomic_path
+
+_NAME = re.compile(r"step-(\d+)\.pt")
+
+
+def snapshot_path(folder: Path, step: int) -> Path:
+    """Where the snapshot of a step stands."""
+    return folder / f"step-{step:08d}.pt"
+
+
+def snapshots(folder: Path) -> dict[int, Path]:
+    """Snapshots of a folder by step, ascending."""
+    found = {int(match[1]): path for path in folder.glob("step-*.pt") if (match := _NAME.fullmatch(path.name))}
+    return dict(sorted(found.items()))
+
+
+def save_snapshot(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
+    """Write a snapshot under a temporary name, then give it its own."""
+    path = snapshot_path(folder, step)
+    with atomic_path(path) as temporary:
+        torch.save(dict(state), temporary)
+    return path
+
+
+def newest_snapshot(folder: Path) -> tuple[int, dict[str, Any]] | None:
+    """The latest snapshot that can be read, on the CPU, with its step; None where there is none.
+
+    One that a failing disk damaged is passed over with a warning, since an earlier one continues the run as well.
+
+    Raises:
+        TrainingError: there are snapshots and none can be read.
+    """
+    found = snapshots(folder)
+    for step in sorted(found, reverse=True):
+        try:
+            return step, torch.load(found[step], map_location="cpu", weights_only=True)
+        except Exception as error:  # torch raises many kinds for damaged files
+            warnings.warn(f"{found[step]}: damaged, an earlier one is used ({error})", stacklevel=2)
+    if found:
+        raise TrainingError(f"{folder}: none of its {len(found)} snapshots can be read; delete them to start again")
+    return None
+
+
+def prune_snapshots(folder: Path, keep: int, keep_every: int | None = None) -> None:
+    """Delete all but the ``keep`` newest snapshots and those at multiples of ``keep_every`` steps."""
+    steps = list(snapshots(folder))
+    for step in steps[: max(len(steps) - keep, 0)]:
+        if keep_every is None or step % keep_every:
+            with suppress(OSError):
+                snapshot_path(folder, step).unlink()

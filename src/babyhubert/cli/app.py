@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import babyhubert
-from babyhubert.cli import convert, demo, embed, evaluate, finetune, segment, simulate
+from babyhubert.cli import convert, demo, embed, evaluate, finetune, pretrain, segment, simulate
 from babyhubert.errors import BabyHubertError
 
 _INTERRUPTED = 130
@@ -30,6 +30,7 @@ app = typer.Typer(
 _COMMANDS: dict[str, Callable[..., None]] = {
     "segment": segment.segment,
     "embed": embed.embed,
+    "pretrain": pretrain.pretrain,
     "convert": convert.convert,
     "simulate": simulate.simulate,
     "demo": demo.demo,

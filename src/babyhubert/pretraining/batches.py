@@ -10,7 +10,7 @@ no batch is taken twice. The place in the stream (:class:`Cursor`) is all that a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -211,9 +211,7 @@ def _pairs(rows: NDArray[np.int64], first: NDArray[np.int64]) -> Iterator[tuple[
     return zip(rows.tolist(), first.tolist(), strict=True)
 
 
-def load(
-    reader: BatchReader, requests: Iterator[Request] | Sequence[Request], workers: int, pin_memory: bool
-) -> Iterator[Batch]:
+def load(reader: BatchReader, requests: Iterable[Request], workers: int, pin_memory: bool) -> Iterator[Batch]:
     """Batches of requests, in order, read ahead by worker processes (0: by this one)."""
     return iter(
         torch.utils.data.DataLoader(
@@ -228,7 +226,7 @@ def load(
 
 
 class _Requests(torch.utils.data.Sampler[Request]):
-    def __init__(self, requests: Iterator[Request] | Sequence[Request]) -> None:
+    def __init__(self, requests: Iterable[Request]) -> None:
         self._requests = requests
 
     def __iter__(self) -> Iterator[Request]:

@@ -25,7 +25,7 @@ PENALTY_WEIGHT = 10.0
 
 
 class Outcome(NamedTuple):
-    """What a batch gave, all float32 scalars on the model's device.
+    """What a batch gave: float32 on the model's device, scalars but for one.
 
     Attributes:
         loss: Cross-entropy summed over masked frames, plus the weighted penalty times their number; to be divided by
@@ -33,13 +33,15 @@ class Outcome(NamedTuple):
         cross_entropy: Summed over masked frames, nats.
         penalty: Mean square of the convolutions' output.
         correct: Masked frames whose most probable unit is the right one.
-        unmasked_correct: The same for all other frames; NaN where it was not asked for.
+        predicted: Probability given to each unit, summed over masked frames, (K,): which units are predicted at all.
+        unmasked_correct: Right predictions of all other frames; 0 where it was not asked for.
     """
 
     loss: Tensor
     cross_entropy: Tensor
     penalty: Tensor
     correct: Tensor
+    predicted: Tensor
     unmasked_correct: Tensor
 
 
@@ -89,13 +91,14 @@ class MaskedPrediction(nn.Module):
         logits = self.head.logits(frames[batch.positions])
         cross_entropy = F.cross_entropy(logits, targets, reduction="sum")
         correct = (logits.detach().argmax(-1) == targets).sum().float()
-        unmasked = logits.new_full((), float("nan"))
+        predicted = logits.detach().softmax(-1).sum(0)
+        unmasked = logits.new_zeros(())
         if measure_unmasked:
             with torch.no_grad():
                 others = (~batch.mask).flatten().nonzero().squeeze(-1)
                 unmasked = (self.head.logits(frames[others]).argmax(-1) == units[others]).sum().float()
         loss = cross_entropy + self.penalty_weight * output.feature_penalty * len(targets)
-        return Outcome(loss, cross_entropy.detach(), output.feature_penalty.detach(), correct, unmasked)
+        return Outcome(loss, cross_entropy.detach(), output.feature_penalty.detach(), correct, predicted, unmasked)
 
     def to_checkpoint(self) -> Checkpoint:
         """Its weights in the package's canonical form."""

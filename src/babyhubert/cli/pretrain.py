@@ -1,0 +1,36 @@
+"""``babyhubert pretrain``: one iteration of masked prediction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def pretrain(
+    config: Annotated[Path, typer.Argument(help="TOML file; configs/pretrain.toml explains every key.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Run folder; the same command continues it.", show_default=False)
+    ],
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change one setting: --set optimiser.steps=100 (may be given several times)."),
+    ] = None,
+) -> None:
+    """Train an encoder to guess the units of masked audio (one HuBERT iteration).
+
+    Alone, under torchrun, or under srun: the launcher's environment says how many processes there are. SIGTERM,
+    SIGUSR1 and Ctrl-C save and stop; the same command continues where it stopped.
+    """
+    from babyhubert.config import read_config
+    from babyhubert.pretraining.run import pretrain as train
+    from babyhubert.pretraining.settings import PretrainingRun
+    from babyhubert.training.group import Group
+
+    settings = read_config(config, PretrainingRun, changes or ())
+    with Group.join(settings.machine.device) as group:
+        result = train(Path(settings.data.pack), Path(settings.data.labels), settings, output, group, typer.echo)
+    if group.place.first and result.finished:
+        typer.echo(f"model: {result.model}")
+    raise typer.Exit(0 if result.finished else 1)

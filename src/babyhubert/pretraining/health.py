@@ -1,0 +1,123 @@
+"""The silent mistakes people lose weeks to, each turned into a stop with a sentence.
+
+A run on wrong labels trains without complaint: the loss falls to what unit frequencies alone allow, and stays. So
+labels are looked at before the first step, and progress is compared with chance once the learning rate has peaked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.corpus.shards import Labels, Pack
+from babyhubert.errors import CorpusError, TrainingError
+from babyhubert.pretraining.settings import HealthSettings
+
+_SHARDS_LOOKED_AT = 64
+_MARGIN_NATS = 0.02
+
+
+@dataclass(frozen=True)
+class UnitStatistics:
+    """How often each unit occurs in the labels that were looked at.
+
+    Attributes:
+        counts: int64, shape (K,).
+    """
+
+    counts: NDArray[np.int64]
+
+    @property
+    def entropy(self) -> float:
+        """Nats: the loss of a model that knows the frequencies and nothing else."""
+        return _entropy(self.counts)
+
+    @property
+    def perplexity(self) -> float:
+        """How many equally frequent units would be as hard to guess."""
+        return perplexity(self.counts)
+
+    @property
+    def chance(self) -> float:
+        """Share of the most frequent unit: the accuracy of always saying it."""
+        return float(self.counts.max() / self.counts.sum())
+
+    @property
+    def dead(self) -> NDArray[np.int64]:
+        """Units that do not occur."""
+        return np.flatnonzero(self.counts == 0)
+
+
+def perplexity(weights: NDArray) -> float:
+    """Perplexity of a distribution given by weights that need not sum to 1, shape (K,)."""
+    return float(np.exp(_entropy(weights)))
+
+
+def _entropy(weights: NDArray) -> float:
+    share = weights[weights > 0] / weights.sum()
+    return float(-(share * np.log(share)).sum())
+
+
+def check_labels(labels: Labels, settings: HealthSettings) -> UnitStatistics:
+    """Look at the labels, and at the audio they belong to, before anything is trained.
+
+    At most 64 shards are read, evenly spread over the pack.
+
+    Raises:
+        CorpusError: a label that is no unit, a shard without sound, or too many dead units.
+    """
+    counts = np.zeros(labels.clusters, dtype=np.int64)
+    shards = labels.pack.shards
+    step = max(1, len(shards) // _SHARDS_LOOKED_AT)
+    for shard in shards[::step]:
+        found = labels.shard(shard.number)
+        if len(found) and int(found.max()) >= labels.clusters:
+            raise CorpusError(
+                f"{labels.folder / 'shards' / shard.labels_name}: label {int(found.max())} where the k-means has "
+                f"{labels.clusters} units; these labels are of another k-means, assign them again"
+            )
+        counts += np.bincount(found, minlength=labels.clusters)
+        _require_sound(labels.pack, shard.number)
+    if counts.sum() == 0:
+        raise CorpusError(f"{labels.folder}: not one label; look at the pack and at the units step")
+    statistics = UnitStatistics(counts)
+    share = len(statistics.dead) / labels.clusters
+    if share > settings.most_dead_units:
+        raise CorpusError(
+            f"{labels.folder}: {len(statistics.dead)} of {labels.clusters} units never occur "
+            f"({100 * share:.0f}%, health.most_dead_units is {100 * settings.most_dead_units:.0f}%): the k-means does "
+            "not fit this material; fit it again, with fewer clusters or more frames"
+        )
+    return statistics
+
+
+def _require_sound(pack: Pack, number: int) -> None:
+    """Whether the first of a shard's segments that hold anything but zeros is found within a few."""
+    rows = np.flatnonzero(pack.shard == number)
+    if len(rows) and not any(pack.pcm(row).any() for row in rows[:: max(1, len(rows) // 16)].tolist()):
+        raise CorpusError(
+            f"{pack.folder}: shard {number} holds digital silence only; look at the recordings "
+            f"{pack.recordings[pack.recording[rows[0]]]} to {pack.recordings[pack.recording[rows[-1]]]}"
+        )
+
+
+def check_progress(cross_entropy: float, statistics: UnitStatistics, step: int, settings: HealthSettings) -> None:
+    """Compare the loss after the warm-up with chance.
+
+    Args:
+        cross_entropy: Mean over masked frames of the last interval, nats.
+        statistics: Of the labels.
+        step: For the message.
+        settings: Whether to stop.
+
+    Raises:
+        TrainingError: the model predicts no better than unit frequencies do.
+    """
+    if settings.stop_at_chance and cross_entropy > statistics.entropy - _MARGIN_NATS:
+        raise TrainingError(
+            f"step {step}: the loss on masked frames is {cross_entropy:.3f} nats and unit frequencies alone give "
+            f"{statistics.entropy:.3f}: nothing is learnt. Usual causes: labels of other audio, a learning rate "
+            "that is far too high or low (health.stop_at_chance = false goes on all the same)"
+        )

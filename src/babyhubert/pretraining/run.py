@@ -1,0 +1,573 @@
+"""One iteration of pre-training: from a pack and its labels to a model folder.
+
+``pretrain`` reads as the story of a run. A run is a pure function of its settings: crops, masks and dropout of a step
+come from the seed and the step's number, so a run that was stopped anywhere and continued is the run that was never
+stopped, bit for bit on a CPU.
+
+The run folder::
+
+    run.json          settings, data, software, machine
+    log.jsonl         a line an interval; curves.csv and curves.png are drawn from it; tensorboard/ holds the same
+    snapshots/        step-<number>.pt, the newest few
+    model/            the result, as transformers loads it
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor, nn
+
+import babyhubert
+from babyhubert.corpus.shards import Labels, Pack
+from babyhubert.encoder.config import HubertConfig
+from babyhubert.encoder.loading import load_checkpoint, model_hash, resolve_model
+from babyhubert.encoder.model_folder import save_model_folder
+from babyhubert.errors import ConfigError, OutputError, TrainingError
+from babyhubert.files import make_folder, remove_leftovers, write_json
+from babyhubert.pretraining.batches import Batch, BatchPlan, BatchReader, Cursor, Request, load
+from babyhubert.pretraining.health import UnitStatistics, check_labels, check_progress, perplexity
+from babyhubert.pretraining.model import MaskedPrediction, Outcome
+from babyhubert.pretraining.settings import CardSettings, MachineSettings, OptimiserSettings, TrainingSettings
+from babyhubert.training.curves import Curves
+from babyhubert.training.group import Group
+from babyhubert.training.interruption import StopRequests
+from babyhubert.training.schedules import warm_up_then_decay
+from babyhubert.training.snapshots import newest_snapshot, prune_snapshots, save_snapshot
+
+SNAPSHOT_FORMAT = 1
+PANELS = (
+    ("loss, nats a masked frame", ("train/loss", "validation/loss")),
+    ("accuracy", ("train/masked_accuracy", "train/unmasked_accuracy", "validation/masked_accuracy")),
+    ("units in use by the predictions (perplexity)", ("train/prediction_perplexity",)),
+    ("gradient norm", ("train/gradient_norm",)),
+    ("learning rate", ("train/learning_rate",)),
+    ("hours of audio an hour", ("train/times_real_time",)),
+)
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PretrainingResult:
+    """How a run ended.
+
+    Attributes:
+        step: Steps done.
+        finished: Whether these are all; otherwise it was asked to stop, and saved.
+        model: The model folder, when finished.
+        last: The last entry of the log.
+        validation: Loss and accuracies of the last validation.
+        chance: Share of the most frequent unit.
+    """
+
+    step: int
+    finished: bool
+    model: Path | None
+    last: dict[str, Any]
+    validation: dict[str, float]
+    chance: float
+
+
+def pretrain(
+    pack_folder: Path,
+    labels_folder: Path,
+    settings: TrainingSettings,
+    output: Path,
+    group: Group,
+    report: Report = print,
+    facts: dict[str, Any] | None = None,
+) -> PretrainingResult:
+    """Train, or go on training, and write the model folder at the end.
+
+    Args:
+        pack_folder: Packed audio.
+        labels_folder: Labels of that pack.
+        settings: The run.
+        output: The run folder.
+        group: The processes of the job; every one calls this.
+        report: Told a line of text now and then, in the first process.
+        facts: Goes into the card (lineage of the labels, for example).
+
+    Raises:
+        CorpusError: pack and labels are damaged or do not fit together, or are no material to train on.
+        ConfigError: the folder holds a run with other settings.
+        TrainingError: the run cannot go on.
+        OutputError: another run is writing here, or the disk is full.
+    """
+    pack = Pack.open(pack_folder)
+    labels = Labels.open(labels_folder, pack)
+    say = report if group.place.first else _say_nothing
+    with ExitStack() as resources:
+        group.first_only(lambda: _take_folder(output, resources))
+        stop = resources.enter_context(StopRequests())
+        statistics = check_labels(labels, settings.health)
+        trainer = Trainer.start(labels, settings, output, group)
+        group.first_only(lambda: _write_record(output, labels, settings, group, trainer))
+        curves = Curves(output, trainer.step, tensorboard=settings.machine.tensorboard) if group.place.first else None
+        if curves is not None:
+            resources.callback(curves.close)
+        _introduce(trainer, pack, statistics, say)
+        validation = _train(trainer, statistics, curves, stop, say)
+        finished = trainer.step >= settings.optimiser.steps
+        last = curves.entries[-1] if curves is not None and curves.entries else {}
+        if curves is not None:
+            _draw(curves, statistics)
+        folder = output / "model" if finished else None
+        if folder is not None:
+            card = _card(settings, labels, trainer, last, validation, facts or {})
+            group.first_only(lambda: save_model_folder(folder, trainer.model.to_checkpoint(), card))
+    return PretrainingResult(trainer.step, finished, folder, dict(last), validation, statistics.chance)
+
+
+def _train(
+    trainer: Trainer, statistics: UnitStatistics, curves: Curves | None, stop: StopRequests, say: Report
+) -> dict[str, float]:
+    """Run the steps that are left; the last validation's figures."""
+    settings = trainer.settings
+    machine, total = settings.machine, settings.optimiser.steps
+    if trainer.step >= total:
+        return trainer.validate()
+    validation: dict[str, float] = {}
+    interval = _Interval()
+    saved = trainer.step
+    for batches in trainer.batches():
+        logging = (trainer.step + 1) % machine.log_every == 0 or trainer.step + 1 == total
+        stopping = trainer.take_step(batches, interval, measure_unmasked=logging, stop=stop.received is not None)
+        step, last = trainer.step, trainer.step == total
+        if logging:
+            entry = interval.conclude(trainer)
+            interval = _Interval()
+            _judge(entry, statistics, settings)
+            if curves is not None:
+                curves.add(entry)
+                say(_line(entry, total))
+        if step % machine.validate_every == 0 or last:
+            validation = trainer.validate()
+            if curves is not None and validation:
+                curves.add({"step": step, **{f"validation/{name}": value for name, value in validation.items()}})
+                _draw(curves, statistics)
+                say(_validation_line(step, validation, statistics))
+        if step % machine.save_every == 0 or last or stopping:
+            trainer.save()
+            saved = step
+        if stopping and not last:
+            say(f"stopped by {stop.received or 'another process'} at step {saved}; run the same command to continue")
+            break
+        if last:
+            break
+    return validation
+
+
+class Trainer:
+    """Model, optimiser and place in the stream of batches."""
+
+    def __init__(self, labels: Labels, settings: TrainingSettings, output: Path, group: Group) -> None:
+        self.labels, self.settings, self.output, self.group = labels, settings, output, group
+        self.step = 0
+        self.cursor = Cursor()
+        self.seconds = 0.0
+        self.skipped_in_a_row = torch.zeros((), device=group.device)
+        pack = labels.pack
+        rows = pack.rows("train")
+        held_out = pack.rows("validation")
+        self.plan = BatchPlan(rows, pack.samples[rows], settings.batches, settings.seed)
+        self.held_out = (
+            BatchPlan(held_out, pack.samples[held_out], settings.batches, settings.seed) if len(held_out) else None
+        )
+        self.model, self.lineage = build_model(settings, labels.clusters)
+        self.model.to(group.device).train()
+        self.model.encoder.gradient_checkpointing = settings.machine.gradient_checkpointing
+        self.optimiser = build_optimiser(self.model, settings.optimiser)
+        self.autocast = _autocast(settings.machine, group.device)
+        self._parallel: nn.Module = self.model
+
+    @classmethod
+    def start(cls, labels: Labels, settings: TrainingSettings, output: Path, group: Group) -> Trainer:
+        """A trainer at its first step, or where the newest snapshot left off."""
+        if group.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")
+        trainer = cls(labels, settings, output, group)
+        found = newest_snapshot(output / "snapshots")
+        steps = group.sums([found[0] if found else 0])[0]
+        if steps != (found[0] if found else 0) * group.place.world:
+            raise TrainingError(
+                f"{output}: the processes see different snapshots; the folder must be on a shared disk"
+            )
+        if found is not None:
+            trainer._restore(found[1])
+        trainer._parallel = group.wrap(trainer._compiled())
+        return trainer
+
+    def batches(self) -> Iterator[list[Batch]]:
+        """This process's batches of every step that is left."""
+        accumulate, place = self.settings.optimiser.accumulate, self.group.place
+        reader = BatchReader(self.labels, self.settings.mask)
+        share = _Share(self.plan, self.cursor, place.rank, place.world)
+        loaded = load(reader, share, self.settings.machine.workers, self.group.device.type == "cuda")
+        cursors = share.cursors(accumulate)
+        while True:
+            batches = list(islice(loaded, accumulate))
+            self.cursor = next(cursors)
+            yield batches
+
+    def take_step(self, batches: Sequence[Batch], interval: _Interval, *, measure_unmasked: bool, stop: bool) -> bool:
+        """One update of the weights; whether any process was asked to stop."""
+        masked, stopping, seconds = self.group.sums(
+            [sum(batch.masked for batch in batches), stop, sum(batch.seconds for batch in batches)]
+        )
+        for number, batch in enumerate(batches):
+            _seed_dropout(self.settings.seed, self.step, self.group.place.rank, number)
+            synchronise = number == len(batches) - 1
+            outcome = self._accumulate(batch.to(self.group.device), masked, measure_unmasked, synchronise)
+            interval.add(outcome, batch, measure_unmasked)
+        norm = self._update()
+        self.step += 1
+        self.seconds += seconds
+        interval.step_done(norm, masked, seconds)
+        return stopping > 0
+
+    def _accumulate(self, batch: Batch, masked: float, measure_unmasked: bool, synchronise: bool) -> Outcome:
+        model = self._parallel
+        apart = isinstance(model, nn.parallel.DistributedDataParallel) and not synchronise
+        with cast("nn.parallel.DistributedDataParallel", model).no_sync() if apart else nullcontext():
+            with self.autocast():
+                outcome = model(batch, measure_unmasked)
+            # DistributedDataParallel averages over processes: times their number, over the masked frames of all
+            (outcome.loss * (self.group.place.world / masked)).backward()
+        return outcome
+
+    def _update(self) -> Tensor:
+        """Clip, step, and leave the weights alone where the gradient is not finite. Nothing waits for the device.
+
+        After the averaging every process holds the same gradient, so all of them skip or none does.
+        """
+        optimiser, settings = self.optimiser, self.settings.optimiser
+        rate = warm_up_then_decay(self.step + 1, settings.learning_rate, settings.warmup_steps, settings.steps)
+        for parameters in optimiser.param_groups:
+            parameters["lr"] = rate
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
+        infinite = (~torch.isfinite(norm)).float()
+        self.skipped_in_a_row = (self.skipped_in_a_row + 1) * infinite
+        optimiser.found_inf = infinite  # type: ignore[attr-defined]  # as a gradient scaler tells fused optimisers
+        optimiser.grad_scale = None  # type: ignore[attr-defined]
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        return norm
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Loss and accuracies on the held-out segments: always the same crops and masks, shared out over processes."""
+        if self.held_out is None:
+            return {}
+        requests = self.held_out.validation()[self.group.place.rank :: self.group.place.world]
+        reader = BatchReader(self.labels, self.settings.mask, fixed_crops=True)
+        totals = np.zeros(5)
+        self.model.eval()
+        for batch in load(reader, requests, 0, pin_memory=False):
+            with self.autocast():
+                outcome = self.model(batch.to(self.group.device), True)
+            frames = batch.mask.numel()
+            values = [outcome.cross_entropy, outcome.correct, outcome.unmasked_correct]
+            totals += [*(value.item() for value in values), batch.masked, frames - batch.masked]
+        self.model.train()
+        loss, correct, unmasked_correct, masked, unmasked = self.group.sums(totals.tolist())
+        return {
+            "loss": loss / masked,
+            "masked_accuracy": correct / masked,
+            "unmasked_accuracy": unmasked_correct / max(unmasked, 1),
+        }
+
+    def save(self) -> None:
+        """Write a snapshot (first process), and prune older ones."""
+        machine = self.settings.machine
+
+        def write() -> None:
+            save_snapshot(self.output / "snapshots", self.step, self._state())
+            prune_snapshots(self.output / "snapshots", machine.keep, machine.keep_every)
+
+        self.group.first_only(write)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "format": SNAPSHOT_FORMAT,
+            "settings": self.settings.fingerprint,
+            "labels": labels_identity(self.labels),
+            "step": self.step,
+            "cursor": list(self.cursor),
+            "seconds": self.seconds,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        if state.get("format") != SNAPSHOT_FORMAT:
+            raise TrainingError(f"{self.output}: its snapshots are of another version of this program")
+        if state["settings"] != self.settings.fingerprint:
+            raise ConfigError(
+                f"{self.output}: holds a run with other settings (run.json says which); choose another folder, or "
+                "delete its snapshots to start again"
+            )
+        if state["labels"] != labels_identity(self.labels):
+            raise ConfigError(
+                f"{self.output}: holds a run on other labels or another pack; choose another folder, or delete its "
+                "snapshots to start again"
+            )
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        self.cursor = Cursor(*state["cursor"])
+
+    def _compiled(self) -> nn.Module:
+        choice = self.settings.machine.compile
+        if choice == "yes" or (choice == "auto" and self.group.device.type == "cuda"):
+            self.model.encoder.compile(dynamic=True)
+        return self.model
+
+
+class _Share:
+    """Requests of one process: every ``world``-th batch of the stream, and where the stream stands after each step."""
+
+    def __init__(self, plan: BatchPlan, cursor: Cursor, rank: int, world: int) -> None:
+        self._plan, self._cursor, self._rank, self._world = plan, cursor, rank, world
+
+    def __iter__(self) -> Iterator[Request]:
+        mine = islice(self._plan.stream(self._cursor), self._rank, None, self._world)
+        return (request for _, request in mine)
+
+    def cursors(self, accumulate: int) -> Iterator[Cursor]:
+        """The place after each step of all processes."""
+        taken = self._world * accumulate
+        return (after for after, _ in islice(self._plan.stream(self._cursor), taken - 1, None, taken))
+
+
+@dataclass
+class _Interval:
+    """Sums since the last line of the log, kept on the device so that no step waits for them."""
+
+    steps: int = 0
+    masked: float = 0.0
+    seconds: float = 0.0
+    unmasked_frames: float = 0.0
+    sums: Tensor | None = None
+    norm: Tensor | None = None
+    began: float = field(default_factory=time.perf_counter)
+
+    def add(self, outcome: Outcome, batch: Batch, measured_unmasked: bool) -> None:
+        scalars = [outcome.cross_entropy, outcome.correct, outcome.penalty * batch.masked, outcome.unmasked_correct]
+        sums = torch.cat([torch.stack(scalars), outcome.predicted])
+        self.sums = sums if self.sums is None else self.sums + sums
+        if measured_unmasked:
+            self.unmasked_frames += batch.mask.numel() - batch.masked
+
+    def step_done(self, norm: Tensor, masked: float, seconds: float) -> None:
+        self.steps += 1
+        self.masked += masked
+        self.seconds += seconds
+        self.norm = norm if self.norm is None else self.norm + norm
+
+    def conclude(self, trainer: Trainer) -> dict[str, Any]:
+        """The entry of the log; every process calls it, the first one's is written."""
+        assert self.sums is not None
+        assert self.norm is not None
+        totals = trainer.group.sums([self.unmasked_frames, *self.sums.tolist()])
+        unmasked, loss, correct, penalty, unmasked_correct, *predicted = totals
+        elapsed = time.perf_counter() - self.began
+        optimiser = trainer.settings.optimiser
+        return {
+            "step": trainer.step,
+            "train/loss": loss / self.masked,
+            "train/masked_accuracy": correct / self.masked,
+            "train/unmasked_accuracy": unmasked_correct / max(unmasked, 1),
+            "train/feature_penalty": penalty / self.masked,
+            "train/prediction_perplexity": perplexity(np.array(predicted)),
+            "train/gradient_norm": self.norm.item() / self.steps,
+            "train/learning_rate": warm_up_then_decay(
+                trainer.step, optimiser.learning_rate, optimiser.warmup_steps, optimiser.steps
+            ),
+            "train/skipped_steps_in_a_row": trainer.skipped_in_a_row.item(),
+            "train/hours": trainer.seconds / 3600,
+            "train/times_real_time": self.seconds / elapsed,
+            "train/seconds_left": elapsed / self.steps * (optimiser.steps - trainer.step),
+        }
+
+
+def build_model(settings: TrainingSettings, units: int) -> tuple[MaskedPrediction, list[str]]:
+    """The model before its first step, and what its encoder comes from.
+
+    Raises:
+        ConfigError: settings of the encoder that would change the shape of given weights.
+        CheckpointError: the start cannot be read.
+    """
+    generator = torch.Generator().manual_seed(settings.seed)
+    chosen = settings.encoder
+    if chosen.start is None:
+        config = HubertConfig.of_size(chosen.size).with_changes(**chosen.settings)
+        return MaskedPrediction.fresh(config, units, generator), [f"{chosen.size} encoder, random weights"]
+    checkpoint = load_checkpoint(chosen.start)
+    config = checkpoint.config.with_changes(**chosen.settings)
+    if not config.same_shapes(checkpoint.config):
+        raise ConfigError("encoder.settings changes the shape of the weights; it may change dropouts only")
+    terms = checkpoint.metadata.get("task", {})
+    licence = terms.get("licence") or "licence unknown: see its source"
+    origin = f"{chosen.start}, SHA-256 {model_hash(resolve_model(chosen.start))} ({licence})"
+    model = MaskedPrediction.from_checkpoint(checkpoint, config, units, generator)
+    return model, [*terms.get("lineage", []), origin]
+
+
+def build_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim.AdamW:
+    """AdamW on all parameters, biases and norms included, as published; fused."""
+    return torch.optim.AdamW(
+        model.parameters(),
+        lr=settings.learning_rate,
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.eps,
+        weight_decay=settings.weight_decay,
+        fused=True,
+    )
+
+
+def labels_identity(labels: Labels) -> str:
+    """What a run is tied to: the pack and the k-means its labels come from."""
+    return f"{labels.pack.fingerprint} {labels.facts.get('kmeans', '')}"
+
+
+def _autocast(machine: MachineSettings, device: torch.device) -> Callable[[], Any]:
+    wanted = machine.precision
+    if wanted == "auto":
+        wanted = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
+    if wanted == "float32":
+        return nullcontext
+    return lambda: torch.autocast(device.type, torch.bfloat16)
+
+
+def _seed_dropout(seed: int, step: int, rank: int, batch: int) -> None:
+    """Dropout and layer drop take torch's own generator: it is set anew for every batch, from where the run stands."""
+    torch.manual_seed(int(np.random.SeedSequence([seed, step, rank, batch]).generate_state(1, np.uint64)[0] >> 1))
+
+
+def _take_folder(output: Path, resources: ExitStack) -> None:
+    lock = FileLock(make_folder(output) / ".lock")
+    try:
+        resources.enter_context(lock.acquire(timeout=0))
+    except Timeout:
+        raise OutputError(f"{output}: another run is writing here; wait for it or choose another folder") from None
+    remove_leftovers(output)
+
+
+def _judge(entry: dict[str, Any], statistics: UnitStatistics, settings: TrainingSettings) -> None:
+    skipped = int(entry["train/skipped_steps_in_a_row"])
+    if skipped >= settings.health.most_skipped_steps:
+        raise TrainingError(
+            f"step {entry['step']}: the last {skipped} steps had no finite gradient; "
+            "lower optimiser.learning_rate, or look for damaged audio in the pack"
+        )
+    patience = settings.optimiser.warmup_steps + settings.optimiser.steps // 10
+    if entry["step"] > patience and math.isfinite(entry["train/loss"]):
+        check_progress(entry["train/loss"], statistics, entry["step"], settings.health)
+
+
+def _introduce(trainer: Trainer, pack: Pack, statistics: UnitStatistics, say: Report) -> None:
+    settings, world = trainer.settings, trainer.group.place.world
+    parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
+    step_seconds = settings.batches.seconds * settings.optimiser.accumulate * world
+    say(
+        f"{parameters:,} parameters, {pack.hours:.2f} h of audio ({len(pack.rows('validation'))} segments held out, "
+        f"{trainer.plan.unused} too short or long), up to {step_seconds:g} s a step, {world} x {trainer.group.device}"
+    )
+    say(
+        f"{len(statistics.counts)} units, {len(statistics.dead)} never used, perplexity {statistics.perplexity:.1f}; "
+        f"chance: accuracy {100 * statistics.chance:.1f}%, loss {statistics.entropy:.3f}"
+    )
+    if trainer.step:
+        say(f"continued after step {trainer.step} of {settings.optimiser.steps}")
+
+
+def _line(entry: dict[str, Any], total: int) -> str:
+    left = int(entry["train/seconds_left"])
+    return (
+        f"step {entry['step']}/{total}  loss {entry['train/loss']:.3f}  "
+        f"accuracy masked {100 * entry['train/masked_accuracy']:.1f}% other "
+        f"{100 * entry['train/unmasked_accuracy']:.1f}%  gradient {entry['train/gradient_norm']:.2f}  "
+        f"rate {entry['train/learning_rate']:.2e}  {entry['train/times_real_time']:.0f} h of audio an hour  "
+        f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
+    )
+
+
+def _validation_line(step: int, validation: dict[str, float], statistics: UnitStatistics) -> str:
+    return (
+        f"step {step}  held-out loss {validation['loss']:.3f}  accuracy masked "
+        f"{100 * validation['masked_accuracy']:.1f}% other {100 * validation['unmasked_accuracy']:.1f}% "
+        f"(chance {100 * statistics.chance:.1f}%)"
+    )
+
+
+def _draw(curves: Curves, statistics: UnitStatistics) -> None:
+    curves.write_table()
+    curves.draw(PANELS, {"loss, nats a masked frame": statistics.entropy, "accuracy": statistics.chance})
+
+
+def _write_record(output: Path, labels: Labels, settings: TrainingSettings, group: Group, trainer: Trainer) -> None:
+    write_json(
+        output / "run.json",
+        {
+            "settings": json.loads(settings.model_dump_json()),
+            "fingerprint": settings.fingerprint,
+            "pack": {"folder": str(labels.pack.folder), "fingerprint": labels.pack.fingerprint},
+            "labels": {"folder": str(labels.folder), **dict(labels.facts)},
+            "lineage": trainer.lineage,
+            "processes": group.place.world,
+            "device": _device_name(group.device),
+            "software": software(),
+        },
+    )
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def software() -> dict[str, str]:
+    """Versions that decide a result."""
+    return {"babyhubert": babyhubert.__version__, "torch": torch.__version__, "numpy": np.__version__}
+
+
+def _card(
+    settings: TrainingSettings,
+    labels: Labels,
+    trainer: Trainer,
+    last: dict[str, Any],
+    validation: dict[str, float],
+    facts: dict[str, Any],
+) -> dict[str, Any]:
+    card: CardSettings = settings.card
+    return {
+        "task": "masked_prediction",
+        **card.model_dump(),
+        "lineage": [*trainer.lineage, *facts.get("lineage", [])],
+        "units": {key: value for key, value in labels.facts.items() if key not in ("format", "shards")},
+        "validation": {"step": trainer.step, **validation},
+        "training": {
+            "settings": json.loads(settings.model_dump_json()),
+            "hours_packed": round(labels.pack.hours, 3),
+            "hours_seen": round(trainer.seconds / 3600, 3),
+            "seconds_a_step": trainer.seconds / max(trainer.step, 1),
+            "last": last,
+            "software": software(),
+        },
+    }
+
+
+def _say_nothing(_: str) -> None:
+    pass

@@ -1,0 +1,136 @@
+"""Settings of one iteration of masked prediction. The defaults are the published ones (HuBERT base, BabyHuBERT)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from babyhubert.config import Config
+from babyhubert.pretraining.batches import BatchSettings
+from babyhubert.pretraining.masking import MaskSettings
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class DataSettings(Config):
+    """``[data]``: a pack and labels of it, relative to the working directory."""
+
+    pack: str
+    labels: str
+
+
+class EncoderSettings(Config):
+    """``[encoder]``: what is trained.
+
+    Attributes:
+        size: ``nano``, ``small``, ``base`` or ``large``, drawn at random; not with ``start``.
+        start: A model folder, checkpoint or hub repository to go on from.
+        settings: Changes of what holds no weights: dropouts, ``layer_drop``, ``feature_grad_scale``.
+    """
+
+    size: str = "base"
+    start: str | None = None
+    settings: Mapping[str, float] = Field(default_factory=dict)
+
+
+class OptimiserSettings(Config):
+    """``[optimiser]``: AdamW on all parameters, linear warm-up and linear decay to zero.
+
+    Attributes:
+        steps: Steps of the whole run.
+        accumulate: Batches of each process in one step. ``processes * accumulate * batches.seconds`` is the audio of
+            a step: 5,600 s in the published run (32 processes, 175 s each, 1).
+        learning_rate: Highest rate.
+        warmup_steps: Steps of the rise.
+        clip_norm: Largest norm of the gradient.
+    """
+
+    steps: Count = 400_000
+    accumulate: Count = 1
+    learning_rate: Positive = 5e-4
+    warmup_steps: Annotated[int, Field(ge=0)] = 32_000
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.98
+    eps: Positive = 1e-6
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip_norm: Positive = 10.0
+
+
+class MachineSettings(Config):
+    """``[machine]``: how it runs; nothing here is part of what is trained.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda`` (each process takes the GPU of its local rank) or ``mps``.
+        precision: ``bf16`` (autocast; parameters stay float32), ``float32``, or ``auto``: bf16 on GPUs that have it.
+        compile: Whether ``torch.compile`` builds the model; ``auto``: on CUDA.
+        gradient_checkpointing: Recompute activations instead of keeping them: less memory, a third more time.
+        workers: Processes that read batches ahead, for each training process.
+        log_every: Steps between lines of the log.
+        save_every: Steps between snapshots.
+        keep: Newest snapshots kept.
+        keep_every: Snapshots at multiples of this are kept as well.
+        validate_every: Steps between validations.
+        tensorboard: Write event files.
+    """
+
+    device: str = "auto"
+    precision: Literal["auto", "bf16", "float32"] = "auto"
+    compile: Literal["auto", "yes", "no"] = "auto"
+    gradient_checkpointing: bool = False
+    workers: Annotated[int, Field(ge=0)] = 4
+    log_every: Count = 200
+    save_every: Count = 5_000
+    keep: Count = 2
+    keep_every: Count | None = 100_000
+    validate_every: Count = 5_000
+    tensorboard: bool = True
+
+
+class HealthSettings(Config):
+    """``[health]``: when to stop, loudly, before weeks are lost.
+
+    Attributes:
+        most_dead_units: Largest share of units that never occur in the labels.
+        stop_at_chance: End the run when, after the warm-up, it predicts no better than the units' frequencies do.
+        most_skipped_steps: So many steps in a row without a finite gradient end the run.
+    """
+
+    most_dead_units: Annotated[float, Field(ge=0, le=1)] = 0.5
+    stop_at_chance: bool = True
+    most_skipped_steps: Count = 100
+
+
+class CardSettings(Config):
+    """``[card]``: what the model folder says of itself; ``licence`` must agree with that of what it starts from."""
+
+    description: str = ""
+    trained_on: str = ""
+    licence: str = ""
+
+
+class TrainingSettings(Config):
+    """All of an iteration but its data and its place."""
+
+    seed: int = 0
+    encoder: EncoderSettings = EncoderSettings()
+    batches: BatchSettings = BatchSettings()
+    mask: MaskSettings = MaskSettings()
+    optimiser: OptimiserSettings = OptimiserSettings()
+    machine: MachineSettings = MachineSettings()
+    health: HealthSettings = HealthSettings()
+    card: CardSettings = CardSettings()
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what decides the result: a run is only ever continued with the same one."""
+        return hashlib.sha256(self.model_dump_json(exclude={"machine", "health", "card"}).encode()).hexdigest()[:16]
+
+
+class PretrainingRun(TrainingSettings):
+    """The file that ``babyhubert pretrain`` reads."""
+
+    data: DataSettings

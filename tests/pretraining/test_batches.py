@@ -1,0 +1,129 @@
+"""Batches: every segment once an epoch, no padding, labels exactly under their audio, no batch for two processes."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from material import make_labels, make_pack
+
+from babyhubert.annotation.frames import FRAME_HOP, frame_count
+from babyhubert.errors import CorpusError
+from babyhubert.pretraining.batches import BatchPlan, BatchReader, BatchSettings, Cursor, load
+from babyhubert.pretraining.masking import MaskSettings
+from babyhubert.pretraining.run import _Share
+
+
+def plan(lengths, seconds=20.0, seed=0):
+    lengths = np.asarray(lengths, dtype=np.int64)
+    return BatchPlan(np.arange(len(lengths)), lengths, BatchSettings(seconds=seconds), seed)
+
+
+def drawn_lengths(count, seed=0):
+    return np.random.default_rng(seed).integers(32_000, 480_001, count)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.integers(20_000, 500_000), min_size=1, max_size=80), st.integers(0, 5), st.floats(2, 200))
+def test_an_epoch_takes_every_usable_row_once_within_the_budget(lengths, epoch, seconds):
+    usable = [row for row, length in enumerate(lengths) if 32_000 <= length <= 480_000]
+    if not usable:
+        with pytest.raises(CorpusError, match="none of"):
+            plan(lengths, seconds)
+        return
+    found = plan(lengths, seconds)
+    batches = found.epoch(epoch)
+    assert sorted(np.concatenate(batches).tolist()) == usable
+    assert found.unused == len(lengths) - len(usable)
+    for rows in batches:
+        assert len(rows) == 1 or sum(lengths[row] for row in rows) <= seconds * 16_000
+
+
+def test_published_limits_are_inclusive():
+    assert sorted(np.concatenate(plan([31_999, 32_000, 480_000, 480_001]).epoch(0)).tolist()) == [1, 2]
+
+
+def test_batches_hold_similar_lengths():
+    lengths = drawn_lengths(4000)
+    losses = []
+    for rows in plan(lengths, 175.0).epoch(0):
+        losses.append(lengths[rows].sum() - lengths[rows].min() * len(rows))
+    assert sum(losses) / lengths.sum() < 0.01  # audio that cropping to the shortest throws away
+
+
+def test_epochs_differ_and_repeat_with_the_seed():
+    lengths = drawn_lengths(200)
+    first, again, other = (plan(lengths).epoch(epoch) for epoch in (0, 0, 1))
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=False))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, plan(lengths, seed=1).epoch(0), strict=False))
+
+
+@pytest.mark.parametrize(("world", "accumulate"), [(1, 1), (2, 1), (3, 2), (8, 4)])
+def test_processes_share_the_stream_without_repeating_a_batch(world, accumulate):
+    found = plan(drawn_lengths(60), 40.0)
+    count = 5 * world * accumulate  # over several epochs
+    whole = [request.seed for _, request in islice(found.stream(), count)]
+    shares = [list(islice(_Share(found, Cursor(), rank, world), 5 * accumulate)) for rank in range(world)]
+    assert sorted(request.seed for share in shares for request in share) == sorted(whole)
+    assert len(set(whole)) == count
+
+
+@pytest.mark.parametrize("world", [1, 3])
+def test_the_stream_goes_on_from_any_step(world):
+    found = plan(drawn_lengths(60), 40.0)
+    cursors = list(islice(_Share(found, Cursor(), 0, world).cursors(2), 12))
+    straight = list(islice(_Share(found, Cursor(), 1 % world, world), 24))
+    continued = list(islice(_Share(found, cursors[6], 1 % world, world), 10))
+    assert [request.seed for request in continued] == [request.seed for request in straight[14:24]]
+
+
+def test_crops_and_labels_are_what_stands_in_the_pack(tmp_path):
+    pack = make_pack(tmp_path / "pack", [int(n) for n in np.random.default_rng(0).integers(32_000, 60_000, 24)])
+    labels = make_labels(tmp_path / "labels", pack)
+    rows = pack.rows("train")
+    batches = BatchPlan(rows, pack.samples[rows], BatchSettings(seconds=12), 0)
+    requests = [request for _, request in islice(batches.stream(), 12)]
+    for request, batch in zip(
+        requests, load(BatchReader(labels, MaskSettings()), iter(requests), 0, False), strict=True
+    ):
+        samples = batch.pcm.shape[1]
+        assert batch.units.shape == batch.mask.shape == (len(request.rows), frame_count(samples))
+        assert np.array_equal(batch.positions.numpy(), np.flatnonzero(batch.mask.numpy()))
+        for row, pcm, units in zip(request.rows, batch.pcm.numpy(), batch.units.numpy(), strict=True):
+            whole = pack.pcm(row)
+            places = [
+                start
+                for start in range(0, len(whole) - samples + 1, FRAME_HOP)
+                if np.array_equal(whole[start : start + samples], pcm)
+            ]
+            assert len(places) == 1  # on the frame grid
+            first = places[0] // FRAME_HOP
+            assert np.array_equal(labels.units(row)[first : first + len(units)], units)
+
+
+def test_worker_processes_read_the_same_batches(tmp_path):
+    pack = make_pack(tmp_path / "pack", [40_000 + 500 * i for i in range(12)])
+    labels = make_labels(tmp_path / "labels", pack)
+    batches = BatchPlan(pack.rows("train"), pack.samples[pack.rows("train")], BatchSettings(seconds=10), 0)
+    requests = [request for _, request in islice(batches.stream(), 6)]
+    reader = BatchReader(labels, MaskSettings())
+    alone, workers = (list(load(reader, requests, count, False)) for count in (0, 2))
+    for a, b in zip(alone, workers, strict=True):
+        assert all(getattr(a, name).equal(getattr(b, name)) for name in ("pcm", "units", "mask", "positions"))
+
+
+def test_validation_is_always_the_same(tmp_path):
+    pack = make_pack(tmp_path / "pack", [40_000 + 500 * i for i in range(12)], held_out=5)
+    labels = make_labels(tmp_path / "labels", pack)
+    rows = pack.rows("validation")
+    held_out = BatchPlan(rows, pack.samples[rows], BatchSettings(seconds=6), 0)
+    first, again = (
+        list(load(BatchReader(labels, MaskSettings(), fixed_crops=True), held_out.validation(), 0, False))
+        for _ in range(2)
+    )
+    assert sum(len(batch.pcm) for batch in first) == 5
+    assert all(a.pcm.equal(b.pcm) and a.mask.equal(b.mask) for a, b in zip(first, again, strict=True))

@@ -1,1 +1,1 @@
-"""Discrete units: teacher features, k-means over them, one label for every frame, and how good the units are."""
+"""Discrete units: teacher features, k-means over them, a label for every frame, and how good the labels are."""

@@ -1,0 +1,111 @@
+"""Work over shards that can be continued: one result file a shard, and beside it a record of what it was made from.
+
+A part is whole when its record has the fingerprint of the present work and the file the recorded checksum. The file
+is written first, the record last, both atomically; anything else is made again. Several processes share a folder of
+parts; whoever finds all of them whole, alone under a lock, goes on with them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from babyhubert.corpus.shards import file_sha256
+from babyhubert.errors import CorpusError
+from babyhubert.files import atomic_path, explain_os_error, make_folder, write_json
+
+STATE_FOLDER = ".babyhubert"
+
+
+def fingerprint(content: Mapping[str, Any]) -> str:
+    """Short stable hash of facts (JSON values)."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one piece of work.
+
+    Attributes:
+        folder: Where they stand.
+        suffix: Of the result files, such as ``.u16``; records end in ``.json``.
+        fingerprint: Of all that decides the results.
+    """
+
+    folder: Path
+    suffix: str
+    fingerprint: str
+
+    def path(self, shard: int) -> Path:
+        """The result of a shard."""
+        return self.folder / f"{shard:05d}{self.suffix}"
+
+    def record(self, shard: int) -> dict[str, Any] | None:
+        """What is recorded of a shard, or None where nothing is, or it belongs to other work."""
+        try:
+            record = json.loads(self.path(shard).with_suffix(".json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        fits = isinstance(record, dict) and record.get("fingerprint") == self.fingerprint
+        return record if fits and "sha256" in record else None
+
+    def is_whole(self, shard: int) -> bool:
+        """Whether a shard's result stands, belongs to this work, and is undamaged."""
+        record = self.record(shard)
+        return record is not None and self.path(shard).is_file() and file_sha256(self.path(shard)) == record["sha256"]
+
+    def write(self, shard: int, values: NDArray, facts: Mapping[str, Any] | None = None) -> None:
+        """Write a shard's result as flat values in memory order, then its record.
+
+        Raises:
+            OutputError: the disk is full or not writable.
+        """
+        path = self.path(shard)
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            file.write(np.ascontiguousarray(values).data.cast("B") if values.size else b"")
+        content = {"fingerprint": self.fingerprint, "sha256": file_sha256(path), **(facts or {})}
+        write_json(path.with_suffix(".json"), content)
+
+    def read_into(self, shard: int, target: NDArray) -> None:
+        """Fill a C-contiguous array with a shard's values.
+
+        Raises:
+            CorpusError: the file has another size.
+        """
+        path = self.path(shard)
+        if path.stat().st_size != target.nbytes:
+            raise CorpusError(f"{path}: not {target.nbytes} bytes; delete it and run the same command again")
+        if target.size:
+            with path.open("rb") as file:
+                file.readinto(target.data.cast("B"))
+
+    def missing(self, shards: Sequence[int]) -> list[int]:
+        """Those of some shards whose result must still be made."""
+        return [shard for shard in shards if not self.is_whole(shard)]
+
+
+@contextmanager
+def alone(output: Path) -> Iterator[None]:
+    """Hold the lock of an output folder: one process at a time, the others wait.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    lock = FileLock(make_folder(output / STATE_FOLDER) / "lock")
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise explain_os_error(output, error) from error
+    try:
+        yield
+    finally:
+        lock.release()

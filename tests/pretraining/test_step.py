@@ -133,7 +133,7 @@ def test_gradient_into_the_convolutions_is_scaled():
         model = a_model(without_dropout(feature_grad_scale=scale))
         model(a_batch()).loss.backward()
         gradients.append(model.encoder.feature_extractor.conv_layers[0].conv.weight.grad)
-    assert torch.allclose(0.1 * gradients[0], gradients[1], rtol=1e-4, atol=1e-9)
+    assert torch.allclose(0.1 * gradients[0], gradients[1], rtol=1e-3, atol=1e-5)
 
 
 def test_accuracies_count_what_they_say():

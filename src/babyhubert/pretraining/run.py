@@ -67,7 +67,7 @@ class PretrainingResult:
         step: Steps done.
         finished: Whether these are all; otherwise it was asked to stop, and saved.
         model: The model folder, when finished.
-        last: The last entry of the log.
+        last: The last entry of the log about training.
         validation: Loss and accuracies of the last validation.
         chance: Share of the most frequent unit.
     """
@@ -121,7 +121,7 @@ def pretrain(
         _introduce(trainer, pack, statistics, say)
         validation = _train(trainer, statistics, curves, stop, say)
         finished = trainer.step >= settings.optimiser.steps
-        last = curves.entries[-1] if curves is not None and curves.entries else {}
+        last = next((e for e in reversed(curves.entries) if "train/loss" in e), {}) if curves is not None else {}
         if curves is not None:
             _draw(curves, statistics)
         folder = output / "model" if finished else None

@@ -1,0 +1,232 @@
+"""What a folder of recordings holds: length, level, clipping and silence of each, before any hour is spent on it.
+
+In: recordings. Out: ``inventory.parquet``, one row a recording; the steps after it take paths and lengths from there.
+Every recording is decoded once from end to end, so its length is what reading it gives, and one that cannot be read
+is known now. A run that was stopped goes on with the recordings that are left.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from babyhubert.audio.channels import Channel
+from babyhubert.audio.discovery import RecordingFile
+from babyhubert.audio.preflight import PreflightReport
+from babyhubert.audio.recording import open_recording
+from babyhubert.corpus.parquet import read_table, write_table
+from babyhubert.errors import BabyHubertError, CorpusError, DiskFullError
+from babyhubert.inference.recordings import NoProgress, RunProgress
+from babyhubert.inference.run_folder import RunFolder, file_identity, fingerprint
+from babyhubert.timebase import SAMPLE_RATE
+
+INVENTORY = "inventory.parquet"
+INVENTORY_TYPES = {
+    "recording_id": "string",
+    "path": "string",
+    "samples": "int64",
+    "duration_s": "double",
+    "sample_rate": "int64",
+    "channels": "int64",
+    "container": "string",
+    "codec": "string",
+    "bytes": "int64",
+    "mtime_ns": "int64",
+    "level_dbfs": "double",
+    "peak_dbfs": "double",
+    "clipped_share": "double",
+    "silent_share": "double",
+    "offset": "double",
+    "warnings": "string",
+}
+"""``level_dbfs``: root mean square; ``clipped_share``: samples of at least 0.999 of full scale; ``silent_share``: whole
+seconds whose root mean square is below -60 dBFS; ``offset``: mean sample (0 in a healthy recording)."""
+
+_CLIPPED = 0.999
+_SILENT_POWER = 10 ** (-60 / 10)
+_BLOCK_SAMPLES = 30 * SAMPLE_RATE
+
+
+@dataclass(frozen=True)
+class StepSummary:
+    """How a step over recordings ended.
+
+    Attributes:
+        recordings: Recordings that are complete.
+        failures: Path and one-line error of each that is not.
+        hours_in: Hours of audio looked at.
+        hours_out: Hours that go to the next step.
+        facts: More figures, for people.
+    """
+
+    recordings: int
+    failures: Sequence[tuple[Path, str]]
+    hours_in: float
+    hours_out: float
+    facts: dict[str, Any]
+
+    @property
+    def exit_code(self) -> int:
+        """0: every recording is done; 1: some failed; 2: none is done."""
+        if not self.failures:
+            return 0
+        return 1 if self.recordings else 2
+
+
+@dataclass(frozen=True)
+class InventoryRow:
+    """A recording of an inventory."""
+
+    recording_id: str
+    path: Path
+    samples: int
+    identity: dict[str, int]
+
+    def require_unchanged(self) -> None:
+        """Check that the file is still the one that was scanned.
+
+        Raises:
+            CorpusError: it is gone or another one.
+        """
+        try:
+            found = file_identity(self.path)
+        except OSError as error:
+            reason = error.strerror or error
+            raise CorpusError(f"{self.path}: was there when the inventory was made ({reason}); restore it") from None
+        if found != self.identity:
+            raise CorpusError(f"{self.path}: has changed since the inventory was made; run 'corpus scan' again")
+
+
+def scan(
+    checked: PreflightReport,
+    output: Path,
+    *,
+    channel: Channel = "mean",
+    force: bool = False,
+    progress: RunProgress | None = None,
+) -> StepSummary:
+    """Measure every recording and write the inventory.
+
+    Args:
+        checked: Recordings that were found, from `audio.preflight`.
+        output: Folder of the corpus.
+        channel: What to take of several channels.
+        force: Measure again what was measured before.
+        progress: Told how far it is.
+
+    Raises:
+        DiskFullError: the disk is full.
+        OutputError: another run is writing here.
+    """
+    progress = progress or NoProgress()
+    folder = RunFolder(output, "scan")
+    key = fingerprint({"channel": str(channel), "version": 1})
+    failures = [(file.path, error) for file, error in checked.bad]
+    with folder:
+        wanted = [file for file, _ in checked.good if force or not _known(folder, file, key)]
+        lengths = {file.recording_id: info.n_samples for file, info in checked.good}
+        todo = sum(lengths[file.recording_id] for file in wanted)
+        progress.start(len(wanted), todo, len(checked.good) - len(wanted))
+        for file in wanted:
+            error = None
+            try:
+                record = _measure(file, channel, progress)
+                folder.complete(file.recording_id, {**record, "fingerprint": key})
+            except DiskFullError:
+                raise
+            except Exception as problem:  # one bad recording never stops the others
+                error = _one_line(file.path, problem)
+                folder.forget(file.recording_id)
+                failures.append((file.path, error))
+            progress.done(file.recording_id, error)
+        rows = [record for file, _ in checked.good if (record := folder.record(file.recording_id)) is not None]
+        folder.write_failures(failures)
+        _write(output / INVENTORY, rows)
+    hours = sum(row["samples"] for row in rows) / SAMPLE_RATE / 3600
+    facts = {
+        "hours silent": sum(row["silent_share"] * row["samples"] for row in rows) / SAMPLE_RATE / 3600,
+        "recordings clipped in more than 0.1% of samples": sum(row["clipped_share"] > 1e-3 for row in rows),
+        "recordings with a constant offset above 1% of full scale": sum(abs(row["offset"]) > 0.01 for row in rows),
+        "recordings below -50 dBFS": sum(row["level_dbfs"] < -50 for row in rows),
+        "recordings below 16 kHz": sum(row["sample_rate"] < SAMPLE_RATE for row in rows),
+    }
+    return StepSummary(len(rows), failures, hours, hours, facts)
+
+
+def read_inventory(corpus: Path) -> list[InventoryRow]:
+    """Recordings of a corpus folder, in the order they were found.
+
+    Raises:
+        CorpusError: no inventory there, or it is damaged or empty.
+    """
+    path = corpus / INVENTORY
+    table = read_table(path, ("recording_id", "path", "samples", "bytes", "mtime_ns"))
+    rows = [
+        InventoryRow(name, Path(file), int(samples), {"bytes": int(size), "mtime_ns": int(mtime)})
+        for name, file, samples, size, mtime in zip(*table.values(), strict=True)
+    ]
+    if not rows:
+        raise CorpusError(f"{path}: no recording in it; look at failures.csv beside it")
+    return rows
+
+
+def _known(folder: RunFolder, file: RecordingFile, key: str) -> bool:
+    record = folder.record(file.recording_id)
+    if record is None or record.get("fingerprint") != key or record["path"] != str(file.path.absolute()):
+        return False
+    identity = file_identity(file.path)
+    return all(record[name] == value for name, value in identity.items())
+
+
+def _measure(file: RecordingFile, channel: Channel, progress: RunProgress) -> dict[str, Any]:
+    identity = file_identity(file.path)
+    squares = total = peak = 0.0
+    samples = clipped = silent = seconds = 0
+    with open_recording(file.path, channel) as recording:
+        for block in recording.blocks(_BLOCK_SAMPLES):
+            values = block.samples.astype(np.float64)
+            squares += float(values @ values)
+            total += float(values.sum())
+            magnitude = np.abs(values)
+            peak = max(peak, float(magnitude.max()))
+            clipped += int((magnitude >= _CLIPPED).sum())
+            whole = values[: len(values) // SAMPLE_RATE * SAMPLE_RATE].reshape(-1, SAMPLE_RATE)
+            silent += int((np.square(whole).mean(axis=1) < _SILENT_POWER).sum())
+            seconds += len(whole)
+            samples += len(values)
+            progress.advance(file.recording_id, len(values))
+        info, warnings = recording.info, recording.warnings
+    return {
+        "path": str(file.path.absolute()),
+        "samples": samples,
+        "duration_s": samples / SAMPLE_RATE,
+        "sample_rate": info.sample_rate,
+        "channels": info.channels,
+        "container": info.container,
+        "codec": info.codec,
+        **identity,
+        "level_dbfs": _decibels(math.sqrt(squares / samples)),
+        "peak_dbfs": _decibels(peak),
+        "clipped_share": clipped / samples,
+        "silent_share": silent / max(seconds, 1),
+        "offset": total / samples,
+        "warnings": "; ".join(warnings),
+    }
+
+
+def _decibels(amplitude: float) -> float:
+    return 20 * math.log10(amplitude) if amplitude > 0 else -math.inf
+
+
+def _one_line(path: Path, error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, BabyHubertError) else f"{path}: {type(error).__name__}: {text}"
+
+
+def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    write_table(path, {name: [row[name] for row in rows] for name in INVENTORY_TYPES}, INVENTORY_TYPES)

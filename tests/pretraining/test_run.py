@@ -1,0 +1,396 @@
+"""Whole runs: learning, exact continuation, several processes, and the mistakes that must stop a run at once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+from material import UNITS, make_labels, make_pack
+
+from babyhubert.corpus.shards import Labels, Pack
+from babyhubert.encoder.loading import load_checkpoint
+from babyhubert.errors import ConfigError, CorpusError, OutputError, TrainingError
+from babyhubert.files import write_json
+from babyhubert.pretraining.run import pretrain
+from babyhubert.pretraining.settings import TrainingSettings
+from babyhubert.training.curves import read_log
+from babyhubert.training.group import Group
+from babyhubert.training.snapshots import newest_snapshot, snapshots
+
+LENGTHS = [32_000 + 640 * index for index in range(24)]
+
+
+def run_settings(steps=8, **changes):
+    content = {
+        "encoder": {"size": "nano", **changes.pop("encoder", {})},
+        "batches": {"seconds": 8.0, **changes.pop("batches", {})},
+        "optimiser": {"steps": steps, "warmup_steps": 2, "learning_rate": 1e-3, **changes.pop("optimiser", {})},
+        "machine": {
+            "device": "cpu",
+            "workers": 0,
+            "log_every": 2,
+            "save_every": 3,
+            "validate_every": 4,
+            "keep_every": None,
+            "tensorboard": False,
+            **changes.pop("machine", {}),
+        },
+        "health": {"stop_at_chance": False, **changes.pop("health", {})},
+        **changes,
+    }
+    return TrainingSettings.model_validate(content)
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("material")
+    pack = make_pack(folder / "pack", LENGTHS)
+    make_labels(folder / "labels", pack)
+    return folder
+
+
+def train(material, output, settings):
+    with Group.join("cpu") as group:
+        return pretrain(material / "pack", material / "labels", settings, output, group, lambda _: None)
+
+
+def weights(output):
+    return load_checkpoint(output / "model")
+
+
+def assert_same_weights(a, b):
+    for group in ("encoder", "pretraining"):
+        for name, tensor in getattr(a, group).items():
+            assert torch.equal(tensor, getattr(b, group)[name]), name
+
+
+@pytest.fixture(scope="module")
+def undisturbed(material, tmp_path_factory):
+    output = tmp_path_factory.mktemp("undisturbed") / "run"
+    train(material, output, run_settings())
+    return output
+
+
+def test_a_run_leaves_what_it_says(undisturbed, material):
+    assert {"run.json", "log.jsonl", "curves.csv", "curves.png", "model", "snapshots"} <= {
+        path.name for path in undisturbed.iterdir()
+    }
+    steps = [entry["step"] for entry in read_log(undisturbed / "log.jsonl") if "train/loss" in entry]
+    assert steps == [2, 4, 6, 8]
+    card = json.loads((undisturbed / "model" / "task.json").read_text())
+    assert card["task"] == "masked_prediction"
+    assert card["validation"]["step"] == 8
+    assert card["training"]["settings"]["optimiser"]["steps"] == 8
+    record = json.loads((undisturbed / "run.json").read_text())
+    assert record["pack"]["fingerprint"] == Pack.open(material / "pack").fingerprint
+    assert list(snapshots(undisturbed / "snapshots")) == [6, 8]
+
+
+def test_the_model_loads_in_transformers(undisturbed):
+    transformers = pytest.importorskip("transformers")
+    model = transformers.AutoModel.from_pretrained(undisturbed / "model").eval()
+    waveform = torch.randn(1, 16_000, generator=torch.Generator().manual_seed(0))
+    ours = __import__("babyhubert").load_encoder(undisturbed / "model")
+    with torch.no_grad():
+        assert torch.allclose(model(waveform).last_hidden_state, ours(waveform).last, atol=1e-5)
+
+
+class KilledError(Exception):
+    """Stands for SIGKILL: nothing after it runs but what the operating system does."""
+
+
+@pytest.mark.parametrize("at", [1, 3, 4, 7])
+def test_killed_and_continued_is_the_run_that_was_never_killed(at, material, undisturbed, tmp_path, monkeypatch):
+    from babyhubert.pretraining import run
+
+    take_step = run.Trainer.take_step
+
+    def until(trainer, *arguments, **options):
+        if trainer.step == at:
+            raise KilledError
+        return take_step(trainer, *arguments, **options)
+
+    monkeypatch.setattr(run.Trainer, "take_step", until)
+    with pytest.raises(KilledError):
+        train(material, tmp_path / "run", run_settings())
+    monkeypatch.undo()
+    result = train(material, tmp_path / "run", run_settings())
+    assert result.finished
+    assert_same_weights(weights(tmp_path / "run"), weights(undisturbed))
+    logs = [
+        [{key: value for key, value in entry.items() if "time" not in key and "left" not in key} for entry in log]
+        for log in (read_log(path / "log.jsonl") for path in (tmp_path / "run", undisturbed))
+    ]
+    assert [entry["step"] for entry in logs[0]] == [entry["step"] for entry in logs[1]]
+    assert logs[0][-2]["train/hours"] == logs[1][-2]["train/hours"]
+
+
+def test_a_finished_run_is_left_as_it_is(material, undisturbed):
+    before = (undisturbed / "log.jsonl").read_text()
+    result = train(material, undisturbed, run_settings())
+    assert result.finished
+    assert (undisturbed / "log.jsonl").read_text() == before
+
+
+def test_dropout_and_layer_drop_take_part_in_continuation(material, tmp_path):
+    settings = run_settings(6, encoder={"settings": {"layer_drop": 0.5, "hidden_dropout": 0.3}})
+    train(material, tmp_path / "a", settings)
+    other = run_settings(6, seed=1, encoder={"settings": {"layer_drop": 0.5, "hidden_dropout": 0.3}})
+    train(material, tmp_path / "b", other)
+    name = "encoder.layers.0.attention.k_proj.weight"
+    assert not torch.equal(weights(tmp_path / "a").encoder[name], weights(tmp_path / "b").encoder[name])
+
+
+def test_other_settings_in_the_same_folder_are_refused(material, tmp_path):
+    train(material, tmp_path / "run", run_settings(3))
+    with pytest.raises(ConfigError, match="other settings"):
+        train(material, tmp_path / "run", run_settings(4))
+
+
+def test_other_labels_in_the_same_folder_are_refused(material, tmp_path):
+    train(material, tmp_path / "run", run_settings(3))
+    facts = json.loads((material / "labels" / "labels.json").read_text())
+    try:
+        write_json(material / "labels" / "labels.json", {**facts, "kmeans": "another"})
+        with pytest.raises(ConfigError, match="other labels"):
+            train(material, tmp_path / "run", run_settings(3))
+    finally:
+        write_json(material / "labels" / "labels.json", facts)
+
+
+def test_two_runs_in_one_folder(material, tmp_path):
+    (tmp_path / "run").mkdir()
+    with FileLock(tmp_path / "run" / ".lock"), pytest.raises(OutputError, match="another run is writing"):
+        train(material, tmp_path / "run", run_settings(3))
+
+
+def test_a_damaged_snapshot_is_passed_over(material, undisturbed, tmp_path):
+    train(material, tmp_path / "run", run_settings())
+    snapshot = snapshots(tmp_path / "run" / "snapshots")[8]
+    snapshot.write_bytes(snapshot.read_bytes()[:1000])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert newest_snapshot(tmp_path / "run" / "snapshots")[0] == 6
+        train(material, tmp_path / "run", run_settings())
+    assert_same_weights(weights(tmp_path / "run"), weights(undisturbed))
+
+
+def test_it_learns(material, tmp_path):
+    often = {"log_every": 35, "save_every": 1000, "validate_every": 1000}
+    result = train(material, tmp_path / "run", run_settings(70, optimiser={"warmup_steps": 30}, machine=often))
+    assert result.last["train/masked_accuracy"] > 1.5 * result.chance
+
+
+def test_accumulation_is_the_same_step_as_one_large_batch(material, tmp_path):
+    """Without dropout, two batches in one step give the gradient of their sum."""
+    from babyhubert.pretraining.run import Trainer, _Interval
+
+    dropouts = ("hidden_dropout", "attention_dropout", "projection_dropout", "layer_drop")
+    settings = run_settings(
+        4, encoder={"settings": dict.fromkeys(dropouts, 0.0)}, optimiser={"accumulate": 2, "learning_rate": 1e-4}
+    )
+    labels = Labels.open(material / "labels", Pack.open(material / "pack"))
+    with Group.join("cpu") as group:
+        trainer = Trainer.start(labels, settings, tmp_path / "run", group)
+        batches = next(trainer.batches())
+        reference = Trainer.start(labels, settings, tmp_path / "run", group).model
+        assert len(batches) == 2
+        loss = sum(reference(batch).loss for batch in batches) / sum(batch.masked for batch in batches)
+        loss.backward()
+        norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in reference.parameters()])
+        interval = _Interval()
+        trainer.take_step(batches, interval, measure_unmasked=False, stop=False)
+    assert interval.norm.item() == pytest.approx(norm.item(), rel=1e-4)
+
+
+def test_a_step_without_a_finite_gradient_changes_nothing_and_many_end_the_run(material, tmp_path, monkeypatch):
+    from babyhubert.pretraining import model as model_module
+    from babyhubert.pretraining.run import Trainer, _Interval
+
+    labels = Labels.open(material / "labels", Pack.open(material / "pack"))
+    monkeypatch.setattr(model_module, "waveforms", lambda pcm: pcm.float() * float("nan"))
+    with Group.join("cpu") as group:
+        trainer = Trainer.start(labels, run_settings(), tmp_path / "a", group)
+        before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
+        trainer.take_step(next(trainer.batches()), _Interval(), measure_unmasked=False, stop=False)
+        assert trainer.skipped_in_a_row == 1
+        assert all(torch.equal(before[name], tensor) for name, tensor in trainer.model.state_dict().items())
+    with pytest.raises(TrainingError, match="no finite gradient"):
+        train(material, tmp_path / "run", run_settings(8, health={"most_skipped_steps": 4}))
+
+
+def test_loss_at_chance_ends_the_run(material, tmp_path):
+    labels = Labels.open(material / "labels", Pack.open(material / "pack"))
+    shuffled = tmp_path / "labels" / "shards"
+    shuffled.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for shard in labels.pack.shards:
+        values = rng.permutation(labels.shard(shard.number)).astype("<u2")
+        (shuffled / shard.labels_name).write_bytes(values.tobytes())
+    write_json(tmp_path / "labels" / "labels.json", dict(labels.facts))
+    settings = run_settings(40, health={"stop_at_chance": True}, machine={"log_every": 20})
+    with Group.join("cpu") as group, pytest.raises(TrainingError, match="nothing is learnt"):
+        pretrain(material / "pack", tmp_path / "labels", settings, tmp_path / "run", group, lambda _: None)
+
+
+def copy_material(material, target):
+    import shutil
+
+    shutil.copytree(material, target)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda m: (m / "pack" / "shards" / "00001.i16").unlink(), "missing"),
+        (lambda m: os.truncate(m / "pack" / "shards" / "00000.i16", 1000), "cut short"),
+        (lambda m: os.truncate(m / "labels" / "shards" / "00000.u16", 100), "cut short"),
+        (lambda m: (m / "labels" / "labels.json").unlink(), "not finished"),
+        (lambda m: np.memmap(m / "labels" / "shards" / "00000.u16", "<u2", "r+").fill(UNITS), "another k-means"),
+        (
+            lambda m: [np.memmap(m / "labels" / "shards" / f"0000{i}.u16", "<u2", "r+").fill(0) for i in (0, 1)],
+            "never occur",
+        ),
+        (lambda m: np.memmap(m / "pack" / "shards" / "00000.i16", "<i2", "r+").fill(0), "digital silence"),
+    ],
+)
+def test_material_that_does_not_fit_stops_the_run_at_once(damage, message, material, tmp_path):
+    copied = copy_material(material, tmp_path / "material")
+    damage(copied)
+    with pytest.raises(CorpusError, match=message):
+        train(copied, tmp_path / "run", run_settings(3))
+
+
+def test_labels_of_another_pack(material, tmp_path):
+    make_pack(tmp_path / "pack", LENGTHS, seed=1)
+    with Group.join("cpu") as group, pytest.raises(CorpusError, match="another pack"):
+        pretrain(tmp_path / "pack", material / "labels", run_settings(3), tmp_path / "run", group)
+
+
+CONFIG = """
+[data]
+pack = "{material}/pack"
+labels = "{material}/labels"
+[encoder]
+size = "nano"
+settings = {{ hidden_dropout = 0.0, attention_dropout = 0.0, projection_dropout = 0.0, layer_drop = 0.0 }}
+[batches]
+seconds = 6.0
+[optimiser]
+steps = {steps}
+warmup_steps = 2
+accumulate = {accumulate}
+learning_rate = 1e-3
+[machine]
+device = "cpu"
+workers = 0
+log_every = 1
+save_every = 1000
+validate_every = 1000
+tensorboard = false
+[health]
+stop_at_chance = false
+"""
+
+
+def command(material, output, *, steps, accumulate=1, environment=None):
+    config = output.with_suffix(".toml")
+    config.write_text(CONFIG.format(material=material, steps=steps, accumulate=accumulate))
+    arguments = [sys.executable, "-m", "babyhubert", "pretrain", str(config), "-o", str(output)]
+    return subprocess.Popen(
+        arguments,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_two_processes_take_the_steps_of_one_with_twice_the_batches(material, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    pair = [
+        command(material, tmp_path / "two", steps=4, environment={**address, "RANK": str(r), "LOCAL_RANK": str(r)})
+        for r in range(2)
+    ]
+    one = command(material, tmp_path / "one", steps=4, accumulate=2)
+    for process in (*pair, one):
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors
+    two, alone = ([e for e in read_log(tmp_path / n / "log.jsonl") if "train/loss" in e] for n in ("two", "one"))
+    for a, b in zip(two, alone, strict=True):
+        assert a["train/loss"] == pytest.approx(b["train/loss"], rel=1e-4)
+        assert a["train/gradient_norm"] == pytest.approx(b["train/gradient_norm"], rel=1e-3)
+    a, b = weights(tmp_path / "two"), weights(tmp_path / "one")
+    for name, tensor in a.encoder.items():
+        assert torch.allclose(tensor, b.encoder[name], atol=2e-4), name
+    records = [json.loads((tmp_path / n / "run.json").read_text())["processes"] for n in ("two", "one")]
+    assert records == [2, 1]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="signals of POSIX systems")
+def test_a_signal_saves_and_ends_and_the_same_command_goes_on(material, tmp_path):
+    process = command(material, tmp_path / "run", steps=60)
+    log = tmp_path / "run" / "log.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and log.read_text().count("\n") >= 3) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGUSR1)
+    output, errors = process.communicate(timeout=120)
+    assert process.returncode == 1, errors
+    assert "stopped by SIGUSR1" in output
+    step = newest_snapshot(tmp_path / "run" / "snapshots")[0]
+    assert 3 <= step < 60
+    again = command(material, tmp_path / "run", steps=60)
+    output, errors = again.communicate(timeout=240)
+    assert again.returncode == 0, errors
+    assert f"continued after step {step} of 60" in output
+
+
+def test_adapting_keeps_the_encoder_and_draws_new_units(material, undisturbed, tmp_path):
+    settings = run_settings(
+        2, encoder={"size": "base", "start": str(undisturbed / "model")}, optimiser={"learning_rate": 1e-9}
+    )
+    train(material, tmp_path / "run", settings)
+    old, new = weights(undisturbed), weights(tmp_path / "run")
+    assert all(torch.allclose(tensor, new.encoder[name], atol=1e-6) for name, tensor in old.encoder.items())
+    assert not torch.allclose(old.pretraining["label_embeddings"], new.pretraining["label_embeddings"], atol=1e-2)
+    card = json.loads((tmp_path / "run" / "model" / "task.json").read_text())
+    assert any("SHA-256" in line for line in card["lineage"])
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [({"optimiser": {"step": 3}}, "optimiser.step"), ({"seed": "a"}, "seed"), ({"mask": {"span": 0}}, "mask.span")],
+)
+def test_unknown_and_ill_typed_settings_are_named(change, key):
+    from babyhubert.config import build_config
+
+    with pytest.raises(ConfigError, match=key):
+        build_config(change, TrainingSettings, "file.toml")
+
+
+def test_pretrain_needs_a_readable_configuration(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-m", "babyhubert", "pretrain", str(tmp_path / "no.toml"), "-o", str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 2
+    assert "no.toml: cannot be read" in process.stderr
+    assert not Path(tmp_path / "run").exists()

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import babyhubert
-from babyhubert.cli import convert, demo, embed, evaluate, finetune, pretrain, segment, simulate
+from babyhubert.cli import convert, demo, embed, evaluate, finetune, pretrain, segment, simulate, units
 from babyhubert.errors import BabyHubertError
 
 _INTERRUPTED = 130
@@ -39,6 +39,7 @@ for _name, _function in _COMMANDS.items():
     app.command(_name)(_function)
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(finetune.app, name="finetune")
+app.add_typer(units.app, name="units")
 
 
 def _show_version(value: bool) -> None:

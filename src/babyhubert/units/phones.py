@@ -1,0 +1,220 @@
+"""Units against phones: a phone for each frame, and how much units tell about phones.
+
+Into this module go labels of a pack and a table of who-says-what-when (``recording_id,start_s,end_s,phone``); out come
+the measures of the HuBERT paper (Hsu et al. 2021, arXiv:2106.07447, section IV.E): phone purity, cluster purity, and
+phone-normalised mutual information (PNMI).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD
+from babyhubert.corpus.shards import Labels, Pack
+from babyhubert.errors import AnnotationError, CorpusError
+from babyhubert.files import write_text
+from babyhubert.timebase import format_seconds, seconds_to_samples
+
+SILENCE = "sil"
+COLUMNS = ("recording_id", "start_s", "end_s", "phone")
+_NONE = -1
+
+
+class PhoneSpans(NamedTuple):
+    """Phones of one recording in order, not overlapping: samples, int64 (S,), and indices of phones, int64 (S,)."""
+
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    phone: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """Who says what when.
+
+    Attributes:
+        phones: Names of phones; spans hold indices into them.
+        spans: Phones by recording id.
+    """
+
+    phones: tuple[str, ...]
+    spans: Mapping[str, PhoneSpans]
+
+    @classmethod
+    def from_spans(cls, found: Iterable[tuple[str, int, int, str]]) -> Alignment:
+        """From (recording id, start sample, end sample, phone), in any order.
+
+        Raises:
+            AnnotationError: two phones of a recording overlap.
+        """
+        rows = sorted(found)
+        names = tuple(sorted({phone for *_, phone in rows}))
+        number = {name: index for index, name in enumerate(names)}
+        grouped: dict[str, list[tuple[int, int, int]]] = {}
+        for recording, start, end, phone in rows:
+            grouped.setdefault(recording, []).append((start, end, number[phone]))
+        spans = {}
+        for recording, parts in grouped.items():
+            start, end, phone = np.array(parts, dtype=np.int64).T
+            if (clash := np.flatnonzero(start[1:] < end[:-1])).size:
+                time = format_seconds(int(start[1:][clash[0]]))
+                raise AnnotationError(f"recording {recording}: two phones overlap at {time} s; one phone at a time")
+            spans[recording] = PhoneSpans(start, end, phone)
+        return cls(names, spans)
+
+    @classmethod
+    def read(cls, path: Path) -> Alignment:
+        """Read a table ``recording_id,start_s,end_s,phone``.
+
+        Raises:
+            AnnotationError: unreadable, a column or value is missing or impossible, phones overlap.
+        """
+        return cls.from_spans(_read_span(path, line, row) for line, row in read_rows(path, COLUMNS))
+
+    def write(self, path: Path) -> None:
+        """Write the table, times to the millisecond."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for recording, spans in self.spans.items():
+            for start, end, phone in zip(*(part.tolist() for part in spans), strict=True):
+                writer.writerow((recording, format_seconds(start), format_seconds(end), self.phones[phone]))
+        write_text(path, text.getvalue())
+
+    def of_frames(self, pack: Pack, row: int, recording: str) -> NDArray[np.int64]:
+        """Phone at the middle of what each frame of a segment sees, int64 (T,); -1 where there is none."""
+        spans = self.spans[recording]
+        middle = int(pack.start[row]) + FRAME_HOP * np.arange(pack.frames[row]) + FRAME_RECEPTIVE_FIELD // 2
+        place = np.searchsorted(spans.end, middle, side="right")
+        inside = np.minimum(place, len(spans.end) - 1)
+        hit = (place < len(spans.end)) & (spans.start[inside] <= middle)
+        return np.where(hit, spans.phone[inside], _NONE)
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
+    """Rows of a CSV table with their line numbers; every column named must be there.
+
+    Raises:
+        AnnotationError: unreadable, empty, or without one of the columns.
+    """
+    try:
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            if missing:
+                raise AnnotationError(f"{path}: no column {', '.join(missing)}; needed: {','.join(columns)}")
+            rows = [(reader.line_num, {key: value or "" for key, value in row.items() if key}) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise AnnotationError(f"{path}: cannot be read as a CSV table ({error})") from error
+    if not rows:
+        raise AnnotationError(f"{path}: the table has no rows")
+    return rows
+
+
+def _read_span(path: Path, line: int, row: dict[str, str]) -> tuple[str, int, int, str]:
+    try:
+        start, end = (seconds_to_samples(float(row[name])) for name in ("start_s", "end_s"))
+    except ValueError:
+        raise AnnotationError(
+            f"{path}, line {line}: start_s '{row['start_s']}' and end_s '{row['end_s']}' must be times in seconds"
+        ) from None
+    if not 0 <= start < end:
+        raise AnnotationError(f"{path}, line {line}: a phone from {row['start_s']} to {row['end_s']} s is impossible")
+    if not row["phone"].strip():
+        raise AnnotationError(f"{path}, line {line}: no phone; write {SILENCE} for silence")
+    return row["recording_id"], start, end, row["phone"].strip()
+
+
+def match_recordings(pack: Pack, names: Iterable[str], where: str) -> dict[int, str]:
+    """Which name of a table belongs to which recording of a pack (its number).
+
+    Equal ids match; where they do not, the last parts of their paths without suffix.
+
+    Raises:
+        CorpusError: none matches, a last part belongs to several recordings, or two names fit one recording.
+    """
+    exact = {name: number for number, name in enumerate(pack.recordings)}
+    short: dict[str, list[int]] = {}
+    for number, name in enumerate(pack.recordings):
+        short.setdefault(_stem(name), []).append(number)
+    found: dict[int, str] = {}
+    for name in names:
+        numbers = [exact[name]] if name in exact else short.get(_stem(name), [])
+        if len(numbers) > 1:
+            raise CorpusError(f"{where}: '{name}' fits several recordings of {pack.folder}; write their whole ids")
+        for number in numbers:
+            if number in found:
+                raise CorpusError(
+                    f"{where}: '{found[number]}' and '{name}' are both {pack.recordings[number]}; use one"
+                )
+            found[number] = name
+    if not found:
+        raise CorpusError(f"{where}: none of its recordings is in {pack.folder} ({pack.recordings[0]}, ...)")
+    return found
+
+
+def _stem(name: str) -> str:
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return last.rsplit(".", 1)[0] if "." in last else last
+
+
+def count_together(labels: Labels, alignment: Alignment, where: str) -> NDArray[np.int64]:
+    """How often each unit falls on each phone, int64 (K, P), over the frames that have a phone.
+
+    Raises:
+        CorpusError: the alignment does not concern these labels.
+    """
+    pack = labels.pack
+    names = match_recordings(pack, alignment.spans, where)
+    width = len(alignment.phones)
+    counts = np.zeros(labels.clusters * width, dtype=np.int64)
+    for row in np.flatnonzero(np.isin(pack.recording, list(names))).tolist():
+        phones = alignment.of_frames(pack, row, names[int(pack.recording[row])])
+        heard = phones != _NONE
+        pairs = labels.units(row)[heard].astype(np.int64) * width + phones[heard]
+        counts += np.bincount(pairs, minlength=len(counts))
+    if not counts.any():
+        raise CorpusError(f"{where}: no phone lies on a frame of {pack.folder}; look at its times")
+    return counts.reshape(labels.clusters, width)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How much units tell about phones, over ``frames`` frames.
+
+    Attributes:
+        frames: Frames with a phone.
+        pnmi: Mutual information of units and phones over the entropy of phones: the share of uncertainty about the
+            phone that the unit takes away.
+        phone_purity: Share of frames whose phone is the commonest of their unit.
+        cluster_purity: Share of frames whose unit is the commonest of their phone.
+    """
+
+    frames: int
+    pnmi: float
+    phone_purity: float
+    cluster_purity: float
+
+    @classmethod
+    def of_counts(cls, counts: NDArray[np.int64]) -> Agreement:
+        """From how often each unit falls on each phone, (K, P). PNMI is 0 where there is one phone only."""
+        total = int(counts.sum())
+        joint = counts / total
+        units, phones = joint.sum(axis=1), joint.sum(axis=0)
+        entropy = _entropy(phones)
+        information = _entropy(units) + entropy - _entropy(joint)
+        pnmi = max(information, 0.0) / entropy if entropy > 0 else 0.0
+        return cls(total, pnmi, float(joint.max(axis=1).sum()), float(joint.max(axis=0).sum()))
+
+
+def _entropy(probabilities: NDArray[np.float64]) -> float:
+    positive = probabilities[probabilities > 0]
+    return float(-(positive * np.log(positive)).sum())

@@ -15,6 +15,7 @@ import io
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from babyhubert.annotation.its import read_its
 from babyhubert.annotation.rttm import parse_span, read_lines, read_rttm
 from babyhubert.annotation.segments import Segments
 from babyhubert.errors import AnnotationError
@@ -57,7 +58,7 @@ COMBINED_HEADER = "uid,start_time_s,duration_s,label\n"
 
 
 def read_segments(path: Path, recording_id: str | None = None) -> dict[str, Segments]:
-    """Segments of every recording in an RTTM or CSV file, told apart by suffix and header.
+    """Segments of every recording in an RTTM, CSV or LENA .its file, told apart by suffix and header.
 
     Args:
         path: The file.
@@ -74,13 +75,15 @@ def read_segments(path: Path, recording_id: str | None = None) -> dict[str, Segm
         return read_rttm(path) or {recording_id or path.stem: Segments.empty()}
     if suffix == ".csv":
         return _read_csv(path, recording_id or path.stem)
+    if suffix == ".its":
+        return {recording_id or path.stem: read_its(path)}
     raise AnnotationError(
-        f"{path}: unknown kind of segments file {suffix or 'without suffix'}; .rttm or .csv expected"
+        f"{path}: unknown kind of segments file {suffix or 'without suffix'}; .rttm, .csv or .its expected"
     )
 
 
 def read_annotations(path: Path) -> dict[str, Segments]:
-    """Segments of a file, or of all RTTM (else all CSV) files below a folder.
+    """Segments of a file, or of all RTTM (else all CSV, else all LENA .its) files below a folder.
 
     A file that names no recording in its lines (an empty RTTM, a ChildProject CSV) takes its path below the folder,
     without suffix, as the id.
@@ -94,9 +97,9 @@ def read_annotations(path: Path) -> dict[str, Segments]:
         return read_segments(path)
     if not path.is_dir():
         raise AnnotationError(f"{path}: no such file or folder")
-    files = sorted(path.rglob("*.rttm")) or sorted(path.rglob("*.csv"))
+    files = next((found for kind in ("rttm", "csv", "its") if (found := sorted(path.rglob(f"*.{kind}")))), [])
     if not files:
-        raise AnnotationError(f"{path}: no .rttm or .csv file in this folder")
+        raise AnnotationError(f"{path}: no .rttm, .csv or .its file in this folder")
     found: dict[str, Segments] = {}
     origin: dict[str, Path] = {}
     for file in files:

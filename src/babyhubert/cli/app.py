@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import babyhubert
-from babyhubert.cli import convert, demo, embed, evaluate, finetune, pretrain, segment, simulate, units
+from babyhubert.cli import convert, corpus, demo, embed, evaluate, finetune, pretrain, segment, simulate, units
 from babyhubert.errors import BabyHubertError
 
 _INTERRUPTED = 130
@@ -37,6 +37,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 }
 for _name, _function in _COMMANDS.items():
     app.command(_name)(_function)
+app.add_typer(corpus.app, name="corpus")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(finetune.app, name="finetune")
 app.add_typer(units.app, name="units")

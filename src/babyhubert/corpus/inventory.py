@@ -44,8 +44,8 @@ INVENTORY_TYPES = {
     "offset": "double",
     "warnings": "string",
 }
-"""``level_dbfs``: root mean square; ``clipped_share``: samples of at least 0.999 of full scale; ``silent_share``: whole
-seconds whose root mean square is below -60 dBFS; ``offset``: mean sample (0 in a healthy recording)."""
+"""``level_dbfs``: root mean square; ``clipped_share``: samples of at least 0.999 of full scale; ``silent_share``:
+whole seconds whose root mean square is below -60 dBFS; ``offset``: mean sample (0 in a healthy recording)."""
 
 _CLIPPED = 0.999
 _SILENT_POWER = 10 ** (-60 / 10)
@@ -140,11 +140,12 @@ def scan(
             except DiskFullError:
                 raise
             except Exception as problem:  # one bad recording never stops the others
-                error = _one_line(file.path, problem)
+                error = one_line(file.path, problem)
                 folder.forget(file.recording_id)
                 failures.append((file.path, error))
             progress.done(file.recording_id, error)
-        rows = [record for file, _ in checked.good if (record := folder.record(file.recording_id)) is not None]
+        found = [folder.record(file.recording_id) for file, _ in checked.good]
+        rows = [row for row in found if row is not None]
         folder.write_failures(failures)
         _write(output / INVENTORY, rows)
     hours = sum(row["samples"] for row in rows) / SAMPLE_RATE / 3600
@@ -223,7 +224,8 @@ def _decibels(amplitude: float) -> float:
     return 20 * math.log10(amplitude) if amplitude > 0 else -math.inf
 
 
-def _one_line(path: Path, error: Exception) -> str:
+def one_line(path: Path, error: Exception) -> str:
+    """What failed with a recording, for the list of failures."""
     text = " ".join(str(error).split())
     return text if isinstance(error, BabyHubertError) else f"{path}: {type(error).__name__}: {text}"
 

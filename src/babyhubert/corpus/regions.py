@@ -23,7 +23,7 @@ from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.tables import read_annotations
 from babyhubert.audio.recording import open_recording
 from babyhubert.config import Config
-from babyhubert.corpus.inventory import InventoryRow, StepSummary, _one_line, read_inventory
+from babyhubert.corpus.inventory import InventoryRow, StepSummary, one_line, read_inventory
 from babyhubert.corpus.silero import STEP, SileroDetector
 from babyhubert.corpus.spans import write_spans
 from babyhubert.errors import ConfigError, CorpusError, DiskFullError
@@ -110,7 +110,7 @@ def _detect(detect: Detector, row: InventoryRow, settings: RegionSettings) -> tu
     except DiskFullError:
         raise
     except Exception as error:  # one bad recording never stops the others
-        return nothing, _one_line(row.path, error)
+        return nothing, one_line(row.path, error)
     pad = seconds_to_samples(settings.pad_s) if settings.source != "whole" else 0
     return close_gaps(np.clip(start - pad, 0, row.samples), np.clip(end + pad, 0, row.samples)), None
 
@@ -174,7 +174,8 @@ def _model(settings: RegionSettings) -> tuple[Detector, str]:
     columns = [i for i, label in enumerate(classifier.labels) if settings.labels is None or label in settings.labels]
 
     def regions_of(row: InventoryRow) -> Intervals:
-        return frames_to_segments((classifier.scores(row.path)[:, columns] > settings.threshold).any(axis=1))
+        speech = classifier.scores(row.path)[:, columns] > settings.threshold
+        return frames_to_segments(np.any(speech, axis=1))
 
     return regions_of, classifier.hash
 

@@ -81,6 +81,6 @@ def _module() -> Any:
         import silero_vad
     except ImportError:
         raise BabyHubertError(
-            "the silero detector needs silero-vad: pip install --no-deps silero-vad (what it asks for besides is not used)"
+            "the silero detector needs silero-vad: pip install --no-deps silero-vad (the rest is not used)"
         ) from None
     return silero_vad

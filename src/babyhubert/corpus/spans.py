@@ -43,7 +43,7 @@ def write_spans(path: Path, spans: Mapping[str, Intervals]) -> None:
 
 
 def read_spans(path: Path, lengths: Mapping[str, int], *, disjoint: bool) -> Spans:
-    """Read a table of our own (Parquet), or a list that people bring (CSV or RTTM, in seconds or as their format says).
+    """Read a table of our own (Parquet), or a list that people bring (CSV, RTTM).
 
     Args:
         path: ``.parquet``; ``.csv`` with ``recording_id,start_s,end_s``; or what `annotation.tables` reads.
@@ -117,7 +117,7 @@ def _read_plain_list(path: Path) -> dict[str, Any]:
             columns["end"].append(float(row["end_s"]))
         except (TypeError, ValueError):
             raise CorpusError(
-                f"{path}, line {reader.line_num}: start_s {row['start_s']!r} and end_s {row['end_s']!r} must be seconds"
+                f"{path}, line {reader.line_num}: start_s {row['start_s']!r} and end_s {row['end_s']!r} are not seconds"
             ) from None
         columns["recording_id"].append(row["recording_id"])
     return columns
@@ -139,12 +139,12 @@ def _refuse_other_units(path: Path, end: NDArray[np.float64], length: NDArray[np
     far = end > length + _TOLERANCE
     if far.mean() > 0.5 and np.mean(end / 1000 <= length + _TOLERANCE) > 0.99:
         raise CorpusError(
-            f"{path}: {int(far.sum())} of {len(end)} rows end behind their recording and would not if their times were "
+            f"{path}: {int(far.sum())} of {len(end)} rows end behind their recording and would not if times were "
             "milliseconds: divide them by 1000"
         )
     if far.mean() > 0.5 and np.mean(end / SAMPLE_RATE <= length + _TOLERANCE) > 0.99:
         raise CorpusError(
-            f"{path}: {int(far.sum())} of {len(end)} rows end behind their recording and would not if their times were "
+            f"{path}: {int(far.sum())} of {len(end)} rows end behind their recording and would not if times were "
             f"samples: divide them by {SAMPLE_RATE}"
         )
 

@@ -121,7 +121,8 @@ def pretrain(
         _introduce(trainer, pack, statistics, say)
         validation = _train(trainer, statistics, curves, stop, say)
         finished = trainer.step >= settings.optimiser.steps
-        last = next((e for e in reversed(curves.entries) if "train/loss" in e), {}) if curves is not None else {}
+        entries = [] if curves is None else curves.entries
+        last = next((entry for entry in reversed(entries) if "train/loss" in entry), {})
         if curves is not None:
             _draw(curves, statistics)
         folder = output / "model" if finished else None

@@ -7,8 +7,8 @@ Two ways, neither of which looks at units, so that any units can be compared on 
   gives; it serves to compare units with one another, not with published numbers.
 * ``gaussian``: starting from there, one diagonal Gaussian a phone over MFCC with differences (mean and variance
   normalised within each recording) and the best path through the phones in order, with optional silence at both ends,
-  in turn. This is what a flat-started monophone recogniser does; it still trusts the transcript, and its shortest
-  phone is one frame.
+  in turn. This is what a flat-started monophone recogniser does. It still trusts the transcript, its shortest phone
+  is one frame, and units made of MFCC hear what it hears, which favours them a little over others.
 
 Utterances are recordings of a pack; where a recording was cut into several segments, its phones are laid over them one
 after the other. Everything is kept in memory, about 30 MB an hour.

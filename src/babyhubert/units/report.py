@@ -268,7 +268,8 @@ def draw(found: UnitReport, path: Path) -> None:
         MissingExtraError: matplotlib is not installed.
     """
     panels = 2 if found.together is None else 3
-    figure = figure_class()(figsize=(5 * panels, 4), layout="constrained")
+    height = max(4.0, 0.14 * len(found.phones))
+    figure = figure_class()(figsize=(5 * panels, height), layout="constrained")
     axes = figure.subplots(1, panels)
     shares = np.sort(found.usage.counts)[::-1] / found.usage.counts.sum()
     axes[0].plot(100 * shares)

@@ -1,0 +1,156 @@
+"""``babyhubert corpus``: from recordings to packed training material, in four steps of one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from babyhubert.cli.options import AudioArgument, ChannelOption, DeviceOption, ForceOption, OutputOption
+
+if TYPE_CHECKING:
+    from babyhubert.corpus.inventory import StepSummary
+
+CorpusArgument = Annotated[
+    Path, typer.Argument(help="Folder that 'babyhubert corpus scan' wrote.", metavar="CORPUS", show_default=False)
+]
+
+app = typer.Typer(help="Training material: scan, regions, segments, pack.", no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Training material from raw recordings. The four steps share one folder:
+
+    scan -> inventory.parquet, regions -> regions.parquet, segments -> segments.parquet, pack -> pack/.
+    """
+
+
+@app.command()
+def scan(
+    audio: AudioArgument, output: OutputOption, channel: ChannelOption = "mean", force: ForceOption = False
+) -> None:
+    """Measure every recording: length, level, clipping, silence. Writes inventory.parquet and failures.csv."""
+    from babyhubert.audio.channels import parse_channel
+    from babyhubert.cli.inputs import check_inputs
+    from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.corpus.inventory import scan as run
+
+    chosen = parse_channel(channel)
+    checked = check_inputs(audio, output, bytes_per_second=0)
+    with RunProgressDisplay("scan") as progress:
+        summary = run(checked, output, channel=chosen, force=force, progress=progress)
+    _tell("scanned", summary)
+
+
+@app.command()
+def regions(
+    corpus: CorpusArgument,
+    source: Annotated[
+        str,
+        typer.Option(
+            help="whole (recordings that are all speech), annotations, model (a voice-type model), or silero (a "
+            "generic detector, made for adults: at its usual threshold of 0.5 it misses about two thirds of the key "
+            "child's speech)."
+        ),
+    ],
+    path: Annotated[
+        str | None,
+        typer.Option(
+            help="Annotations: RTTM, CSV or LENA .its file, or a folder of them. Model: folder, checkpoint or hub name."
+        ),
+    ] = None,
+    labels: Annotated[str | None, typer.Option(help="Labels that count as speech, with commas. Default: all.")] = None,
+    threshold: Annotated[
+        float, typer.Option(help="Probability above which there is speech; low, so that little of it is missed.")
+    ] = 0.2,
+    pad: Annotated[float, typer.Option(help="Seconds added on both sides of every region.")] = 0.1,
+    device: DeviceOption = "auto",
+    force: ForceOption = False,
+) -> None:
+    """Find where speech may be. Writes regions.parquet."""
+    from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.config import build_config
+    from babyhubert.corpus.regions import RegionSettings, find_regions
+
+    options = {
+        "source": source, "path": path, "labels": None if labels is None else labels.split(","),
+        "threshold": threshold, "pad_s": pad, "device": device,
+    }  # fmt: skip
+    settings = build_config(options, RegionSettings, "options")
+    with RunProgressDisplay("regions") as progress:
+        summary = find_regions(corpus, settings, force=force, progress=progress)
+    _tell("looked for speech in", summary)
+
+
+@app.command()
+def segments(
+    corpus: CorpusArgument,
+    merge_gaps: Annotated[float, typer.Option(help="Gaps shorter than so many seconds are bridged.")] = 2.0,
+    shortest: Annotated[float, typer.Option(help="Shorter stretches are padded to so many seconds.")] = 2.0,
+    longest: Annotated[float, typer.Option(help="Longer stretches are cut at their longest hole.")] = 30.0,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published",
+            help="Do as the released data was made: everything up to --shortest long is lost, speech included.",
+        ),
+    ] = False,
+    own_list: Annotated[
+        Path | None,
+        typer.Option(
+            "--list",
+            help="Take these segments instead, as they are: CSV with recording_id,start_s,end_s, or RTTM, or Parquet.",
+        ),
+    ] = None,
+) -> None:
+    """Make training segments of regions: merge, pad, cut. Writes segments.parquet and segments.png."""
+    from babyhubert.config import build_config
+    from babyhubert.corpus.lengths import cut_segments
+    from babyhubert.corpus.segments import SegmentSettings
+
+    options = {
+        "merge_gaps_s": merge_gaps, "shortest_s": shortest, "longest_s": longest, "published": published
+    }  # fmt: skip
+    settings = build_config(options, SegmentSettings, "options")
+    _tell("cut segments of", cut_segments(corpus, settings, own_list=own_list))
+
+
+@app.command()
+def pack(
+    corpus: CorpusArgument,
+    shard_mb: Annotated[float, typer.Option(help="Size of a shard in MB.")] = 500.0,
+    validation_share: Annotated[
+        float, typer.Option(help="Share of recordings held out (at least one of two).")
+    ] = 0.01,
+    seed: Annotated[int, typer.Option(help="Decides which recordings are held out.")] = 0,
+    channel: ChannelOption = "mean",
+    force: ForceOption = False,
+) -> None:
+    """Write the audio of all segments as shards, with an index and checksums. Writes pack/.
+
+    Run the same command again to continue. Started by torchrun or srun, processes share the shards.
+    """
+    from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.config import build_config
+    from babyhubert.corpus.pack import PackSettings, pack_segments
+
+    options = {"shard_mb": shard_mb, "validation_share": validation_share, "seed": seed, "channel": channel}
+    settings = build_config(options, PackSettings, "options")
+    with RunProgressDisplay("pack") as progress:
+        found, summary = pack_segments(corpus, settings, force=force, progress=progress)
+    if found is None:
+        typer.echo("this process has done its shards; the one that finishes last writes pack.json")
+        return
+    _tell("packed", summary)
+
+
+def _tell(verb: str, summary: StepSummary) -> None:
+    from babyhubert.corpus.presentation import summary_lines
+
+    for _, error in summary.failures:
+        typer.echo(f"failed: {error}", err=True)
+    for line in summary_lines(verb, summary):
+        typer.echo(line)
+    raise typer.Exit(summary.exit_code)

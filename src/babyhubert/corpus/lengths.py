@@ -1,0 +1,77 @@
+"""Training segments of a whole corpus, and the picture of their lengths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.intervals import Intervals
+from babyhubert.corpus.inventory import StepSummary, read_inventory
+from babyhubert.corpus.regions import REGIONS
+from babyhubert.corpus.segments import SegmentSettings, training_segments
+from babyhubert.corpus.spans import read_spans, write_spans
+from babyhubert.files import atomic_path, write_json
+from babyhubert.timebase import SAMPLE_RATE
+
+SEGMENTS = "segments.parquet"
+
+
+def cut_segments(corpus: Path, settings: SegmentSettings, *, own_list: Path | None = None) -> StepSummary:
+    """Make ``segments.parquet`` from ``regions.parquet``, or from a list of training segments that people bring.
+
+    Args:
+        corpus: Folder of the corpus.
+        settings: How regions become segments.
+        own_list: Segments to take as they are; checked row by row, and never changed.
+
+    Raises:
+        CorpusError: no inventory or regions, or an impossible row (named).
+    """
+    rows = read_inventory(corpus)
+    lengths = {row.recording_id: row.samples for row in rows}
+    if own_list is not None:
+        regions = read_spans(own_list, lengths, disjoint=True)
+        segments = regions
+    else:
+        regions = read_spans(corpus / REGIONS, lengths, disjoint=False)
+        segments = {name: training_segments(speech, lengths[name], settings) for name, speech in regions.items()}
+    write_spans(corpus / SEGMENTS, segments)
+    seconds = _seconds(segments)
+    percentiles = [5, 25, 50, 75, 95]
+    values = np.percentile(seconds, percentiles).round(2).tolist() if len(seconds) else []
+    facts = {
+        "segments": len(seconds),
+        "percentiles of their lengths, s": dict(zip(map(str, percentiles), values, strict=False)),
+        "shorter than the shortest": int((seconds < settings.shortest_s - 1e-9).sum()),
+    }
+    write_json(corpus / "segments.json", {"settings": settings.model_dump(), **facts})
+    _draw(seconds, settings, corpus / "segments.png")
+    hours_in = float(_seconds(regions).sum()) / 3600
+    return StepSummary(len(rows), (), hours_in, float(seconds.sum()) / 3600, facts)
+
+
+def _seconds(spans: dict[str, Intervals]) -> NDArray[np.float64]:
+    found = [end - start for start, end in spans.values()]
+    return np.concatenate([np.zeros(0), *found]) / SAMPLE_RATE
+
+
+def _draw(seconds: NDArray[np.float64], settings: SegmentSettings, path: Path) -> None:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return  # the same figures stand in segments.json
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axis = figure.subplots()
+    bins = np.arange(0, max(settings.longest_s, seconds.max() if len(seconds) else 1) + 1, 0.5)
+    axis.hist(seconds, bins=bins, weights=seconds / 3600, color="#3b6ea5")
+    for limit in (settings.shortest_s, settings.longest_s):
+        axis.axvline(limit, color="0.3", linestyle=":", linewidth=1)
+    axis.set(
+        xlabel="length of a training segment, s",
+        ylabel="hours",
+        title=f"{len(seconds):,} segments, {seconds.sum() / 3600:,.1f} h",
+    )
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110)

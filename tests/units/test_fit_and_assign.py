@@ -14,9 +14,11 @@ from small_encoders import TINY, fresh
 
 from babyhubert.config import build_config
 from babyhubert.corpus.shards import Labels, Pack
+from babyhubert.encoder.canonical import Checkpoint
+from babyhubert.encoder.model_folder import save_model_folder
 from babyhubert.errors import ConfigError, CorpusError, OutputError
 from babyhubert.training.processes import Place
-from babyhubert.units.assign import assign
+from babyhubert.units.assign import AssignSettings, assign
 from babyhubert.units.batches import teach
 from babyhubert.units.kmeans import FitSettings, KMeans, assign_units, fit_units
 from babyhubert.units.sampling import FrameSample
@@ -244,6 +246,19 @@ def test_another_teacher_than_the_one_learned_with_is_refused(pack: Pack, fitted
     wide = StandIn(lambda waveforms: spectrum(waveforms).repeat(1, 1, 2), 16)
     with pytest.raises(CorpusError, match="centres of width 8, but teacher stand-in gives 16"):
         assign(pack, fitted, tmp_path, teacher=wide, place=Place())
+
+
+def test_precision_is_that_of_the_fit_unless_told(pack: Pack, fitted: KMeans, tmp_path):
+    facts = dict(fitted.facts) | {"teacher": {"name": "mfcc", "kind": "mfcc", "version": 1}}
+    assert KMeans(fitted.folder, fitted.centres, facts).teacher_precision == "float32"
+    model = tmp_path / "model"
+    save_model_folder(model, Checkpoint("transformers", TINY, fresh(TINY).state_dict(), {}, {}, {}))
+    teaching = {"name": f"{model}:1", "kind": "hubert", "weights": "x", "layer": 1, "precision": "bfloat16"}
+    learned = KMeans(fitted.folder, fitted.centres, dict(fitted.facts) | {"teacher": teaching})
+    with pytest.raises(ConfigError, match="bfloat16 runs on CUDA only"):
+        assign(pack, learned, tmp_path / "labels", AssignSettings(device="cpu"), place=Place())
+    with pytest.raises(CorpusError, match="precision bfloat16 instead of float32"):
+        assign(pack, learned, tmp_path / "labels", AssignSettings(device="cpu", precision="float32"), place=Place())
 
 
 def test_features_that_are_not_finite_stop_both(pack: Pack, fitted: KMeans, tmp_path):

@@ -9,7 +9,6 @@ import typer
 
 from babyhubert.cli.options import DeviceOption, OutputOption
 
-_PRECISIONS: tuple[Literal["float32", "bfloat16"], ...] = ("float32", "bfloat16")
 _ALIGNERS: tuple[Literal["uniform", "gaussian"], ...] = ("uniform", "gaussian")
 
 PackArgument = Annotated[Path, typer.Argument(help="Folder of 'babyhubert corpus pack'.", show_default=False)]
@@ -91,7 +90,9 @@ def assign(
         str | None, typer.Option(help="Where the teacher is now, if not where it was when the units were learned.")
     ] = None,
     batch_seconds: BatchSecondsOption = 60.0,
-    precision: PrecisionOption = "float32",
+    precision: Annotated[
+        str | None, typer.Option(help="Of the teacher: float32 or bfloat16. Default: as when the units were learned.")
+    ] = None,
     device: DeviceOption = "auto",
     replace: ReplaceOption = False,
 ) -> None:

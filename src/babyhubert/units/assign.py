@@ -35,13 +35,13 @@ class AssignSettings(Config):
 
     Attributes:
         teacher: Its name; the one recorded with the k-means if None. Needed when that was a path that is no more.
-        precision: Of the teacher, the same as in the fit.
+        precision: Of the teacher; the one recorded with the k-means if None.
         device: Where teacher and distances are computed.
         batch_seconds: Most audio in one call of the teacher.
     """
 
     teacher: str | None = None
-    precision: Precision = "float32"
+    precision: Precision | None = None
     device: str = "auto"
     batch_seconds: Annotated[float, Field(gt=0)] = 60.0
 
@@ -79,8 +79,8 @@ def assign(
     """
     settings, place, output = settings or AssignSettings(), place or Place.from_environment(), Path(output)
     if teacher is None:
-        name = settings.teacher or kmeans.teacher_name
-        teacher = load_teacher(name, settings.device, settings.precision, place)
+        precision = settings.precision or kmeans.teacher_precision
+        teacher = load_teacher(settings.teacher or kmeans.teacher_name, settings.device, precision, place)
     kmeans.require_teacher(teacher)
     work = {"teacher": teacher.identity, "kmeans": kmeans.sha256, "pack": pack.fingerprint}
     parts = Parts(output / "shards", ".u16", fingerprint(work))

@@ -155,6 +155,11 @@ class KMeans:
         """Name of the teacher they were learned with."""
         return str(self.facts["teacher"]["name"])
 
+    @property
+    def teacher_precision(self) -> Precision:
+        """Precision of that teacher."""
+        return "bfloat16" if self.facts["teacher"].get("precision") == "bfloat16" else "float32"
+
     def require_teacher(self, teacher: Teacher) -> None:
         """Check that a teacher gives the features these centres were learned from.
 

@@ -97,7 +97,8 @@ def read_annotations(path: Path) -> dict[str, Segments]:
         return read_segments(path)
     if not path.is_dir():
         raise AnnotationError(f"{path}: no such file or folder")
-    files = next((found for kind in ("rttm", "csv", "its") if (found := sorted(path.rglob(f"*.{kind}")))), [])
+    kinds = (sorted(path.rglob(f"*.{kind}")) for kind in ("rttm", "csv", "its"))
+    files = next((files for files in kinds if files), [])
     if not files:
         raise AnnotationError(f"{path}: no .rttm, .csv or .its file in this folder")
     found: dict[str, Segments] = {}

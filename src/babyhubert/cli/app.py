@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import babyhubert
-from babyhubert.cli import convert, corpus, demo, embed, evaluate, finetune, pretrain, segment, simulate, units
+from babyhubert.cli import convert, corpus, demo, embed, evaluate, finetune, pretrain, recipe, segment, simulate, units
 from babyhubert.errors import BabyHubertError
 
 _INTERRUPTED = 130
@@ -31,6 +31,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "segment": segment.segment,
     "embed": embed.embed,
     "pretrain": pretrain.pretrain,
+    "recipe": recipe.recipe,
     "convert": convert.convert,
     "simulate": simulate.simulate,
     "demo": demo.demo,

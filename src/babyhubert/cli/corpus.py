@@ -58,7 +58,7 @@ def regions(
     path: Annotated[
         str | None,
         typer.Option(
-            help="Annotations: RTTM, CSV or LENA .its file, or a folder of them. Model: folder, checkpoint or hub name."
+            help="Annotations: RTTM, CSV or LENA .its file, or a folder of them. Model: folder, checkpoint, hub name."
         ),
     ] = None,
     labels: Annotated[str | None, typer.Option(help="Labels that count as speech, with commas. Default: all.")] = None,

@@ -65,7 +65,7 @@ def _draw(seconds: NDArray[np.float64], settings: SegmentSettings, path: Path) -
     figure = Figure(figsize=(8, 4), layout="constrained")
     axis = figure.subplots()
     bins = np.arange(0, max(settings.longest_s, seconds.max() if len(seconds) else 1) + 1, 0.5)
-    axis.hist(seconds, bins=bins, weights=seconds / 3600, color="#3b6ea5")
+    axis.hist(seconds, bins=bins.tolist(), weights=seconds / 3600, color="#3b6ea5")
     for limit in (settings.shortest_s, settings.longest_s):
         axis.axvline(limit, color="0.3", linestyle=":", linewidth=1)
     axis.set(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -191,7 +192,7 @@ class _Writer:
             read_table(self._path(number, ".parquet"), tuple(INDEX_TYPES)) for number in range(len(self.planned))
         ]
         columns: dict[str, Any] = {
-            name: sum((table[name] for table in tables), [])
+            name: [value for table in tables for value in table[name]]
             if kind == "string"
             else np.concatenate([table[name] for table in tables])
             for name, kind in INDEX_TYPES.items()
@@ -270,7 +271,7 @@ class _Writer:
         return self.folder / "shards" / f"{number:05d}{suffix}"
 
 
-def _read_segments(recording: InventoryRow, rows: list[_Row], channel: Channel) -> Any:
+def _read_segments(recording: InventoryRow, rows: list[_Row], channel: Channel) -> Iterator[NDArray[np.int16]]:
     """Audio of a recording's segments, int16, one after the other.
 
     Raises:
@@ -296,18 +297,15 @@ def _as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.round(np.clip(samples, -1, 1) * np.float32(FULL_SCALE)).astype("<i2")
 
 
-class _alone:  # noqa: N801 (used as a function is)
+@contextmanager
+def _alone(folder: Path, place: Place) -> Iterator[None]:
     """One run of a rank at a time in a pack folder."""
-
-    def __init__(self, folder: Path, place: Place) -> None:
-        self._folder = folder
-        self._lock = FileLock(folder / f".lock-{place.rank}")
-
-    def __enter__(self) -> None:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise OutputError(f"{self._folder}: another run is packing here; wait for it") from None
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+    lock = FileLock(folder / f".lock-{place.rank}")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise OutputError(f"{folder}: another run is packing here; wait for it") from None
+    try:
+        yield
+    finally:
+        lock.release()

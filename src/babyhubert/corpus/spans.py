@@ -117,7 +117,7 @@ def _read_plain_list(path: Path) -> dict[str, Any]:
             columns["end"].append(float(row["end_s"]))
         except (TypeError, ValueError):
             raise CorpusError(
-                f"{path}, line {reader.line_num}: start_s {row['start_s']!r} and end_s {row['end_s']!r} are not seconds"
+                f"{path}, line {reader.line_num}: start_s {row['start_s']!r}, end_s {row['end_s']!r}: not seconds"
             ) from None
         columns["recording_id"].append(row["recording_id"])
     return columns

@@ -1,0 +1,51 @@
+"""``babyhubert recipe``: the whole of pre-training, from recordings to a model folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def recipe(
+    config: Annotated[Path, typer.Argument(help="TOML file; see configs/babyhubert-*.toml.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder for everything; the same command continues it.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change one setting: --set pack.shard_mb=100 (may be repeated).")
+    ] = None,
+    show_plan: Annotated[bool, typer.Option("--plan", help="Say what it would cost, and run nothing.")] = False,
+    hours: Annotated[
+        list[float] | None,
+        typer.Option(help="With --plan: hours of training segments (about a fifth of daylong recordings)."),
+    ] = None,
+    accelerators: Annotated[int, typer.Option(help="With --plan: GPUs at work.", min=1)] = 1,
+    pace: Annotated[
+        float | None,
+        typer.Option(help="With --plan: hours of audio a GPU trains on in an hour, if you have measured it."),
+    ] = None,
+) -> None:
+    """Scan, regions, segments, pack, then units and training for each iteration, to a model folder.
+
+    Finished steps are skipped, stopped ones continued. Works alone, under torchrun and under srun.
+    """
+    from babyhubert.config import read_config
+    from babyhubert.errors import ConfigError
+    from babyhubert.pretraining.plan import plan_table
+    from babyhubert.pretraining.recipe import Recipe, cook
+    from babyhubert.training.group import Group
+
+    settings = read_config(config, Recipe, changes or ())
+    if show_plan:
+        for line in plan_table(settings, hours or [10.0, 1_000.0, 13_000.0], accelerators, pace):
+            typer.echo(line)
+        return
+    if output is None:
+        raise ConfigError("give a folder for the results: -o OUT (or --plan, to see what it would cost)")
+    with Group.join(settings.device) as group:
+        result = cook(settings, output, group, typer.echo)
+    if group.place.first and result.finished:
+        typer.echo(f"model: {result.model}")
+    raise typer.Exit(0 if result.finished else 1)

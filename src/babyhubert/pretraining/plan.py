@@ -1,0 +1,109 @@
+"""What a recipe will cost, before it is run: disk, memory, and accelerator hours.
+
+Arithmetic of a multiply-add as two operations; norms and activations are not counted. The pace is that of a published
+run: 400,000 steps of 175 s a GPU on 16 H100 took about 10 hours (minimal_hubert), 1,944 hours of audio a GPU hour for
+the base size. Other sizes are scaled by arithmetic alone, which flatters small ones; measure yours and give it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from babyhubert.encoder.config import HubertConfig
+from babyhubert.pretraining.recipe import Recipe
+from babyhubert.timebase import SAMPLE_RATE
+
+PUBLISHED_PACE = 400_000 * 175 * 16 / 3600 / (10 * 16)
+"""Hours of audio an H100 hour, base size, training."""
+
+_GB = 1e9
+_SNAPSHOT_BYTES = 12
+"""Of each parameter: its value and AdamW's two moments, float32."""
+
+_INDEX_BYTES = 60
+_MEAN_SEGMENT_S = 6.0
+
+
+def operations_per_second(config: HubertConfig, window_s: float = 10.0) -> float:
+    """Floating point operations of the forward pass for a second of audio, in windows of ``window_s``."""
+    rate, channels, total = float(SAMPLE_RATE), 1, 0.0
+    for width, kernel, stride in zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True):
+        rate /= stride
+        total += 2 * channels * width * kernel * rate
+        channels = width
+    dim = config.hidden_size
+    total += 2 * channels * dim * rate
+    total += 2 * dim * dim / config.position_groups * config.position_kernel * rate
+    total += config.layers * rate * (8 * dim * dim + 4 * dim * config.feed_forward)
+    return total + config.layers * rate * 4 * dim * window_s * rate
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a recipe costs for so many hours of training segments.
+
+    Attributes:
+        hours: Of training segments.
+        disk_gb: Shards, labels of all iterations, snapshots.
+        memory_gb: The largest process, without the model: k-means.
+        passes: Over the material, in each iteration.
+        accelerator_hours: Labels and training of all iterations.
+        days: The same on so many accelerators.
+    """
+
+    hours: float
+    disk_gb: float
+    memory_gb: float
+    passes: float
+    accelerator_hours: float
+    days: float
+
+
+def plan(recipe: Recipe, hours: float, accelerators: int = 1, pace: float | None = None) -> Cost:
+    """Cost of a recipe.
+
+    Args:
+        recipe: The recipe.
+        hours: Of training segments, not of recordings.
+        accelerators: GPUs at work.
+        pace: Hours of audio a GPU hour in training; the published one, scaled by size, where None.
+    """
+    base = operations_per_second(HubertConfig.of_size("base"))
+    seconds = hours * 3600
+    disk = seconds * SAMPLE_RATE * 2 + seconds / _MEAN_SEGMENT_S * _INDEX_BYTES
+    memory = passes = busy = 0.0
+    for iteration in recipe.iterations:
+        training = iteration.training
+        config = HubertConfig.of_size(training.encoder.size)
+        machine, optimiser = training.machine, training.optimiser
+        parameters = _parameters(config)
+        kept = machine.keep + (optimiser.steps // machine.keep_every if machine.keep_every else 0)
+        disk += seconds * 50 * 2 + kept * parameters * _SNAPSHOT_BYTES + parameters * 4
+        memory = max(memory, iteration.units.memory_gb + seconds / _MEAN_SEGMENT_S * _INDEX_BYTES / _GB)
+        heard = optimiser.steps * optimiser.accumulate * training.batches.seconds * accelerators / 3600
+        own_pace = pace or PUBLISHED_PACE * base / operations_per_second(config)
+        forward_pace = 3 * PUBLISHED_PACE
+        busy += heard / own_pace + (0 if iteration.units.teacher == "mfcc" else 2 * hours / forward_pace)
+        passes = heard / max(hours, 1e-9)
+    return Cost(hours, disk / _GB, memory, passes, busy, busy / accelerators / 24)
+
+
+def plan_table(recipe: Recipe, hours: list[float], accelerators: int, pace: float | None) -> list[str]:
+    """Lines of a table, a row for each number of hours."""
+    lines = [f"{'hours':>9}  {'disk, GB':>9}  {'memory, GB':>10}  {'passes':>8}  {'GPU hours':>9}  {'days':>7}"]
+    for amount in hours:
+        cost = plan(recipe, amount, accelerators, pace)
+        lines.append(
+            f"{amount:>9,.0f}  {cost.disk_gb:>9,.1f}  {cost.memory_gb:>10,.1f}  {cost.passes:>8,.1f}  "
+            f"{cost.accelerator_hours:>9,.1f}  {cost.days:>7,.2f}"
+        )
+    return lines
+
+
+def _parameters(config: HubertConfig) -> int:
+    import torch
+
+    from babyhubert.encoder.hubert import HubertEncoder
+
+    with torch.device("meta"):
+        return HubertEncoder(config).parameter_count

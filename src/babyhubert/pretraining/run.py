@@ -122,7 +122,7 @@ def pretrain(
         validation = _train(trainer, statistics, curves, stop, say)
         finished = trainer.step >= settings.optimiser.steps
         entries = [] if curves is None else curves.entries
-        last = next((entry for entry in reversed(entries) if "train/loss" in entry), {})
+        last: dict[str, Any] = next((entry for entry in reversed(entries) if "train/loss" in entry), {})
         if curves is not None:
             _draw(curves, statistics)
         folder = output / "model" if finished else None

@@ -1,0 +1,404 @@
+"""scan, regions, segments, pack: real files through the real steps, and what goes wrong with them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+from filelock import FileLock
+
+from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.tables import read_annotations
+from babyhubert.audio.discovery import discover
+from babyhubert.audio.preflight import check_recordings
+from babyhubert.corpus.inventory import INVENTORY, read_inventory, scan
+from babyhubert.corpus.lengths import cut_segments
+from babyhubert.corpus.pack import PackSettings, _held_out, pack_segments
+from babyhubert.corpus.parquet import read_table
+from babyhubert.corpus.regions import REGIONS, RegionSettings, find_regions
+from babyhubert.corpus.segments import SegmentSettings
+from babyhubert.corpus.shards import Pack
+from babyhubert.corpus.spans import read_spans
+from babyhubert.errors import AnnotationError, BabyHubertError, ConfigError, CorpusError, OutputError
+from babyhubert.training.processes import Place
+
+RATE = 16_000
+
+
+def write_recording(path, seconds, *, seed=0, rate=RATE, channels=1, level=0.1):
+    rng = np.random.default_rng(seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples = level * rng.standard_normal((int(seconds * rate), channels))
+    soundfile.write(path, samples.clip(-1, 1), rate, subtype="PCM_16")
+    return path
+
+
+@pytest.fixture
+def recordings(tmp_path):
+    folder = tmp_path / "recordings"
+    for number in range(4):
+        write_recording(folder / f"day{number}.wav", 20 + number, seed=number)
+    return folder
+
+
+def run_scan(folder, corpus, **options):
+    return scan(check_recordings(discover([folder]), corpus, 0), corpus, **options)
+
+
+def whole_corpus(recordings, corpus):
+    run_scan(recordings, corpus)
+    find_regions(corpus, RegionSettings())
+    cut_segments(corpus, SegmentSettings(longest_s=5.0))
+    return corpus
+
+
+def test_inventory_measures_what_is_there(tmp_path):
+    folder = tmp_path / "r"
+    write_recording(folder / "a.wav", 3.0)
+    write_recording(folder / "stereo.wav", 2.0, rate=44_100, channels=2)
+    write_recording(folder / "phone.wav", 2.0, rate=8_000)
+    soundfile.write(folder / "silent.wav", np.zeros(3 * RATE), RATE)
+    soundfile.write(folder / "clipped.wav", np.sign(np.sin(np.arange(2 * RATE))), RATE)
+    soundfile.write(folder / "offset.wav", np.full(2 * RATE, 0.25), RATE)
+    (folder / "broken.wav").write_bytes(b"RIFF0000WAVEgarbage")
+    summary = run_scan(folder, tmp_path / "corpus")
+    assert summary.recordings == 6
+    assert summary.exit_code == 1
+    assert [path.name for path, _ in summary.failures] == ["broken.wav"]
+    measured = ("samples", "sample_rate", "channels", "level_dbfs", "clipped_share", "silent_share", "offset")
+    columns = ("recording_id", *measured)
+    table = read_table(tmp_path / "corpus" / INVENTORY, columns)
+    rows = {name: dict(zip(columns[1:], values, strict=True)) for name, *values in zip(*table.values(), strict=True)}
+    assert rows["a"]["samples"] == 3 * RATE
+    assert rows["a"]["level_dbfs"] == pytest.approx(-20, abs=0.2)
+    assert rows["stereo"]["channels"] == 2
+    assert rows["stereo"]["samples"] == 2 * RATE
+    assert rows["phone"]["sample_rate"] == 8_000
+    assert rows["silent"]["silent_share"] == 1
+    assert rows["silent"]["level_dbfs"] == -np.inf
+    assert rows["clipped"]["clipped_share"] > 0.9
+    assert rows["offset"]["offset"] == pytest.approx(0.25, abs=1e-3)
+    assert summary.facts["recordings below 16 kHz"] == 1
+
+
+def test_a_second_scan_measures_only_what_changed(recordings, tmp_path, monkeypatch):
+    from babyhubert.corpus import inventory
+
+    run_scan(recordings, tmp_path / "corpus")
+    measured = []
+    measure = inventory._measure
+    monkeypatch.setattr(
+        inventory, "_measure", lambda file, *a: measured.append(file.recording_id) or measure(file, *a)
+    )
+    write_recording(recordings / "day1.wav", 9, seed=9)
+    summary = run_scan(recordings, tmp_path / "corpus")
+    assert measured == ["day1"]
+    assert summary.recordings == 4
+
+
+def test_no_recordings(tmp_path):
+    with pytest.raises(CorpusError, match="inventory.parquet: no such table"):
+        find_regions(tmp_path, RegionSettings())
+
+
+def test_regions_from_annotations(recordings, tmp_path):
+    corpus = tmp_path / "corpus"
+    run_scan(recordings, corpus)
+    rttm = tmp_path / "rttm"
+    rttm.mkdir()
+    (rttm / "day0.rttm").write_text(
+        "SPEAKER day0 1 2.000 1.500 <NA> <NA> KCHI <NA> <NA>\nSPEAKER day0 1 3.000 2.000 <NA> <NA> FEM <NA> <NA>\n"
+    )
+    (rttm / "day1.rttm").write_text("")
+    settings = RegionSettings(source="annotations", path=str(rttm), pad_s=0.0)
+    summary = find_regions(corpus, settings)
+    assert len(summary.failures) == 2
+    assert all("not annotated" in error for _, error in summary.failures)
+    lengths = {row.recording_id: row.samples for row in read_inventory(corpus)}
+    spans = read_spans(corpus / REGIONS, lengths, disjoint=True)
+    assert {name: (s.tolist(), e.tolist()) for name, (s, e) in spans.items()} == {"day0": ([2 * RATE], [5 * RATE])}
+    only = find_regions(corpus, settings.model_copy(update={"labels": ["FEM"]}))
+    assert only.hours_out * 3600 == pytest.approx(2.0)
+
+
+def test_annotations_of_other_recordings(recordings, tmp_path):
+    run_scan(recordings, tmp_path / "corpus")
+    (tmp_path / "x.rttm").write_text("SPEAKER elsewhere 1 2.000 1.500 <NA> <NA> KCHI <NA> <NA>\n")
+    with pytest.raises(CorpusError, match="annotates none of the 4 recordings"):
+        find_regions(tmp_path / "corpus", RegionSettings(source="annotations", path=str(tmp_path / "x.rttm")))
+    with pytest.raises(ConfigError, match="need to know where"):
+        find_regions(tmp_path / "corpus", RegionSettings(source="annotations"))
+
+
+def test_regions_from_silero(tmp_path):
+    pytest.importorskip("silero_vad")
+    folder = tmp_path / "r"
+    write_recording(folder / "noise.wav", 5, level=0.001)
+    run_scan(folder, tmp_path / "corpus")
+    summary = find_regions(tmp_path / "corpus", RegionSettings(source="silero", threshold=0.5))
+    assert summary.recordings == 1
+    assert summary.hours_out == 0
+
+
+def test_silero_in_stretches_is_silero_in_one_go():
+    silero_vad = pytest.importorskip("silero_vad")
+    import torch
+
+    from babyhubert.corpus import silero
+
+    rng = np.random.default_rng(0)
+    audio = (0.1 * rng.standard_normal(130 * RATE) * (np.sin(np.arange(130 * RATE) / 9000) > 0)).astype(np.float32)
+
+    class InMemory:
+        def blocks(self, size):
+            from babyhubert.audio.recording import Block
+
+            for start in range(0, len(audio), size):
+                yield Block(start, audio[start : start + size])
+
+    found = silero.SileroDetector()(InMemory())
+    network = silero_vad.load_silero_vad()
+    network.reset_states()
+    padded = np.pad(audio, (0, -len(audio) % 512))
+    with torch.inference_mode():
+        straight = np.array([network(torch.from_numpy(step)[None], RATE).item() for step in padded.reshape(-1, 512)])
+    assert len(found) == len(straight)
+    assert np.abs(found - straight).mean() < 0.01
+
+
+def test_regions_from_a_voice_type_model(recordings, tmp_path):
+    run_scan(recordings, tmp_path / "corpus")
+    settings = RegionSettings(source="model", threshold=0.99, device="cpu")
+    summary = find_regions(tmp_path / "corpus", settings)
+    assert summary.recordings == 4
+    generous = find_regions(tmp_path / "corpus", settings.model_copy(update={"threshold": 0.01}))
+    assert generous.hours_out > summary.hours_out
+    with pytest.raises(ConfigError, match="no class DOG"):
+        find_regions(tmp_path / "corpus", settings.model_copy(update={"labels": ["DOG"]}))
+
+
+ITS = """<ITS><ProcessingUnit><Recording>
+<Segment spkr="CHN" startTime="PT1.50S" endTime="PT2.75S"/><Segment spkr="CHF" startTime="PT3S" endTime="PT4S"/>
+<Segment spkr="FAN" startTime="PT10.00S" endTime="PT12.10S"/><Segment spkr="SIL" startTime="PT12.10S" endTime="PT20S"/>
+</Recording></ProcessingUnit></ITS>"""
+
+
+def test_lena_files(tmp_path):
+    (tmp_path / "day.its").write_text(ITS)
+    expected = Segments.from_rows([(24_000, 44_000, "KCHI"), (160_000, 193_600, "FEM")])
+    assert read_annotations(tmp_path) == {"day": expected}
+    (tmp_path / "day.its").write_text(ITS[:100])
+    with pytest.raises(AnnotationError, match=r"not a LENA \.its file"):
+        read_annotations(tmp_path)
+    (tmp_path / "day.its").write_text(ITS.replace("PT1.50S", "1.5"))
+    with pytest.raises(AnnotationError, match="startTime '1.5'"):
+        read_annotations(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("day0,nan,2.0", "not a number"),
+        ("day0,-1.0,2.0", "negative time"),
+        ("day0,3.0,2.0", "does not end after it starts"),
+        ("day0,3.0,x", "not seconds"),
+        ("day9,3.0,4.0", "not in the inventory"),
+        ("day0,3.0,25.0\nday1,1.0,2.0\nday1,3.0,4.0", "ends behind the recording"),
+        ("day0,1.0,3.0\nday0,2.0,4.0", "overlaps the row before"),
+        ("day0,1000,3000\nday1,2000,4000", "milliseconds: divide them by 1000"),
+        ("day0,16000,48000\nday1,160000,200000", "samples: divide them by 16000"),
+    ],
+)
+def test_impossible_segment_lists_are_named(rows, message, recordings, tmp_path):
+    run_scan(recordings, tmp_path / "corpus")
+    (tmp_path / "list.csv").write_text("recording_id,start_s,end_s\n" + rows + "\n")
+    with pytest.raises(CorpusError, match=message) as caught:
+        cut_segments(tmp_path / "corpus", SegmentSettings(), own_list=tmp_path / "list.csv")
+    assert "list.csv" in str(caught.value)
+    assert not (tmp_path / "corpus" / "segments.parquet").exists()
+
+
+def test_own_segments_are_taken_as_they_are(recordings, tmp_path):
+    run_scan(recordings, tmp_path / "corpus")
+    (tmp_path / "list.csv").write_text("recording_id,start_s,end_s\nday0,1.0,1.5\nday1,2.0,20.005\n")
+    summary = cut_segments(tmp_path / "corpus", SegmentSettings(), own_list=tmp_path / "list.csv")
+    assert summary.hours_out * 3600 == pytest.approx(18.505)
+    assert (tmp_path / "corpus" / "segments.png").stat().st_size > 5_000
+
+
+def test_a_pack_holds_the_audio_of_its_segments(recordings, tmp_path):
+    corpus = whole_corpus(recordings, tmp_path / "corpus")
+    pack, summary = pack_segments(corpus, PackSettings(shard_mb=0.5))
+    assert summary.exit_code == 0
+    assert len(pack.shards) > 3
+    pack.verify()
+    assert pack.samples.sum() == sum(row.samples for row in read_inventory(corpus))
+    for row in range(len(pack)):
+        name = pack.recordings[pack.recording[row]]
+        start, samples = int(pack.start[row]), int(pack.samples[row])
+        expected, _ = soundfile.read(recordings / f"{name}.wav", start=start, frames=samples, dtype="float32")
+        assert np.abs(pack.audio(row) - expected).max() < 1 / 32_000
+    size = sum(path.stat().st_size for path in (corpus / "pack").rglob("*") if path.is_file())
+    assert size / pack.samples.sum() < 2.1
+    held_out = {pack.recordings[i] for i in pack.recording[pack.validation]}
+    assert len(held_out) == 1
+    assert not held_out & {pack.recordings[i] for i in pack.recording[~pack.validation]}
+
+
+def test_adding_recordings_moves_none_between_splits():
+    settings = PackSettings(validation_share=0.2)
+    few = [f"day{number}" for number in range(50)]
+    many = few + [f"night{number}" for number in range(50)]
+    assert _held_out(few, settings) == _held_out(many, settings) & set(few)
+    assert 2 < len(_held_out(many, settings)) < 40
+    assert _held_out(["one"], settings) == set()
+
+
+def files_of(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".lock" not in path.name
+    }
+
+
+def test_an_interrupted_pack_goes_on_to_the_same_bytes(recordings, tmp_path):
+    corpus = whole_corpus(recordings, tmp_path / "corpus")
+    pack_segments(corpus, PackSettings(shard_mb=0.5))
+    before = files_of(corpus / "pack")
+    shards = corpus / "pack" / "shards"
+    for path in (corpus / "pack" / "pack.json", shards / "00003.json", shards / "00002.i16"):
+        path.unlink()
+    os.truncate(shards / "00001.i16", 1000)
+    (shards / ".partial-0123-00003.i16").write_bytes(b"left by a kill")
+    untouched = (shards / "00000.i16").stat().st_mtime_ns
+    pack_segments(corpus, PackSettings(shard_mb=0.5))
+    assert files_of(corpus / "pack") == before
+    assert (shards / "00000.i16").stat().st_mtime_ns == untouched
+
+
+def test_two_processes_make_the_pack_of_one(recordings, tmp_path):
+    corpus = whole_corpus(recordings, tmp_path / "corpus")
+    pack_segments(corpus, PackSettings(shard_mb=0.5))
+    before = files_of(corpus / "pack")
+    shutil.rmtree(corpus / "pack")
+    first, _ = pack_segments(corpus, PackSettings(shard_mb=0.5), place=Place(1, 2, 1))
+    assert first is None
+    second, _ = pack_segments(corpus, PackSettings(shard_mb=0.5), place=Place(0, 2, 0))
+    assert second is not None
+    assert files_of(corpus / "pack") == before
+
+
+def test_a_recording_that_vanished_or_changed_is_reported_and_the_others_packed(recordings, tmp_path):
+    corpus = whole_corpus(recordings, tmp_path / "corpus")
+    (recordings / "day1.wav").unlink()
+    write_recording(recordings / "day2.wav", 5, seed=7)
+    pack, summary = pack_segments(corpus, PackSettings(shard_mb=0.5))
+    assert sorted(path.name for path, _ in summary.failures) == ["day1.wav", "day2.wav"]
+    assert summary.exit_code == 1
+    assert set(pack.recordings) == {"day0", "day3"}
+    pack.verify()
+    assert "day1.wav" in (corpus / "pack" / "failures.csv").read_text()
+
+
+def test_a_pack_of_other_segments_is_not_replaced_silently(recordings, tmp_path):
+    corpus = whole_corpus(recordings, tmp_path / "corpus")
+    first, _ = pack_segments(corpus, PackSettings())
+    cut_segments(corpus, SegmentSettings(longest_s=7.0))
+    with pytest.raises(CorpusError, match="--force replaces it"):
+        pack_segments(corpus, PackSettings())
+    second, _ = pack_segments(corpus, PackSettings(), force=True)
+    assert second.fingerprint != first.fingerprint
+    second.verify()
+
+
+def test_nothing_to_pack(recordings, tmp_path):
+    corpus = tmp_path / "corpus"
+    run_scan(recordings, corpus)
+    (tmp_path / "day0.rttm").write_text("")
+    find_regions(corpus, RegionSettings(source="annotations", path=str(tmp_path / "day0.rttm")))
+    cut_segments(corpus, SegmentSettings())
+    with pytest.raises(CorpusError, match="no segment to pack"):
+        pack_segments(corpus, PackSettings())
+
+
+def test_two_runs_in_one_folder(recordings, tmp_path):
+    corpus = whole_corpus(recordings, tmp_path / "corpus")
+    (corpus / "pack").mkdir()
+    with FileLock(corpus / "pack" / ".lock-0"), pytest.raises(OutputError, match="another run is packing"):
+        pack_segments(corpus, PackSettings())
+
+
+def test_a_damaged_shard_is_found(recordings, tmp_path):
+    corpus = whole_corpus(recordings, tmp_path / "corpus")
+    pack, _ = pack_segments(corpus, PackSettings())
+    np.memmap(corpus / "pack" / "shards" / "00000.i16", "<i2", "r+")[5] ^= 1
+    with pytest.raises(CorpusError, match="checksum differs"):
+        pack.verify()
+    os.truncate(corpus / "pack" / "shards" / "00000.i16", 100)
+    with pytest.raises(CorpusError, match="cut short"):
+        Pack.open(corpus / "pack")
+
+
+def run_command(*arguments, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "babyhubert", "corpus", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+
+
+def test_the_four_commands(recordings, tmp_path):
+    corpus = tmp_path / "corpus"
+    (recordings / "bad.wav").write_bytes(b"no audio at all")
+    scanned = run_command("scan", recordings, "-o", corpus)
+    assert scanned.returncode == 1
+    assert "bad.wav" in scanned.stderr
+    for arguments in (("regions", corpus, "--source", "whole"), ("segments", corpus), ("pack", corpus)):
+        done = run_command(*arguments)
+        assert done.returncode == 0, done.stderr
+    assert "4 recordings" in done.stdout
+    assert json.loads((corpus / "segments.json").read_text())["segments"] == len(Pack.open(corpus / "pack"))
+    refused = run_command("regions", corpus, "--source", "guess")
+    assert refused.returncode == 2
+    assert "'source' = 'guess'" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="signals of POSIX systems")
+def test_a_killed_scan_goes_on(tmp_path):
+    folder = tmp_path / "r"
+    for number in range(12):
+        write_recording(folder / f"d{number:02d}.wav", 30, seed=number, rate=44_100, channels=2)
+    arguments = [sys.executable, "-m", "babyhubert", "corpus", "scan", str(folder), "-o", str(tmp_path / "corpus")]
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    records = tmp_path / "corpus" / ".babyhubert" / "scan" / "records"
+    deadline = time.monotonic() + 60
+    while len(list(records.glob("*.json"))) < 2 and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    summary = run_scan(folder, tmp_path / "corpus")
+    assert summary.recordings == 12
+    undisturbed = run_scan(folder, tmp_path / "other")
+    assert undisturbed.hours_in == summary.hours_in
+    tables = [(tmp_path / name / INVENTORY).read_bytes() for name in ("corpus", "other")]
+    assert tables[0] == tables[1]
+
+
+def test_missing_silero_is_one_sentence(monkeypatch):
+    from babyhubert.corpus.silero import SileroDetector
+
+    monkeypatch.setitem(sys.modules, "silero_vad", None)
+    with pytest.raises(BabyHubertError, match="pip install --no-deps silero-vad"):
+        SileroDetector()

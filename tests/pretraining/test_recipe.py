@@ -1,0 +1,204 @@
+"""The whole recipe on a few generated recordings: killed, continued, and never silently something else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from material import tones
+
+from babyhubert.config import read_config
+from babyhubert.corpus.shards import Labels, Pack
+from babyhubert.encoder.config import HubertConfig
+from babyhubert.encoder.loading import load_checkpoint, load_encoder
+from babyhubert.errors import ConfigError
+from babyhubert.pretraining.plan import operations_per_second, plan
+from babyhubert.pretraining.recipe import Recipe, cook
+from babyhubert.training.curves import read_log
+from babyhubert.training.group import Group
+
+RECIPE = """
+device = "cpu"
+[audio]
+paths = ["{audio}"]
+[segments]
+longest_s = 4.0
+[pack]
+shard_mb = 0.6
+validation_share = 0.1
+[[iterations]]
+units = {{ teacher = "mfcc", clusters = 12, frames = 4000, n_init = 1, batch_size = 500 }}
+[iterations.training]
+encoder = {{ size = "nano" }}
+batches = {{ seconds = 8.0, shortest_s = 1.0 }}
+optimiser = {{ steps = {steps}, warmup_steps = 2 }}
+machine = {{ workers = 0, log_every = 2, save_every = 3, validate_every = 6, tensorboard = false }}
+health = {{ stop_at_chance = false }}
+[[iterations]]
+units = {{ teacher = "previous:3", clusters = 16, frames = 4000, n_init = 1, batch_size = 500 }}
+[iterations.training]
+encoder = {{ size = "nano" }}
+batches = {{ seconds = 8.0, shortest_s = 1.0 }}
+optimiser = {{ steps = {steps}, warmup_steps = 2 }}
+machine = {{ workers = 0, log_every = 2, save_every = 3, validate_every = 6, tensorboard = false }}
+health = {{ stop_at_chance = false }}
+"""
+
+
+@pytest.fixture(scope="module")
+def kitchen(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kitchen")
+    rng = np.random.default_rng(0)
+    (folder / "audio").mkdir()
+    for number in range(6):
+        soundfile.write(folder / "audio" / f"day{number}.wav", tones(16_000 * (8 + number), rng)[0], 16_000)
+    (folder / "recipe.toml").write_text(RECIPE.format(audio=folder / "audio", steps=6))
+    return folder
+
+
+def run_recipe(kitchen, output, overrides=()):
+    lines: list[str] = []
+    with Group.join("cpu") as group:
+        result = cook(read_config(kitchen / "recipe.toml", Recipe, overrides), output, group, lines.append)
+    return result, lines
+
+
+@pytest.fixture(scope="module")
+def undisturbed(kitchen):
+    run_recipe(kitchen, kitchen / "undisturbed")
+    return kitchen / "undisturbed"
+
+
+def final(output):
+    """What must not depend on interruptions: labels, losses, weights."""
+    pack = Pack.open(output / "corpus" / "pack")
+    labels = [
+        np.concatenate([Labels.open(output / f"iteration-{i}" / "labels", pack).shard(s.number) for s in pack.shards])
+        for i in (1, 2)
+    ]
+    logs = [read_log(output / f"iteration-{i}" / "run" / "log.jsonl") for i in (1, 2)]
+    losses = [[(entry["step"], entry.get("validation/loss")) for entry in log] for log in logs]
+    return labels, losses, load_checkpoint(output / "model")
+
+
+def assert_same_result(a, b):
+    (labels, losses, model), (other_labels, other_losses, other_model) = final(a), final(b)
+    assert all(np.array_equal(x, y) for x, y in zip(labels, other_labels, strict=True))
+    assert losses == other_losses
+    assert all(torch.equal(tensor, other_model.encoder[name]) for name, tensor in model.encoder.items())
+
+
+def test_a_recipe_leaves_a_model_with_its_history(undisturbed):
+    encoder = load_encoder(undisturbed / "model")
+    assert encoder.config.size_name == "nano"
+    card = json.loads((undisturbed / "model" / "task.json").read_text())
+    assert any("k-means clusters of mfcc" in line for line in card["lineage"])
+    assert any("previous:3" in line for line in card["lineage"])
+    steps = json.loads((undisturbed / "recipe.json").read_text())["steps"]
+    assert list(steps) == [
+        "regions", "segments", "pack",
+        "units 1", "labels 1", "report 1", "training 1",
+        "units 2", "labels 2", "report 2", "training 2",
+    ]  # fmt: skip
+    assert (undisturbed / "iteration-2" / "report" / "units.png").stat().st_size > 5_000
+
+
+def test_a_finished_recipe_does_nothing_again(kitchen, undisturbed):
+    before = (undisturbed / "iteration-1" / "labels" / "labels.json").stat().st_mtime_ns
+    result, lines = run_recipe(kitchen, undisturbed)
+    assert result.finished
+    assert sum("done before" in line for line in lines) == 11
+    assert (undisturbed / "iteration-1" / "labels" / "labels.json").stat().st_mtime_ns == before
+
+
+def test_other_settings_do_not_replace_what_is_there(kitchen, undisturbed):
+    with pytest.raises(ConfigError, match="'pack' was made with other settings"):
+        run_recipe(kitchen, undisturbed, ["pack.seed=5"])
+    with pytest.raises(ConfigError, match="'segments' was made with other settings"):
+        run_recipe(kitchen, undisturbed, ["segments.longest_s=3.0"])
+
+
+def killed_when(kitchen, output, done):
+    """Start the command and kill it, as the system does, once `done` says so."""
+    arguments = [sys.executable, "-m", "babyhubert", "recipe", str(kitchen / "recipe.toml"), "-o", str(output)]
+    process = subprocess.Popen(
+        arguments, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 120
+    while not done() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() != 0
+
+
+def test_killed_twice_and_continued_is_the_undisturbed_recipe(kitchen, undisturbed, tmp_path):
+    output = tmp_path / "out"
+    killed_when(kitchen, output, lambda: (output / "corpus" / "pack" / "shards" / "00000.json").exists())
+    assert not (output / "model").exists()
+    log = output / "iteration-1" / "run" / "log.jsonl"
+    killed_when(kitchen, output, lambda: log.exists() and '"step": 4' in log.read_text())
+    assert not (output / "model").exists()
+    result, lines = run_recipe(kitchen, output)
+    assert result.finished
+    assert "pack: done before" in lines
+    assert_same_result(output, undisturbed)
+
+
+def test_previous_needs_an_iteration_before(kitchen, tmp_path):
+    text = (kitchen / "recipe.toml").read_text().replace('teacher = "mfcc"', 'teacher = "previous:1"')
+    (tmp_path / "recipe.toml").write_text(text)
+    with Group.join("cpu") as group, pytest.raises(ConfigError, match="no iteration before the first"):
+        cook(read_config(tmp_path / "recipe.toml", Recipe), tmp_path / "out", group, lambda _: None)
+
+
+def test_unknown_keys_are_named(kitchen):
+    with pytest.raises(ConfigError, match=r"unknown key 'regions\.thresh'"):
+        read_config(kitchen / "recipe.toml", Recipe, ["regions.thresh=0.2"])
+
+
+@pytest.mark.parametrize(("window", "expected"), [(4, 14.2), (10, 14.8), (30, 16.7)])
+def test_arithmetic_of_base_is_the_known_one(window, expected):
+    assert operations_per_second(HubertConfig.of_size("base"), window) / 1e9 == pytest.approx(expected, abs=0.06)
+
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("name", ["base", "small", "nano", "adapt"])
+def test_shipped_recipes_are_valid(name):
+    recipe = read_config(ROOT / "configs" / f"babyhubert-{name}.toml", Recipe)
+    cost = plan(recipe, 1000.0)
+    assert 115 < cost.disk_gb < 200
+    assert cost.accelerator_hours > 0
+
+
+def test_the_published_recipe_is_the_published_one():
+    recipe = read_config(ROOT / "configs" / "babyhubert-base.toml", Recipe)
+    first, second = recipe.iterations
+    assert (first.units.teacher, second.units.teacher) == ("wavlm-base-plus:6", "previous:7")
+    for iteration in recipe.iterations:
+        units, training = iteration.units, iteration.training
+        assert (units.clusters, units.n_init, units.batch_size, units.max_iter) == (500, 20, 10_000, 100)
+        assert (training.encoder.size, training.batches.seconds) == ("base", 175.0)
+        assert (training.batches.shortest_s, training.batches.longest_s, training.batches.buckets) == (2, 30, 1000)
+        optimiser = training.optimiser
+        assert (optimiser.steps, optimiser.learning_rate, optimiser.warmup_steps) == (400_000, 5e-4, 32_000)
+        assert (optimiser.beta1, optimiser.beta2, optimiser.eps, optimiser.weight_decay) == (0.9, 0.98, 1e-6, 0.01)
+        assert optimiser.clip_norm == 10.0
+        assert (training.mask.probability, training.mask.span, training.mask.least) == (0.8, 10, 2)
+
+
+def test_the_plan_runs_nothing(kitchen, tmp_path):
+    command = [sys.executable, "-m", "babyhubert", "recipe", str(kitchen / "recipe.toml"), "--plan", "--hours", "10"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "GPU hours" in done.stdout
+    assert not list(tmp_path.iterdir())

@@ -9,7 +9,7 @@ not what is measured. Fitting hears every shard; labelling does the share of one
 
 "program" is memory before work starts; "anonymous" is the peak of memory that the process owns (Linux: RssAnon, 50
 times a second), which is what the option speaks of; "resident" also counts pages of mapped audio, which the system
-takes back at will.
+takes back at will, and here counts them once for each name of the one file, so it may exceed the machine's memory.
 """
 
 from __future__ import annotations

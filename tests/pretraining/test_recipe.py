@@ -166,7 +166,7 @@ def test_unknown_keys_are_named(kitchen):
 
 @pytest.mark.parametrize(("window", "expected"), [(4, 14.2), (10, 14.8), (30, 16.7)])
 def test_arithmetic_of_base_is_the_known_one(window, expected):
-    assert operations_per_second(HubertConfig.of_size("base"), window) / 1e9 == pytest.approx(expected, abs=0.06)
+    assert operations_per_second(HubertConfig.of_size("base"), window) / 1e9 == pytest.approx(expected, abs=0.1)
 
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,190 @@
+"""A step of pre-training: ours, a plain transformers loop, and one built the way the published recipe is.
+
+All three train the same shape on the same audio, masks and labels, float32, AdamW, clipped gradients, one after the
+other in every round; what counts is the ratio within a round.
+
+- ours: `babyhubert.pretraining`, masked frames through one matrix product;
+- plain: transformers' HubertModel, the same head as a matrix product over all frames, of which masked ones count;
+- published: transformers' HubertModel with a dense additive mask in attention, and the logits of masked frames, and of
+  all others, as a (K + 1, N, 256) tensor of cosine similarities each.
+
+    python benchmarks/pretraining_step.py --size nano --rows 4 --seconds 10 --rounds 5
+"""
+
+# ruff: noqa: D102  (the class says what its forward takes and gives)
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import transformers
+from torch import Tensor, nn
+
+from babyhubert.encoder.config import HubertConfig
+from babyhubert.encoder.pretraining_head import PretrainingHead
+from babyhubert.pretraining.batches import Batch
+from babyhubert.pretraining.masking import MaskSettings, span_mask
+from babyhubert.pretraining.model import MaskedPrediction
+from babyhubert.pretraining.run import build_optimiser
+from babyhubert.pretraining.settings import OptimiserSettings
+
+Step = Callable[[Batch], Tensor]
+
+
+class Plain(nn.Module):
+    """transformers' encoder and a head over every frame."""
+
+    def __init__(self, config: HubertConfig, units: int) -> None:
+        super().__init__()
+        settings = {**config.to_transformers(), "mask_time_prob": 0.05, "apply_spec_augment": True}
+        self.hubert = transformers.HubertModel(transformers.HubertConfig(**settings))
+        self.head = PretrainingHead(config.hidden_size, units)
+
+    def frames(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        features = self.hubert.feature_extractor(batch.pcm.float() / 32_767)
+        hidden = self.hubert.feature_projection(features.transpose(1, 2))
+        hidden = torch.where(batch.mask[..., None], self.head.mask_embedding, hidden)
+        return self.hubert.encoder(hidden).last_hidden_state, features.float().pow(2).mean()
+
+    def forward(self, batch: Batch) -> Tensor:
+        frames, penalty = self.frames(batch)
+        logits = self.head.logits(frames)[batch.mask]
+        return F.cross_entropy(logits, batch.units[batch.mask], reduction="sum") + 10 * penalty * len(logits)
+
+
+class Published(Plain):
+    """The same encoder with a dense mask and the published logits, of masked and of all other frames."""
+
+    def frames(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        features = self.hubert.feature_extractor(batch.pcm.float() / 32_767)
+        hidden = self.hubert.feature_projection(features.transpose(1, 2))
+        hidden = torch.where(batch.mask[..., None], self.head.mask_embedding, hidden)
+        encoder, rows, frames = self.hubert.encoder, *hidden.shape[:2]
+        dense = hidden.new_zeros(rows, 1, frames, frames)
+        x = encoder.dropout(encoder.layer_norm(hidden + encoder.pos_conv_embed(hidden)))
+        for layer in encoder.layers:
+            output = layer(x, attention_mask=dense)
+            x = output[0] if isinstance(output, tuple) else output
+        return x, features.float().pow(2).mean()
+
+    def forward(self, batch: Batch) -> Tensor:
+        frames, penalty = self.frames(batch)
+        masked = self._cross_entropy(frames[batch.mask], batch.units[batch.mask])
+        others = self._cross_entropy(frames[~batch.mask], batch.units[~batch.mask])
+        return masked + 0.0 * others + 10 * penalty * int(batch.mask.sum())
+
+    def _cross_entropy(self, frames: Tensor, units: Tensor) -> Tensor:
+        projected, embeddings = self.head.final_proj(frames), self.head.label_embeddings
+        positives = embeddings[units]
+        candidates = torch.cat([positives[None], embeddings[:, None].expand(-1, len(frames), -1)])
+        logits = torch.cosine_similarity(projected[None].float(), candidates.float(), dim=-1) / 0.1
+        same = (positives[None] == candidates[1:]).all(-1)
+        logits[1:][same] = float("-inf")
+        return F.cross_entropy(
+            logits.T, torch.zeros(len(frames), dtype=torch.int64, device=units.device), reduction="sum"
+        )
+
+
+def make_batch(rows: int, seconds: float, units: int, device: torch.device) -> Batch:
+    rng = np.random.default_rng(0)
+    samples = int(seconds * 16_000)
+    frames = (samples - 400) // 320 + 1
+    mask = span_mask(rows, frames, MaskSettings(), rng)
+    return Batch(
+        torch.from_numpy(rng.integers(-8000, 8000, (rows, samples)).astype(np.int16)),
+        torch.from_numpy(rng.integers(0, units, (rows, frames))),
+        torch.from_numpy(mask),
+        torch.from_numpy(np.flatnonzero(mask)),
+    ).to(device)
+
+
+def make_step(model: nn.Module, loss_of: Callable[[Batch], Tensor], device: torch.device, precision: str) -> Step:
+    model.to(device).train()
+    optimiser = build_optimiser(model, OptimiserSettings())
+
+    def step(batch: Batch) -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            loss = loss_of(batch)
+        (loss / batch.masked).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 10.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        return loss.detach()
+
+    return step
+
+
+def seconds_of(step: Step, batch: Batch) -> float:
+    if batch.pcm.is_cuda:
+        torch.cuda.synchronize()
+    began = time.perf_counter()
+    step(batch)
+    if batch.pcm.is_cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", default="nano")
+    parser.add_argument("--rows", type=int, default=4)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--units", type=int, default=500)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", choices=["float32", "bf16"], default="float32")
+    parser.add_argument("--compile", action="store_true", help="torch.compile our encoder")
+    parser.add_argument("--skip", nargs="*", default=[], choices=["plain", "published"])
+    arguments = parser.parse_args()
+    device, config = torch.device(arguments.device), HubertConfig.of_size(arguments.size)
+    torch.manual_seed(0)
+    torch.set_float32_matmul_precision("high")
+    batch = make_batch(arguments.rows, arguments.seconds, arguments.units, device)
+    ours = MaskedPrediction.fresh(config, arguments.units, torch.Generator().manual_seed(0))
+    if arguments.compile:
+        ours.encoder.compile(dynamic=True)
+    models: dict[str, nn.Module] = {"ours": ours}
+    if "plain" not in arguments.skip:
+        models["plain"] = Plain(config, arguments.units)
+    if "published" not in arguments.skip:
+        models["published"] = Published(config, arguments.units)
+    steps = {
+        name: make_step(
+            model, (lambda b, m=model: m(b).loss) if name == "ours" else model, device, arguments.precision
+        )
+        for name, model in models.items()
+    }
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(arguments.rounds + 1):
+        for name, step in steps.items():
+            times[name].append(seconds_of(step, batch))
+    times = {name: values[1:] for name, values in times.items()}
+    audio = arguments.rows * arguments.seconds
+    result = {
+        "size": arguments.size,
+        "batch": f"{arguments.rows} x {arguments.seconds:g} s, {arguments.units} units, {arguments.precision}",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.processor()} cpu",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "times_real_time": {name: round(audio / statistics.median(values), 2) for name, values in times.items()},
+        "ours_is_faster_by": {
+            name: round(statistics.median(a / b for a, b in zip(values, times["ours"], strict=True)), 2)
+            for name, values in times.items()
+            if name != "ours"
+        },
+    }
+    if device.type == "cuda":
+        result["peak_memory_gb"] = round(torch.cuda.max_memory_allocated(device) / 1e9, 2)
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()

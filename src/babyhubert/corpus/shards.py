@@ -47,7 +47,7 @@ INDEX_TYPES = {
 frames, and ``train`` or ``validation``."""
 
 FULL_SCALE = 32_767
-_OPEN_FILES = 128
+_OPEN_FILES = 16
 
 Split = Literal["train", "validation"]
 

@@ -5,7 +5,7 @@ child's speech at its usual threshold of 0.5, which is why a low one is the defa
 
 The network looks at 32 ms at a time and carries a state. To use more than a stream at once, a recording is read in
 blocks of 16 minutes, each cut into 16 stretches that run side by side, with 4 s of what comes before each to warm the
-state up.
+state up. A recording of up to a minute is one stream, and gets exactly the network's own probabilities.
 """
 
 from __future__ import annotations
@@ -42,25 +42,28 @@ class SileroDetector:
     def __call__(self, recording: Recording) -> NDArray[np.float32]:
         """Probabilities of the steps of a recording, shape (ceil(n / 512),)."""
         found = []
-        before = np.zeros(_WARM_UP, dtype=np.float32)
+        before = np.zeros(0, dtype=np.float32)
         for block in recording.blocks(_STREAMS * _STRETCH):
+            if not found and len(block.samples) > _STRETCH:
+                before = np.zeros(_WARM_UP, dtype=np.float32)
             audio = np.concatenate([before, block.samples])
-            found.append(self._block(audio, len(block.samples)))
+            found.append(self._block(audio, len(before)))
             before = audio[-_WARM_UP:]
         return np.concatenate(found) if found else np.zeros(0, dtype=np.float32)
 
     @torch.inference_mode()
-    def _block(self, audio: NDArray[np.float32], samples: int) -> NDArray[np.float32]:
-        """Probabilities of the last ``samples`` of ``audio``, which begins with the warm-up."""
-        stretches = -(-samples // _STRETCH)
-        padded = np.zeros(_WARM_UP + stretches * _STRETCH, dtype=np.float32)
+    def _block(self, audio: NDArray[np.float32], warm_up: int) -> NDArray[np.float32]:
+        """Probabilities of what comes after the first ``warm_up`` samples."""
+        steps = -(-(len(audio) - warm_up) // STEP)
+        stretch = min(steps * STEP, _STRETCH)
+        stretches = -(-steps * STEP // stretch)
+        padded = np.zeros(warm_up + stretches * stretch, dtype=np.float32)
         padded[: len(audio)] = audio
-        views = [padded[index * _STRETCH : (index + 1) * _STRETCH + _WARM_UP] for index in range(stretches)]
+        views = [padded[index * stretch : (index + 1) * stretch + warm_up] for index in range(stretches)]
         streams = torch.from_numpy(np.stack(views)).unflatten(1, (-1, STEP))
         self._network.reset_states()
-        steps = [self._network(streams[:, index], SAMPLE_RATE).squeeze(1) for index in range(streams.shape[1])]
-        probabilities = torch.stack(steps, dim=1)[:, _WARM_UP // STEP :].flatten()
-        return probabilities[: -(-samples // STEP)].float().numpy()
+        heard = [self._network(streams[:, index], SAMPLE_RATE).squeeze(1) for index in range(streams.shape[1])]
+        return torch.stack(heard, dim=1)[:, warm_up // STEP :].flatten()[:steps].float().numpy()
 
 
 def package_file() -> Path:

@@ -42,7 +42,7 @@ class SileroDetector:
     def __call__(self, recording: Recording) -> NDArray[np.float32]:
         """Probabilities of the steps of a recording, shape (ceil(n / 512),)."""
         found = []
-        before = np.zeros(0, dtype=np.float32)
+        before: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
         for block in recording.blocks(_STREAMS * _STRETCH):
             if not found and len(block.samples) > _STRETCH:
                 before = np.zeros(_WARM_UP, dtype=np.float32)
@@ -63,7 +63,8 @@ class SileroDetector:
         streams = torch.from_numpy(np.stack(views)).unflatten(1, (-1, STEP))
         self._network.reset_states()
         heard = [self._network(streams[:, index], SAMPLE_RATE).squeeze(1) for index in range(streams.shape[1])]
-        return torch.stack(heard, dim=1)[:, warm_up // STEP :].flatten()[:steps].float().numpy()
+        probabilities: NDArray[np.float32] = torch.stack(heard, dim=1)[:, warm_up // STEP :].flatten().float().numpy()
+        return probabilities[:steps]
 
 
 def package_file() -> Path:

@@ -41,7 +41,7 @@ class SileroDetector:
 
     def __call__(self, recording: Recording) -> NDArray[np.float32]:
         """Probabilities of the steps of a recording, shape (ceil(n / 512),)."""
-        found = []
+        found: list[NDArray[np.float32]] = []
         before: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
         for block in recording.blocks(_STREAMS * _STRETCH):
             if not found and len(block.samples) > _STRETCH:

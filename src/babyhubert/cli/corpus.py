@@ -10,7 +10,8 @@ import typer
 from babyhubert.cli.options import AudioArgument, ChannelOption, DeviceOption, ForceOption, OutputOption
 
 if TYPE_CHECKING:
-    from babyhubert.corpus.inventory import StepSummary
+    from babyhubert.corpus.summary import StepSummary
+    from babyhubert.training.processes import Place
 
 CorpusArgument = Annotated[
     Path, typer.Argument(help="Folder that 'babyhubert corpus scan' wrote.", metavar="CORPUS", show_default=False)
@@ -31,7 +32,11 @@ def _group() -> None:
 def scan(
     audio: AudioArgument, output: OutputOption, channel: ChannelOption = "mean", force: ForceOption = False
 ) -> None:
-    """Measure every recording: length, level, clipping, silence. Writes inventory.parquet and failures.csv."""
+    """Measure every recording: length, level, clipping, silence.
+
+    Writes inventory.parquet, scan.json and failures.csv. Run the same command again to continue. The channel chosen
+    here is the one that the steps after it hear.
+    """
     from babyhubert.audio.channels import parse_channel
     from babyhubert.cli.inputs import check_inputs
     from babyhubert.cli.progress import RunProgressDisplay
@@ -69,13 +74,17 @@ def regions(
     device: DeviceOption = "auto",
     force: ForceOption = False,
 ) -> None:
-    """Find where speech may be. Writes regions.parquet."""
+    """Find where speech may be.
+
+    Writes regions.parquet, regions.json and regions-failures.csv. Run the same command again to continue.
+    """
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.config import build_config
     from babyhubert.corpus.regions import RegionSettings, find_regions
 
     options = {
-        "source": source, "path": path, "labels": None if labels is None else labels.split(","),
+        "source": source, "path": path,
+        "labels": None if labels is None else [label.strip() for label in labels.split(",")],
         "threshold": threshold, "pad_s": pad, "device": device,
     }  # fmt: skip
     settings = build_config(options, RegionSettings, "options")
@@ -105,7 +114,10 @@ def segments(
         ),
     ] = None,
 ) -> None:
-    """Make training segments of regions: merge, pad, cut. Writes segments.parquet and segments.png."""
+    """Make training segments of regions: merge, pad, cut.
+
+    Writes segments.parquet, segments.json and segments.png.
+    """
     from babyhubert.config import build_config
     from babyhubert.corpus.lengths import cut_segments
     from babyhubert.corpus.segments import SegmentSettings
@@ -125,25 +137,50 @@ def pack(
         float, typer.Option(help="Share of recordings held out (at least one of two).")
     ] = 0.01,
     seed: Annotated[int, typer.Option(help="Decides which recordings are held out.")] = 0,
-    channel: ChannelOption = "mean",
+    channel: Annotated[
+        str | None,
+        typer.Option(
+            help="What to take of several channels: mean, first, loudest, or a number from 0. Default: as scanned.",
+            metavar="CHOICE",
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="Do only the I-th of N parts (1/4 to 4/4), for queues that start N commands. The last to finish "
+            "writes pack.json. Default: what torchrun or srun say.",
+            metavar="I/N",
+        ),
+    ] = None,
     force: ForceOption = False,
 ) -> None:
     """Write the audio of all segments as shards, with an index and checksums. Writes pack/.
 
     Run the same command again to continue. Started by torchrun or srun, processes share the shards.
     """
-    from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.cli.shard_progress import ShardProgressDisplay
     from babyhubert.config import build_config
     from babyhubert.corpus.pack import PackSettings, pack_segments
 
     options = {"shard_mb": shard_mb, "validation_share": validation_share, "seed": seed, "channel": channel}
     settings = build_config(options, PackSettings, "options")
-    with RunProgressDisplay("pack") as progress:
-        found, summary = pack_segments(corpus, settings, force=force, progress=progress)
+    place = None if shard is None else _parse_part(shard)
+    with ShardProgressDisplay("pack") as progress:
+        found, summary = pack_segments(corpus, settings, place=place, force=force, progress=progress)
     if found is None:
         typer.echo("this process has done its shards; the one that finishes last writes pack.json")
         return
     _tell("packed", summary)
+
+
+def _parse_part(text: str) -> Place:
+    from babyhubert.errors import ConfigError
+    from babyhubert.training.processes import Place
+
+    part, separator, parts = text.partition("/")
+    if separator and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts):
+        return Place(int(part) - 1, int(parts))
+    raise ConfigError(f"--shard {text}: write it as I/N, such as 1/4, with I from 1 to N")
 
 
 def _tell(verb: str, summary: StepSummary) -> None:

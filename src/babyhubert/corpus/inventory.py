@@ -20,7 +20,8 @@ from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.audio.recording import open_recording
 from babyhubert.corpus.parquet import read_table, write_table
-from babyhubert.errors import BabyHubertError, CorpusError, DiskFullError
+from babyhubert.corpus.summary import StepSummary, one_line, write_summary
+from babyhubert.errors import CorpusError, DiskFullError
 from babyhubert.inference.recordings import NoProgress, RunProgress
 from babyhubert.inference.run_folder import RunFolder, file_identity, fingerprint
 from babyhubert.timebase import SAMPLE_RATE
@@ -42,40 +43,17 @@ INVENTORY_TYPES = {
     "clipped_share": "double",
     "silent_share": "double",
     "offset": "double",
+    "channel": "string",
     "warnings": "string",
 }
 """``level_dbfs``: root mean square; ``clipped_share``: samples of at least 0.999 of full scale; ``silent_share``:
-whole seconds whose root mean square is below -60 dBFS; ``offset``: mean sample (0 in a healthy recording)."""
+whole seconds whose root mean square is below -60 dBFS (of a recording below a second: all of it); ``offset``: mean
+sample (0 in a healthy recording); ``channel``: what was taken of several, for the steps after this one. All are
+measured on what training hears: that channel, at 16 kHz."""
 
 _CLIPPED = 0.999
 _SILENT_POWER = 10 ** (-60 / 10)
 _BLOCK_SAMPLES = 30 * SAMPLE_RATE
-
-
-@dataclass(frozen=True)
-class StepSummary:
-    """How a step over recordings ended.
-
-    Attributes:
-        recordings: Recordings that are complete.
-        failures: Path and one-line error of each that is not.
-        hours_in: Hours of audio looked at.
-        hours_out: Hours that go to the next step.
-        facts: More figures, for people.
-    """
-
-    recordings: int
-    failures: Sequence[tuple[Path, str]]
-    hours_in: float
-    hours_out: float
-    facts: dict[str, Any]
-
-    @property
-    def exit_code(self) -> int:
-        """0: every recording is done; 1: some failed; 2: none is done."""
-        if not self.failures:
-            return 0
-        return 1 if self.recordings else 2
 
 
 @dataclass(frozen=True)
@@ -86,6 +64,7 @@ class InventoryRow:
     path: Path
     samples: int
     identity: dict[str, int]
+    channel: str
 
     def require_unchanged(self) -> None:
         """Check that the file is still the one that was scanned.
@@ -125,7 +104,7 @@ def scan(
     """
     progress = progress or NoProgress()
     folder = RunFolder(output, "scan")
-    key = fingerprint({"channel": str(channel), "version": 1})
+    key = fingerprint({"channel": str(channel), "version": 2})
     failures = [(file.path, error) for file, error in checked.bad]
     with folder:
         wanted = [file for file, _ in checked.good if force or not _known(folder, file, key)]
@@ -156,7 +135,9 @@ def scan(
         "recordings below -50 dBFS": sum(row["level_dbfs"] < -50 for row in rows),
         "recordings below 16 kHz": sum(row["sample_rate"] < SAMPLE_RATE for row in rows),
     }
-    return StepSummary(len(rows), failures, hours, hours, facts)
+    summary = StepSummary(len(rows), failures, hours, hours, facts)
+    write_summary(output / "scan.json", {"channel": str(channel)}, summary)
+    return summary
 
 
 def read_inventory(corpus: Path) -> list[InventoryRow]:
@@ -166,10 +147,10 @@ def read_inventory(corpus: Path) -> list[InventoryRow]:
         CorpusError: no inventory there, or it is damaged or empty.
     """
     path = corpus / INVENTORY
-    table = read_table(path, ("recording_id", "path", "samples", "bytes", "mtime_ns"))
+    table = read_table(path, ("recording_id", "path", "samples", "bytes", "mtime_ns", "channel"))
     rows = [
-        InventoryRow(name, Path(file), int(samples), {"bytes": int(size), "mtime_ns": int(mtime)})
-        for name, file, samples, size, mtime in zip(*table.values(), strict=True)
+        InventoryRow(name, Path(file), int(samples), {"bytes": int(size), "mtime_ns": int(mtime)}, chosen)
+        for name, file, samples, size, mtime, chosen in zip(*table.values(), strict=True)
     ]
     if not rows:
         raise CorpusError(f"{path}: no recording in it; look at failures.csv beside it")
@@ -214,20 +195,15 @@ def _measure(file: RecordingFile, channel: Channel, progress: RunProgress) -> di
         "level_dbfs": _decibels(math.sqrt(squares / samples)),
         "peak_dbfs": _decibels(peak),
         "clipped_share": clipped / samples,
-        "silent_share": silent / max(seconds, 1),
+        "silent_share": silent / seconds if seconds else float(squares / samples < _SILENT_POWER),
         "offset": total / samples,
+        "channel": str(channel),
         "warnings": "; ".join(warnings),
     }
 
 
 def _decibels(amplitude: float) -> float:
     return 20 * math.log10(amplitude) if amplitude > 0 else -math.inf
-
-
-def one_line(path: Path, error: Exception) -> str:
-    """What failed with a recording, for the list of failures."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, BabyHubertError) else f"{path}: {type(error).__name__}: {text}"
 
 
 def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:

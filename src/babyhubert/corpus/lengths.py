@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.intervals import Intervals
-from babyhubert.corpus.inventory import StepSummary, read_inventory
+from babyhubert.annotation.intervals import Intervals, intersect, total
+from babyhubert.corpus.inventory import read_inventory
 from babyhubert.corpus.regions import REGIONS
 from babyhubert.corpus.segments import SegmentSettings, training_segments
-from babyhubert.corpus.spans import read_spans, write_spans
-from babyhubert.files import atomic_path, write_json
+from babyhubert.corpus.spans import Spans, read_spans, write_spans
+from babyhubert.corpus.summary import StepSummary, write_summary
+from babyhubert.files import atomic_path
 from babyhubert.timebase import SAMPLE_RATE
 
 SEGMENTS = "segments.parquet"
@@ -39,17 +40,33 @@ def cut_segments(corpus: Path, settings: SegmentSettings, *, own_list: Path | No
         segments = {name: training_segments(speech, lengths[name], settings) for name, speech in regions.items()}
     write_spans(corpus / SEGMENTS, segments)
     seconds = _seconds(segments)
-    percentiles = [5, 25, 50, 75, 95]
-    values = np.percentile(seconds, percentiles).round(2).tolist() if len(seconds) else []
     facts = {
         "segments": len(seconds),
-        "percentiles of their lengths, s": dict(zip(map(str, percentiles), values, strict=False)),
+        "percentiles of their lengths, s": _percentiles(seconds),
         "shorter than the shortest": int((seconds < settings.shortest_s - 1e-9).sum()),
+        "share of all audio": float(seconds.sum()) * SAMPLE_RATE / sum(lengths.values()),
+        **({} if own_list is not None else _speech(regions, segments)),
     }
-    write_json(corpus / "segments.json", {"settings": settings.model_dump(), **facts})
-    _draw(seconds, settings, corpus / "segments.png")
     hours_in = float(_seconds(regions).sum()) / 3600
-    return StepSummary(len(rows), (), hours_in, float(seconds.sum()) / 3600, facts)
+    summary = StepSummary(len(rows), (), hours_in, float(seconds.sum()) / 3600, facts)
+    told = {**settings.model_dump(), "list": None if own_list is None else str(own_list)}
+    write_summary(corpus / "segments.json", told, summary)
+    _draw(seconds, settings, corpus / "segments.png")
+    return summary
+
+
+def _percentiles(seconds: NDArray[np.float64]) -> dict[str, float]:
+    percentiles = (5, 25, 50, 75, 95)
+    values = np.percentile(seconds, percentiles).round(2).tolist() if len(seconds) else []
+    return dict(zip(map(str, percentiles), values, strict=False))
+
+
+def _speech(regions: Spans, segments: Spans) -> dict[str, float]:
+    """How much of the segments is speech, and how much speech lies in none (published settings lose some)."""
+    covered = sum(total(*intersect(speech, segments[name])) for name, speech in regions.items())
+    kept = sum(total(*part) for part in segments.values())
+    lost = sum(total(*speech) for speech in regions.values()) - covered
+    return {"share of them that is speech": covered / max(kept, 1), "hours of speech lost": lost / SAMPLE_RATE / 3600}
 
 
 def _seconds(spans: dict[str, Intervals]) -> NDArray[np.float64]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 import babyhubert
-from babyhubert.annotation.frames import FRAME_RECEPTIVE_FIELD
+from babyhubert.annotation.frames import FRAME_RECEPTIVE_FIELD, frame_count
 from babyhubert.audio.channels import Channel, parse_channel
-from babyhubert.audio.recording import Recording, open_recording
+from babyhubert.audio.recording import open_recording
 from babyhubert.config import Config
-from babyhubert.corpus.inventory import InventoryRow, StepSummary, one_line, read_inventory
+from babyhubert.corpus.inventory import InventoryRow, read_inventory
 from babyhubert.corpus.lengths import SEGMENTS
 from babyhubert.corpus.parquet import read_table
 from babyhubert.corpus.shards import (
@@ -35,13 +35,13 @@ from babyhubert.corpus.shards import (
     Pack,
     Shard,
     file_sha256,
-    frame_counts,
     write_index,
     write_pack_facts,
 )
 from babyhubert.corpus.spans import Spans, read_spans
-from babyhubert.errors import CorpusError, DiskFullError, OutputError
-from babyhubert.files import atomic_path, make_folder, remove_leftovers, write_json, write_text
+from babyhubert.corpus.summary import StepSummary, one_line, write_failures
+from babyhubert.errors import CorpusError, OutputError
+from babyhubert.files import atomic_path, make_folder, remove_leftovers, write_json
 from babyhubert.inference.recordings import NoProgress, RunProgress
 from babyhubert.timebase import SAMPLE_RATE
 from babyhubert.training.processes import Place
@@ -54,25 +54,65 @@ class PackSettings(Config):
 
     Attributes:
         shard_mb: Size of a shard in 10^6 bytes, roughly (a segment is never cut).
-        validation_share: Share of recordings held out; at least one where there are two or more.
+        validation_share: Share of recordings held out: at least one where there are two or more, and never all.
         seed: Decides which.
-        channel: What to take of several channels: mean, first, loudest, or a number.
+        channel: What to take of several channels: mean, first, loudest, or a number. None: what was scanned.
     """
 
     shard_mb: float = Field(default=500.0, gt=0)
     validation_share: float = Field(default=0.01, ge=0, lt=1)
     seed: int = 0
-    channel: str = "mean"
+    channel: str | None = None
 
 
-@dataclass(frozen=True)
-class _Row:
-    """A segment that is to be packed."""
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """Which segment goes where: arrays of shape (segments,), because the published corpus has six million.
 
-    recording: InventoryRow
-    start: int
-    samples: int
-    split: str
+    Attributes:
+        recordings: Recordings with segments, in the order of the inventory.
+        held_out: Ids of those that go to the validation split.
+        recording: Index into ``recordings``, ascending, int32.
+        start: First sample in the recording, int64.
+        samples: Length, int64.
+        first: First segment of every shard, and the number of segments: int64, shape (shards + 1,).
+        too_short: Segments left out because they are shorter than a frame.
+    """
+
+    recordings: list[InventoryRow]
+    held_out: set[str]
+    recording: NDArray[np.int32]
+    start: NDArray[np.int64]
+    samples: NDArray[np.int64]
+    first: NDArray[np.int64]
+    too_short: int
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return len(self.first) - 1
+
+    def samples_of(self, shard: int) -> int:
+        """Samples of a shard."""
+        return int(self.samples[self.first[shard] : self.first[shard + 1]].sum())
+
+    def parts(self, shard: int) -> Iterator[tuple[InventoryRow, list[tuple[int, int]]]]:
+        """Recordings of a shard, each with the start and length of its segments there."""
+        low, high = self.first[shard : shard + 2].tolist()
+        owners = self.recording[low:high]
+        cuts = [0, *(np.flatnonzero(np.diff(owners)) + 1).tolist(), high - low]
+        for begin, stop in pairwise(cuts):
+            rows = slice(low + begin, low + stop)
+            pairs = zip(self.start[rows].tolist(), self.samples[rows].tolist(), strict=True)
+            yield self.recordings[owners[begin]], list(pairs)
+
+    def key(self, channel: str) -> str:
+        """Hash of everything that decides the bytes of the pack."""
+        named = [[row.recording_id, row.identity, row.recording_id in self.held_out] for row in self.recordings]
+        content = hashlib.sha256(json.dumps([named, channel], sort_keys=True).encode())
+        for values in (self.recording, self.start, self.samples, self.first):
+            content.update(values.tobytes())
+        return content.hexdigest()[:16]
 
 
 def pack_segments(
@@ -96,62 +136,68 @@ def pack_segments(
     place, progress = place or Place.from_environment(), progress or NoProgress()
     rows = read_inventory(corpus)
     spans = read_spans(corpus / SEGMENTS, {row.recording_id: row.samples for row in rows}, disjoint=True)
-    planned = _plan(rows, spans, settings)
-    if not planned:
+    plan = _plan(rows, spans, settings)
+    if not len(plan.samples):
         raise CorpusError(f"{corpus / SEGMENTS}: no segment to pack; look at the regions and segments steps")
-    writer = _Writer(corpus / PACK, settings, planned, parse_channel(settings.channel))
+    writer = _Writer(corpus / PACK, settings, plan, settings.channel or rows[0].channel)
     with _alone(make_folder(corpus / PACK / "shards").parent, place):
         writer.make_room(force)
         if place.world == 1:
             remove_leftovers(writer.folder)
-        writer.write(place, progress)
+        writer.write(place, progress, force)
         records = writer.records()
         if records is None:
             return None, StepSummary(len(rows), (), 0.0, 0.0, {})
-        return writer.conclude(records, rows)
+        return writer.conclude(records)
 
 
-def _plan(rows: list[InventoryRow], spans: Spans, settings: PackSettings) -> list[list[_Row]]:
-    """Rows of every shard."""
-    held_out = _held_out([row.recording_id for row in rows if row.recording_id in spans], settings)
-    limit = settings.shard_mb * 1e6 / 2
-    shards: list[list[_Row]] = []
-    filled = limit
-    for recording in rows:
-        starts, ends = spans.get(recording.recording_id, (np.zeros(0, np.int64), np.zeros(0, np.int64)))
-        split = "validation" if recording.recording_id in held_out else "train"
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-            if end - start < FRAME_RECEPTIVE_FIELD:
-                continue
-            if filled >= limit:
-                shards.append([])
-                filled = 0
-            shards[-1].append(_Row(recording, start, end - start, split))
-            filled += end - start
-    return shards
+def _plan(rows: Sequence[InventoryRow], spans: Spans, settings: PackSettings) -> _Plan:
+    recordings = [row for row in rows if row.recording_id in spans]
+    nothing = np.zeros(0, dtype=np.int64)
+    start = np.concatenate([nothing, *(spans[row.recording_id][0] for row in recordings)])
+    samples = np.concatenate([nothing, *(spans[row.recording_id][1] for row in recordings)]) - start
+    counts = [len(spans[row.recording_id][0]) for row in recordings]
+    recording = np.repeat(np.arange(len(recordings), dtype=np.int32), counts)
+    keep = samples >= FRAME_RECEPTIVE_FIELD
+    first = _shard_starts(samples[keep], settings.shard_mb * 1e6 / 2)
+    held_out = _held_out([recordings[index].recording_id for index in np.unique(recording[keep])], settings)
+    return _Plan(recordings, held_out, recording[keep], start[keep], samples[keep], first, int((~keep).sum()))
+
+
+def _shard_starts(samples: NDArray[np.int64], limit: float) -> NDArray[np.int64]:
+    """First segment of every shard and, last, the number of segments: a shard ends with the one that fills it."""
+    ends = np.cumsum(samples)
+    first, before = [0], 0
+    while first[-1] < len(samples):
+        first.append(min(int(np.searchsorted(ends, before + limit)) + 1, len(samples)))
+        before = int(ends[first[-1] - 1])
+    return np.array(first, dtype=np.int64)
 
 
 def _held_out(names: list[str], settings: PackSettings) -> set[str]:
-    """Recordings whose hash falls below the share: adding recordings never moves one from one split to the other."""
+    """Recordings whose hash falls below the share: adding others then moves none from one split to the other.
+
+    Where that is none of them (small corpora), the one with the lowest hash; where it is all, the one with the highest
+    stays: only in these two cases may recordings that are added move one.
+    """
     if settings.validation_share == 0 or len(names) < 2:
         return set()
     keys = {
         name: int(hashlib.sha256(f"{settings.seed} {name}".encode()).hexdigest()[:12], 16) / 16**12 for name in names
     }
-    found = {name for name, key in keys.items() if key < settings.validation_share}
-    return found or {min(keys, key=lambda name: keys[name])}
+    ascending = sorted(names, key=lambda name: keys[name])
+    below = sum(key < settings.validation_share for key in keys.values())
+    return set(ascending[: min(max(below, 1), len(names) - 1)])
 
 
 class _Writer:
     """Writes the shards of a plan."""
 
-    def __init__(self, folder: Path, settings: PackSettings, planned: list[list[_Row]], channel: Channel) -> None:
-        self.folder, self.settings, self.planned, self.channel = folder, settings, planned, channel
-        content = [
-            [[row.recording.recording_id, row.recording.identity, row.start, row.samples, row.split] for row in shard]
-            for shard in planned
-        ]
-        self.key = hashlib.sha256(json.dumps([content, settings.channel], sort_keys=True).encode()).hexdigest()[:16]
+    def __init__(self, folder: Path, settings: PackSettings, plan: _Plan, channel: str) -> None:
+        self.folder, self.plan = folder, plan
+        self.settings = settings.model_copy(update={"channel": channel})
+        self.channel: Channel = parse_channel(channel)
+        self.key = plan.key(channel)
 
     def make_room(self, force: bool) -> None:
         """Refuse a folder that holds a pack of something else, or take its mark away."""
@@ -162,93 +208,103 @@ class _Writer:
             return
         except (OSError, ValueError, AttributeError):
             found = None
-        if found == self.key:
+        if found == self.key and not force:
             return
         if not force:
             raise CorpusError(
                 f"{path}: a pack of other segments or settings stands here; --force replaces it (labels made for it "
                 "will not fit the new one)"
             )
-        path.unlink()
+        path.unlink(missing_ok=True)  # another process may have been faster
 
-    def write(self, place: Place, progress: RunProgress) -> None:
-        """Make this process's shards that are not whole."""
-        mine = range(place.rank, len(self.planned), place.world)
-        missing = [number for number in mine if not self._is_whole(number)]
-        sizes = {number: sum(row.samples for row in self.planned[number]) for number in missing}
-        progress.start(len(missing), sum(sizes.values()), len(mine) - len(missing))
+    def write(self, place: Place, progress: RunProgress, force: bool) -> None:
+        """Make this process's shards that are not whole; with ``force``, all of them."""
+        mine = range(place.rank, self.plan.shards, place.world)
+        missing = [number for number in mine if force or not self._is_whole(number)]
+        total = sum(self.plan.samples_of(number) for number in missing)
+        progress.start(len(missing), total, len(mine) - len(missing))
         for number in missing:
             self._write_shard(number, progress)
             progress.done(f"{number:05d}", None)
 
     def records(self) -> list[dict[str, Any]] | None:
         """Records of all shards, or None where one is not there yet."""
-        found = [self._record(number) for number in range(len(self.planned))]
+        found = [self._record(number) for number in range(self.plan.shards)]
         return None if any(record is None for record in found) else [record for record in found if record is not None]
 
-    def conclude(self, records: list[dict[str, Any]], rows: list[InventoryRow]) -> tuple[Pack, StepSummary]:
+    def conclude(self, records: list[dict[str, Any]]) -> tuple[Pack, StepSummary]:
         """Write the index and, last, ``pack.json``."""
-        tables = [
-            read_table(self._path(number, ".parquet"), tuple(INDEX_TYPES)) for number in range(len(self.planned))
-        ]
-        columns: dict[str, Any] = {
-            name: [value for table in tables for value in table[name]]
-            if kind == "string"
-            else np.concatenate([table[name] for table in tables])
-            for name, kind in INDEX_TYPES.items()
-        }
+        columns = self._index()
         failures = list(dict.fromkeys((Path(path), error) for record in records for path, error in record["failures"]))
         if not len(columns["samples"]):
             raise CorpusError(f"{self.folder}: no recording could be packed; the first says: {failures[0][1]}")
+        self._remove_other_shards()
         write_index(self.folder / "index.parquet", columns)
-        hours = {
-            split: float(columns["samples"][np.array(columns["split"], dtype=object) == split].sum()) / 16_000 / 3600
-            for split in ("train", "validation")
-        }
+        write_failures(self.folder / "failures.csv", failures)
+        split = np.array(columns["split"], dtype=object)
+        hours = {name: _hours(columns["samples"][split == name]) for name in ("train", "validation")}
         recordings = len(set(columns["recording_id"]))
+        shards = [Shard(**record["shard"]) for record in records]
         facts = {
             "source": self.key,
             "settings": self.settings.model_dump(),
             "recordings": recordings,
             "hours": hours,
             "segments": len(columns["samples"]),
+            "too_short": self.plan.too_short,
             "left_out": [error for _, error in failures],
             "software": {"babyhubert": babyhubert.__version__, "numpy": np.__version__},
         }
-        shards = [Shard(**record["shard"]) for record in records]
         write_pack_facts(self.folder, shards, facts)
-        write_text(
-            self.folder / "failures.csv",
-            "path,error\n" + "".join(f"{json.dumps(str(path))},{json.dumps(error)}\n" for path, error in failures),
-        )
-        planned = sum(row.samples for shard in self.planned for row in shard) / SAMPLE_RATE / 3600
-        told = {"shards": len(shards), "hours to train on": hours["train"], "hours held out": hours["validation"]}
-        summary = StepSummary(recordings, failures, planned, sum(hours.values()), told)
+        told = {
+            "shards": len(shards),
+            "segments": len(columns["samples"]),
+            "segments left out, shorter than a frame (25 ms)": self.plan.too_short,
+            "hours to train on": hours["train"],
+            "hours held out": hours["validation"],
+            "recordings held out": len(set(np.array(columns["recording_id"], dtype=object)[split == "validation"])),
+        }
+        summary = StepSummary(recordings, failures, _hours(self.plan.samples), sum(hours.values()), told)
         return Pack.open(self.folder), summary
+
+    def _index(self) -> dict[str, Any]:
+        """The rows of all shards, one table."""
+        tables = [read_table(self._path(number, ".parquet"), tuple(INDEX_TYPES)) for number in range(self.plan.shards)]
+        return {
+            name: [value for table in tables for value in table[name]]
+            if kind == "string"
+            else np.concatenate([table[name] for table in tables])
+            for name, kind in INDEX_TYPES.items()
+        }
+
+    def _remove_other_shards(self) -> None:
+        """Shards of an earlier pack that had more of them."""
+        for path in (self.folder / "shards").iterdir():
+            if path.stem.isdecimal() and int(path.stem) >= self.plan.shards:
+                path.unlink(missing_ok=True)
 
     def _write_shard(self, number: int, progress: RunProgress) -> None:
         index: dict[str, list[Any]] = {name: [] for name in INDEX_TYPES}
         failures: list[tuple[str, str]] = []
         offset = frames = 0
         path = self._path(number, ".i16")
+        self._path(number, ".json").unlink(missing_ok=True)  # until it stands again, nobody takes the shard for whole
         with atomic_path(path) as temporary, temporary.open("wb") as file:
-            for recording, group in groupby(self.planned[number], key=lambda row: row.recording):
-                wanted = list(group)
-                try:
-                    segments = _read_segments(recording, wanted, self.channel)
-                    for row in wanted:
-                        pcm = next(segments)
+            for recording, wanted in self.plan.parts(number):
+                split = "validation" if recording.recording_id in self.plan.held_out else "train"
+                with closing(_read_segments(recording, wanted, self.channel)) as segments:
+                    for start, samples in wanted:
+                        try:
+                            pcm = next(segments)
+                        except Exception as error:  # one bad recording never stops the others
+                            failures.append((str(recording.path), one_line(recording.path, error)))
+                            break
                         file.write(pcm.tobytes())
-                        count = int(frame_counts(np.array([row.samples]))[0])
-                        values = (recording.recording_id, row.start, row.samples, number, offset, frames, row.split)
+                        values = (recording.recording_id, start, samples, number, offset, frames, split)
                         for name, value in zip(INDEX_TYPES, values, strict=True):
                             index[name].append(value)
-                        offset, frames = offset + row.samples, frames + count
-                        progress.advance(f"{number:05d}", row.samples)
-                except (DiskFullError, OSError):
-                    raise
-                except Exception as error:  # one bad recording never stops the others
-                    failures.append((str(recording.path), one_line(recording.path, error)))
+                        offset, frames = offset + samples, frames + frame_count(samples)
+                        progress.advance(f"{number:05d}", samples)
         shard = Shard(number, offset, frames, len(index["start"]), file_sha256(path))
         write_index(self._path(number, ".parquet"), index)
         write_json(self._path(number, ".json"), {"source": self.key, "failures": failures, "shard": vars(shard)})
@@ -258,7 +314,7 @@ class _Writer:
         path = self._path(number, ".i16")
         if record is None or record["failures"] or not path.is_file():
             return False  # what failed before is tried again
-        return file_sha256(path) == record["shard"]["sha256"]
+        return self._path(number, ".parquet").is_file() and file_sha256(path) == record["shard"]["sha256"]
 
     def _record(self, number: int) -> dict[str, Any] | None:
         try:
@@ -271,26 +327,28 @@ class _Writer:
         return self.folder / "shards" / f"{number:05d}{suffix}"
 
 
-def _read_segments(recording: InventoryRow, rows: list[_Row], channel: Channel) -> Iterator[NDArray[np.int16]]:
-    """Audio of a recording's segments, int16, one after the other.
+def _hours(samples: NDArray[np.int64]) -> float:
+    return float(samples.sum()) / SAMPLE_RATE / 3600
+
+
+def _read_segments(
+    recording: InventoryRow, wanted: list[tuple[int, int]], channel: Channel
+) -> Generator[NDArray[np.int16], None, None]:
+    """Audio of a recording's segments (start and length), int16, one after the other.
 
     Raises:
         CorpusError: the recording has changed, or ends before a segment does.
     """
     recording.require_unchanged()
     with open_recording(recording.path, channel) as audio:
-        for row in rows:
-            yield _as_int16(_whole(audio, row))
-
-
-def _whole(audio: Recording, row: _Row) -> NDArray[np.float32]:
-    samples = audio.read(row.start, row.start + row.samples)
-    if len(samples) != row.samples:
-        end = (row.start + row.samples) / SAMPLE_RATE
-        raise CorpusError(
-            f"{row.recording.path}: ends before {end:.3f} s, where a segment does; run 'corpus scan' again"
-        )
-    return samples
+        for start, samples in wanted:
+            found = audio.read(start, start + samples)
+            if len(found) != samples:
+                end = (start + samples) / SAMPLE_RATE
+                raise CorpusError(
+                    f"{recording.path}: ends before {end:.3f} s, where a segment does; run 'corpus scan' again"
+                )
+            yield _as_int16(found)
 
 
 def _as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:

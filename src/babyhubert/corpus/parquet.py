@@ -53,13 +53,21 @@ def read_table(path: Path, columns: Sequence[str]) -> dict[str, Any]:
         raise CorpusError(f"{path}: not a Parquet table, or cut short ({reason}); make it again") from error
     missing = [name for name in columns if name not in table.column_names]
     if missing:
-        raise CorpusError(f"{path}: no column {', '.join(missing)} (there are {', '.join(table.column_names)})")
+        there = ", ".join(table.column_names)
+        raise CorpusError(f"{path}: no column {', '.join(missing)} (there are {there}); make it again")
     return {
-        name: table[name].to_pylist()
+        name: _texts(table[name])
         if arrow.types.is_string(table[name].type)
         else table[name].to_numpy(zero_copy_only=False)
         for name in columns
     }
+
+
+def _texts(column: Any) -> list[str | None]:
+    """A text column, each distinct text held once: millions of rows name a few thousand recordings."""
+    encoded = column.combine_chunks().dictionary_encode()
+    texts = [*encoded.dictionary.to_pylist(), None]
+    return [texts[code] for code in encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).tolist()]
 
 
 def _type(arrow: Any, kind: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from babyhubert.corpus.inventory import StepSummary
+from babyhubert.corpus.summary import StepSummary
 
 
 def summary_lines(verb: str, summary: StepSummary) -> list[str]:

@@ -8,10 +8,11 @@ fails is reported, and a run that was stopped goes on.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +20,34 @@ from pydantic import Field
 
 from babyhubert.annotation.frames import frames_to_segments
 from babyhubert.annotation.intervals import Intervals, close_gaps, total
+from babyhubert.annotation.rttm import rttm_uri
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.tables import read_annotations
-from babyhubert.audio.recording import open_recording
+from babyhubert.audio.channels import parse_channel
+from babyhubert.audio.prefetch import prefetch
+from babyhubert.audio.recording import Recording, open_recording
 from babyhubert.config import Config
-from babyhubert.corpus.inventory import InventoryRow, StepSummary, one_line, read_inventory
-from babyhubert.corpus.silero import STEP, SileroDetector
+from babyhubert.corpus.inventory import InventoryRow, read_inventory
+from babyhubert.corpus.shards import file_sha256
+from babyhubert.corpus.silero import SileroDetector, package_file, speech_runs
 from babyhubert.corpus.spans import write_spans
+from babyhubert.corpus.summary import StepSummary, one_line, write_failures, write_summary
 from babyhubert.errors import ConfigError, CorpusError, DiskFullError
-from babyhubert.inference.recordings import NoProgress, RunProgress
+from babyhubert.inference.engine import Failed, Frames
+from babyhubert.inference.recordings import BLOCK_SAMPLES, NoProgress, RunProgress
 from babyhubert.inference.run_folder import RunFolder, fingerprint
 from babyhubert.timebase import SAMPLE_RATE, seconds_to_samples
 
 REGIONS = "regions.parquet"
 
-Detector = Callable[[InventoryRow], Intervals]
+FAILURES = "regions-failures.csv"
+
+Detector = Callable[[InventoryRow, Callable[[int], None]], Intervals]
+"""Regions of a recording; told a number of samples to report whenever so many more have been heard."""
+
+_VERSION = 2
+_FEW = 3
+_TOLERANCE = SAMPLE_RATE // 50
 
 
 class RegionSettings(Config):
@@ -44,7 +58,8 @@ class RegionSettings(Config):
         path: The annotations (RTTM, CSV or LENA .its; a file, or a folder of them), or the voice-type model (without
             it: the small one that comes with the package).
         labels: Labels of annotations, or classes of the model, that count as speech; none given: all.
-        threshold: Probability above which a frame is speech (model and silero).
+        threshold: Probability above which there is speech (model and silero). A region of silero goes on while the
+            probability stays above half of it.
         pad_s: Seconds added on both sides of every region.
         device: Where a model runs.
     """
@@ -60,7 +75,10 @@ class RegionSettings(Config):
 def find_regions(
     corpus: Path, settings: RegionSettings, *, force: bool = False, progress: RunProgress | None = None
 ) -> StepSummary:
-    """Find regions in every recording of the inventory and write ``regions.parquet``.
+    """Find regions in every recording of the inventory.
+
+    Writes ``regions.parquet``, ``regions.json`` and ``regions-failures.csv``. Of several channels, the one is heard
+    that was scanned.
 
     Raises:
         ConfigError: settings that contradict each other.
@@ -70,19 +88,19 @@ def find_regions(
     progress = progress or NoProgress()
     rows = read_inventory(corpus)
     detect, source, notes = _detector(settings, rows)
-    key = fingerprint({"settings": json.loads(settings.model_dump_json(exclude={"device"})), "source": source})
+    content = {"settings": json.loads(settings.model_dump_json(exclude={"device"})), "source": source}
+    key = fingerprint({**content, "channel": rows[0].channel, "version": _VERSION})
     folder = RunFolder(corpus, "regions")
     failures: list[tuple[Path, str]] = []
     regions: dict[str, Intervals] = {}
     with folder:
-        known = {row.recording_id: _known(folder, row, key) for row in rows}
-        wanted = [row for row in rows if force or known[row.recording_id] is None]
+        known = {row.recording_id: None if force else _known(folder, row, key) for row in rows}
+        wanted = [row for row in rows if known[row.recording_id] is None]
         progress.start(len(wanted), sum(row.samples for row in wanted), len(rows) - len(wanted))
         for row in rows:
-            found = None if force else known[row.recording_id]
+            found = known[row.recording_id]
             if found is None:
-                found, error = _detect(detect, row, settings)
-                progress.advance(row.recording_id, row.samples)
+                found, error = _detect(detect, row, settings, progress)
                 progress.done(row.recording_id, error)
                 if error is not None:
                     failures.append((row.path, error))
@@ -90,8 +108,19 @@ def find_regions(
                     continue
                 folder.complete(row.recording_id, _record(row, key, found))
             regions[row.recording_id] = found
-        folder.write_failures(failures)
+        write_failures(corpus / FAILURES, failures)
         write_spans(corpus / REGIONS, regions)
+        summary = _summary(rows, regions, failures, notes)
+        write_summary(corpus / "regions.json", content["settings"], summary)
+    return summary
+
+
+def _summary(
+    rows: Sequence[InventoryRow],
+    regions: Mapping[str, Intervals],
+    failures: Sequence[tuple[Path, str]],
+    notes: Mapping[str, Any],
+) -> StepSummary:
     hours_in = sum(row.samples for row in rows) / SAMPLE_RATE / 3600
     hours_out = sum(total(*found) for found in regions.values()) / SAMPLE_RATE / 3600
     facts = {
@@ -102,23 +131,34 @@ def find_regions(
     return StepSummary(len(regions), failures, hours_in, hours_out, facts)
 
 
-def _detect(detect: Detector, row: InventoryRow, settings: RegionSettings) -> tuple[Intervals, str | None]:
+def _detect(
+    detect: Detector, row: InventoryRow, settings: RegionSettings, progress: RunProgress
+) -> tuple[Intervals, str | None]:
     nothing = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
+    told = 0
+
+    def heard(samples: int) -> None:
+        nonlocal told
+        told += samples
+        progress.advance(row.recording_id, samples)
+
     try:
         row.require_unchanged()
-        start, end = detect(row)
+        start, end = detect(row, heard)
     except DiskFullError:
         raise
     except Exception as error:  # one bad recording never stops the others
         return nothing, one_line(row.path, error)
+    finally:
+        heard(row.samples - told)
     pad = seconds_to_samples(settings.pad_s) if settings.source != "whole" else 0
     return close_gaps(np.clip(start - pad, 0, row.samples), np.clip(end + pad, 0, row.samples)), None
 
 
-def _detector(settings: RegionSettings, rows: list[InventoryRow]) -> tuple[Detector, str, dict[str, int]]:
+def _detector(settings: RegionSettings, rows: list[InventoryRow]) -> tuple[Detector, str, dict[str, Any]]:
     """How to find regions, what identifies that, and figures for people."""
     if settings.source == "whole":
-        return lambda row: (np.array([0]), np.array([row.samples])), "whole", {}
+        return lambda row, _: (np.array([0]), np.array([row.samples])), "whole", {}
     if settings.source == "annotations":
         return _annotated(settings, rows)
     if settings.source == "model":
@@ -126,71 +166,138 @@ def _detector(settings: RegionSettings, rows: list[InventoryRow]) -> tuple[Detec
     return (*_silero(settings), {})
 
 
-def _annotated(settings: RegionSettings, rows: list[InventoryRow]) -> tuple[Detector, str, dict[str, int]]:
+def _annotated(settings: RegionSettings, rows: list[InventoryRow]) -> tuple[Detector, str, dict[str, Any]]:
     if settings.path is None:
-        raise ConfigError("regions from annotations need to know where they are (--annotations, or regions.path)")
-    annotations = _by_recording(read_annotations(Path(settings.path)), rows)
-    named = [row for row in rows if row.recording_id in annotations]
-    if not named:
+        raise ConfigError("regions from annotations need to know where they are (--path, or regions.path)")
+    annotations, foreign = _by_recording(read_annotations(Path(settings.path)), rows, settings.path)
+    if not annotations:
         raise CorpusError(
             f"{settings.path}: annotates none of the {len(rows)} recordings of the inventory, such as "
             f"'{rows[0].recording_id}'; names must agree"
         )
+    notes: dict[str, Any] = {
+        "recordings not annotated": _told([row.recording_id for row in rows if row.recording_id not in annotations]),
+        "annotated, but not in the inventory": _told(foreign),
+        **_chosen_labels(settings, annotations),
+    }
+    lengths = {row.recording_id: row.samples for row in rows}
+    notes["annotations that end behind their recording, and are cut there"] = sum(
+        int((found.end > lengths[name] + _TOLERANCE).sum()) for name, found in annotations.items()
+    )
 
-    def regions_of(row: InventoryRow) -> Intervals:
+    def regions_of(row: InventoryRow, _: Callable[[int], None]) -> Intervals:
         if row.recording_id not in annotations:
             raise CorpusError(f"{row.path}: not annotated in {settings.path} (an empty file there says 'no speech')")
         found = annotations[row.recording_id]
         if settings.labels is not None:
             found = found.where(np.isin(found.label.astype(str), settings.labels))
-        if len(found) and int(found.start.min()) > row.samples:
-            raise CorpusError(f"{row.path}: all its annotations lie behind its end; are their times in another unit?")
+        behind = int((found.start >= row.samples).sum())
+        if 2 * behind > len(found):
+            raise CorpusError(
+                f"{row.path}: {behind} of its {len(found)} annotations lie behind its end; are their times in another "
+                "unit, or of another recording?"
+            )
         return found.intervals()
 
-    content = {name: [part.start.tolist(), part.end.tolist(), list(part.label)] for name, part in annotations.items()}
-    return regions_of, fingerprint(content), {"recordings not annotated": len(rows) - len(named)}
+    return regions_of, _hash(annotations), notes
 
 
-def _by_recording(annotations: Mapping[str, Segments], rows: list[InventoryRow]) -> dict[str, Segments]:
-    """Annotations by recording id; a bare file name stands for a recording in a folder where it is the only one."""
+def _chosen_labels(settings: RegionSettings, annotations: Mapping[str, Segments]) -> dict[str, str]:
+    """Labels that were asked for and that nothing carries.
+
+    Raises:
+        ConfigError: that is true of all of them.
+    """
+    there = sorted(set().union(*(set(found.label) for found in annotations.values())))
+    absent = [label for label in settings.labels or () if label not in there]
+    if settings.labels is not None and there and len(absent) == len(settings.labels):
+        raise ConfigError(
+            f"regions.labels: {settings.path} has no label {', '.join(absent)}; there are {', '.join(there)}"
+        )
+    return {"labels that no annotation carries": _told(absent)} if absent else {}
+
+
+def _told(names: Sequence[str]) -> str:
+    """A number of names, and the first of them."""
+    return f"{len(names)}" + (f" ({', '.join(names[:_FEW])}{', ...' if len(names) > _FEW else ''})" if names else "")
+
+
+def _hash(annotations: Mapping[str, Segments]) -> str:
+    content = hashlib.sha256()
+    for name, found in sorted(annotations.items()):
+        content.update(json.dumps([name, len(found), list(found.label)]).encode())
+        content.update(found.start.tobytes() + found.end.tobytes())
+    return content.hexdigest()[:16]
+
+
+def _by_recording(
+    annotations: Mapping[str, Segments], rows: Sequence[InventoryRow], path: str
+) -> tuple[dict[str, Segments], list[str]]:
+    """Annotations by recording id, and names in them that no recording has.
+
+    White space in an id is ``_`` in RTTM. A bare file name stands for a recording in a folder where it is the only one
+    of that name.
+
+    Raises:
+        CorpusError: two annotations mean one recording.
+    """
+    ids = {rttm_uri(row.recording_id): row.recording_id for row in rows}
     bare: dict[str, list[str]] = {}
-    for row in rows:
-        bare.setdefault(row.recording_id.rpartition("/")[2], []).append(row.recording_id)
-    ids = {row.recording_id for row in rows}
-    found = {}
+    for uri in ids:
+        bare.setdefault(uri.rpartition("/")[2], []).append(uri)
+    found: dict[str, Segments] = {}
+    origin: dict[str, str] = {}
+    foreign = []
     for name, segments in annotations.items():
-        candidates = bare.get(name.rpartition("/")[2], [])
-        found[name if name in ids or len(candidates) != 1 else candidates[0]] = segments
-    return found
+        uri = rttm_uri(name)
+        candidates = bare.get(uri, []) if "/" not in uri else []
+        if uri not in ids and len(candidates) != 1:
+            foreign.append(name)
+            continue
+        owner = ids[uri if uri in ids else candidates[0]]
+        if owner in found:
+            raise CorpusError(f"{path}: '{origin[owner]}' and '{name}' both mean the recording '{owner}'; keep one")
+        found[owner], origin[owner] = segments, name
+    return found, foreign
 
 
 def _model(settings: RegionSettings) -> tuple[Detector, str]:
-    from babyhubert.inference.voice_type import load_model
+    from babyhubert.inference.voice_type import SCORE_DTYPE, load_model
 
     classifier = load_model(settings.path, device=settings.device)
     unknown = set(settings.labels or ()) - set(classifier.labels)
     if unknown:
         raise ConfigError(f"regions.labels: the model has no class {', '.join(sorted(unknown))}")
     columns = [i for i, label in enumerate(classifier.labels) if settings.labels is None or label in settings.labels]
+    engine = classifier.engine()
 
-    def regions_of(row: InventoryRow) -> Intervals:
-        speech = classifier.scores(row.path)[:, columns] > settings.threshold
-        return frames_to_segments(np.any(speech, axis=1))
+    def regions_of(row: InventoryRow, heard: Callable[[int], None]) -> Intervals:
+        speech: list[NDArray[np.bool_]] = [np.zeros(0, dtype=bool)]
+        with open_recording(row.path, parse_channel(row.channel)) as recording:
+            for event in engine.run([(row.recording_id, _heard(recording, heard))]):
+                if isinstance(event, Failed):
+                    raise event.error
+                if isinstance(event, Frames):
+                    scores = event.values[:, columns].astype(SCORE_DTYPE)
+                    speech.append(np.any(scores > settings.threshold, axis=1))
+        return frames_to_segments(np.concatenate(speech))
 
     return regions_of, classifier.hash
 
 
-def _silero(settings: RegionSettings) -> tuple[Detector, str]:
-    from babyhubert.corpus.shards import file_sha256
-    from babyhubert.corpus.silero import package_file
+def _heard(recording: Recording, heard: Callable[[int], None]) -> Iterator[NDArray[np.float32]]:
+    """A recording's samples, decoded ahead."""
+    for block in prefetch(recording.blocks(BLOCK_SAMPLES)):
+        heard(len(block.samples))
+        yield block.samples
 
+
+def _silero(settings: RegionSettings) -> tuple[Detector, str]:
     detector = SileroDetector()
 
-    def regions_of(row: InventoryRow) -> Intervals:
-        with open_recording(row.path) as recording:
-            speech: NDArray[np.bool_] = detector(recording) > settings.threshold
-        edges = np.diff(np.concatenate(([False], speech, [False])).astype(np.int8))
-        return np.flatnonzero(edges == 1) * STEP, np.flatnonzero(edges == -1) * STEP
+    def regions_of(row: InventoryRow, heard: Callable[[int], None]) -> Intervals:
+        with open_recording(row.path, parse_channel(row.channel)) as recording:
+            return speech_runs(detector(recording, heard), settings.threshold, settings.threshold / 2)
 
     return regions_of, file_sha256(package_file())
 

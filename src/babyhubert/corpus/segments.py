@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from babyhubert.annotation.intervals import Intervals, close_gaps
 from babyhubert.config import Config
@@ -33,6 +33,14 @@ class SegmentSettings(Config):
     shortest_s: float = Field(default=2.0, ge=0.1)
     longest_s: float = Field(default=30.0, ge=1)
     published: bool = False
+
+    @field_validator("longest_s")
+    @classmethod
+    def _not_below_the_shortest(cls, longest: float, info: ValidationInfo) -> float:
+        shortest = info.data.get("shortest_s", 0.0)
+        if longest < shortest:
+            raise ValueError(f"must not be below shortest_s ({shortest:g})")
+        return longest
 
     @property
     def samples(self) -> tuple[int, int, int]:

@@ -10,6 +10,7 @@ state up. A recording of up to a minute is one stream, and gets exactly the netw
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from babyhubert.annotation.intervals import Intervals
 from babyhubert.audio.recording import Recording
 from babyhubert.errors import BabyHubertError
 from babyhubert.timebase import SAMPLE_RATE
@@ -39,8 +41,13 @@ class SileroDetector:
     def __init__(self) -> None:
         self._network = _load()
 
-    def __call__(self, recording: Recording) -> NDArray[np.float32]:
-        """Probabilities of the steps of a recording, shape (ceil(n / 512),)."""
+    def __call__(self, recording: Recording, heard: Callable[[int], None] | None = None) -> NDArray[np.float32]:
+        """Probabilities of the steps of a recording, shape (ceil(n / 512),).
+
+        Args:
+            recording: Open.
+            heard: Told how many samples more have been heard, every now and then.
+        """
         found: list[NDArray[np.float32]] = []
         before: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
         for block in recording.blocks(_STREAMS * _STRETCH):
@@ -49,6 +56,8 @@ class SileroDetector:
             audio = np.concatenate([before, block.samples])
             found.append(self._block(audio, len(before)))
             before = audio[-_WARM_UP:]
+            if heard is not None:
+                heard(len(block.samples))
         return np.concatenate(found) if found else np.zeros(0, dtype=np.float32)
 
     @torch.inference_mode()
@@ -65,6 +74,24 @@ class SileroDetector:
         heard = [self._network(streams[:, index], SAMPLE_RATE).squeeze(1) for index in range(streams.shape[1])]
         probabilities: NDArray[np.float32] = torch.stack(heard, dim=1)[:, warm_up // STEP :].flatten().float().numpy()
         return probabilities[:steps]
+
+
+def speech_runs(probabilities: NDArray[np.float32], enter: float, stay: float) -> Intervals:
+    """Regions of speech: they last while probabilities are above ``stay``, and reach above ``enter`` at least once.
+
+    Args:
+        probabilities: One for every 512 samples, shape (T,).
+        enter: Threshold that makes a region.
+        stay: Lower threshold that keeps it going, so that quiet beginnings and ends of words belong to it.
+
+    Returns:
+        Start and end samples; the last end may lie up to 511 samples behind the recording.
+    """
+    edges = np.diff(np.concatenate(([False], probabilities > stay, [False])).astype(np.int8))
+    first, stop = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    entered = np.concatenate(([0], np.cumsum(probabilities > enter)))
+    keep = entered[stop] > entered[first]
+    return first[keep] * STEP, stop[keep] * STEP
 
 
 def package_file() -> Path:

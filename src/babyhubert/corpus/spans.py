@@ -6,7 +6,9 @@ in the wrong unit trains without complaint: every row is compared with the recor
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +26,45 @@ SPAN_TYPES = {"recording_id": "string", "start": "int64", "end": "int64"}
 _TOLERANCE = SAMPLE_RATE // 50
 """Rows may end so far behind their recording: times rounded to 10 ms, lengths told differently by other decoders."""
 
+_SHORTEST_BELIEVED = SAMPLE_RATE // 50
+"""20 ms. A list whose middle row is shorter holds no speech; its times stand in a larger unit than its format says."""
+
 Spans = dict[str, Intervals]
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """A table as it was read, in the order of the file.
+
+    Attributes:
+        path: The file.
+        names: Recording ids, shape (S,).
+        start: In samples, float64, so that what is no number survives until it is reported.
+        end: The same.
+        first_line: What people call the first row (2 in a CSV with a header), or None where the file's own order is
+            not kept.
+        unit: What its times are read as.
+    """
+
+    path: Path
+    names: NDArray[np.object_]
+    start: NDArray[np.float64]
+    end: NDArray[np.float64]
+    first_line: int | None
+    unit: str
+
+    def describe(self, row: int) -> str:
+        """The file, the row and its values, to begin an error with."""
+        line = "" if self.first_line is None else f", line {row + self.first_line}"
+        times = f"{self.start[row] / SAMPLE_RATE:.10g} to {self.end[row] / SAMPLE_RATE:.10g} s"
+        return f"{self.path}{line}: {self.names[row]}, {times},"
+
+    def refuse(self, wrong: NDArray[np.bool_], what: str) -> None:
+        """Raise a :class:`CorpusError` for the first row that is wrong, if there is one."""
+        if wrong.any():
+            row = int(np.flatnonzero(wrong)[0])
+            others = f" (and {int(wrong.sum()) - 1} more such rows)" if wrong.sum() > 1 else ""
+            raise CorpusError(f"{self.describe(row)} {what}{others}; repair the table and try again")
 
 
 def write_spans(path: Path, spans: Mapping[str, Intervals]) -> None:
@@ -55,50 +95,64 @@ def read_spans(path: Path, lengths: Mapping[str, int], *, disjoint: bool) -> Spa
 
     Raises:
         CorpusError: naming the row: a time that is no number, negative, reversed or behind the end, an unknown
-            recording, rows that overlap, or seconds where milliseconds belong and the reverse.
+            recording, rows that overlap, or times in another unit than the file's format says.
         AnnotationError: the file is malformed.
     """
-    names, start, end = _read(path)
-    _refuse(path, names, start, ~(np.isfinite(start) & np.isfinite(end)), "has a time that is not a number")
-    _refuse(path, names, start, start < 0, "starts before the recording (a negative time)")
-    _refuse(path, names, start, end <= start, "does not end after it starts")
-    unknown = np.array([name not in lengths for name in names], dtype=bool)
-    _refuse(path, names, start, unknown, "names a recording that is not in the inventory")
-    length = np.array([lengths[name] for name in names], dtype=np.float64)
-    _refuse_other_units(path, end, length)
-    _refuse(path, names, start, end > length + _TOLERANCE, "ends behind the recording")
-    start, end = np.minimum(start, length), np.minimum(end, length)
-    order = np.lexsort((end, start, names)) if len(names) else np.arange(0)
+    rows = _read(path)
+    rows.refuse(~(np.isfinite(rows.start) & np.isfinite(rows.end)), "has a time that is not a number")
+    rows.refuse(rows.start < 0, "starts before the recording (a negative time)")
+    rows.refuse(rows.end <= rows.start, "does not end after it starts")
+    rows.refuse(np.array([name not in lengths for name in rows.names], dtype=bool), "is not in the inventory")
+    length = np.array([lengths[name] for name in rows.names], dtype=np.float64)
+    _refuse_other_units(rows, length)
+    behind = (rows.end > length + _TOLERANCE) | (rows.start >= length)
+    if behind.any():
+        seconds = length[int(np.flatnonzero(behind)[0])] / SAMPLE_RATE
+        rows.refuse(behind, f"ends behind the recording, which is {seconds:.10g} s long")
+    return _by_recording(rows, length, disjoint)
+
+
+def _by_recording(rows: _Rows, length: NDArray[np.float64], disjoint: bool) -> Spans:
+    start, end = rows.start.astype(np.int64), np.minimum(rows.end, length).astype(np.int64)
+    order = np.lexsort((end, start, rows.names)) if len(rows.names) else np.arange(0)
     found: Spans = {}
-    for name, rows in _by_name(names[order], order):
-        first, last = start[rows].astype(np.int64), end[rows].astype(np.int64)
-        if disjoint and np.any(first[1:] < last[:-1]):
-            row = int(rows[1:][first[1:] < last[:-1]][0])
+    for name, part in _groups(rows.names[order], order):
+        first, last = start[part], end[part]
+        overlapping = first[1:] < last[:-1]
+        if disjoint and overlapping.any():
+            row = int(part[1:][overlapping][0])
             raise CorpusError(
-                f"{path}, row {row + 1}: {name} at {start[row] / SAMPLE_RATE:.3f} s overlaps the row before it in "
-                "time; training segments must not overlap, merge them (or give them to 'corpus regions')"
+                f"{rows.describe(row)} overlaps the row before it in time; training segments must not overlap, merge "
+                "them (or give them to 'corpus regions')"
             )
         found[name] = (first, last)
     return found
 
 
-def _read(path: Path) -> tuple[NDArray[np.object_], NDArray[np.float64], NDArray[np.float64]]:
-    """Names, starts and ends in samples, in the order of the file."""
-    columns: dict[str, Any]
+def _read(path: Path) -> _Rows:
     if path.suffix == ".parquet":
         columns = read_table(path, tuple(SPAN_TYPES))
-        scale = 1.0
-    elif path.suffix == ".csv" and _is_plain_list(path):
-        columns = _read_plain_list(path)
-        scale = float(SAMPLE_RATE)
-    else:
-        rows = [(name, s.start, s.end) for name, part in read_annotations(path).items() for s in part]
-        columns = {name: [row[i] for row in rows] for i, name in enumerate(SPAN_TYPES)}
-        scale = 1.0
-    names = np.empty(len(columns["recording_id"]), dtype=object)
-    names[:] = columns["recording_id"]
-    start, end = (np.asarray(columns[side], dtype=np.float64) * scale for side in ("start", "end"))
-    return names, np.round(start), np.round(end)
+        return _rows(path, columns["recording_id"], columns["start"], columns["end"], "samples", 1)
+    if path.suffix == ".csv" and _is_plain_list(path):
+        return _rows(path, *_read_plain_list(path), "seconds", 2)
+    found = [(name, s.start, s.end) for name, part in read_annotations(path).items() for s in part]
+    times = np.array([row[1:] for row in found], dtype=np.float64).reshape(-1, 2) / SAMPLE_RATE
+    return _rows(
+        path,
+        [row[0] for row in found],
+        times[:, 0],
+        times[:, 1],
+        "seconds (milliseconds in ChildProject's columns)",
+        None,
+    )
+
+
+def _rows(path: Path, names: Any, start: Any, end: Any, unit: str, first_line: int | None) -> _Rows:
+    named = np.empty(len(names), dtype=object)
+    named[:] = names
+    scale = 1 if unit == "samples" else SAMPLE_RATE
+    first, last = (np.round(np.asarray(side, dtype=np.float64) * scale) for side in (start, end))
+    return _Rows(path, named, first, last, first_line, unit)
 
 
 def _is_plain_list(path: Path) -> bool:
@@ -106,50 +160,49 @@ def _is_plain_list(path: Path) -> bool:
     return {"recording_id", "start_s", "end_s"} <= set(header) and "label" not in header
 
 
-def _read_plain_list(path: Path) -> dict[str, Any]:
-    import csv
-
-    columns: dict[str, list[Any]] = {"recording_id": [], "start": [], "end": []}
+def _read_plain_list(path: Path) -> tuple[list[str], list[float], list[float]]:
+    names: list[str] = []
+    start: list[float] = []
+    end: list[float] = []
     reader = csv.DictReader(read_lines(path), skipinitialspace=True)
     for row in reader:
         try:
-            columns["start"].append(float(row["start_s"]))
-            columns["end"].append(float(row["end_s"]))
+            start.append(float(row["start_s"]))
+            end.append(float(row["end_s"]))
         except (TypeError, ValueError):
             raise CorpusError(
                 f"{path}, line {reader.line_num}: start_s {row['start_s']!r}, end_s {row['end_s']!r}: not seconds"
             ) from None
-        columns["recording_id"].append(row["recording_id"])
-    return columns
+        names.append(row["recording_id"])
+    return names, start, end
 
 
-def _refuse(path: Path, names: NDArray, start: NDArray, wrong: NDArray[np.bool_], what: str) -> None:
-    if not wrong.any():
+def _refuse_other_units(rows: _Rows, length: NDArray[np.float64]) -> None:
+    """Times a thousand times too long or too short say that a column holds another unit than its name.
+
+    Raises:
+        CorpusError: most rows end behind their recording and would not in a smaller unit, or the middle one
+            is shorter than any speech.
+    """
+    if not len(rows.end):
         return
-    row = int(np.flatnonzero(wrong)[0])
-    others = f" ({int(wrong.sum())} such rows)" if wrong.sum() > 1 else ""
-    time = f" at {start[row] / SAMPLE_RATE:g} s" if np.isfinite(start[row]) else ""
-    raise CorpusError(f"{path}, row {row + 1}: {names[row]}{time} {what}{others}; repair the table and try again")
-
-
-def _refuse_other_units(path: Path, end: NDArray[np.float64], length: NDArray[np.float64]) -> None:
-    """Times a thousand times too long or too short say that a column holds another unit than its name."""
-    if not len(end):
-        return
-    far = end > length + _TOLERANCE
-    if far.mean() > 0.5 and np.mean(end / 1000 <= length + _TOLERANCE) > 0.99:
+    far = rows.end > length + _TOLERANCE
+    for unit, factor in (("milliseconds", 1000), ("samples", SAMPLE_RATE)):
+        if far.mean() > 0.5 and np.mean(rows.end / factor <= length + _TOLERANCE) > 0.99:
+            raise CorpusError(
+                f"{rows.describe(int(np.flatnonzero(far)[0]))} ends behind its recording, as do {int(far.sum())} of "
+                f"{len(far)} rows; none would if times were {unit}: divide them by {factor}"
+            )
+    middle = float(np.median(rows.end - rows.start))
+    if middle < _SHORTEST_BELIEVED:
         raise CorpusError(
-            f"{path}: {int(far.sum())} of {len(end)} rows end behind their recording and would not if times were "
-            "milliseconds: divide them by 1000"
-        )
-    if far.mean() > 0.5 and np.mean(end / SAMPLE_RATE <= length + _TOLERANCE) > 0.99:
-        raise CorpusError(
-            f"{path}: {int(far.sum())} of {len(end)} rows end behind their recording and would not if times were "
-            f"samples: divide them by {SAMPLE_RATE}"
+            f"{rows.describe(0)} and half of the {len(far)} rows are at most {1000 * middle / SAMPLE_RATE:g} ms long, "
+            f"too short for speech: times here are read as {rows.unit}; if they are in a larger unit, convert them"
         )
 
 
-def _by_name(names: NDArray[np.object_], order: NDArray[np.int64]) -> list[tuple[str, NDArray[np.int64]]]:
+def _groups(names: NDArray[np.object_], order: NDArray[np.int64]) -> list[tuple[str, NDArray[np.int64]]]:
+    """Each name with its rows; ``names`` are sorted, ``order`` says which row stands where."""
     if not len(names):
         return []
     cuts = np.flatnonzero(names[1:] != names[:-1]) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -9,11 +10,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from filelock import FileLock
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.tables import read_annotations
@@ -66,11 +71,12 @@ def test_inventory_measures_what_is_there(tmp_path):
     write_recording(folder / "stereo.wav", 2.0, rate=44_100, channels=2)
     write_recording(folder / "phone.wav", 2.0, rate=8_000)
     soundfile.write(folder / "silent.wav", np.zeros(3 * RATE), RATE)
+    soundfile.write(folder / "blink.wav", np.zeros(RATE // 2), RATE)
     soundfile.write(folder / "clipped.wav", np.sign(np.sin(np.arange(2 * RATE))), RATE)
     soundfile.write(folder / "offset.wav", np.full(2 * RATE, 0.25), RATE)
     (folder / "broken.wav").write_bytes(b"RIFF0000WAVEgarbage")
     summary = run_scan(folder, tmp_path / "corpus")
-    assert summary.recordings == 6
+    assert summary.recordings == 7
     assert summary.exit_code == 1
     assert [path.name for path, _ in summary.failures] == ["broken.wav"]
     measured = ("samples", "sample_rate", "channels", "level_dbfs", "clipped_share", "silent_share", "offset")
@@ -83,6 +89,8 @@ def test_inventory_measures_what_is_there(tmp_path):
     assert rows["stereo"]["samples"] == 2 * RATE
     assert rows["phone"]["sample_rate"] == 8_000
     assert rows["silent"]["silent_share"] == 1
+    assert rows["blink"]["silent_share"] == 1
+    assert rows["a"]["silent_share"] == 0
     assert rows["silent"]["level_dbfs"] == -np.inf
     assert rows["clipped"]["clipped_share"] > 0.9
     assert rows["offset"]["offset"] == pytest.approx(0.25, abs=1e-3)
@@ -102,6 +110,43 @@ def test_a_second_scan_measures_only_what_changed(recordings, tmp_path, monkeypa
     summary = run_scan(recordings, tmp_path / "corpus")
     assert measured == ["day1"]
     assert summary.recordings == 4
+
+
+def test_every_step_keeps_its_own_failures(recordings, tmp_path):
+    corpus = tmp_path / "corpus"
+    (recordings / 'odd, "name".wav').write_bytes(b"no audio at all")
+    run_scan(recordings, corpus)
+    (recordings / "day1.wav").unlink()
+    find_regions(corpus, RegionSettings())
+    cut_segments(corpus, SegmentSettings())
+    pack_segments(corpus, PackSettings())
+
+    def failed(name):
+        with (corpus / name).open(newline="", encoding="utf-8") as file:
+            return [Path(row["path"]).name for row in csv.DictReader(file)]
+
+    assert failed("failures.csv") == ['odd, "name".wav']
+    assert failed("regions-failures.csv") == ["day1.wav"]
+    assert failed("pack/failures.csv") == []
+    told = {step: json.loads((corpus / f"{step}.json").read_text()) for step in ("scan", "regions", "segments")}
+    assert [told[step]["recordings"] for step in told] == [4, 3, 4]
+    assert told["regions"]["hours_out"] * 3600 == pytest.approx(20 + 22 + 23)
+    assert told["segments"]["share of them that is speech"] == 1
+    assert "day1.wav" in told["regions"]["failures"][0]["error"]
+
+
+def test_the_channel_that_was_scanned_is_the_one_that_is_packed(tmp_path):
+    folder = tmp_path / "r"
+    folder.mkdir()
+    sound = np.random.default_rng(0).standard_normal((5 * RATE, 2)) * (0.1, 0.001)
+    soundfile.write(folder / "stereo.wav", sound, RATE, subtype="FLOAT")
+    run_scan(folder, tmp_path / "corpus", channel=1)
+    find_regions(tmp_path / "corpus", RegionSettings())
+    cut_segments(tmp_path / "corpus", SegmentSettings())
+    pack, _ = pack_segments(tmp_path / "corpus", PackSettings())
+    assert np.abs(pack.audio(0) - sound[:, 1]).max() < 1 / 32_000
+    first, _ = pack_segments(tmp_path / "corpus", PackSettings(channel="first"), force=True)
+    assert np.abs(first.audio(0) - sound[:, 0]).max() < 1 / 32_000
 
 
 def test_no_recordings(tmp_path):
@@ -138,6 +183,47 @@ def test_annotations_of_other_recordings(recordings, tmp_path):
         find_regions(tmp_path / "corpus", RegionSettings(source="annotations"))
 
 
+def annotated(corpus, path, text, **options):
+    path.write_text(text)
+    return find_regions(corpus, RegionSettings(source="annotations", path=str(path), pad_s=0.0, **options))
+
+
+LINE = "SPEAKER {} 1 {} {} <NA> <NA> {} <NA> <NA>\n".format
+
+
+def test_annotations_and_recordings_are_matched_and_what_is_not_is_told(tmp_path):
+    corpus = tmp_path / "corpus"
+    for name in ("one day.wav", "site/two.wav", "three.wav"):
+        write_recording(tmp_path / "r" / name, 20)
+    run_scan(tmp_path / "r", corpus)
+    lines = LINE("one_day", 1, 2, "KCHI") + LINE("two", 19, 5, "FEM") + LINE("else", 1, 2, "FEM")
+    summary = annotated(corpus, tmp_path / "a.rttm", lines)
+    assert [path.name for path, _ in summary.failures] == ["three.wav"]
+    assert summary.facts["recordings not annotated"] == "1 (three)"
+    assert summary.facts["annotated, but not in the inventory"] == "1 (else)"
+    assert summary.facts["annotations that end behind their recording, and are cut there"] == 1
+    assert summary.hours_out * 3600 == pytest.approx(2 + 1)
+
+
+@pytest.mark.parametrize(
+    ("lines", "options", "error", "message"),
+    [
+        (LINE("day0", 1, 2, "KCHI"), {"labels": ["CHI"]}, ConfigError, "no label CHI; there are KCHI"),
+        (LINE("day0", 1, 2, "KCHI") + LINE("x/day0", 3, 2, "FEM"), {}, None, "not in the inventory': '1 (x/day0)'"),
+        (LINE("site/night", 1, 2, "FEM") + LINE("night", 4, 2, "FEM"), {}, CorpusError, "both mean the recording"),
+        (LINE("day0", 1, 2, "KCHI") + LINE("day0", 900, 2, "FEM") * 3, {}, None, "3 of its 4 annotations lie behind"),
+    ],
+)
+def test_annotations_that_do_not_fit(lines, options, error, message, recordings, tmp_path):
+    write_recording(recordings / "site" / "night.wav", 20)
+    run_scan(recordings, tmp_path / "corpus")
+    if error is None:
+        assert message in str(annotated(tmp_path / "corpus", tmp_path / "a.rttm", lines, **options))
+    else:
+        with pytest.raises(error, match=message):
+            annotated(tmp_path / "corpus", tmp_path / "a.rttm", lines, **options)
+
+
 def test_regions_from_silero(tmp_path):
     pytest.importorskip("silero_vad")
     folder = tmp_path / "r"
@@ -146,6 +232,23 @@ def test_regions_from_silero(tmp_path):
     summary = find_regions(tmp_path / "corpus", RegionSettings(source="silero", threshold=0.5))
     assert summary.recordings == 1
     assert summary.hours_out == 0
+
+
+@examples(deadline=None)
+@given(st.lists(st.floats(0, 1, width=32), max_size=60), st.floats(0.1, 0.9), st.floats(0, 1))
+def test_regions_of_silero_begin_above_one_threshold_and_last_above_another(values, enter, share):
+    from babyhubert.corpus.silero import STEP, speech_runs
+
+    stay = enter * share
+    expected, run, entered = [], None, False
+    for index, value in enumerate([*values, 0.0]):
+        if value > stay:
+            run, entered = (index if run is None else run), entered or value > enter
+        elif run is not None:
+            expected += [(run * STEP, index * STEP)] if entered else []
+            run, entered = None, False
+    start, end = speech_runs(np.array(values, dtype=np.float64), enter, stay)
+    assert list(zip(start.tolist(), end.tolist(), strict=True)) == expected
 
 
 @pytest.mark.parametrize(("seconds", "tolerance"), [(0.5, 1e-5), (7.3, 1e-5), (130.0, 0.01)])
@@ -221,6 +324,9 @@ def test_lena_files(tmp_path):
         ("day0,1.0,3.0\nday0,2.0,4.0", "overlaps the row before"),
         ("day0,1000,3000\nday1,2000,4000", "milliseconds: divide them by 1000"),
         ("day0,16000,48000\nday1,160000,200000", "samples: divide them by 16000"),
+        ("day0,20.005,20.015", r"line 2: day0, 20\.005 to 20\.015 s, ends behind the recording, which is 20 s long"),
+        ("day0,1.0,2.0\nday1,0.001,inf", "not a number"),
+        ("day0,0.001,0.002\nday0,0.003,0.006", "too short for speech, as are 2 of 2 rows .* read as seconds"),
     ],
 )
 def test_impossible_segment_lists_are_named(rows, message, recordings, tmp_path):
@@ -230,6 +336,15 @@ def test_impossible_segment_lists_are_named(rows, message, recordings, tmp_path)
         cut_segments(tmp_path / "corpus", SegmentSettings(), own_list=tmp_path / "list.csv")
     assert "list.csv" in str(caught.value)
     assert not (tmp_path / "corpus" / "segments.parquet").exists()
+
+
+def test_seconds_in_a_milliseconds_column_are_refused(recordings, tmp_path):
+    run_scan(recordings, tmp_path / "corpus")
+    (tmp_path / "day0.csv").write_text("segment_onset,segment_offset,speaker_type\n1,3,CHI\n5,9,CHI\n12,14,FEM\n")
+    with pytest.raises(
+        CorpusError, match=r"day0, 0\.001 to 0\.003 s, is too short .*milliseconds in ChildProject"
+    ):
+        cut_segments(tmp_path / "corpus", SegmentSettings(), own_list=tmp_path / "day0.csv")
 
 
 def test_own_segments_are_taken_as_they_are(recordings, tmp_path):
@@ -266,6 +381,8 @@ def test_adding_recordings_moves_none_between_splits():
     assert _held_out(few, settings) == _held_out(many, settings) & set(few)
     assert 2 < len(_held_out(many, settings)) < 40
     assert _held_out(["one"], settings) == set()
+    for seed in range(20):
+        assert len(_held_out(["one", "two"], PackSettings(validation_share=0.9, seed=seed))) == 1
 
 
 def files_of(folder):
@@ -281,7 +398,7 @@ def test_an_interrupted_pack_goes_on_to_the_same_bytes(recordings, tmp_path):
     pack_segments(corpus, PackSettings(shard_mb=0.5))
     before = files_of(corpus / "pack")
     shards = corpus / "pack" / "shards"
-    for path in (corpus / "pack" / "pack.json", shards / "00003.json", shards / "00002.i16"):
+    for path in (corpus / "pack" / "pack.json", *(shards / n for n in ("00003.json", "00002.i16", "00004.parquet"))):
         path.unlink()
     os.truncate(shards / "00001.i16", 1000)
     (shards / ".partial-0123-00003.i16").write_bytes(b"left by a kill")
@@ -313,6 +430,50 @@ def test_a_recording_that_vanished_or_changed_is_reported_and_the_others_packed(
     assert set(pack.recordings) == {"day0", "day3"}
     pack.verify()
     assert "day1.wav" in (corpus / "pack" / "failures.csv").read_text()
+
+
+def test_a_recording_that_cannot_be_read_is_reported_whatever_the_error(recordings, tmp_path, monkeypatch):
+    from babyhubert.corpus import pack as module
+
+    corpus = whole_corpus(recordings, tmp_path / "corpus")
+    opened = module.open_recording
+
+    def failing(path, channel):
+        if path.name == "day1.wav":
+            raise OSError(5, "Input/output error")
+        return opened(path, channel)
+
+    monkeypatch.setattr(module, "open_recording", failing)
+    pack, summary = pack_segments(corpus, PackSettings(shard_mb=0.5))
+    assert set(pack.recordings) == {"day0", "day2", "day3"}
+    assert {error for _, error in summary.failures} == {
+        f"{recordings / 'day1.wav'}: OSError: [Errno 5] Input/output error"
+    }
+    monkeypatch.undo()
+    again, summary = pack_segments(corpus, PackSettings(shard_mb=0.5))
+    assert summary.exit_code == 0
+    assert len(again.recordings) == 4
+
+
+def test_segments_below_a_frame_are_counted(recordings, tmp_path):
+    run_scan(recordings, tmp_path / "corpus")
+    (tmp_path / "list.csv").write_text("recording_id,start_s,end_s\nday0,1,1.024\nday1,1,1.025\nday2,1,9\n")
+    cut_segments(tmp_path / "corpus", SegmentSettings(), own_list=tmp_path / "list.csv")
+    pack, summary = pack_segments(tmp_path / "corpus", PackSettings())
+    assert pack.samples.tolist() == [400, 8 * RATE]
+    assert summary.facts["segments left out, shorter than a frame (25 ms)"] == 1
+    assert pack.facts["too_short"] == 1
+
+
+def test_a_smaller_pack_leaves_no_shards_of_the_larger(recordings, tmp_path):
+    corpus = whole_corpus(recordings, tmp_path / "corpus")
+    pack_segments(corpus, PackSettings(shard_mb=0.5))
+    pack_segments(corpus, PackSettings(), force=True)
+    assert sorted(path.name for path in (corpus / "pack" / "shards").iterdir()) == [
+        "00000.i16",
+        "00000.json",
+        "00000.parquet",
+    ]
 
 
 def test_a_pack_of_other_segments_is_not_replaced_silently(recordings, tmp_path):
@@ -354,33 +515,6 @@ def test_a_damaged_shard_is_found(recordings, tmp_path):
         Pack.open(corpus / "pack")
 
 
-def run_command(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "babyhubert", "corpus", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        **options,
-    )
-
-
-def test_the_four_commands(recordings, tmp_path):
-    corpus = tmp_path / "corpus"
-    (recordings / "bad.wav").write_bytes(b"no audio at all")
-    scanned = run_command("scan", recordings, "-o", corpus)
-    assert scanned.returncode == 1
-    assert "bad.wav" in scanned.stderr
-    for arguments in (("regions", corpus, "--source", "whole"), ("segments", corpus), ("pack", corpus)):
-        done = run_command(*arguments)
-        assert done.returncode == 0, done.stderr
-    assert "4 recordings" in done.stdout
-    assert json.loads((corpus / "segments.json").read_text())["segments"] == len(Pack.open(corpus / "pack"))
-    refused = run_command("regions", corpus, "--source", "guess")
-    assert refused.returncode == 2
-    assert "'source' = 'guess'" in refused.stderr
-    assert "Traceback" not in refused.stderr
-
-
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="signals of POSIX systems")
 def test_a_killed_scan_goes_on(tmp_path):
     folder = tmp_path / "r"
@@ -400,6 +534,29 @@ def test_a_killed_scan_goes_on(tmp_path):
     assert undisturbed.hours_in == summary.hours_in
     tables = [(tmp_path / name / INVENTORY).read_bytes() for name in ("corpus", "other")]
     assert tables[0] == tables[1]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="signals of POSIX systems")
+def test_a_killed_pack_goes_on_to_the_same_bytes(tmp_path):
+    folder = tmp_path / "r"
+    for number in range(12):
+        write_recording(folder / f"d{number:02d}.wav", 30, seed=number, rate=44_100, channels=2)
+    corpus, other = tmp_path / "corpus", tmp_path / "other"
+    whole_corpus(folder, corpus)
+    shutil.copytree(corpus, other)
+    pack_segments(other, PackSettings(shard_mb=0.2))
+    arguments = [sys.executable, "-m", "babyhubert", "corpus", "pack", str(corpus), "--shard-mb", "0.2"]
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    second = corpus / "pack" / "shards" / "00001.json"
+    deadline = time.monotonic() + 60
+    while not second.exists() and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert second.exists()
+    assert not (corpus / "pack" / "pack.json").exists()
+    pack_segments(corpus, PackSettings(shard_mb=0.2))
+    assert files_of(corpus / "pack") == files_of(other / "pack")
 
 
 def test_missing_silero_is_one_sentence(monkeypatch):

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from babyhubert.config import build_config
 from babyhubert.corpus.segments import SegmentSettings, training_segments
+from babyhubert.errors import ConfigError
 
 RATE = 16_000
 
@@ -132,3 +134,78 @@ def test_no_speech_is_lost_and_nothing_overlaps(length, rows):
         if b - a < 2 * RATE:  # only where there is no room
             assert a == (last[index - 1] if index else 0)
             assert b == (first[index + 1] if index + 1 < len(first) else length)
+
+
+def joined(rows):
+    """Union of intervals, touching ones joined."""
+    found = []
+    for start, end in sorted(row for row in rows if row[1] > row[0]):
+        if found and start <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
+
+
+def plain_segments_without_loss(speech, length, gap, shortest, longest):
+    """The steps of this package written as they are told, an interval at a time."""
+    speech = joined([(min(s, length), min(e, length)) for s, e in speech])
+    merged = []
+    for start, end in speech:
+        if merged and start - merged[-1][1] < gap:
+            merged[-1] = (merged[-1][0], end)
+        else:
+            merged.append((start, end))
+    padded = []
+    for start, end in merged:
+        if end - start < shortest:
+            start = start - (shortest - (end - start)) // 2
+            start = max(0, min(start, length - shortest))
+            end = min(start + shortest, length)
+        padded.append((start, end))
+
+    def recurse(begin, stop):
+        if stop <= begin:
+            return []
+        if stop - begin <= longest:
+            return [[begin, stop]]
+        inside = [(max(s, begin), min(e, stop)) for s, e in speech if s < stop and e > begin]
+        edges = [begin, *(side for row in inside for side in row), stop]
+        holes = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b > a]
+        if not holes:
+            middle = (begin + stop) // 2
+            return recurse(begin, middle) + recurse(middle, stop)
+        longest_hole = max(b - a for a, b in holes)
+        left, right = next(hole for hole in holes if hole[1] - hole[0] == longest_hole)
+        return recurse(begin, left) + recurse(right, stop)
+
+    pieces = [piece for stretch in joined(padded) for piece in recurse(*stretch)]
+    for index, (start, end) in enumerate(pieces):
+        if end - start < shortest:
+            low = pieces[index - 1][1] if index else 0
+            high = pieces[index + 1][0] if index + 1 < len(pieces) else length
+            wanted = min(shortest, high - low)
+            begin = min(max(start - (wanted - (end - start)) // 2, low), high - wanted)
+            pieces[index] = [begin, begin + wanted]
+    return [tuple(piece) for piece in pieces]
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.integers(1, 40 * RATE),
+    st.lists(st.tuples(st.integers(0, 400), st.integers(0, 90)), max_size=14),
+    st.sampled_from([(0.6, 0.5, 4.0), (2.0, 2.0, 5.0), (0.0, 1.0, 1.0)]),
+)
+def test_nothing_lost_is_the_plain_form(length, rows, limits):
+    speech = [(start * 1600, (start + size) * 1600) for start, size in rows]
+    gap, shortest, longest = limits
+    chosen = SegmentSettings(merge_gaps_s=gap, shortest_s=shortest, longest_s=longest)
+    columns = np.array(speech, dtype=np.int64).reshape(-1, 2)
+    start, end = training_segments((columns[:, 0], columns[:, 1]), length, chosen)
+    expected = plain_segments_without_loss(speech, length, *chosen.samples)
+    assert list(zip(start.tolist(), end.tolist(), strict=True)) == expected
+
+
+def test_limits_that_contradict_each_other():
+    with pytest.raises(ConfigError, match=r"'longest_s' = 5\.0: .*not be below shortest_s \(6\)"):
+        build_config({"shortest_s": 6.0, "longest_s": 5.0}, SegmentSettings, "options")

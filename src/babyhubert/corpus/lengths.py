@@ -85,6 +85,7 @@ def _draw(seconds: NDArray[np.float64], settings: SegmentSettings, path: Path) -
     axis.hist(seconds, bins=bins.tolist(), weights=seconds / 3600, color="#3b6ea5")
     for limit in (settings.shortest_s, settings.longest_s):
         axis.axvline(limit, color="0.3", linestyle=":", linewidth=1)
+        axis.text(limit, 0.99, f" {limit:g} s", transform=axis.get_xaxis_transform(), va="top", color="0.3")
     axis.set(
         xlabel="length of a training segment, s",
         ylabel="hours",

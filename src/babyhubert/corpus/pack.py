@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -159,12 +160,12 @@ def _plan(rows: Sequence[InventoryRow], spans: Spans, settings: PackSettings) ->
     counts = [len(spans[row.recording_id][0]) for row in recordings]
     recording = np.repeat(np.arange(len(recordings), dtype=np.int32), counts)
     keep = samples >= FRAME_RECEPTIVE_FIELD
-    first = _shard_starts(samples[keep], settings.shard_mb * 1e6 / 2)
+    first = _shard_starts(samples[keep], math.ceil(settings.shard_mb * 1e6 / 2))
     held_out = _held_out([recordings[index].recording_id for index in np.unique(recording[keep])], settings)
     return _Plan(recordings, held_out, recording[keep], start[keep], samples[keep], first, int((~keep).sum()))
 
 
-def _shard_starts(samples: NDArray[np.int64], limit: float) -> NDArray[np.int64]:
+def _shard_starts(samples: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
     """First segment of every shard and, last, the number of segments: a shard ends with the one that fills it."""
     ends = np.cumsum(samples)
     first, before = [0], 0

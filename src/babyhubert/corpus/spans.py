@@ -27,7 +27,7 @@ _TOLERANCE = SAMPLE_RATE // 50
 """Rows may end so far behind their recording: times rounded to 10 ms, lengths told differently by other decoders."""
 
 _SHORTEST_BELIEVED = SAMPLE_RATE // 50
-"""20 ms. A list whose middle row is shorter holds no speech; its times stand in a larger unit than its format says."""
+"""20 ms: less than a frame and than any speech."""
 
 Spans = dict[str, Intervals]
 
@@ -109,6 +109,7 @@ def read_spans(path: Path, lengths: Mapping[str, int], *, disjoint: bool) -> Spa
     if behind.any():
         seconds = length[int(np.flatnonzero(behind)[0])] / SAMPLE_RATE
         rows.refuse(behind, f"ends behind the recording, which is {seconds:.10g} s long")
+    _refuse_what_is_too_short(rows)
     return _by_recording(rows, length, disjoint)
 
 
@@ -178,11 +179,10 @@ def _read_plain_list(path: Path) -> tuple[list[str], list[float], list[float]]:
 
 
 def _refuse_other_units(rows: _Rows, length: NDArray[np.float64]) -> None:
-    """Times a thousand times too long or too short say that a column holds another unit than its name.
+    """Most rows end behind their recording, and would not in a smaller unit: say which.
 
     Raises:
-        CorpusError: most rows end behind their recording and would not in a smaller unit, or the middle one
-            is shorter than any speech.
+        CorpusError: they do.
     """
     if not len(rows.end):
         return
@@ -193,11 +193,18 @@ def _refuse_other_units(rows: _Rows, length: NDArray[np.float64]) -> None:
                 f"{rows.describe(int(np.flatnonzero(far)[0]))} ends behind its recording, as do {int(far.sum())} of "
                 f"{len(far)} rows; none would if times were {unit}: divide them by {factor}"
             )
-    middle = float(np.median(rows.end - rows.start))
-    if middle < _SHORTEST_BELIEVED:
+
+
+def _refuse_what_is_too_short(rows: _Rows) -> None:
+    """Rows of which half are shorter than any speech are in a larger unit than their format says."""
+    if not len(rows.end):
+        return
+    samples = rows.end - rows.start
+    short = samples < _SHORTEST_BELIEVED
+    if 2 * short.sum() >= len(short):
         raise CorpusError(
-            f"{rows.describe(0)} and half of the {len(far)} rows are at most {1000 * middle / SAMPLE_RATE:g} ms long, "
-            f"too short for speech: times here are read as {rows.unit}; if they are in a larger unit, convert them"
+            f"{rows.describe(int(np.flatnonzero(short)[0]))} is too short for speech, as are {int(short.sum())} of "
+            f"{len(short)} rows (below 20 ms); times are read as {rows.unit}: convert them if that is wrong"
         )
 
 

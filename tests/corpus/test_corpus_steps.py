@@ -341,9 +341,7 @@ def test_impossible_segment_lists_are_named(rows, message, recordings, tmp_path)
 def test_seconds_in_a_milliseconds_column_are_refused(recordings, tmp_path):
     run_scan(recordings, tmp_path / "corpus")
     (tmp_path / "day0.csv").write_text("segment_onset,segment_offset,speaker_type\n1,3,CHI\n5,9,CHI\n12,14,FEM\n")
-    with pytest.raises(
-        CorpusError, match=r"day0, 0\.001 to 0\.003 s, is too short .*milliseconds in ChildProject"
-    ):
+    with pytest.raises(CorpusError, match=r"day0, 0\.001 to 0\.003 s, is too short .*milliseconds in ChildProject"):
         cut_segments(tmp_path / "corpus", SegmentSettings(), own_list=tmp_path / "day0.csv")
 
 

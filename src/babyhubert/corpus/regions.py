@@ -250,7 +250,7 @@ def _by_recording(
     foreign = []
     for name, segments in annotations.items():
         uri = rttm_uri(name)
-        candidates = bare.get(uri, []) if "/" not in uri else []
+        candidates = bare.get(uri, [])
         if uri not in ids and len(candidates) != 1:
             foreign.append(name)
             continue

@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD
-from babyhubert.corpus.shards import Pack, Shard, frame_counts, write_index, write_pack_facts
+from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_counts
+from babyhubert.corpus.shards import Pack, Shard, write_index, write_pack_facts
 from babyhubert.training.processes import Place
 from babyhubert.units.assign import assign
 from babyhubert.units.kmeans import FitSettings, KMeans, fit_units

@@ -21,10 +21,10 @@ from babyhubert.config import build_config
 from babyhubert.evaluation.detection import DetectionReport, compare
 from babyhubert.evaluation.presentation import write_report
 from babyhubert.inference.embed_run import Embedder, EmbedRun, EmbedSettings
-from babyhubert.inference.recordings import RunProgress
-from babyhubert.inference.run_folder import RunFolder
 from babyhubert.inference.segment_run import SegmentRun
 from babyhubert.inference.voice_type import SHIPPED_MODEL, load_model
+from babyhubert.progress import RunProgress
+from babyhubert.run_folder import RunFolder
 from babyhubert.simulation.writer import write_scenes
 from babyhubert.training.voice_type import VoiceTypeTraining, train_voice_type
 

@@ -6,9 +6,17 @@ that sentence alone (a traceback only with ``--debug``); a program can catch the
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class BabyHubertError(Exception):
     """Base of every error this package raises on purpose."""
+
+
+def one_line(path: Path, error: Exception) -> str:
+    """What failed with a recording, for a list of failures: our own sentence, or the kind of error and its text."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, BabyHubertError) else f"{path}: {type(error).__name__}: {text}"
 
 
 class AudioError(BabyHubertError):

@@ -30,6 +30,11 @@ def samples_to_seconds(samples: int) -> float:
     return int(samples) / SAMPLE_RATE
 
 
+def samples_to_hours(samples: float) -> float:
+    """Hours of so many samples."""
+    return float(samples) / SAMPLE_RATE / 3600
+
+
 def ms_to_samples(milliseconds: int) -> int:
     """First sample of a millisecond."""
     return int(milliseconds) * SAMPLES_PER_MS

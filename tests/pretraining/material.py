@@ -6,19 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from babyhubert.annotation.frames import FRAME_HOP
-from babyhubert.corpus.shards import (
-    FULL_SCALE,
-    LABELS_FORMAT,
-    Labels,
-    Pack,
-    Shard,
-    file_sha256,
-    frame_counts,
-    write_index,
-    write_pack_facts,
-)
+from babyhubert.annotation.frames import FRAME_HOP, frame_counts
+from babyhubert.corpus.shards import FULL_SCALE, LABELS_FORMAT, Labels, Pack, Shard, write_index, write_pack_facts
 from babyhubert.files import write_json
+from babyhubert.hashing import file_sha256
 
 UNITS = 8
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from packs import write_pack
 
-from babyhubert.corpus.shards import Pack, Shard, file_sha256, frame_counts, write_index, write_pack_facts
+from babyhubert.annotation.frames import frame_counts
+from babyhubert.corpus.shards import Pack, Shard, write_index, write_pack_facts
 from babyhubert.errors import AnnotationError, CorpusError
+from babyhubert.hashing import file_sha256
 from babyhubert.units.alignment import Utterance, align, best_paths, gaussian_paths, read_transcripts, uniform_path
 from babyhubert.units.phones import Alignment
 

@@ -29,6 +29,12 @@ def frame_count(samples: int) -> int:
     return (samples - FRAME_RECEPTIVE_FIELD) // FRAME_HOP + 1
 
 
+def frame_counts(samples: NDArray[np.int64]) -> NDArray[np.int64]:
+    """:func:`frame_count` of many lengths at once: int64, of the same shape."""
+    samples = np.asarray(samples, dtype=np.int64)
+    return np.where(samples < FRAME_RECEPTIVE_FIELD, 0, (samples - FRAME_RECEPTIVE_FIELD) // FRAME_HOP + 1)
+
+
 def samples_for_frames(frames: int) -> int:
     """Fewest samples that give ``frames`` frames."""
     return 0 if frames <= 0 else (frames - 1) * FRAME_HOP + FRAME_RECEPTIVE_FIELD

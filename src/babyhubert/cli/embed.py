@@ -65,9 +65,9 @@ def embed(
     from babyhubert.cli.options import check_choice
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.inference.embed_run import Embedder, EmbedRun, EmbedSettings
-    from babyhubert.inference.run_folder import RunFolder
     from babyhubert.inference.voice_type import SHIPPED_MODEL, SHIPPED_MODEL_NOTICE
     from babyhubert.inference.windows import WindowPlan
+    from babyhubert.run_folder import RunFolder
 
     check_choice("--pool", pool, ("mean",))
     stored = check_choice("--dtype", dtype, _DTYPES)

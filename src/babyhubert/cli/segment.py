@@ -72,10 +72,10 @@ def segment(
     from babyhubert.cli.options import check_choice, duration_samples
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.inference.post_processing import MinimumDurations
-    from babyhubert.inference.run_folder import RunFolder
     from babyhubert.inference.segment_run import SegmentOutputs, SegmentRun
     from babyhubert.inference.voice_type import SHIPPED_MODEL_NOTICE, VoiceTypeSettings, load_model
     from babyhubert.inference.windows import WindowPlan
+    from babyhubert.run_folder import RunFolder
 
     settings = VoiceTypeSettings(
         plan=WindowPlan.from_overlap(window, overlap),

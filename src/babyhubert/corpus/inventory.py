@@ -20,11 +20,12 @@ from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.audio.recording import open_recording
 from babyhubert.corpus.parquet import read_table, write_table
-from babyhubert.corpus.summary import StepSummary, one_line, write_summary
-from babyhubert.errors import CorpusError, DiskFullError
-from babyhubert.inference.recordings import NoProgress, RunProgress
-from babyhubert.inference.run_folder import RunFolder, file_identity, fingerprint
-from babyhubert.timebase import SAMPLE_RATE
+from babyhubert.corpus.summary import StepSummary, write_summary
+from babyhubert.errors import CorpusError, DiskFullError, one_line
+from babyhubert.hashing import fingerprint
+from babyhubert.progress import NoProgress, RunProgress
+from babyhubert.run_folder import RunFolder, file_identity
+from babyhubert.timebase import SAMPLE_RATE, samples_to_hours
 
 INVENTORY = "inventory.parquet"
 INVENTORY_TYPES = {
@@ -127,9 +128,9 @@ def scan(
         rows = [row for row in found if row is not None]
         folder.write_failures(failures)
         _write(output / INVENTORY, rows)
-    hours = sum(row["samples"] for row in rows) / SAMPLE_RATE / 3600
+    hours = samples_to_hours(sum(row["samples"] for row in rows))
     facts = {
-        "hours silent": sum(row["silent_share"] * row["samples"] for row in rows) / SAMPLE_RATE / 3600,
+        "hours silent": samples_to_hours(sum(row["silent_share"] * row["samples"] for row in rows)),
         "recordings clipped in more than 0.1% of samples": sum(row["clipped_share"] > 1e-3 for row in rows),
         "recordings with a constant offset above 1% of full scale": sum(abs(row["offset"]) > 0.01 for row in rows),
         "recordings below -50 dBFS": sum(row["level_dbfs"] < -50 for row in rows),

@@ -14,7 +14,7 @@ from babyhubert.corpus.segments import SegmentSettings, training_segments
 from babyhubert.corpus.spans import Spans, read_spans, write_spans
 from babyhubert.corpus.summary import StepSummary, write_summary
 from babyhubert.files import atomic_path
-from babyhubert.timebase import SAMPLE_RATE
+from babyhubert.timebase import SAMPLE_RATE, samples_to_hours
 
 SEGMENTS = "segments.parquet"
 
@@ -66,7 +66,7 @@ def _speech(regions: Spans, segments: Spans) -> dict[str, float]:
     covered = sum(total(*intersect(speech, segments[name])) for name, speech in regions.items())
     kept = sum(total(*part) for part in segments.values())
     lost = sum(total(*speech) for speech in regions.values()) - covered
-    return {"share of them that is speech": covered / max(kept, 1), "hours of speech lost": lost / SAMPLE_RATE / 3600}
+    return {"share of them that is speech": covered / max(kept, 1), "hours of speech lost": samples_to_hours(lost)}
 
 
 def _seconds(spans: dict[str, Intervals]) -> NDArray[np.float64]:

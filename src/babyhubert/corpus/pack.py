@@ -30,21 +30,15 @@ from babyhubert.config import Config
 from babyhubert.corpus.inventory import InventoryRow, read_inventory
 from babyhubert.corpus.lengths import SEGMENTS
 from babyhubert.corpus.parquet import read_table
-from babyhubert.corpus.shards import (
-    FULL_SCALE,
-    INDEX_TYPES,
-    Pack,
-    Shard,
-    file_sha256,
-    write_index,
-    write_pack_facts,
-)
+from babyhubert.corpus.shards import FULL_SCALE, INDEX_TYPES, Pack, Shard, write_index, write_pack_facts
 from babyhubert.corpus.spans import Spans, read_spans
-from babyhubert.corpus.summary import StepSummary, one_line, write_failures
-from babyhubert.errors import CorpusError, OutputError
+from babyhubert.corpus.summary import StepSummary
+from babyhubert.errors import CorpusError, OutputError, one_line
 from babyhubert.files import atomic_path, make_folder, remove_leftovers, write_json
-from babyhubert.inference.recordings import NoProgress, RunProgress
-from babyhubert.timebase import SAMPLE_RATE
+from babyhubert.hashing import file_sha256
+from babyhubert.progress import NoProgress, RunProgress
+from babyhubert.run_folder import write_failures
+from babyhubert.timebase import SAMPLE_RATE, samples_to_hours
 from babyhubert.training.processes import Place
 
 PACK = "pack"
@@ -243,7 +237,7 @@ class _Writer:
         write_index(self.folder / "index.parquet", columns)
         write_failures(self.folder / "failures.csv", failures)
         split = np.array(columns["split"], dtype=object)
-        hours = {name: _hours(columns["samples"][split == name]) for name in ("train", "validation")}
+        hours = {name: samples_to_hours(columns["samples"][split == name].sum()) for name in ("train", "validation")}
         recordings = len(set(columns["recording_id"]))
         shards = [Shard(**record["shard"]) for record in records]
         facts = {
@@ -265,7 +259,9 @@ class _Writer:
             "hours held out": hours["validation"],
             "recordings held out": len(set(np.array(columns["recording_id"], dtype=object)[split == "validation"])),
         }
-        summary = StepSummary(recordings, failures, _hours(self.plan.samples), sum(hours.values()), told)
+        summary = StepSummary(
+            recordings, failures, samples_to_hours(self.plan.samples.sum()), sum(hours.values()), told
+        )
         return Pack.open(self.folder), summary
 
     def _index(self) -> dict[str, Any]:
@@ -326,10 +322,6 @@ class _Writer:
 
     def _path(self, number: int, suffix: str) -> Path:
         return self.folder / "shards" / f"{number:05d}{suffix}"
-
-
-def _hours(samples: NDArray[np.int64]) -> float:
-    return float(samples.sum()) / SAMPLE_RATE / 3600
 
 
 def _read_segments(

@@ -28,15 +28,16 @@ from babyhubert.audio.prefetch import prefetch
 from babyhubert.audio.recording import Recording, open_recording
 from babyhubert.config import Config
 from babyhubert.corpus.inventory import InventoryRow, read_inventory
-from babyhubert.corpus.shards import file_sha256
 from babyhubert.corpus.silero import SileroDetector, package_file, speech_runs
-from babyhubert.corpus.spans import write_spans
-from babyhubert.corpus.summary import StepSummary, one_line, write_failures, write_summary
-from babyhubert.errors import ConfigError, CorpusError, DiskFullError
+from babyhubert.corpus.spans import END_TOLERANCE, write_spans
+from babyhubert.corpus.summary import StepSummary, write_summary
+from babyhubert.errors import ConfigError, CorpusError, DiskFullError, one_line
+from babyhubert.hashing import file_sha256, fingerprint
 from babyhubert.inference.engine import Failed, Frames
-from babyhubert.inference.recordings import BLOCK_SAMPLES, NoProgress, RunProgress
-from babyhubert.inference.run_folder import RunFolder, fingerprint
-from babyhubert.timebase import SAMPLE_RATE, seconds_to_samples
+from babyhubert.inference.recordings import BLOCK_SAMPLES
+from babyhubert.progress import NoProgress, RunProgress
+from babyhubert.run_folder import RunFolder, write_failures
+from babyhubert.timebase import samples_to_hours, seconds_to_samples
 
 REGIONS = "regions.parquet"
 
@@ -47,7 +48,6 @@ Detector = Callable[[InventoryRow, Callable[[int], None]], Intervals]
 
 _VERSION = 2
 _FEW = 3
-_TOLERANCE = SAMPLE_RATE // 50
 
 
 class RegionSettings(Config):
@@ -121,8 +121,8 @@ def _summary(
     failures: Sequence[tuple[Path, str]],
     notes: Mapping[str, Any],
 ) -> StepSummary:
-    hours_in = sum(row.samples for row in rows) / SAMPLE_RATE / 3600
-    hours_out = sum(total(*found) for found in regions.values()) / SAMPLE_RATE / 3600
+    hours_in = samples_to_hours(sum(row.samples for row in rows))
+    hours_out = samples_to_hours(sum(total(*found) for found in regions.values()))
     facts = {
         "regions": sum(len(start) for start, _ in regions.values()),
         "recordings without any": sum(not len(start) for start, _ in regions.values()),
@@ -182,7 +182,7 @@ def _annotated(settings: RegionSettings, rows: list[InventoryRow]) -> tuple[Dete
     }
     lengths = {row.recording_id: row.samples for row in rows}
     notes["annotations that end behind their recording, and are cut there"] = sum(
-        int((found.end > lengths[name] + _TOLERANCE).sum()) for name, found in annotations.items()
+        int((found.end > lengths[name] + END_TOLERANCE).sum()) for name, found in annotations.items()
     )
 
     def regions_of(row: InventoryRow, _: Callable[[int], None]) -> Intervals:

@@ -16,7 +16,6 @@ Everything is memory-mapped: opening costs the index, reading a crop costs its b
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -27,10 +26,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD
+from babyhubert.annotation.frames import frame_counts
 from babyhubert.corpus.parquet import read_table, write_table
 from babyhubert.errors import CorpusError
 from babyhubert.files import write_json
+from babyhubert.hashing import file_sha256, fingerprint
+from babyhubert.timebase import samples_to_hours
 
 PACK_FORMAT = 1
 LABELS_FORMAT = 1
@@ -50,12 +51,6 @@ FULL_SCALE = 32_767
 _OPEN_FILES = 16
 
 Split = Literal["train", "validation"]
-
-
-def frame_counts(samples: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Frames of segments of so many samples, int64; 0 where a segment is shorter than a frame."""
-    samples = np.asarray(samples, dtype=np.int64)
-    return np.where(samples < FRAME_RECEPTIVE_FIELD, 0, (samples - FRAME_RECEPTIVE_FIELD) // FRAME_HOP + 1)
 
 
 @dataclass(frozen=True)
@@ -152,13 +147,12 @@ class Pack:
     @property
     def fingerprint(self) -> str:
         """Hash of the audio and its layout: labels belong to a pack with the same one."""
-        content = json.dumps([[shard.number, shard.segments, shard.sha256] for shard in self.shards])
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        return fingerprint([[shard.number, shard.segments, shard.sha256] for shard in self.shards])
 
     @property
     def hours(self) -> float:
         """Hours of audio."""
-        return float(self.samples.sum()) / 16_000 / 3600
+        return samples_to_hours(self.samples.sum())
 
     def rows(self, split: Split) -> NDArray[np.int64]:
         """Rows of a split, ascending."""
@@ -312,9 +306,3 @@ def write_pack_facts(folder: Path, shards: Sequence[Shard], facts: Mapping[str, 
 def write_index(path: Path, columns: Mapping[str, Any]) -> None:
     """Write index rows (columns of `INDEX_TYPES`)."""
     write_table(path, columns, INDEX_TYPES)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

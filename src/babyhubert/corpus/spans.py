@@ -23,7 +23,7 @@ from babyhubert.errors import CorpusError
 from babyhubert.timebase import SAMPLE_RATE
 
 SPAN_TYPES = {"recording_id": "string", "start": "int64", "end": "int64"}
-_TOLERANCE = SAMPLE_RATE // 50
+END_TOLERANCE = SAMPLE_RATE // 50
 """Rows may end so far behind their recording: times rounded to 10 ms, lengths told differently by other decoders."""
 
 _SHORTEST_BELIEVED = SAMPLE_RATE // 50
@@ -105,7 +105,7 @@ def read_spans(path: Path, lengths: Mapping[str, int], *, disjoint: bool) -> Spa
     rows.refuse(np.array([name not in lengths for name in rows.names], dtype=bool), "is not in the inventory")
     length = np.array([lengths[name] for name in rows.names], dtype=np.float64)
     _refuse_other_units(rows, length)
-    behind = (rows.end > length + _TOLERANCE) | (rows.start >= length)
+    behind = (rows.end > length + END_TOLERANCE) | (rows.start >= length)
     if behind.any():
         seconds = length[int(np.flatnonzero(behind)[0])] / SAMPLE_RATE
         rows.refuse(behind, f"ends behind the recording, which is {seconds:.10g} s long")
@@ -186,9 +186,9 @@ def _refuse_other_units(rows: _Rows, length: NDArray[np.float64]) -> None:
     """
     if not len(rows.end):
         return
-    far = rows.end > length + _TOLERANCE
+    far = rows.end > length + END_TOLERANCE
     for unit, factor in (("milliseconds", 1000), ("samples", SAMPLE_RATE)):
-        if far.mean() > 0.5 and np.mean(rows.end / factor <= length + _TOLERANCE) > 0.99:
+        if far.mean() > 0.5 and np.mean(rows.end / factor <= length + END_TOLERANCE) > 0.99:
             raise CorpusError(
                 f"{rows.describe(int(np.flatnonzero(far)[0]))} ends behind its recording, as do {int(far.sum())} of "
                 f"{len(far)} rows; none would if times were {unit}: divide them by {factor}"

@@ -7,7 +7,6 @@ says where to do so.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import torch
 from babyhubert.encoder.checkpoints import Checkpoint, read_checkpoint, weights_file
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.errors import CheckpointError, ModelAccessError
+from babyhubert.hashing import file_sha256
 
 PUBLISHED_REPOSITORIES = ("coml/BabyHuBERT", "coml/VTC-2", "coml/addressee")
 """Gated, non-commercial repositories of the released weights."""
@@ -138,5 +138,4 @@ def load_encoder(
 
 def model_hash(path: str | Path) -> str:
     """SHA-256 of the weights file of a checkpoint file or folder, in hexadecimal."""
-    with weights_file(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha256(weights_file(path))

@@ -32,11 +32,13 @@ from babyhubert.encoder.loading import load_encoder, model_hash, resolve_model
 from babyhubert.errors import AnnotationError, ConfigError
 from babyhubert.files import atomic_path, make_folder, write_json, write_text
 from babyhubert.frame_store import FrameWriter
+from babyhubert.hashing import fingerprint
 from babyhubert.inference.engine import Engine
-from babyhubert.inference.recordings import NoProgress, Reading, RunProgress, Sink, run_recordings
-from babyhubert.inference.run_folder import RunFolder, file_identity, fingerprint
-from babyhubert.inference.run_record import RunSummary, software_versions
+from babyhubert.inference.recordings import Reading, Sink, run_recordings
 from babyhubert.inference.windows import WindowPlan
+from babyhubert.progress import NoProgress, RunProgress
+from babyhubert.run_folder import RunFolder, file_identity
+from babyhubert.run_record import RunSummary, software_versions
 from babyhubert.timebase import format_seconds, seconds_to_samples
 
 FrameType = Literal["float16", "float32"]

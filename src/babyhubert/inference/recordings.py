@@ -19,8 +19,9 @@ from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.prefetch import prefetch
 from babyhubert.audio.recording import open_recording
-from babyhubert.errors import BabyHubertError, DiskFullError
+from babyhubert.errors import DiskFullError, one_line
 from babyhubert.inference.engine import Engine, Failed, Finished, Frames
+from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.timebase import SAMPLE_RATE, samples_to_seconds
 
 BLOCK_SAMPLES = 10 * SAMPLE_RATE
@@ -38,32 +39,6 @@ class Sink(Protocol):
 
     def abandon(self) -> None:
         """The recording failed: leave nothing behind."""
-
-
-class RunProgress(Protocol):
-    """Told how far a run is; shows it to somebody."""
-
-    def start(self, recordings: int, samples: int, skipped: int) -> None:
-        """So many recordings and samples are to be done; so many recordings were complete before."""
-
-    def advance(self, recording_id: str, samples: int) -> None:
-        """So many more samples of a recording have been read."""
-
-    def done(self, recording_id: str, error: str | None) -> None:
-        """A recording is complete, or failed."""
-
-
-class NoProgress:
-    """Shows nothing."""
-
-    def start(self, recordings: int, samples: int, skipped: int) -> None:
-        """Ignore."""
-
-    def advance(self, recording_id: str, samples: int) -> None:
-        """Ignore."""
-
-    def done(self, recording_id: str, error: str | None) -> None:
-        """Ignore."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +114,7 @@ def run_recordings(
             except DiskFullError:
                 raise
             except Exception as error:  # one bad recording never stops the others
-                failures[key] = _one_line(by_id[key].path, error)
+                failures[key] = one_line(by_id[key].path, error)
                 progress.done(key, failures[key])
                 if key in sinks:
                     sinks.pop(key).abandon()
@@ -147,10 +122,6 @@ def run_recordings(
         for sink in sinks.values():
             sink.abandon()
     return [(by_id[key].path, message) for key, message in failures.items()]
-
-
-def _one_line(path: Path, error: Exception) -> str:
-    return str(error) if isinstance(error, BabyHubertError) else f"{path}: {type(error).__name__}: {error}"
 
 
 class _Stream:

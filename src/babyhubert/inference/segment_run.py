@@ -28,11 +28,13 @@ from babyhubert.audio.preflight import PreflightReport
 from babyhubert.errors import DiskFullError, OutputError
 from babyhubert.files import make_folder, write_json, write_text
 from babyhubert.frame_store import FrameWriter
-from babyhubert.inference.recordings import NoProgress, Reading, RunProgress, run_recordings
-from babyhubert.inference.run_folder import RunFolder, file_identity, fingerprint
-from babyhubert.inference.run_record import RunSummary, software_versions
+from babyhubert.hashing import fingerprint
+from babyhubert.inference.recordings import Reading, run_recordings
 from babyhubert.inference.thresholds import format_thresholds
 from babyhubert.inference.voice_type import SCORE_DTYPE, VoiceTypeClassifier
+from babyhubert.progress import NoProgress, RunProgress
+from babyhubert.run_folder import RunFolder, file_identity
+from babyhubert.run_record import RunSummary, software_versions
 
 SCORE_FORMAT = 1
 

@@ -39,10 +39,11 @@ from babyhubert.corpus.pack import PACK, PackSettings, pack_segments
 from babyhubert.corpus.presentation import summary_lines
 from babyhubert.corpus.regions import REGIONS, RegionSettings, find_regions
 from babyhubert.corpus.segments import SegmentSettings
-from babyhubert.corpus.shards import Labels, Pack, file_sha256
+from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.encoder.loading import model_hash
 from babyhubert.errors import ConfigError, CorpusError
 from babyhubert.files import TEMPORARY_MARK, make_folder, write_json
+from babyhubert.hashing import file_sha256
 from babyhubert.pretraining.run import PretrainingResult, pretrain, software
 from babyhubert.pretraining.settings import TrainingSettings
 from babyhubert.training.group import Group

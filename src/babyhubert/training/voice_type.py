@@ -33,7 +33,7 @@ from babyhubert.files import make_folder
 from babyhubert.tasks.voice_type import TASK, VoiceTypeModel, voice_type_loss
 from babyhubert.tasks.voice_type_data import LabelledRecording, draw_batches, load_labelled, tile_batches
 from babyhubert.tasks.voice_type_tuning import best_thresholds
-from babyhubert.timebase import seconds_to_samples
+from babyhubert.timebase import samples_to_hours, seconds_to_samples
 
 Report = Callable[[str], None]
 Positive = Annotated[int, Field(gt=0)]
@@ -260,7 +260,7 @@ def _random_gains(count: int, decibels: float, rng: np.random.Generator) -> torc
 
 
 def _hours(recordings: Sequence[LabelledRecording]) -> float:
-    return sum(len(r.audio) for r in recordings) / 16_000 / 3600
+    return samples_to_hours(sum(len(r.audio) for r in recordings))
 
 
 def _percent(values: Mapping[str, float]) -> str:

@@ -21,10 +21,12 @@ from babyhubert.config import Config
 from babyhubert.corpus.shards import LABELS_FORMAT, Labels, Pack, Shard
 from babyhubert.errors import CorpusError, OutputError
 from babyhubert.files import remove_leftovers, write_json
+from babyhubert.hashing import fingerprint
+from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.training.processes import Place
-from babyhubert.units.batches import ShardProgress, samples_in, shards_of, teach
+from babyhubert.units.batches import samples_in, shards_of, teach
 from babyhubert.units.kmeans import KMeans, assign_units
-from babyhubert.units.parts import Parts, alone, fingerprint
+from babyhubert.units.parts import Parts, alone
 from babyhubert.units.teachers import Precision, Teacher, load_teacher
 
 _FACTS = "labels.json"
@@ -54,7 +56,7 @@ def assign(
     *,
     teacher: Teacher | None = None,
     place: Place | None = None,
-    progress: ShardProgress | None = None,
+    progress: RunProgress | None = None,
     replace: bool = False,
 ) -> Labels | None:
     """Label every frame of a pack.
@@ -87,7 +89,7 @@ def assign(
     _make_room(output, parts.fingerprint, replace)
     if place.world == 1:
         remove_leftovers(output)
-    _label_shards(pack, kmeans, teacher, parts, settings.batch_seconds, place, progress)
+    _label_shards(pack, kmeans, teacher, parts, settings.batch_seconds, place, progress or NoProgress())
     with alone(output):
         if parts.missing([shard.number for shard in pack.shards]):
             return None
@@ -119,12 +121,11 @@ def _label_shards(
     parts: Parts,
     batch_seconds: float,
     place: Place,
-    progress: ShardProgress | None,
+    progress: RunProgress,
 ) -> None:
     mine = shards_of(pack, place)
     missing = parts.missing(mine)
-    if progress is not None:
-        progress.start(len(missing), samples_in(pack, missing), len(mine) - len(missing))
+    progress.start(len(missing), samples_in(pack, missing), len(mine) - len(missing))
     centres = torch.from_numpy(kmeans.centres).to(teacher.device)
     for shard in (shard for shard in pack.shards if shard.number in set(missing)):
         rows = _rows_of(pack, shard)
@@ -133,11 +134,9 @@ def _label_shards(
             units = assign_units(features.flatten(0, 1), centres).view(features.shape[:2]).cpu().numpy()
             for begin, row in zip(pack.frame_offset[batch].tolist(), units, strict=True):
                 labels[begin : begin + len(row)] = row
-            if progress is not None:
-                progress.advance(f"{shard.number:05d}", int(pack.samples[batch].sum()))
+            progress.advance(f"{shard.number:05d}", int(pack.samples[batch].sum()))
         parts.write(shard.number, labels, {"frames": shard.frames})
-        if progress is not None:
-            progress.done(f"{shard.number:05d}", None)
+        progress.done(f"{shard.number:05d}", None)
 
 
 def _rows_of(pack: Pack, shard: Shard) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ however many processes there are and wherever a run was interrupted.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,19 +20,6 @@ from babyhubert.errors import CorpusError
 from babyhubert.timebase import SAMPLE_RATE, samples_to_seconds
 from babyhubert.training.processes import Place
 from babyhubert.units.teachers import Teacher
-
-
-class ShardProgress(Protocol):
-    """Told how far work over shards is; the display of runs over recordings fits it."""
-
-    def start(self, recordings: int, samples: int, skipped: int) -> None:
-        """So many shards and samples are to be done; so many shards were complete before."""
-
-    def advance(self, recording_id: str, samples: int) -> None:
-        """So many more samples of a shard are done."""
-
-    def done(self, recording_id: str, error: str | None) -> None:
-        """A shard is complete."""
 
 
 class BatchFeatures(NamedTuple):

@@ -27,12 +27,14 @@ from torch import Tensor
 
 import babyhubert
 from babyhubert.config import Config
-from babyhubert.corpus.shards import Pack, file_sha256, read_facts
+from babyhubert.corpus.shards import Pack, read_facts
 from babyhubert.errors import ConfigError, CorpusError, MissingExtraError, OutputError
 from babyhubert.files import atomic_path, remove_leftovers, write_json
+from babyhubert.hashing import file_sha256, fingerprint
+from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.training.processes import Place
-from babyhubert.units.batches import ShardProgress, samples_in, shards_of, teach
-from babyhubert.units.parts import STATE_FOLDER, Parts, alone, fingerprint
+from babyhubert.units.batches import samples_in, shards_of, teach
+from babyhubert.units.parts import STATE_FOLDER, Parts, alone
 from babyhubert.units.sampling import FrameSample
 from babyhubert.units.teachers import Precision, Teacher, load_teacher
 
@@ -209,7 +211,7 @@ def fit_units(
     *,
     teacher: Teacher | None = None,
     place: Place | None = None,
-    progress: ShardProgress | None = None,
+    progress: RunProgress | None = None,
     replace: bool = False,
 ) -> KMeans | None:
     """Learn units from the training split of a pack.
@@ -249,7 +251,7 @@ def fit_units(
         return KMeans.load(output)
     if place.world == 1:
         remove_leftovers(Path(output))
-    fit.collect(place, progress)
+    fit.collect(place, progress or NoProgress())
     with alone(Path(output)):
         if fit.finished(replace):
             return KMeans.load(output)
@@ -290,20 +292,18 @@ class _Fit:
             )
         return False
 
-    def collect(self, place: Place, progress: ShardProgress | None) -> None:
+    def collect(self, place: Place, progress: RunProgress) -> None:
         """Make the parts of the sample that are this process's and not there yet."""
         mine = shards_of(self.pack, place)
         missing = self.parts.missing(mine)
-        if progress is not None:
-            progress.start(len(missing), samples_in(self.pack, missing), len(mine) - len(missing))
+        progress.start(len(missing), samples_in(self.pack, missing), len(mine) - len(missing))
         sample = FrameSample.draw(self.pack, self.size, self.settings.seed) if missing else None
         for number in missing:
             assert sample is not None
             self.parts.write(number, self._sampled_features(sample, number, progress))
-            if progress is not None:
-                progress.done(f"{number:05d}", None)
+            progress.done(f"{number:05d}", None)
 
-    def _sampled_features(self, sample: FrameSample, number: int, progress: ShardProgress | None) -> NDArray:
+    def _sampled_features(self, sample: FrameSample, number: int, progress: RunProgress) -> NDArray:
         """Features of a shard's chosen frames in the order of the index, float32 (frames, D)."""
         chosen = sample.chosen_in_shard(number)
         rows = np.array(list(chosen), dtype=np.int64)
@@ -311,14 +311,12 @@ class _Fit:
         begin = dict(zip(chosen, (np.cumsum(counts) - counts).tolist(), strict=True))
         result = np.empty((int(counts.sum()), self.teacher.dim), dtype="<f4")
         unheard = int(self.pack.samples[self.pack.shard == number].sum() - self.pack.samples[rows].sum())
-        if progress is not None:
-            progress.advance(f"{number:05d}", unheard)
+        progress.advance(f"{number:05d}", unheard)
         for batch, features in teach(self.pack, rows, self.teacher, self.settings.batch_seconds):
             for row, frames in zip(batch.tolist(), features, strict=True):
                 wanted = torch.from_numpy(chosen[row]).to(frames.device)
                 result[begin[row] : begin[row] + len(wanted)] = frames[wanted].cpu().numpy()
-            if progress is not None:
-                progress.advance(f"{number:05d}", int(self.pack.samples[batch].sum()))
+            progress.advance(f"{number:05d}", int(self.pack.samples[batch].sum()))
         return result
 
     def learn(self) -> None:

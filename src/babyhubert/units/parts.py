@@ -7,7 +7,6 @@ parts; whoever finds all of them whole, alone under a lock, goes on with them.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,16 +18,11 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from babyhubert.corpus.shards import file_sha256
 from babyhubert.errors import CorpusError
 from babyhubert.files import atomic_path, explain_os_error, make_folder, write_json
+from babyhubert.hashing import file_sha256
 
 STATE_FOLDER = ".babyhubert"
-
-
-def fingerprint(content: Mapping[str, Any]) -> str:
-    """Short stable hash of facts (JSON values)."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,14 @@ class RunSummary:
     @property
     def exit_code(self) -> int:
         """0: every recording is done; 1: some failed; 2: none is done."""
-        if not self.failures:
-            return 0
-        return 1 if self.done + self.skipped else 2
+        return exit_code(self.done + self.skipped, len(self.failures))
+
+
+def exit_code(done: int, failed: int) -> int:
+    """0: every recording is done; 1: some failed; 2: none is done, and some failed."""
+    if not failed:
+        return 0
+    return 1 if done else 2
 
 
 def software_versions() -> dict[str, str]:

@@ -8,9 +8,10 @@ still holds.
 
 from __future__ import annotations
 
-import hashlib
+import csv
+import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -22,11 +23,6 @@ from babyhubert.errors import OutputError
 from babyhubert.files import explain_os_error, make_folder, remove_leftovers, write_json, write_text
 
 STATE_FOLDER = ".babyhubert"
-
-
-def fingerprint(content: Mapping[str, Any]) -> str:
-    """Short stable hash of settings (JSON values)."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def file_identity(path: Path) -> dict[str, int]:
@@ -91,8 +87,8 @@ class RunFolder:
 
     def write_failures(self, failures: Sequence[tuple[Path, str]]) -> None:
         """``failures.csv`` (``path,error``), header only when all went well."""
-        lines = ["path,error\n", *(f"{_csv_field(str(path))},{_csv_field(error)}\n" for path, error in failures)]
-        write_text(self.output / "failures.csv", "".join(lines))
+        told = [(" ".join(str(path).split()), " ".join(error.split())) for path, error in failures]
+        write_failures(self.output / "failures.csv", told)
 
     def combine(self, path: Path, header: str, parts: Callable[[dict[str, Any]], str]) -> None:
         """Write one table of all complete recordings: ``header``, then ``parts(record)`` for each."""
@@ -107,6 +103,10 @@ def _read_record(path: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) and "recording_id" in record else None
 
 
-def _csv_field(text: str) -> str:
-    text = " ".join(text.split())
-    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"') else text
+def write_failures(path: Path, failures: Iterable[tuple[Path | str, str]]) -> None:
+    """Write ``path,error`` rows, the header alone when all went well."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("path", "error"))
+    writer.writerows((str(file), error) for file, error in failures)
+    write_text(path, text.getvalue())

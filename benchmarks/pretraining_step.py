@@ -98,12 +98,8 @@ def make_batch(rows: int, seconds: float, units: int, device: torch.device) -> B
     samples = int(seconds * 16_000)
     frames = (samples - 400) // 320 + 1
     mask = span_mask(rows, frames, MaskSettings(), rng)
-    return Batch(
-        torch.from_numpy(rng.integers(-8000, 8000, (rows, samples)).astype(np.int16)),
-        torch.from_numpy(rng.integers(0, units, (rows, frames))),
-        torch.from_numpy(mask),
-        torch.from_numpy(np.flatnonzero(mask)),
-    ).to(device)
+    pcm = rng.integers(-8000, 8000, (rows, samples)).astype(np.int16)
+    return Batch.of(pcm, rng.integers(0, units, (rows, frames)), mask).to(device)
 
 
 def make_step(model: nn.Module, loss_of: Callable[[Batch], Tensor], device: torch.device, precision: str) -> Step:

@@ -53,7 +53,7 @@ def make_labels(folder: Path, pack: Pack, *, seed: int = 0, kmeans: str = "tones
     facts = {"format": LABELS_FORMAT, "pack": pack.fingerprint, "clusters": UNITS, "kmeans": kmeans}
     (folder / "shards").mkdir(parents=True)
     for shard in pack.shards:
-        labels = [_units(pack.pcm(row), int(pack.frames[row])) for row in np.flatnonzero(pack.shard == shard.number)]
+        labels = [_units(pack.pcm(row), int(pack.frames[row])) for row in pack.rows_of(shard.number)]
         (folder / "shards" / shard.labels_name).write_bytes(np.concatenate(labels).astype("<u2").tobytes())
     write_json(folder / "labels.json", facts)
     return Labels.open(folder, pack)

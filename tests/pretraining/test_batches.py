@@ -14,7 +14,7 @@ from babyhubert.annotation.frames import FRAME_HOP, frame_count
 from babyhubert.errors import CorpusError
 from babyhubert.pretraining.batches import BatchPlan, BatchReader, BatchSettings, Cursor, load
 from babyhubert.pretraining.masking import MaskSettings
-from babyhubert.pretraining.run import _Share
+from babyhubert.training.processes import Place
 
 
 def plan(lengths, seconds=20.0, seed=0):
@@ -60,12 +60,16 @@ def test_epochs_differ_and_repeat_with_the_seed():
     assert not all(np.array_equal(a, b) for a, b in zip(first, plan(lengths, seed=1).epoch(0), strict=False))
 
 
+def taken(steps, count):
+    return [request for _, mine in islice(steps, count) for request in mine]
+
+
 @pytest.mark.parametrize(("world", "accumulate"), [(1, 1), (2, 1), (3, 2), (8, 4)])
 def test_processes_share_the_stream_without_repeating_a_batch(world, accumulate):
     found = plan(drawn_lengths(60), 40.0)
     count = 5 * world * accumulate  # over several epochs
     whole = [request.seed for _, request in islice(found.stream(), count)]
-    shares = [list(islice(_Share(found, Cursor(), rank, world), 5 * accumulate)) for rank in range(world)]
+    shares = [taken(found.steps(Cursor(), Place(rank, world), accumulate), 5) for rank in range(world)]
     assert sorted(request.seed for share in shares for request in share) == sorted(whole)
     assert len(set(whole)) == count
 
@@ -73,9 +77,9 @@ def test_processes_share_the_stream_without_repeating_a_batch(world, accumulate)
 @pytest.mark.parametrize("world", [1, 3])
 def test_the_stream_goes_on_from_any_step(world):
     found = plan(drawn_lengths(60), 40.0)
-    cursors = list(islice(_Share(found, Cursor(), 0, world).cursors(2), 12))
-    straight = list(islice(_Share(found, Cursor(), 1 % world, world), 24))
-    continued = list(islice(_Share(found, cursors[6], 1 % world, world), 10))
+    cursors = [after for after, _ in islice(found.steps(Cursor(), Place(0, world), 2), 12)]
+    straight = taken(found.steps(Cursor(), Place(1 % world, world), 2), 12)
+    continued = taken(found.steps(cursors[6], Place(1 % world, world), 2), 5)
     assert [request.seed for request in continued] == [request.seed for request in straight[14:24]]
 
 

@@ -34,20 +34,14 @@ longest_s = 4.0
 [pack]
 shard_mb = 0.6
 validation_share = 0.1
+"""
+ITERATION = """
 [[iterations]]
-units = {{ teacher = "mfcc", clusters = 12, frames = 4000, n_init = 1, batch_size = 500 }}
+units = {{ teacher = "{teacher}", clusters = {clusters}, frames = 4000, n_init = 1, batch_size = 500 }}
 [iterations.training]
 encoder = {{ size = "nano" }}
 batches = {{ seconds = 8.0, shortest_s = 1.0 }}
-optimiser = {{ steps = {steps}, warmup_steps = 2 }}
-machine = {{ workers = 0, log_every = 2, save_every = 3, validate_every = 6, tensorboard = false }}
-health = {{ stop_at_chance = false }}
-[[iterations]]
-units = {{ teacher = "previous:3", clusters = 16, frames = 4000, n_init = 1, batch_size = 500 }}
-[iterations.training]
-encoder = {{ size = "nano" }}
-batches = {{ seconds = 8.0, shortest_s = 1.0 }}
-optimiser = {{ steps = {steps}, warmup_steps = 2 }}
+optimiser = {{ steps = 6, warmup_steps = 2 }}
 machine = {{ workers = 0, log_every = 2, save_every = 3, validate_every = 6, tensorboard = false }}
 health = {{ stop_at_chance = false }}
 """
@@ -60,7 +54,9 @@ def kitchen(tmp_path_factory):
     (folder / "audio").mkdir()
     for number in range(6):
         soundfile.write(folder / "audio" / f"day{number}.wav", tones(16_000 * (8 + number), rng)[0], 16_000)
-    (folder / "recipe.toml").write_text(RECIPE.format(audio=folder / "audio", steps=6))
+    iterations = [("mfcc", 12), ("previous:3", 16)]
+    tables = [ITERATION.format(teacher=teacher, clusters=clusters) for teacher, clusters in iterations]
+    (folder / "recipe.toml").write_text(RECIPE.format(audio=folder / "audio") + "".join(tables))
     return folder
 
 

@@ -62,7 +62,8 @@ def material(tmp_path_factory):
 
 def train(material, output, settings):
     with Group.join("cpu") as group:
-        return pretrain(material / "pack", material / "labels", settings, output, group, lambda _: None)
+        labels = Labels.open(material / "labels", Pack.open(material / "pack"))
+        return pretrain(labels, settings, output, group, lambda _: None)
 
 
 def weights(output):
@@ -240,8 +241,9 @@ def test_loss_at_chance_ends_the_run(material, tmp_path):
         (shuffled / shard.labels_name).write_bytes(values.tobytes())
     write_json(tmp_path / "labels" / "labels.json", dict(labels.facts))
     settings = run_settings(40, health={"stop_at_chance": True}, machine={"log_every": 20})
+    wrong = Labels.open(tmp_path / "labels", labels.pack)
     with Group.join("cpu") as group, pytest.raises(TrainingError, match="nothing is learnt"):
-        pretrain(material / "pack", tmp_path / "labels", settings, tmp_path / "run", group, lambda _: None)
+        pretrain(wrong, settings, tmp_path / "run", group, lambda _: None)
 
 
 def copy_material(material, target):
@@ -274,9 +276,9 @@ def test_material_that_does_not_fit_stops_the_run_at_once(damage, message, mater
 
 
 def test_labels_of_another_pack(material, tmp_path):
-    make_pack(tmp_path / "pack", LENGTHS, seed=1)
-    with Group.join("cpu") as group, pytest.raises(CorpusError, match="another pack"):
-        pretrain(tmp_path / "pack", material / "labels", run_settings(3), tmp_path / "run", group)
+    other = make_pack(tmp_path / "pack", LENGTHS, seed=1)
+    with pytest.raises(CorpusError, match="another pack"):
+        Labels.open(material / "labels", other)
 
 
 CONFIG = """

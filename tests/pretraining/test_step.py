@@ -30,12 +30,8 @@ def a_batch(rows=3, samples=32_080, seed=0):
     rng = np.random.default_rng(seed)
     frames = (samples - 400) // 320 + 1
     mask = span_mask(rows, frames, MaskSettings(), rng)
-    return Batch(
-        torch.from_numpy(rng.integers(-8000, 8000, (rows, samples)).astype(np.int16)),
-        torch.from_numpy(rng.integers(0, CLASSES, (rows, frames))),
-        torch.from_numpy(mask),
-        torch.from_numpy(np.flatnonzero(mask)),
-    )
+    pcm = rng.integers(-8000, 8000, (rows, samples)).astype(np.int16)
+    return Batch.of(pcm, rng.integers(0, CLASSES, (rows, frames)), mask)
 
 
 def a_model(config=None, seed=0):

@@ -24,13 +24,15 @@ def pretrain(
     SIGUSR1 and Ctrl-C save and stop; the same command continues where it stopped.
     """
     from babyhubert.config import read_config
+    from babyhubert.corpus.shards import Labels, Pack
     from babyhubert.pretraining.run import pretrain as train
     from babyhubert.pretraining.settings import PretrainingRun
     from babyhubert.training.group import Group
 
     settings = read_config(config, PretrainingRun, changes or ())
     with Group.join(settings.machine.device) as group:
-        result = train(Path(settings.data.pack), Path(settings.data.labels), settings, output, group, typer.echo)
+        labels = Labels.open(settings.data.labels, Pack.open(settings.data.pack))
+        result = train(labels, settings, output, group, typer.echo)
     if group.place.first and result.finished:
         typer.echo(f"model: {result.model}")
     raise typer.Exit(0 if result.finished else 1)

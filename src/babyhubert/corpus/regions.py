@@ -33,7 +33,6 @@ from babyhubert.corpus.spans import END_TOLERANCE, write_spans
 from babyhubert.corpus.summary import StepSummary, write_summary
 from babyhubert.errors import ConfigError, CorpusError, DiskFullError, one_line
 from babyhubert.hashing import file_sha256, fingerprint
-from babyhubert.inference.engine import Failed, Frames
 from babyhubert.inference.recordings import BLOCK_SAMPLES
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.run_folder import RunFolder, write_failures
@@ -269,18 +268,14 @@ def _model(settings: RegionSettings) -> tuple[Detector, str]:
     if unknown:
         raise ConfigError(f"regions.labels: the model has no class {', '.join(sorted(unknown))}")
     columns = [i for i, label in enumerate(classifier.labels) if settings.labels is None or label in settings.labels]
-    engine = classifier.engine()
 
     def regions_of(row: InventoryRow, heard: Callable[[int], None]) -> Intervals:
-        speech: list[NDArray[np.bool_]] = [np.zeros(0, dtype=bool)]
         with open_recording(row.path, parse_channel(row.channel)) as recording:
-            for event in engine.run([(row.recording_id, _heard(recording, heard))]):
-                if isinstance(event, Failed):
-                    raise event.error
-                if isinstance(event, Frames):
-                    scores = event.values[:, columns].astype(SCORE_DTYPE)
-                    speech.append(np.any(scores > settings.threshold, axis=1))
-        return frames_to_segments(np.concatenate(speech))
+            speech = [
+                np.any(scores[:, columns].astype(SCORE_DTYPE) > settings.threshold, axis=1)
+                for scores in classifier.frames(_heard(recording, heard))
+            ]
+        return frames_to_segments(np.concatenate([np.zeros(0, dtype=bool), *speech]))
 
     return regions_of, classifier.hash
 

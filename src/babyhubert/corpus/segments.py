@@ -67,12 +67,7 @@ def training_segments(speech: Intervals, length: int, settings: SegmentSettings)
     merged = close_gaps(start, end, max(gap, 1))
     padded = _pad(merged, shortest, length)
     stretches = close_gaps(*padded)
-    holes = _holes(stretches, close_gaps(start, end))
-    pieces: list[tuple[int, int]] = []
-    for (begin, stop), inside in zip(np.column_stack(stretches).tolist(), holes, strict=True):
-        pieces += _cut(begin, stop, inside, longest)
-    found = np.array(pieces, dtype=np.int64).reshape(-1, 2)
-    return _widen(found, shortest, longest, length)
+    return _widen(_cut_all(stretches, close_gaps(start, end), longest), shortest, longest, length)
 
 
 def published_segments(speech: Intervals, gap: int, shortest: int, longest: int) -> Intervals:
@@ -82,12 +77,8 @@ def published_segments(speech: Intervals, gap: int, shortest: int, longest: int)
     depends on rounding (in its float seconds about 8 of 100,000 padded stretches survive).
     """
     start, end = (np.asarray(side, dtype=np.int64) for side in speech)
-    union = close_gaps(start, end)
-    pieces: list[tuple[int, int]] = []
     stretches = close_gaps(start, end, max(gap, 1))
-    for (begin, stop), inside in zip(np.column_stack(stretches).tolist(), _holes(stretches, union), strict=True):
-        pieces += _cut_as_published(begin, stop, inside, shortest, longest)
-    found = np.array(pieces, dtype=np.int64).reshape(-1, 2)
+    found = _cut_all(stretches, close_gaps(start, end), longest, drop_up_to=shortest)
     return found[:, 0], found[:, 1]
 
 
@@ -112,30 +103,25 @@ def _holes(stretches: Intervals, union: Intervals) -> list[list[tuple[int, int]]
     return found
 
 
-def _cut(begin: int, stop: int, holes: list[tuple[int, int]], longest: int) -> list[tuple[int, int]]:
-    """Pieces of at most ``longest`` samples: without the longest hole (the first of equals), else halves."""
+def _cut_all(stretches: Intervals, union: Intervals, longest: int, drop_up_to: int = 0) -> NDArray[np.int64]:
+    """Pieces of all stretches, (N, 2), ascending."""
+    rows = zip(np.column_stack(stretches).tolist(), _holes(stretches, union), strict=True)
+    pieces = [piece for (begin, stop), holes in rows for piece in _cut(begin, stop, holes, longest, drop_up_to)]
+    return np.array(pieces, dtype=np.int64).reshape(-1, 2)
+
+
+def _cut(begin: int, stop: int, holes: list[tuple[int, int]], longest: int, drop_up_to: int) -> list[tuple[int, int]]:
+    """Pieces of at most ``longest`` samples: without the longest hole (the first of equals), else halves.
+
+    What is at most ``drop_up_to`` samples long, the stretch itself or what a cut leaves, is dropped.
+    """
     done, todo = [], [(begin, stop, holes)]
     while todo:
         begin, stop, holes = todo.pop()
-        if stop - begin <= longest:
-            done.append((begin, stop))
-            continue
-        todo += _without_longest_hole(begin, stop, holes)
-    return sorted(done)
-
-
-def _cut_as_published(
-    begin: int, stop: int, holes: list[tuple[int, int]], shortest: int, longest: int
-) -> list[tuple[int, int]]:
-    done, todo = [], [(begin, stop, holes)]
-    while todo:
-        begin, stop, holes = todo.pop()
-        if stop - begin <= shortest:
-            continue
-        if stop - begin <= longest:
-            done.append((begin, stop))
-        else:
+        if stop - begin > longest:
             todo += _without_longest_hole(begin, stop, holes)
+        elif stop - begin > drop_up_to:
+            done.append((begin, stop))
     return sorted(done)
 
 

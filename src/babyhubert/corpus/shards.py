@@ -158,6 +158,10 @@ class Pack:
         """Rows of a split, ascending."""
         return np.flatnonzero(self.validation == (split == "validation"))
 
+    def rows_of(self, shard: int) -> NDArray[np.int64]:
+        """Rows of a shard, ascending."""
+        return np.flatnonzero(self.shard == shard)
+
     def pcm(self, row: int, start: int = 0, samples: int | None = None) -> NDArray[np.int16]:
         """Samples ``[start, start + samples)`` of a segment as they are stored: int16, a view of the file."""
         samples = int(self.samples[row]) - start if samples is None else samples

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -86,10 +86,10 @@ class VoiceTypeClassifier:
     def scores(self, audio: Path | str | NDArray[np.float32]) -> NDArray[np.float16]:
         """Probabilities of every class in every frame: float16, shape (T(n), C)."""
         if isinstance(audio, np.ndarray):
-            parts = list(self._frames([np.asarray(audio, dtype=np.float32)]))
+            parts = list(self.frames([np.asarray(audio, dtype=np.float32)]))
         else:
             with open_recording(Path(audio)) as recording:
-                parts = list(self._frames(block.samples for block in recording.blocks()))
+                parts = list(self.frames(block.samples for block in recording.blocks()))
         empty = np.empty((0, len(self.labels)), dtype=SCORE_DTYPE)
         return np.concatenate([empty, *(part.astype(SCORE_DTYPE) for part in parts)])
 
@@ -131,7 +131,8 @@ class VoiceTypeClassifier:
         mix = self.device.type != "cpu"
         return Engine(self.model.probabilities, plan, batch_size, self.settings.blend, mix)
 
-    def _frames(self, blocks: Iterable[NDArray[np.float32]]) -> Iterable[NDArray[np.float32]]:
+    def frames(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        """Probabilities of a recording given in blocks, as they come: float32, (T, C) each, not yet rounded."""
         for event in self.engine().run([("recording", blocks)]):
             if isinstance(event, Failed):
                 raise event.error

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from babyhubert.corpus.shards import FULL_SCALE, Labels, Pack
 from babyhubert.errors import CorpusError
 from babyhubert.pretraining.masking import MaskSettings, span_mask
 from babyhubert.timebase import SAMPLE_RATE, seconds_to_samples
+from babyhubert.training.processes import Place
 
 _VALIDATION_STREAM = 2**32 - 1
 """Stands where the epoch stands in training, so that validation draws from a generator of its own."""
@@ -76,6 +78,12 @@ class Batch:
     units: Tensor
     mask: Tensor
     positions: Tensor
+
+    @classmethod
+    def of(cls, pcm: NDArray[np.int16], units: NDArray[np.int64], mask: NDArray[np.bool_]) -> Batch:
+        """A batch on the CPU; positions follow from the mask."""
+        positions = np.flatnonzero(mask)
+        return cls(*(torch.from_numpy(values) for values in (pcm, units, mask, positions)))
 
     @property
     def seconds(self) -> float:
@@ -161,6 +169,16 @@ class BatchPlan:
                 yield after, Request(batches[number], (self._seed, epoch, number))
             epoch, first = epoch + 1, 0
 
+    def steps(self, cursor: Cursor, place: Place, accumulate: int) -> Iterator[tuple[Cursor, list[Request]]]:
+        """Steps of all processes from a place on: where the stream stands after each, and this one's batches of it.
+
+        The batches of a step are dealt out in turn, so that none is taken twice.
+        """
+        stream = self.stream(cursor)
+        while True:
+            step = list(islice(stream, place.world * accumulate))
+            yield step[-1][0], [request for _, request in step[place.rank :: place.world]]
+
     def _cut(self, order: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Fill batches in an order, as many rows as fit; a row longer than a batch is a batch."""
         lengths = self._samples[order]
@@ -198,13 +216,7 @@ class BatchReader(torch.utils.data.Dataset[Batch]):
         first = room // 2 if self._fixed else rng.integers(0, room)
         pcm = np.stack([self._pack.pcm(row, start * FRAME_HOP, samples) for row, start in _pairs(rows, first)])
         units = np.stack([self._labels.units(row, start, frames) for row, start in _pairs(rows, first)])
-        mask = span_mask(len(rows), frames, self._mask, rng)
-        return Batch(
-            torch.from_numpy(pcm),
-            torch.from_numpy(units.astype(np.int64)),
-            torch.from_numpy(mask),
-            torch.from_numpy(np.flatnonzero(mask)),
-        )
+        return Batch.of(pcm, units.astype(np.int64), span_mask(len(rows), frames, self._mask, rng))
 
 
 def _pairs(rows: NDArray[np.int64], first: NDArray[np.int64]) -> Iterator[tuple[int, int]]:

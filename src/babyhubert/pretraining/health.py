@@ -6,61 +6,18 @@ labels are looked at before the first step, and progress is compared with chance
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from numpy.typing import NDArray
 
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.errors import CorpusError, TrainingError
 from babyhubert.pretraining.settings import HealthSettings
+from babyhubert.units.counts import UnitCounts
 
 _SHARDS_LOOKED_AT = 64
 _MARGIN_NATS = 0.02
 
 
-@dataclass(frozen=True)
-class UnitStatistics:
-    """How often each unit occurs in the labels that were looked at.
-
-    Attributes:
-        counts: int64, shape (K,).
-    """
-
-    counts: NDArray[np.int64]
-
-    @property
-    def entropy(self) -> float:
-        """Nats: the loss of a model that knows the frequencies and nothing else."""
-        return _entropy(self.counts)
-
-    @property
-    def perplexity(self) -> float:
-        """How many equally frequent units would be as hard to guess."""
-        return perplexity(self.counts)
-
-    @property
-    def chance(self) -> float:
-        """Share of the most frequent unit: the accuracy of always saying it."""
-        return float(self.counts.max() / self.counts.sum())
-
-    @property
-    def dead(self) -> NDArray[np.int64]:
-        """Units that do not occur."""
-        return np.flatnonzero(self.counts == 0)
-
-
-def perplexity(weights: NDArray) -> float:
-    """Perplexity of a distribution given by weights that need not sum to 1, shape (K,)."""
-    return float(np.exp(_entropy(weights)))
-
-
-def _entropy(weights: NDArray) -> float:
-    share = weights[weights > 0] / weights.sum()
-    return float(-(share * np.log(share)).sum())
-
-
-def check_labels(labels: Labels, settings: HealthSettings) -> UnitStatistics:
+def check_labels(labels: Labels, settings: HealthSettings) -> UnitCounts:
     """Look at the labels, and at the audio they belong to, before anything is trained.
 
     At most 64 shards are read, evenly spread over the pack.
@@ -82,7 +39,7 @@ def check_labels(labels: Labels, settings: HealthSettings) -> UnitStatistics:
         _require_sound(labels.pack, shard.number)
     if counts.sum() == 0:
         raise CorpusError(f"{labels.folder}: not one label; look at the pack and at the units step")
-    statistics = UnitStatistics(counts)
+    statistics = UnitCounts(counts)
     share = len(statistics.dead) / labels.clusters
     if share > settings.most_dead_units:
         raise CorpusError(
@@ -95,7 +52,7 @@ def check_labels(labels: Labels, settings: HealthSettings) -> UnitStatistics:
 
 def _require_sound(pack: Pack, number: int) -> None:
     """Whether the first of a shard's segments that hold anything but zeros is found within a few."""
-    rows = np.flatnonzero(pack.shard == number)
+    rows = pack.rows_of(number)
     if len(rows) and not any(pack.pcm(row).any() for row in rows[:: max(1, len(rows) // 16)].tolist()):
         raise CorpusError(
             f"{pack.folder}: shard {number} holds digital silence only; look at the recordings "
@@ -103,7 +60,7 @@ def _require_sound(pack: Pack, number: int) -> None:
         )
 
 
-def check_progress(cross_entropy: float, statistics: UnitStatistics, step: int, settings: HealthSettings) -> None:
+def check_progress(cross_entropy: float, statistics: UnitCounts, step: int, settings: HealthSettings) -> None:
     """Compare the loss after the warm-up with chance.
 
     Args:

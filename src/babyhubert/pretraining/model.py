@@ -6,7 +6,6 @@ unmasked frames and multiplies them by 0, and builds a (K + 1, N, P) tensor to d
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -67,16 +66,14 @@ class MaskedPrediction(nn.Module):
         return cls(encoder, PretrainingHead(config.hidden_size, units).initialise(generator))
 
     @classmethod
-    def from_checkpoint(
-        cls, checkpoint: Checkpoint, config: HubertConfig, units: int, generator: torch.Generator
-    ) -> MaskedPrediction:
+    def from_checkpoint(cls, checkpoint: Checkpoint, units: int, generator: torch.Generator) -> MaskedPrediction:
         """A model that goes on from an encoder.
 
         Units of another k-means are other classes: unit embeddings are always drawn anew. The mask vector and the
         final projection are kept where the checkpoint has them.
         """
-        encoder = build_encoder(replace(checkpoint, config=config)).train()
-        head = PretrainingHead(config.hidden_size, units).initialise(generator)
+        encoder = build_encoder(checkpoint).train()
+        head = PretrainingHead(checkpoint.config.hidden_size, units).initialise(generator)
         kept = {name: tensor for name, tensor in checkpoint.pretraining.items() if "label_embeddings" not in name}
         state = head.state_dict()
         state.update({name: tensor.float() for name, tensor in kept.items() if state[name].shape == tensor.shape})

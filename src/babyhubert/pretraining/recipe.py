@@ -17,7 +17,6 @@ Output::
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 import shutil
@@ -43,9 +42,10 @@ from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.encoder.loading import model_hash
 from babyhubert.errors import ConfigError, CorpusError
 from babyhubert.files import TEMPORARY_MARK, make_folder, write_json
-from babyhubert.hashing import file_sha256
-from babyhubert.pretraining.run import PretrainingResult, pretrain, software
+from babyhubert.hashing import file_sha256, fingerprint
+from babyhubert.pretraining.run import PretrainingResult, pretrain
 from babyhubert.pretraining.settings import TrainingSettings
+from babyhubert.run_record import software_versions
 from babyhubert.training.group import Group
 from babyhubert.units.assign import AssignSettings, assign
 from babyhubert.units.kmeans import FitSettings, KMeans, fit_units
@@ -120,7 +120,7 @@ class _Journal:
                 f"{path}: cannot be read ({error}); delete it, finished steps are found again"
             ) from error
 
-    def step(self, name: str, made_from: Any, run: Callable[[], None], made: Callable[[], str | None]) -> str:
+    def step(self, name: str, made_from: Any, run: Callable[[], object], made: Callable[[], str | None]) -> str:
         """Run a step unless it is done.
 
         Args:
@@ -133,7 +133,7 @@ class _Journal:
             ConfigError: it was done from something else.
             CorpusError: no result.
         """
-        key = hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
+        key = fingerprint(made_from)
         known = self._steps.get(name)
         if known is not None and known["key"] != key:
             raise ConfigError(
@@ -151,7 +151,7 @@ class _Journal:
         if result is None:
             raise CorpusError(f"{name}: ended without a result; the lines above say why")
         seconds = round(time.monotonic() - began, 1)
-        self._steps[name] = {"key": key, "result": result, "seconds": seconds, "software": software()}
+        self._steps[name] = {"key": key, "result": result, "seconds": seconds, "software": software_versions()}
         if self._group.place.first:
             write_json(self._path, {"steps": self._steps})
         self._group.wait()
@@ -171,7 +171,7 @@ def cook(recipe: Recipe, output: Path, group: Group, say: Say = print) -> Recipe
     Raises:
         ConfigError, CorpusError, TrainingError, OutputError: as of the steps.
     """
-    say = say if group.place.first else _say_nothing
+    say = group.voice(say)
     group.first_only(lambda: make_folder(output))
     journal = _Journal(output / "recipe.json", group, say)
     corpus = output / "corpus"
@@ -187,7 +187,7 @@ def cook(recipe: Recipe, output: Path, group: Group, say: Say = print) -> Recipe
         _report_step(recipe.report, number, labels, made, folder, journal, group)
         origin = f"{units.clusters} k-means clusters of {iteration.units.teacher}"
         lineage = [*lineage, f"units of iteration {number}: {origin}"]
-        last = _training_step(number, iteration.training, pack, labels, folder, journal, group, say, lineage)
+        last = _training_step(number, iteration.training, labels, folder, journal, group, say, lineage)
         if last is not None and not last.finished:
             return RecipeResult(None, last)
         model = folder / "run" / "model"
@@ -232,8 +232,7 @@ def _scan(audio: AudioSettings, corpus: Path, say: Say) -> None:
 
 
 def _pack(corpus: Path, recipe: Recipe, group: Group, say: Say) -> None:
-    settings = recipe.pack.model_copy(update={"channel": recipe.audio.channel})
-    _, summary = pack_segments(corpus, settings, place=group.place)
+    _, summary = pack_segments(corpus, recipe.pack, place=group.place)
     if summary.hours_out:
         _tell(say, "pack", summary)
 
@@ -246,7 +245,7 @@ def _unit_steps(
     kmeans = journal.step(
         f"units {number}",
         [content, packed],
-        lambda: _nothing(fit_units(pack, folder / "units", settings, place=group.place)),
+        lambda: fit_units(pack, folder / "units", settings, place=group.place),
         lambda: _kmeans_of(folder / "units"),
     )
     chosen = AssignSettings(
@@ -258,7 +257,7 @@ def _unit_steps(
     made = journal.step(
         f"labels {number}",
         [kmeans, packed],
-        lambda: _nothing(assign(pack, KMeans.load(folder / "units"), folder / "labels", chosen, place=group.place)),
+        lambda: assign(pack, KMeans.load(folder / "units"), folder / "labels", chosen, place=group.place),
         lambda: _labels_of(folder / "labels", pack),
     )
     return Labels.open(folder / "labels", pack), made
@@ -271,7 +270,7 @@ def _report_step(
     journal.step(
         f"report {number}",
         [settings.model_dump(mode="json"), made],
-        lambda: _nothing(group.first_only(lambda: report(labels, where, settings))),
+        lambda: group.first_only(lambda: report(labels, where, settings)),
         lambda: _file(where / "report.json"),
     )
 
@@ -279,7 +278,6 @@ def _report_step(
 def _training_step(
     number: int,
     settings: TrainingSettings,
-    pack: Pack,
     labels: Labels,
     folder: Path,
     journal: _Journal,
@@ -291,7 +289,7 @@ def _training_step(
     results: list[PretrainingResult] = []
 
     def train() -> None:
-        result = pretrain(pack.folder, labels.folder, settings, folder / "run", group, say, {"lineage": lineage})
+        result = pretrain(labels, settings, folder / "run", group, say, {"lineage": lineage})
         results.append(result)
         if not result.finished:
             raise _StoppedError
@@ -364,11 +362,3 @@ def _put_model(source: Path, target: Path) -> None:
     shutil.copytree(source, temporary)
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)
-
-
-def _nothing(_: object) -> None:
-    """For steps whose result is looked up where it stands."""
-
-
-def _say_nothing(_: str) -> None:
-    pass

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
@@ -29,22 +30,23 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
-import babyhubert
-from babyhubert.corpus.shards import Labels, Pack
+from babyhubert.corpus.shards import Labels
 from babyhubert.encoder.config import HubertConfig
-from babyhubert.encoder.loading import load_checkpoint, model_hash, resolve_model
 from babyhubert.encoder.model_folder import save_model_folder
 from babyhubert.errors import ConfigError, OutputError, TrainingError
 from babyhubert.files import make_folder, remove_leftovers, write_json
 from babyhubert.pretraining.batches import Batch, BatchPlan, BatchReader, Cursor, Request, load
-from babyhubert.pretraining.health import UnitStatistics, check_labels, check_progress, perplexity
+from babyhubert.pretraining.health import check_labels, check_progress
 from babyhubert.pretraining.model import MaskedPrediction, Outcome
 from babyhubert.pretraining.settings import CardSettings, MachineSettings, OptimiserSettings, TrainingSettings
+from babyhubert.run_record import software_versions
 from babyhubert.training.curves import Curves
 from babyhubert.training.group import Group
 from babyhubert.training.interruption import StopRequests
+from babyhubert.training.origin import starting_point
 from babyhubert.training.schedules import warm_up_then_decay
 from babyhubert.training.snapshots import newest_snapshot, prune_snapshots, save_snapshot
+from babyhubert.units.counts import UnitCounts, perplexity
 
 SNAPSHOT_FORMAT = 1
 PANELS = (
@@ -81,8 +83,7 @@ class PretrainingResult:
 
 
 def pretrain(
-    pack_folder: Path,
-    labels_folder: Path,
+    labels: Labels,
     settings: TrainingSettings,
     output: Path,
     group: Group,
@@ -92,8 +93,7 @@ def pretrain(
     """Train, or go on training, and write the model folder at the end.
 
     Args:
-        pack_folder: Packed audio.
-        labels_folder: Labels of that pack.
+        labels: Labels of a pack, which knows the audio.
         settings: The run.
         output: The run folder.
         group: The processes of the job; every one calls this.
@@ -101,14 +101,12 @@ def pretrain(
         facts: Goes into the card (lineage of the labels, for example).
 
     Raises:
-        CorpusError: pack and labels are damaged or do not fit together, or are no material to train on.
+        CorpusError: pack and labels are no material to train on.
         ConfigError: the folder holds a run with other settings.
         TrainingError: the run cannot go on.
         OutputError: another run is writing here, or the disk is full.
     """
-    pack = Pack.open(pack_folder)
-    labels = Labels.open(labels_folder, pack)
-    say = report if group.place.first else _say_nothing
+    say = group.voice(report)
     with ExitStack() as resources:
         group.first_only(lambda: _take_folder(output, resources))
         stop = resources.enter_context(StopRequests())
@@ -118,7 +116,7 @@ def pretrain(
         curves = Curves(output, trainer.step, tensorboard=settings.machine.tensorboard) if group.place.first else None
         if curves is not None:
             resources.callback(curves.close)
-        _introduce(trainer, pack, statistics, say)
+        _introduce(trainer, statistics, say)
         validation = _train(trainer, statistics, curves, stop, say)
         finished = trainer.step >= settings.optimiser.steps
         entries = [] if curves is None else curves.entries
@@ -129,11 +127,11 @@ def pretrain(
         if folder is not None:
             card = _card(settings, labels, trainer, last, validation, facts or {})
             group.first_only(lambda: save_model_folder(folder, trainer.model.to_checkpoint(), card))
-    return PretrainingResult(trainer.step, finished, folder, dict(last), validation, statistics.chance)
+    return PretrainingResult(trainer.step, finished, folder, dict(last), validation, statistics.largest_share)
 
 
 def _train(
-    trainer: Trainer, statistics: UnitStatistics, curves: Curves | None, stop: StopRequests, say: Report
+    trainer: Trainer, statistics: UnitCounts, curves: Curves | None, stop: StopRequests, say: Report
 ) -> dict[str, float]:
     """Run the steps that are left; the last validation's figures."""
     settings = trainer.settings
@@ -213,14 +211,19 @@ class Trainer:
 
     def batches(self) -> Iterator[list[Batch]]:
         """This process's batches of every step that is left."""
-        accumulate, place = self.settings.optimiser.accumulate, self.group.place
+        accumulate = self.settings.optimiser.accumulate
+        cursors: deque[Cursor] = deque()  # of the steps that the loader has asked for, ahead of this one
+
+        def requests() -> Iterator[Request]:
+            for after, mine in self.plan.steps(self.cursor, self.group.place, accumulate):
+                cursors.append(after)
+                yield from mine
+
         reader = BatchReader(self.labels, self.settings.mask)
-        share = _Share(self.plan, self.cursor, place.rank, place.world)
-        loaded = load(reader, share, self.settings.machine.workers, self.group.device.type == "cuda")
-        cursors = share.cursors(accumulate)
+        loaded = load(reader, requests(), self.settings.machine.workers, self.group.device.type == "cuda")
         while True:
             batches = list(islice(loaded, accumulate))
-            self.cursor = next(cursors)
+            self.cursor = cursors.popleft()
             yield batches
 
     def take_step(self, batches: Sequence[Batch], interval: _Interval, *, measure_unmasked: bool, stop: bool) -> bool:
@@ -337,22 +340,6 @@ class Trainer:
         return self.model
 
 
-class _Share:
-    """Requests of one process: every ``world``-th batch of the stream, and where the stream stands after each step."""
-
-    def __init__(self, plan: BatchPlan, cursor: Cursor, rank: int, world: int) -> None:
-        self._plan, self._cursor, self._rank, self._world = plan, cursor, rank, world
-
-    def __iter__(self) -> Iterator[Request]:
-        mine = islice(self._plan.stream(self._cursor), self._rank, None, self._world)
-        return (request for _, request in mine)
-
-    def cursors(self, accumulate: int) -> Iterator[Cursor]:
-        """The place after each step of all processes."""
-        taken = self._world * accumulate
-        return (after for after, _ in islice(self._plan.stream(self._cursor), taken - 1, None, taken))
-
-
 @dataclass
 class _Interval:
     """Sums since the last line of the log, kept on the device so that no step waits for them."""
@@ -416,15 +403,8 @@ def build_model(settings: TrainingSettings, units: int) -> tuple[MaskedPredictio
     if chosen.start is None:
         config = HubertConfig.of_size(chosen.size).with_changes(**chosen.settings)
         return MaskedPrediction.fresh(config, units, generator), [f"{chosen.size} encoder, random weights"]
-    checkpoint = load_checkpoint(chosen.start)
-    config = checkpoint.config.with_changes(**chosen.settings)
-    if not config.same_shapes(checkpoint.config):
-        raise ConfigError("encoder.settings changes the shape of the weights; it may change dropouts only")
-    terms = checkpoint.metadata.get("task", {})
-    licence = terms.get("licence") or "licence unknown: see its source"
-    origin = f"{chosen.start}, SHA-256 {model_hash(resolve_model(chosen.start))} ({licence})"
-    model = MaskedPrediction.from_checkpoint(checkpoint, config, units, generator)
-    return model, [*terms.get("lineage", []), origin]
+    checkpoint, lineage = starting_point(chosen.start, chosen.settings, "encoder.settings")
+    return MaskedPrediction.from_checkpoint(checkpoint, units, generator), lineage
 
 
 def build_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim.AdamW:
@@ -467,7 +447,7 @@ def _take_folder(output: Path, resources: ExitStack) -> None:
     remove_leftovers(output)
 
 
-def _judge(entry: dict[str, Any], statistics: UnitStatistics, settings: TrainingSettings) -> None:
+def _judge(entry: dict[str, Any], statistics: UnitCounts, settings: TrainingSettings) -> None:
     skipped = int(entry["train/skipped_steps_in_a_row"])
     if skipped >= settings.health.most_skipped_steps:
         raise TrainingError(
@@ -479,8 +459,8 @@ def _judge(entry: dict[str, Any], statistics: UnitStatistics, settings: Training
         check_progress(entry["train/loss"], statistics, entry["step"], settings.health)
 
 
-def _introduce(trainer: Trainer, pack: Pack, statistics: UnitStatistics, say: Report) -> None:
-    settings, world = trainer.settings, trainer.group.place.world
+def _introduce(trainer: Trainer, statistics: UnitCounts, say: Report) -> None:
+    settings, pack, world = trainer.settings, trainer.labels.pack, trainer.group.place.world
     parameters = sum(parameter.numel() for parameter in trainer.model.parameters())
     step_seconds = settings.batches.seconds * settings.optimiser.accumulate * world
     say(
@@ -489,7 +469,7 @@ def _introduce(trainer: Trainer, pack: Pack, statistics: UnitStatistics, say: Re
     )
     say(
         f"{len(statistics.counts)} units, {len(statistics.dead)} never used, perplexity {statistics.perplexity:.1f}; "
-        f"chance: accuracy {100 * statistics.chance:.1f}%, loss {statistics.entropy:.3f}"
+        f"chance: accuracy {100 * statistics.largest_share:.1f}%, loss {statistics.entropy:.3f}"
     )
     if trainer.step:
         say(f"continued after step {trainer.step} of {settings.optimiser.steps}")
@@ -506,17 +486,17 @@ def _line(entry: dict[str, Any], total: int) -> str:
     )
 
 
-def _validation_line(step: int, validation: dict[str, float], statistics: UnitStatistics) -> str:
+def _validation_line(step: int, validation: dict[str, float], statistics: UnitCounts) -> str:
     return (
         f"step {step}  held-out loss {validation['loss']:.3f}  accuracy masked "
         f"{100 * validation['masked_accuracy']:.1f}% other {100 * validation['unmasked_accuracy']:.1f}% "
-        f"(chance {100 * statistics.chance:.1f}%)"
+        f"(chance {100 * statistics.largest_share:.1f}%)"
     )
 
 
-def _draw(curves: Curves, statistics: UnitStatistics) -> None:
+def _draw(curves: Curves, statistics: UnitCounts) -> None:
     curves.write_table()
-    curves.draw(PANELS, {"loss, nats a masked frame": statistics.entropy, "accuracy": statistics.chance})
+    curves.draw(PANELS, {"loss, nats a masked frame": statistics.entropy, "accuracy": statistics.largest_share})
 
 
 def _write_record(output: Path, labels: Labels, settings: TrainingSettings, group: Group, trainer: Trainer) -> None:
@@ -530,18 +510,13 @@ def _write_record(output: Path, labels: Labels, settings: TrainingSettings, grou
             "lineage": trainer.lineage,
             "processes": group.place.world,
             "device": _device_name(group.device),
-            "software": software(),
+            "software": software_versions(),
         },
     )
 
 
 def _device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def software() -> dict[str, str]:
-    """Versions that decide a result."""
-    return {"babyhubert": babyhubert.__version__, "torch": torch.__version__, "numpy": np.__version__}
 
 
 def _card(
@@ -565,10 +540,6 @@ def _card(
             "hours_seen": round(trainer.seconds / 3600, 3),
             "seconds_a_step": trainer.seconds / max(trainer.step, 1),
             "last": last,
-            "software": software(),
+            "software": software_versions(),
         },
     }
-
-
-def _say_nothing(_: str) -> None:
-    pass

@@ -10,7 +10,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -26,14 +26,15 @@ from babyhubert.config import Config
 from babyhubert.device import resolve_device
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.hubert import HubertEncoder, initialise
-from babyhubert.encoder.loading import build_encoder, load_checkpoint, model_hash, resolve_model
+from babyhubert.encoder.loading import build_encoder
 from babyhubert.encoder.model_folder import save_model_folder
-from babyhubert.errors import ConfigError, TrainingError
+from babyhubert.errors import TrainingError
 from babyhubert.files import make_folder
 from babyhubert.tasks.voice_type import TASK, VoiceTypeModel, voice_type_loss
 from babyhubert.tasks.voice_type_data import LabelledRecording, draw_batches, load_labelled, tile_batches
 from babyhubert.tasks.voice_type_tuning import best_thresholds
 from babyhubert.timebase import samples_to_hours, seconds_to_samples
+from babyhubert.training.origin import starting_point
 
 Report = Callable[[str], None]
 Positive = Annotated[int, Field(gt=0)]
@@ -158,15 +159,8 @@ def _new_model(settings: ModelSettings, generator: torch.Generator) -> tuple[Voi
         shape = HubertConfig.of_size(settings.size).with_changes(**settings.encoder_settings)
         encoder = initialise(HubertEncoder(shape), generator)
     else:
-        checkpoint = load_checkpoint(settings.encoder)
-        shape = checkpoint.config.with_changes(**settings.encoder_settings)
-        if not shape.same_shapes(checkpoint.config):
-            raise ConfigError("model.encoder_settings changes the shape of the weights; it may change dropouts only")
-        encoder = build_encoder(replace(checkpoint, config=shape))
-        terms = checkpoint.metadata.get("task", {})
-        origin = f"{settings.encoder}, SHA-256 {model_hash(resolve_model(settings.encoder))}"
-        licence = terms.get("licence") or "licence unknown: see its source"
-        lineage = [*terms.get("lineage", []), f"{origin} ({licence})"]
+        checkpoint, lineage = starting_point(settings.encoder, settings.encoder_settings, "model.encoder_settings")
+        encoder = build_encoder(checkpoint)
     if settings.freeze_convolutions:
         encoder.freeze_features()
     model = VoiceTypeModel(encoder, VOICE_TYPES, settings.dropout)

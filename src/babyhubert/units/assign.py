@@ -141,7 +141,7 @@ def _label_shards(
 
 def _rows_of(pack: Pack, shard: Shard) -> NDArray[np.int64]:
     """Rows of a shard, after making sure that their frames fill its label file without gap or overlap."""
-    rows = np.flatnonzero(pack.shard == shard.number)
+    rows = pack.rows_of(shard.number)
     ends = np.cumsum(pack.frames[rows])
     filled = int(ends[-1]) if len(rows) else 0
     if filled != shard.frames or not np.array_equal(pack.frame_offset[rows], ends - pack.frames[rows]):

@@ -23,6 +23,7 @@ from babyhubert.files import atomic_path, make_folder, write_json
 from babyhubert.timebase import SAMPLES_PER_MS
 from babyhubert.units.abx import AbxErrors, abx_errors
 from babyhubert.units.alignment import Aligner, align
+from babyhubert.units.counts import UnitCounts
 from babyhubert.units.phones import SILENCE, Agreement, Alignment, count_together
 
 FRAME_MS = FRAME_HOP // SAMPLES_PER_MS
@@ -49,32 +50,14 @@ class ReportSettings(Config):
 
 
 @dataclass(frozen=True, eq=False)
-class Usage:
+class Usage(UnitCounts):
     """Which units occur, and how long they last.
 
     Attributes:
-        counts: Frames of each unit, int64 (K,).
         runs: Runs of each length in frames, int64 (longest + 1,); runs end with their segment.
     """
 
-    counts: NDArray[np.int64]
     runs: NDArray[np.int64]
-
-    @property
-    def dead(self) -> NDArray[np.int64]:
-        """Units that never occur."""
-        return np.flatnonzero(self.counts == 0)
-
-    @property
-    def perplexity(self) -> float:
-        """Number of equally likely units that would be as unpredictable: exp of the entropy."""
-        shares = self.counts[self.counts > 0] / self.counts.sum()
-        return float(np.exp(-(shares * np.log(shares)).sum()))
-
-    @property
-    def largest_share(self) -> float:
-        """Share of frames of the most frequent unit."""
-        return float(self.counts.max() / self.counts.sum())
 
     @property
     def mean_run(self) -> float:
@@ -199,7 +182,8 @@ def measure_usage(labels: Labels) -> Usage:
     runs = np.zeros(1, dtype=np.int64)
     for shard in pack.shards:
         units = labels.shard(shard.number)
-        rows = np.flatnonzero((pack.shard == shard.number) & (pack.frames > 0))
+        rows = pack.rows_of(shard.number)
+        rows = rows[pack.frames[rows] > 0]
         for first, stop, begins in _blocks(pack, rows):
             block = np.asarray(units[first:stop])
             if int(block.max()) >= labels.clusters:

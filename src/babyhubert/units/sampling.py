@@ -97,6 +97,6 @@ class FrameSample:
 
     def chosen_in_shard(self, shard: int) -> dict[int, NDArray[np.int64]]:
         """Chosen frames by row, for the rows of a shard that have any, in the order of the index."""
-        rows = np.flatnonzero(self.pack.shard == shard)
+        rows = self.pack.rows_of(shard)
         found = ((int(row), self.chosen(int(row))) for row in rows)
         return {row: frames for row, frames in found if len(frames)}

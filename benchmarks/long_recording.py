@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.model_folder import save_model_folder
 from babyhubert.tasks.voice_type import VoiceTypeModel
+from results import write_results
 
 RATE = 16_000
 
@@ -40,10 +40,7 @@ def main() -> None:
             results.append({"hours": hours, **segment(audio, model, Path(scratch) / f"out{hours:g}", options)})
             print(json.dumps(results[-1]), flush=True)
             audio.unlink()
-    machine = {"cores": os.cpu_count(), "system": platform.platform(), "torch": torch.__version__}
-    text = json.dumps({"settings": vars(options), "machine": machine, "results": results}, indent=2, default=str)
-    if options.output:
-        options.output.write_text(text + "\n", encoding="utf-8")
+    write_results(options, results)
 
 
 def parse() -> argparse.Namespace:

@@ -18,7 +18,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import platform
 import tempfile
 import threading
 import time
@@ -34,6 +33,7 @@ from babyhubert.training.processes import Place
 from babyhubert.units.assign import assign
 from babyhubert.units.kmeans import FitSettings, KMeans, fit_units
 from babyhubert.units.teachers import Teacher
+from results import write_results
 
 RATE = 16_000
 SHARD_HOURS = 5
@@ -52,10 +52,7 @@ def main() -> None:
         for name, arguments in work.items():
             results[name] = in_own_process({"fit": run_fit, "assign": run_assign}[name], *arguments)
             print(name, json.dumps(results[name]), flush=True)
-    machine = {"cores": os.cpu_count(), "system": platform.platform(), "torch": torch.__version__}
-    text = json.dumps({"settings": vars(options), "machine": machine, "results": results}, indent=2, default=str)
-    if options.output:
-        options.output.write_text(text + "\n", encoding="utf-8")
+    write_results(options, results)
 
 
 def parse() -> argparse.Namespace:

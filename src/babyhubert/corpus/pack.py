@@ -11,14 +11,13 @@ import hashlib
 import json
 import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -33,9 +32,10 @@ from babyhubert.corpus.parquet import read_table
 from babyhubert.corpus.shards import FULL_SCALE, INDEX_TYPES, Pack, Shard, write_index, write_pack_facts
 from babyhubert.corpus.spans import Spans, read_spans
 from babyhubert.corpus.summary import StepSummary
-from babyhubert.errors import CorpusError, OutputError, one_line
+from babyhubert.errors import CorpusError, one_line
 from babyhubert.files import atomic_path, make_folder, remove_leftovers, write_json
 from babyhubert.hashing import file_sha256
+from babyhubert.locking import exclusive
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.run_folder import write_failures
 from babyhubert.timebase import SAMPLE_RATE, samples_to_hours
@@ -135,7 +135,8 @@ def pack_segments(
     if not len(plan.samples):
         raise CorpusError(f"{corpus / SEGMENTS}: no segment to pack; look at the regions and segments steps")
     writer = _Writer(corpus / PACK, settings, plan, settings.channel or rows[0].channel)
-    with _alone(make_folder(corpus / PACK / "shards").parent, place):
+    folder = make_folder(corpus / PACK / "shards").parent
+    with exclusive(folder / f".lock-{place.rank}", f"{folder}: another run is packing here; wait for it"):
         writer.make_room(force)
         if place.world == 1:
             remove_leftovers(writer.folder)
@@ -346,17 +347,3 @@ def _read_segments(
 
 def _as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.round(np.clip(samples, -1, 1) * np.float32(FULL_SCALE)).astype("<i2")
-
-
-@contextmanager
-def _alone(folder: Path, place: Place) -> Iterator[None]:
-    """One run of a rank at a time in a pack folder."""
-    lock = FileLock(folder / f".lock-{place.rank}")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise OutputError(f"{folder}: another run is packing here; wait for it") from None
-    try:
-        yield
-    finally:
-        lock.release()

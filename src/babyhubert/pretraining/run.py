@@ -27,14 +27,14 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from babyhubert.corpus.shards import Labels
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.model_folder import save_model_folder
-from babyhubert.errors import ConfigError, OutputError, TrainingError
+from babyhubert.errors import ConfigError, TrainingError
 from babyhubert.files import make_folder, remove_leftovers, write_json
+from babyhubert.locking import exclusive
 from babyhubert.pretraining.batches import Batch, BatchPlan, BatchReader, Cursor, Request, load
 from babyhubert.pretraining.health import check_labels, check_progress
 from babyhubert.pretraining.model import MaskedPrediction, Outcome
@@ -439,11 +439,8 @@ def _seed_dropout(seed: int, step: int, rank: int, batch: int) -> None:
 
 
 def _take_folder(output: Path, resources: ExitStack) -> None:
-    lock = FileLock(make_folder(output) / ".lock")
-    try:
-        resources.enter_context(lock.acquire(timeout=0))
-    except Timeout:
-        raise OutputError(f"{output}: another run is writing here; wait for it or choose another folder") from None
+    busy = f"{output}: another run is writing here; wait for it or choose another folder"
+    resources.enter_context(exclusive(make_folder(output) / ".lock", busy))
     remove_leftovers(output)
 
 

@@ -18,3 +18,13 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from commands import write_small_model
 
     return write_small_model(tmp_path_factory.mktemp("models") / "small")
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """Real speech to test on: the folder that BABYHUBERT_CORPORA names, or ``shared/corpora`` beside the checkout."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "corpora"
+    folder = Path(os.environ.get("BABYHUBERT_CORPORA", beside))
+    if not (folder / "playroom" / "segments.csv").is_file():
+        pytest.skip(f"no real recordings at {folder}; set BABYHUBERT_CORPORA to test on them")
+    return folder

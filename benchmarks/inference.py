@@ -115,7 +115,8 @@ def usual_way(
     starts = range(0, len(sound) - WINDOW + 1, HOP)
     windows = torch.from_numpy(np.stack([sound[start : start + WINDOW] for start in starts]))
     scores = [
-        torch.sigmoid(model.head(reference(part).last_hidden_state)).numpy() for part in torch.split(windows, batch)
+        torch.sigmoid(model.head("voice_type")(reference(part).last_hidden_state)).numpy()
+        for part in torch.split(windows, batch)
     ]
     frames = (len(starts) - 1) * HOP_FRAMES + FRAMES
     total, count = np.zeros((frames, len(model.labels)), np.float32), np.zeros((frames, 1), np.float32)

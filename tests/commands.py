@@ -34,10 +34,10 @@ def write_small_model(folder: Path, seed: int = 0) -> Path:
     with torch.no_grad():
         sound = torch.from_numpy(babble(6 * RATE, RATE, seed=0))
         features = model.encoder(sound[None]).last[0]
-        weight = torch.randn(model.head.weight.shape, generator=generator(seed + 1))
+        weight = torch.randn(model.head("voice_type").weight.shape, generator=generator(seed + 1))
         logits = features @ weight.T
-        model.head.weight.copy_(weight * (2 / logits.std(dim=0))[:, None])
-        model.head.bias.copy_(-logits.mean(dim=0) * 2 / logits.std(dim=0))
+        model.head("voice_type").weight.copy_(weight * (2 / logits.std(dim=0))[:, None])
+        model.head("voice_type").bias.copy_(-logits.mean(dim=0) * 2 / logits.std(dim=0))
     save_model_folder(folder, model.to_checkpoint(), {"licence": "none", "lineage": ["drawn at random"]})
     return folder
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from babyhubert.encoder.config import PUBLISHED_HEAD_WIDTH, PUBLISHED_STRIDES, HubertConfig
 from babyhubert.encoder.flavours.layout import (
     LABEL_EMBEDDINGS,
+    LAYER_WEIGHTS,
     MASK_EMBEDDING,
     SPECIAL_LABEL_EMBEDDINGS,
     WEIGHT_NORM,
@@ -38,7 +39,8 @@ class Checkpoint:
         pretraining: `mask_embedding` (D,), `final_proj.weight` (P, D), `final_proj.bias` (P,), `label_embeddings`
             (K, P), `special_label_embeddings` (4, P; fairseq only); empty, the first alone, or the first four.
         heads: Output layers by task. `voice_type` and `addressee`: `weight` (C, D), `bias` (C,); `phonemes`:
-            `0.weight` (H, D), `0.bias` (H,), `3.weight` (C, H), `3.bias` (C,).
+            `0.weight` (H, D), `0.bias` (H,), `3.weight` (C, H), `3.bias` (C,). Any head may have `layer_weights`,
+            one value a block (only in our model folders).
         metadata: Plain facts that came along (epoch, hyper-parameters, a model folder's `task`).
     """
 
@@ -172,6 +174,8 @@ def _shapes_beside(checkpoint: Checkpoint) -> dict[str, Shape]:
     expected = {f"pretraining.{name}": shape for name, shape in shapes.items()}
     for task, head in checkpoint.heads.items():
         shapes = _head_shapes(task, head, checkpoint.config.hidden_size)
+        if LAYER_WEIGHTS in head.tensors:
+            shapes[LAYER_WEIGHTS] = (checkpoint.config.layers,)
         expected |= {f"heads.{task}.{name}": shape for name, shape in shapes.items()}
     return expected
 

@@ -21,7 +21,7 @@ from babyhubert.inference.post_processing import MinimumDurations, active_runs, 
 from babyhubert.inference.stitching import Blend
 from babyhubert.inference.thresholds import Thresholds, select_thresholds
 from babyhubert.inference.windows import WindowPlan
-from babyhubert.tasks.voice_type import VoiceTypeModel
+from babyhubert.tasks.voice_type import TASK, VoiceTypeModel
 
 SHIPPED_MODEL = Path(__file__).parent.parent / "models" / "demo-voice-type"
 SHIPPED_MODEL_NOTICE = (
@@ -120,7 +120,7 @@ class VoiceTypeClassifier:
     @property
     def device(self) -> torch.device:
         """Where the model runs."""
-        return self.model.head.weight.device
+        return self.model.device
 
     def engine(self) -> Engine:
         """The engine that runs this model's windows."""
@@ -154,7 +154,7 @@ def load_model(source: str | Path | None = None, *, device: str = "auto") -> Voi
     """
     path = resolve_model(str(source or SHIPPED_MODEL))
     checkpoint: Checkpoint = load_checkpoint(str(path))
-    model = VoiceTypeModel.from_checkpoint(checkpoint, str(source or SHIPPED_MODEL))
+    model = VoiceTypeModel.from_checkpoint(checkpoint, (TASK,), str(source or SHIPPED_MODEL))
     model.encoder.fold_weight_norm()
     name = str(source) if source is not None else "demo-voice-type (shipped)"
     card = checkpoint.metadata.get("task", {})

@@ -6,27 +6,25 @@ last block, dropout 0.5, one linear output a class; sum over classes of mean bin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from babyhubert.annotation.frames import RasterRule, segments_to_frames
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
-from babyhubert.encoder.checkpoints import Checkpoint, Head
 from babyhubert.encoder.hubert import HubertEncoder
-from babyhubert.encoder.loading import build_encoder
-from babyhubert.errors import CheckpointError
+from babyhubert.tasks.heads import VOICE_TYPE, FrameHead
+from babyhubert.tasks.model import TaskModel
 
-TASK = "voice_type"
+TASK = VOICE_TYPE
 
 
-class VoiceTypeModel(nn.Module):
-    """An encoder and one linear output a class.
+class VoiceTypeModel(TaskModel):
+    """An encoder with the voice-type head.
 
     Args:
         encoder: The encoder; its last block is used.
@@ -35,11 +33,14 @@ class VoiceTypeModel(nn.Module):
     """
 
     def __init__(self, encoder: HubertEncoder, labels: Sequence[str] = VOICE_TYPES, dropout: float = 0.5) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.labels = tuple(labels)
-        self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(encoder.config.hidden_size, len(self.labels))
+        head = FrameHead(labels, encoder.config.hidden_size, dropout)
+        head.reset(torch.Generator().manual_seed(0))
+        super().__init__(encoder, {TASK: head})
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the outputs."""
+        return self.head(TASK).labels
 
     def forward(self, waveforms: Tensor) -> Tensor:
         """Logits.
@@ -50,43 +51,12 @@ class VoiceTypeModel(nn.Module):
         Returns:
             float32, shape (B, T(n), C).
         """
-        return self.head(self.dropout(self.encoder(waveforms).last))
+        return self.head(TASK)(self.features(waveforms, (TASK,))[TASK])
 
     @torch.inference_mode()
     def probabilities(self, waveforms: Tensor) -> Tensor:
         """Sigmoid of the logits, shape (B, T(n), C), computed on the model's own device."""
-        return torch.sigmoid(self(waveforms.to(self.head.weight.device, non_blocking=True)))
-
-    def to_checkpoint(self, metadata: Mapping[str, Any] | None = None) -> Checkpoint:
-        """The weights as a checkpoint that every writer takes."""
-        head = Head(self.labels, {"weight": self.head.weight.detach().cpu(), "bias": self.head.bias.detach().cpu()})
-        encoder = {name: value.detach().cpu() for name, value in self.encoder.state_dict().items()}
-        return Checkpoint(
-            flavour="transformers",
-            config=self.encoder.config,
-            encoder=encoder,
-            pretraining={},
-            heads={TASK: head},
-            metadata=dict(metadata or {}),
-        )
-
-    @classmethod
-    def from_checkpoint(cls, checkpoint: Checkpoint, source: str = "checkpoint") -> VoiceTypeModel:
-        """A model in evaluation mode from a checkpoint of any flavour with a voice-type head.
-
-        Raises:
-            CheckpointError: the checkpoint has no voice-type head.
-        """
-        head = checkpoint.heads.get(TASK)
-        if head is None:
-            found = ", ".join(checkpoint.heads) or "none"
-            raise CheckpointError(
-                f"{source}: no voice-type head here (heads found: {found}); 'segment' needs a VTC model, "
-                "'embed' works with any encoder"
-            )
-        model = cls(build_encoder(checkpoint), head.labels)
-        model.head.load_state_dict(head.tensors)
-        return model.eval()
+        return torch.sigmoid(self(waveforms.to(self.device, non_blocking=True)))
 
 
 def frame_targets(

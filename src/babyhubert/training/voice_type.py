@@ -164,8 +164,7 @@ def _new_model(settings: ModelSettings, generator: torch.Generator) -> tuple[Voi
     if settings.freeze_convolutions:
         encoder.freeze_features()
     model = VoiceTypeModel(encoder, VOICE_TYPES, settings.dropout)
-    nn.init.normal_(model.head.weight, std=0.02, generator=generator)
-    nn.init.zeros_(model.head.bias)
+    model.head(TASK).reset(generator)
     return model, lineage
 
 
@@ -229,7 +228,7 @@ def validate(
     labels: list[NDArray[np.float32]] = []
     with torch.inference_mode():
         for waveforms, targets in tile_batches(recordings, window_samples, batch_size):
-            logits.append(model(waveforms.to(model.head.weight.device)).float().cpu().numpy())
+            logits.append(model(waveforms.to(model.device)).float().cpu().numpy())
             labels.append(targets.numpy())
     flat = torch.from_numpy(np.concatenate(logits)), torch.from_numpy(np.concatenate(labels))
     loss = voice_type_loss(*flat).item()

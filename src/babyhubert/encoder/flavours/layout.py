@@ -18,6 +18,9 @@ from torch import Tensor
 WEIGHT_NORM = "encoder.pos_conv_embed.conv.parametrizations.weight.original"
 _OLD_WEIGHT_NORM = {"weight_g": WEIGHT_NORM + "0", "weight_v": WEIGHT_NORM + "1"}
 
+LAYER_WEIGHTS = "layer_weights"
+"""In a head: what decides, through a softmax, how much of each block's output the head hears."""
+
 MASK_EMBEDDING = "mask_embedding"
 LABEL_EMBEDDINGS = "label_embeddings"
 SPECIAL_LABEL_EMBEDDINGS = "special_label_embeddings"

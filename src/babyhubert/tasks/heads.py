@@ -1,0 +1,144 @@
+"""Output layers of the tasks: what turns an encoder's frames into the answers of one task.
+
+Three published shapes. All three see features of shape (B, T, D) and know their labels; each can be written into a
+checkpoint and read back from it. A head may learn which layers of the encoder it listens to (a softmax-weighted sum
+over the outputs of all blocks, as in SUPERB); without that it takes the last block, as every published model does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+from babyhubert.encoder.checkpoints import Head
+from babyhubert.encoder.flavours.layout import LAYER_WEIGHTS
+
+HEAD_DROPOUT = 0.5
+"""Published dropout before the outputs of voice type and addressee."""
+
+PHONEME_HEAD_DROPOUT = 0.1
+
+
+class TaskHead(nn.Module):
+    """What the heads have in common.
+
+    Args:
+        labels: Meaning of each output, in order.
+        mixed_layers: Number of encoder blocks to learn a weighted sum over; None listens to the last block alone.
+    """
+
+    layer_weights: nn.Parameter | None
+
+    def __init__(self, labels: Sequence[str], mixed_layers: int | None = None) -> None:
+        super().__init__()
+        self.labels = tuple(labels)
+        weights = None if mixed_layers is None else nn.Parameter(torch.zeros(mixed_layers))
+        self.register_parameter(LAYER_WEIGHTS, weights)
+
+    def to_head(self) -> Head:
+        """The parameters as a checkpoint holds them, on the CPU."""
+        return Head(self.labels, {name: value.detach().cpu() for name, value in self.state_dict().items()})
+
+    def mix(self, hidden: Sequence[Tensor]) -> Tensor:
+        """Weighted sum of the outputs of all blocks, each (B, T, D)."""
+        assert self.layer_weights is not None
+        shares = torch.softmax(self.layer_weights, dim=0)
+        return torch.einsum("l,lbtd->btd", shares.to(hidden[0].dtype), torch.stack(tuple(hidden)))
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw fresh parameters: weights normal with deviation 0.02, biases zero, all layers alike."""
+        for name, parameter in self.named_parameters():
+            if name.endswith("weight") and parameter.ndim > 1:
+                nn.init.normal_(parameter, std=0.02, generator=generator)
+            else:
+                nn.init.zeros_(parameter)
+
+
+class FrameHead(TaskHead):
+    """One linear output a class and frame (voice type): (B, T, D) -> (B, T, C) logits."""
+
+    def __init__(
+        self, labels: Sequence[str], width: int, dropout: float = HEAD_DROPOUT, mixed_layers: int | None = None
+    ) -> None:
+        super().__init__(labels, mixed_layers)
+        self.dropout = nn.Dropout(dropout)
+        self.weight = nn.Parameter(torch.zeros(len(self.labels), width))
+        self.bias = nn.Parameter(torch.zeros(len(self.labels)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits of every frame."""
+        return nn.functional.linear(self.dropout(features), self.weight, self.bias)
+
+    @classmethod
+    def from_head(cls, head: Head) -> Self:
+        """A head with a checkpoint's parameters."""
+        width = head.tensors["weight"].shape[1]
+        made = cls(head.labels, width, mixed_layers=_mixed_layers(head))
+        made.load_state_dict(head.tensors)
+        return made
+
+
+class PooledHead(FrameHead):
+    """One linear output a class and utterance (addressee): mean over the utterance's own frames, then as a frame."""
+
+    def forward(self, features: Tensor, within: Tensor | None = None) -> Tensor:
+        """Logits of every utterance, (B, C).
+
+        Args:
+            features: (B, T, D).
+            within: Which frames belong to the utterance, bool (B, T), at least one a row; None: all.
+        """
+        if within is None:
+            return super().forward(features.mean(dim=1))
+        weights = within.to(features.dtype)
+        pooled = torch.einsum("bt,btd->bd", weights, features) / weights.sum(dim=1, keepdim=True)
+        return super().forward(pooled)
+
+
+class PhonemeHead(TaskHead):
+    """Two linear layers around a ReLU (phonemes): (B, T, D) -> (B, T, C) logits, the blank among the labels."""
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        width: int,
+        inner: int | None = None,
+        dropout: float = PHONEME_HEAD_DROPOUT,
+        mixed_layers: int | None = None,
+    ) -> None:
+        super().__init__(labels, mixed_layers)
+        inner = inner or width // 2
+        self.add_module("0", nn.Linear(width, inner))
+        self.add_module("3", nn.Linear(inner, len(self.labels)))
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits of every frame."""
+        inner = self.dropout(torch.relu(self.get_submodule("0")(features)))
+        return self.get_submodule("3")(inner)
+
+    @classmethod
+    def from_head(cls, head: Head) -> Self:
+        """A head with a checkpoint's parameters."""
+        inner, width = head.tensors["0.weight"].shape
+        made = cls(head.labels, width, inner, mixed_layers=_mixed_layers(head))
+        made.load_state_dict(head.tensors)
+        return made
+
+
+VOICE_TYPE, ADDRESSEE, PHONEMES = "voice_type", "addressee", "phonemes"
+"""Names of the tasks, as checkpoints write them."""
+
+HEAD_KINDS: dict[str, type[FrameHead] | type[PooledHead] | type[PhonemeHead]] = {
+    VOICE_TYPE: FrameHead,
+    ADDRESSEE: PooledHead,
+    PHONEMES: PhonemeHead,
+}
+
+
+def _mixed_layers(head: Head) -> int | None:
+    weights = head.tensors.get(LAYER_WEIGHTS)
+    return None if weights is None else len(weights)

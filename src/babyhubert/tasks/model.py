@@ -1,0 +1,106 @@
+"""One encoder that carries the heads of one task or of several, so that one pass over the audio serves them all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any, Self, cast
+
+import torch
+from torch import Tensor, nn
+
+from babyhubert.encoder.checkpoints import Checkpoint
+from babyhubert.encoder.hubert import HubertEncoder
+from babyhubert.encoder.loading import build_encoder
+from babyhubert.errors import CheckpointError
+from babyhubert.tasks.heads import HEAD_KINDS, TaskHead
+
+
+class TaskModel(nn.Module):
+    """An encoder with a head for each of its tasks.
+
+    Args:
+        encoder: The encoder all heads share.
+        heads: By task name (`voice_type`, `addressee`, `phonemes`).
+    """
+
+    def __init__(self, encoder: HubertEncoder, heads: Mapping[str, TaskHead]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = nn.ModuleDict(dict(heads))
+
+    def features(self, waveforms: Tensor, tasks: Collection[str] | None = None) -> dict[str, Tensor]:
+        """What each head listens to, from one pass of the encoder.
+
+        Args:
+            waveforms: float32, shape (B, n), 16 kHz, all of full length n.
+            tasks: Heads that are wanted; None: all.
+
+        Returns:
+            (B, T(n), D) by task: the last block, or the mix of blocks that the head has learnt.
+        """
+        wanted = [name for name in self.heads if tasks is None or name in tasks]
+        mixing = {name for name in wanted if self.head(name).layer_weights is not None}
+        if not mixing:
+            last = self.encoder(waveforms).last
+            return dict.fromkeys(wanted, last)
+        blocks = range(1, self.encoder.config.layers + 1)
+        output = self.encoder(waveforms, layers=blocks)
+        hidden = [output.hidden[block] for block in blocks]
+        return {name: self.head(name).mix(hidden) if name in mixing else output.last for name in wanted}
+
+    def head(self, task: str) -> TaskHead:
+        """The head of a task.
+
+        Raises:
+            KeyError: no such head.
+        """
+        return cast("TaskHead", self.heads[task])
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks it has heads for."""
+        return tuple(self.heads)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return next(self.encoder.parameters()).device
+
+    def to_checkpoint(self, metadata: Mapping[str, Any] | None = None) -> Checkpoint:
+        """The weights as a checkpoint that every writer takes."""
+        return Checkpoint(
+            flavour="transformers",
+            config=self.encoder.config,
+            encoder={name: value.detach().cpu() for name, value in self.encoder.state_dict().items()},
+            heads={name: self.head(name).to_head() for name in self.heads},
+            metadata=dict(metadata or {}),
+        )
+
+    @classmethod
+    def from_checkpoint(
+        cls, checkpoint: Checkpoint, tasks: Collection[str] | None = None, source: str = "checkpoint"
+    ) -> Self:
+        """A model in evaluation mode from a checkpoint of any flavour.
+
+        Args:
+            checkpoint: What was read.
+            tasks: Heads that are needed; None takes every head of a known task.
+            source: Where it came from, for messages.
+
+        Raises:
+            CheckpointError: a head that is needed is not there, or none is.
+        """
+        known = [name for name in checkpoint.heads if name in HEAD_KINDS]
+        needed = known if tasks is None else list(tasks)
+        missing = [name for name in needed if name not in known]
+        if missing or not needed:
+            found = ", ".join(checkpoint.heads) or "none"
+            what = missing[0].replace("_", " ") if missing else "task"
+            raise CheckpointError(
+                f"{source}: no {what} head here (heads found: {found}); 'embed' works with any encoder, the other "
+                "commands need a model trained for their task"
+            )
+        heads = {name: HEAD_KINDS[name].from_head(checkpoint.heads[name]) for name in needed}
+        made = cls.__new__(cls)
+        TaskModel.__init__(made, build_encoder(checkpoint), heads)
+        return made.eval()

@@ -206,6 +206,8 @@ def _read_layout(
     config = inferred if ours is None else _recorded_config(ours, where)
     if contents.unused:
         metadata["unused"] = contents.unused
+    if layout.task_settings:
+        metadata["task"] = dict(layout.task_settings)
     checkpoint = Checkpoint(
         layout.name,
         config,

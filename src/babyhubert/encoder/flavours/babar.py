@@ -27,4 +27,5 @@ MODEL = Layout(
     pretraining={MASK_EMBEDDING: "encoder.masked_spec_embed"},
     head=NamedHead("phonemes", LABELS, {name: f"phoneme_head.{name}" for name in _HEAD_TENSORS}),
     dropouts=TRANSFORMERS_DROPOUTS,
+    task_settings={"phonemes": {"context_s": 20.0, "normalise": True}},
 )

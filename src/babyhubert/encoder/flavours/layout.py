@@ -143,6 +143,7 @@ class Layout:
         unused: Keys that published files hold and no published code reads, and a value to write when there is none.
         dropouts: Regularisation its models were trained with, where not our default.
         special_label_rows: Rows at the top of the label embeddings that stand for no unit.
+        task_settings: How its models listen, where not as others do; goes into a model folder's `task.json`.
     """
 
     name: str
@@ -157,6 +158,7 @@ class Layout:
     unused: Mapping[str, Callable[[int], Tensor]] = field(default_factory=dict)
     dropouts: Mapping[str, float] = field(default_factory=dict)
     special_label_rows: int = 0
+    task_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def recognises(self, keys: Collection[str]) -> bool:
         """Whether these keys, without wrappers, look like this layout."""

@@ -13,7 +13,20 @@ from typing import Annotated
 import typer
 
 import babyhubert
-from babyhubert.cli import convert, corpus, demo, embed, evaluate, finetune, pretrain, recipe, segment, simulate, units
+from babyhubert.cli import (
+    convert,
+    corpus,
+    demo,
+    embed,
+    evaluate,
+    finetune,
+    pretrain,
+    recipe,
+    segment,
+    simulate,
+    tune,
+    units,
+)
 from babyhubert.errors import BabyHubertError
 
 _INTERRUPTED = 130
@@ -41,6 +54,7 @@ for _name, _function in _COMMANDS.items():
 app.add_typer(corpus.app, name="corpus")
 app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(finetune.app, name="finetune")
+app.add_typer(tune.app, name="tune")
 app.add_typer(units.app, name="units")
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = typer.Typer(
     help="Score predictions against a reference with the published metrics.",
@@ -56,9 +59,7 @@ def voice_type(
     speech counts.
     """
     import numpy as np
-    from rich.console import Console
 
-    import babyhubert
     from babyhubert.evaluation.detection import compare
     from babyhubert.evaluation.presentation import confusion_table, notes, read_side, score_table, write_report
     from babyhubert.evaluation.uem import read_uem
@@ -66,20 +67,29 @@ def voice_type(
     classes = tuple(label.strip() for label in labels.split(",") if label.strip())
     report = compare(read_side(reference), read_side(predictions), classes, None if uem is None else read_uem(uem))
     intervals = report.bootstrap(np.random.default_rng(seed), bootstrap, confidence) if bootstrap else None
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=100)
+    console = open_console()
     console.print(score_table(report, intervals))
     console.print(confusion_table(report))
     for note in notes(report, intervals):
         console.print(f"note: {note}", soft_wrap=True, markup=False)
     if output is not None:
-        settings = {
-            "babyhubert": babyhubert.__version__,
-            "reference": str(reference),
-            "predictions": str(predictions),
-            "uem": None if uem is None else str(uem),
-            "seed": seed,
-        }
+        settings = source(reference=reference, predictions=predictions, uem=uem, seed=seed)
         write_report(output, report, intervals, settings)
         console.print(f"written: {output / 'evaluation.json'}, {output / 'fscore.csv'}", soft_wrap=True, markup=False)
+
+
+def open_console() -> Console:
+    """Where tables go: the terminal as wide as it is, a file or pipe 100 columns."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=100)
+
+
+def source(**given: Path | str | float | None) -> dict[str, Any]:
+    """What a result was made from, for its record: version, paths as they were given, settings."""
+    import babyhubert
+
+    return {"babyhubert": babyhubert.__version__} | {
+        name: str(value) if isinstance(value, Path) else value for name, value in given.items()
+    }

@@ -11,7 +11,7 @@ for everything at once, so the result is exact and a day takes milliseconds. It 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from babyhubert.annotation.intervals import Intervals, total, union
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.errors import AnnotationError, ConfigError
+from babyhubert.evaluation.bootstrap import check_bootstrap, percentile_ends, resampled_sums
 
 Side = Literal["reference", "prediction"]
 
@@ -122,23 +123,18 @@ class DetectionReport:
         Returns:
             The intervals; None with a single recording, which cannot show how recordings vary.
         """
-        if resamples < 1 or not 0 < confidence < 1:
-            raise ConfigError(
-                f"bootstrap with {resamples} resamples and confidence {confidence}: at least 1, and between 0 and 1"
-            )
-        n = len(self.recordings)
-        if n < 2:
+        check_bootstrap(resamples, confidence)
+        if len(self.recordings) < 2:
             return None
-        drawn = rng.multinomial(n, np.full(n, 1 / n), size=resamples)
-        counts = (drawn @ self.counts.reshape(n, -1)).reshape(resamples, len(self.labels), 3)
+        counts = resampled_sums(self.counts, rng, resamples)
         scores = detection_scores(counts)
         scores[~counts.any(axis=2)] = np.nan
         present = ~np.isnan(scores)
         means = np.where(present, scores, 0).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
         means[~present.any(axis=1)] = np.nan
-        percentiles = 50 * (1 - confidence), 50 * (1 + confidence)
-        classes = np.stack([_percentiles(scores[:, c], percentiles) for c in range(len(self.labels))])
-        return BootstrapIntervals(resamples, confidence, classes, _percentiles(means, percentiles))
+        return BootstrapIntervals(
+            resamples, confidence, percentile_ends(scores, confidence), percentile_ends(means, confidence)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,9 +177,9 @@ def compare(
     labels = tuple(labels)
     if not labels or len(set(labels)) < len(labels):
         raise ConfigError(f"labels {', '.join(labels) or '(none)'}: at least one is needed, each once")
-    matched = _match_names(reference, prediction)
+    matched = match_names(reference, prediction)
     prediction = {matched.get(uri, uri): segments for uri, segments in prediction.items()}
-    _check_names(reference, prediction)
+    check_names(reference, prediction)
     scored = sorted(uri for uri in reference if uem is None or uri in uem)
     if not scored:
         raise AnnotationError("the UEM names none of the reference recordings; the ids of both must be the same")
@@ -258,15 +254,7 @@ def _active(intervals: Intervals, cuts: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.searchsorted(start, where, side="right") > np.searchsorted(end, where, side="right")
 
 
-def _percentiles(scores: NDArray[np.float64], percentiles: tuple[float, float]) -> NDArray[np.float64]:
-    """Percentiles over resamples, NaN rows left out: (B, 3) gives (3, 2)."""
-    kept = scores[~np.isnan(scores[:, 2])]
-    if not len(kept):
-        return np.full((scores.shape[1], 2), np.nan)
-    return np.percentile(kept, percentiles, axis=0).T
-
-
-def _match_names(reference: Mapping[str, Segments], prediction: Mapping[str, Segments]) -> dict[str, str]:
+def match_names(reference: Collection[str], prediction: Collection[str]) -> dict[str, str]:
     """Predictions without a reference of their id, and the one reference without a prediction that has their name."""
     unmatched = sorted(set(prediction) - set(reference))
     names = Counter(uri.rpartition("/")[2] for uri in unmatched)
@@ -282,7 +270,12 @@ def _match_names(reference: Mapping[str, Segments], prediction: Mapping[str, Seg
     return matched
 
 
-def _check_names(reference: Mapping[str, Segments], prediction: Mapping[str, Segments]) -> None:
+def check_names(reference: Collection[str], prediction: Collection[str]) -> None:
+    """Refuse to score nothing.
+
+    Raises:
+        AnnotationError: no reference, or no prediction carries the name of one.
+    """
     if not reference:
         raise AnnotationError("the reference names no recording: there is nothing to score")
     if prediction and not set(prediction) & set(reference):

@@ -77,7 +77,7 @@ def notes(report: DetectionReport, intervals: BootstrapIntervals | None) -> Iter
     if overlap.reference:
         yield (
             f"two classes or more at once: {format_clock(overlap.reference)} in the reference, "
-            f"{_percent(overlap.recall)} % of it predicted as such (precision {_percent(overlap.precision)} %)"
+            f"{percent(overlap.recall)} % of it predicted as such (precision {percent(overlap.precision)} %)"
         )
     if report.missing:
         yield f"{len(report.missing)} recordings without prediction, counted as silent: {some_names(report.missing)}"
@@ -168,14 +168,15 @@ def write_report(
 
 def _cells(scores: NDArray[np.float64], ends: NDArray[np.float64] | None) -> Iterator[str]:
     precision, recall, f1 = scores.tolist()
-    yield _percent(f1)
+    yield percent(f1)
     if ends is not None:
-        yield f"{_percent(ends[0])} to {_percent(ends[1])}"
-    yield _percent(precision)
-    yield _percent(recall)
+        yield f"{percent(ends[0])} to {percent(ends[1])}"
+    yield percent(precision)
+    yield percent(recall)
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A share as a percentage with one decimal; a dash where it is undefined."""
     return "-" if math.isnan(share) else f"{100 * share:.1f}"
 
 

@@ -1,0 +1,140 @@
+"""``babyhubert tune``: thresholds for the metric that is reported, by class name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from babyhubert.inference.post_processing import MinimumDurations
+
+_CALIBRATIONS: tuple[Literal["none", "temperature", "temperature-bias"], ...] = (
+    "none",
+    "temperature",
+    "temperature-bias",
+)
+
+app = typer.Typer(
+    help="Tune decisions on annotated recordings, for the metric that is reported.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _group() -> None:
+    """Tune decisions on annotated recordings, for the metric that is reported."""
+
+
+@app.command("voice-type")
+def voice_type(
+    reference: Annotated[
+        Path,
+        typer.Option(
+            help="RTTM or CSV file, or a folder of them. Every recording in it is tuned on.", show_default=False
+        ),
+    ],
+    scores: Annotated[
+        Path,
+        typer.Option(
+            help="Output folder of 'babyhubert segment', or its probs folder. A recording without scores counts as "
+            "predicted silent.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Folder for f1.toml and high-precision.toml (for 'segment --thresholds'), curves.csv, tuning.json. "
+            "Default: only the tables.",
+        ),
+    ] = None,
+    uem: Annotated[
+        Path | None,
+        typer.Option(help="UEM file: tune on these stretches of these recordings only. Default: all.", metavar="FILE"),
+    ] = None,
+    step: Annotated[float, typer.Option(help="Distance between thresholds tried; 0.5 is always tried.")] = 0.001,
+    min_on: Annotated[float, typer.Option(help="Segments shorter than this are dropped, in seconds.")] = 0.1,
+    min_off: Annotated[
+        float, typer.Option(help="Gaps within a class shorter than this are closed first, in seconds.")
+    ] = 0.1,
+    minimum_durations: Annotated[
+        bool,
+        typer.Option("--minimum-durations", help="Tune --min-on and --min-off too: 0 to 0.5 s, jointly."),
+    ] = False,
+    folds: Annotated[
+        int,
+        typer.Option(
+            help="Groups of recordings (neighbours in the order of ids) for scores on recordings not tuned on; at "
+            "most one a recording.",
+            min=2,
+        ),
+    ] = 10,
+    calibrate: Annotated[
+        str,
+        typer.Option(
+            help="Also judge whether scores are probabilities, and fit what makes them so: none, temperature, or "
+            "temperature-bias. Writes calibration.toml and reliability.csv.",
+            metavar="KIND",
+        ),
+    ] = "none",
+    bootstrap: Annotated[
+        int, typer.Option(help="Resamples of recordings for the intervals; 0: no intervals.", min=0)
+    ] = 2000,
+    seed: Annotated[int, typer.Option(help="Decides the resamples.", min=0)] = 0,
+    confidence: Annotated[float, typer.Option(help="Share of the resamples within an interval.")] = 0.95,
+) -> None:
+    """Thresholds of each voice type with the best duration-based F1 after gaps are closed and short segments dropped.
+
+    Every threshold is scored with the published metric itself on the segments that 'segment' would write.
+    """
+    from babyhubert.cli.evaluate import open_console, source
+    from babyhubert.cli.options import check_choice
+    from babyhubert.evaluation import tuning_presentation as shown
+    from babyhubert.evaluation.presentation import read_side
+    from babyhubert.evaluation.score_folder import find_scores
+    from babyhubert.evaluation.tuning_run import TuningSettings, tune_voice_type
+    from babyhubert.evaluation.uem import read_uem
+
+    kind = check_choice("--calibrate", calibrate, _CALIBRATIONS)
+    settings = TuningSettings(
+        step=step,
+        minimums=_minimums(min_on, min_off, joint=minimum_durations),
+        folds=folds,
+        calibrate=None if kind == "none" else kind,
+        resamples=bootstrap,
+        confidence=confidence,
+        seed=seed,
+    )
+    result = tune_voice_type(
+        read_side(reference), find_scores(scores), settings, None if uem is None else read_uem(uem)
+    )
+    console = open_console()
+    console.print(shown.tuned_table(result))
+    console.print(shown.precision_table(result))
+    if result.calibration is not None:
+        for label, fit in result.calibration[1].items():
+            console.print(shown.reliability_table(label, fit.before))
+        console.print(shown.calibration_table(result))
+    for note in shown.tuning_notes(result):
+        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    if output is not None:
+        about = source(reference=reference, scores_given=scores, uem=uem, seed=seed)
+        written = shown.write_tuning(output, result, about)
+        console.print(f"written: {', '.join(map(str, written))}", soft_wrap=True, markup=False)
+
+
+def _minimums(min_on: float, min_off: float, *, joint: bool) -> Sequence[MinimumDurations]:
+    """The pair that was asked for first, then those to try besides."""
+    from babyhubert.cli.options import duration_samples
+    from babyhubert.evaluation.tuning import joint_minimums
+    from babyhubert.inference.post_processing import MinimumDurations
+
+    asked = MinimumDurations(duration_samples("--min-on", min_on), duration_samples("--min-off", min_off))
+    return (asked, *(pair for pair in joint_minimums() if pair != asked)) if joint else (asked,)

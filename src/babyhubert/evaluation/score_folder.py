@@ -1,0 +1,126 @@
+"""Frame scores that ``babyhubert segment`` kept, found and checked: what thresholds and calibration are made from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.rttm import rttm_uri
+from babyhubert.errors import AnnotationError
+from babyhubert.evaluation.detection import check_names, match_names
+from babyhubert.run_folder import STATE_FOLDER
+
+
+@dataclass(frozen=True)
+class ScoreFolder:
+    """Frame scores of many recordings.
+
+    Attributes:
+        folder: Where they were found.
+        labels: Classes, in the order of columns.
+        paths: File of each recording: ``.npy``, shape (frames, classes), probabilities.
+        model: What is known of the model that gave them (``source`` and ``sha256``), for the record.
+    """
+
+    folder: Path
+    labels: tuple[str, ...]
+    paths: Mapping[str, Path]
+    model: Mapping[str, Any]
+
+    def load(self, recording: str) -> NDArray[np.floating]:
+        """Scores of a recording as a memory map.
+
+        Raises:
+            AnnotationError: the file cannot be read, or has not one column a class.
+        """
+        path = self.paths[recording]
+        try:
+            scores: NDArray[np.floating] = np.load(path, mmap_mode="r")
+        except (OSError, ValueError, EOFError) as error:
+            raise AnnotationError(f"{path}: not a whole array of scores ({error}); run 'segment' again") from error
+        if scores.ndim != 2 or scores.shape[1] != len(self.labels) or scores.dtype.kind != "f":
+            raise AnnotationError(
+                f"{path}: {scores.dtype} of shape {scores.shape}, not probabilities of shape "
+                f"(frames, {len(self.labels)}) for {', '.join(self.labels)}"
+            )
+        return scores
+
+    def named_as(self, reference: Iterable[str]) -> ScoreFolder:
+        """The same scores under the ids of the reference: white space that an RTTM cannot carry, or other folders
+        before a name that is the only one of its kind, make no difference.
+
+        Raises:
+            AnnotationError: no reference, or no scores carry the name of one.
+        """
+        known = set(reference)
+        named = {uri if uri in known else rttm_uri(uri): path for uri, path in self.paths.items()}
+        matched = match_names(known, named)
+        named = {matched.get(uri, uri): path for uri, path in named.items()}
+        check_names(known, named)
+        return ScoreFolder(self.folder, self.labels, named, self.model)
+
+
+def find_scores(path: Path) -> ScoreFolder:
+    """Scores in the output folder of ``babyhubert segment``, or in a folder that ``--save-probs`` wrote.
+
+    Raises:
+        AnnotationError: there are none, their classes are not told, or they come from different models or settings.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise AnnotationError(f"{path}: no such folder; give the output folder of 'babyhubert segment'")
+    state = path / STATE_FOLDER / "segment"
+    if (state / "scores").is_dir():
+        run = _read_json(path / "run.json")
+        model = run.get("model", {})
+        _check_one_origin(state / "records", path)
+        return _collect(state / "scores", model.get("classes"), model, path / "run.json")
+    for folder in (path / "probs", path):
+        if (folder / "format.json").is_file():
+            return _collect(folder, _read_json(folder / "format.json").get("classes"), {}, folder / "format.json")
+    raise AnnotationError(f"{path}: holds no frame scores; give the output folder of 'babyhubert segment'")
+
+
+def _collect(folder: Path, labels: Any, model: Mapping[str, Any], told_by: Path) -> ScoreFolder:
+    if not isinstance(labels, list) or not labels:
+        raise AnnotationError(f"{told_by}: does not say which classes the scores in {folder} are of")
+    paths = {
+        file.relative_to(folder).with_suffix("").as_posix(): file
+        for file in sorted(folder.rglob("*.npy"))
+        if not file.name.startswith(".")
+    }
+    if not paths:
+        raise AnnotationError(f"{folder}: holds no scores (.npy)")
+    about = {key: model[key] for key in ("source", "sha256") if key in model}
+    return ScoreFolder(folder, tuple(map(str, labels)), paths, about)
+
+
+def _check_one_origin(records: Path, path: Path) -> None:
+    """All scores were made by one model with one set of windows, or tuning would mix two models."""
+    origin: dict[str, str] = {}
+    for file in sorted(records.rglob("*.json")):
+        record = _read_json(file)
+        if "scores" in record:
+            origin.setdefault(str(record["scores"]), str(record.get("recording_id", file.stem)))
+    if len(origin) > 1:
+        first, second = list(origin.values())[:2]
+        raise AnnotationError(
+            f"{path}: scores of {first} and {second} were made with different models or windows; "
+            "segment all recordings with one into a folder of its own"
+        )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AnnotationError(f"{path}: cannot be read ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict):
+        raise AnnotationError(f"{path}: not a JSON object")
+    return content

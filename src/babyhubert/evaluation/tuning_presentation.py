@@ -1,0 +1,238 @@
+"""A tuning result as people and programs want it: tables on the terminal, TOML that ``segment`` reads, JSON, CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from babyhubert.evaluation.calibration import Reliability
+from babyhubert.evaluation.presentation import as_json, notes, percent
+from babyhubert.evaluation.tuning import HIGH_PRECISION_RECALL, Choice
+from babyhubert.evaluation.tuning_run import TuningResult
+from babyhubert.files import write_json, write_text
+from babyhubert.inference.thresholds import format_thresholds
+from babyhubert.timebase import samples_to_seconds
+
+F1_FILE, PRECISION_FILE, CALIBRATION_FILE = "f1.toml", "high-precision.toml", "calibration.toml"
+
+
+def tuned_table(result: TuningResult) -> Table:
+    """F1 in percent with 0.5, tuned, and tuned on other recordings."""
+    table = Table(title=f"F1 %, thresholds tuned on {len(result.half.recordings)} recordings", title_justify="left")
+    for heading in ("class", "at 0.5", "threshold", "tuned", "precision %", "recall %"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    held, intervals = result.held_out, result.held_out_intervals
+    if held is not None:
+        table.add_column("held out", justify="right")
+    if intervals is not None:
+        table.add_column(f"{100 * intervals.confidence:g} % interval", justify="right")
+    tuned = result.best.report
+    for row, label in enumerate(tuned.labels):
+        precision, recall, f1 = map(percent, tuned.scores[row].tolist())
+        cells = [label, percent(result.half.f1[label]), f"{result.best.choice.thresholds[label]:g}", f1]
+        cells += [precision, recall]
+        cells += [] if held is None else [percent(held.f1[label])]
+        cells += [] if intervals is None else [_ends(intervals.classes[row, 2])]
+        table.add_row(*cells)
+    table.add_section()
+    cells = ["mean", percent(result.half.macro_f1), "", percent(tuned.macro_f1), *map(percent, tuned.macro[:2])]
+    cells += [] if held is None else [percent(held.macro_f1)]
+    cells += [] if intervals is None else [_ends(intervals.macro[2])]
+    table.add_row(*cells)
+    return table
+
+
+def precision_table(result: TuningResult) -> Table:
+    """What the high-precision thresholds reach."""
+    table = Table(title=f"High precision: the best with recall of at least {HIGH_PRECISION_RECALL:g}")
+    table.title_justify = "left"
+    for heading in ("class", "threshold", "precision %", "recall %", "F1 %"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    report = result.high_precision.report
+    for label, scores in zip(report.labels, report.scores.tolist(), strict=True):
+        table.add_row(label, f"{result.high_precision.choice.thresholds[label]:g}", *map(percent, scores))
+    return table
+
+
+def calibration_table(result: TuningResult) -> Table:
+    """Temperature and bias, and what they do to the calibration error."""
+    assert result.calibration is not None
+    table = Table(title="Calibration of frame scores (error: expected calibration error)", title_justify="left")
+    for heading in ("class", "temperature", "bias", "error % before", "after", "held out", "log loss", "held out"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for label, fit in result.calibration[1].items():
+        held = fit.held_out
+        table.add_row(
+            label,
+            f"{fit.temperature:.3f}",
+            f"{fit.bias:+.3f}",
+            percent(fit.before.error),
+            percent(fit.after.error),
+            "-" if held is None else percent(held.error),
+            f"{fit.before.log_loss:.4f}",
+            "-" if held is None else f"{held.log_loss:.4f}",
+        )
+    return table
+
+
+def reliability_table(label: str, before: Reliability) -> Table:
+    """Bins of scores against the share of frames that are of the class."""
+    table = Table(title=f"{label}: scores and what is so", title_justify="left")
+    for heading in ("score", "frames", "mean score %", "of the class %"):
+        table.add_column(heading, justify="right")
+    for low, high, frames, confidence, observed in before.bins:
+        table.add_row(f"{low:.2f} to {high:.2f}", str(frames), percent(confidence), percent(observed))
+    return table
+
+
+def tuning_notes(result: TuningResult) -> Iterator[str]:
+    """Sentences a reader of the tables must know."""
+    minimum = result.best.choice.minimum
+    yield (
+        f"segments below {samples_to_seconds(minimum.on):g} s are dropped after gaps below "
+        f"{samples_to_seconds(minimum.off):g} s are closed, as in 'segment --min-on {samples_to_seconds(minimum.on):g}"
+        f" --min-off {samples_to_seconds(minimum.off):g}'"
+        + (f"; chosen from {len(result.settings.minimums)} pairs" if len(result.settings.minimums) > 1 else "")
+    )
+    if result.never:
+        yield f"{', '.join(result.never)}: not in the reference, so nothing to tune on; 0.5 is kept"
+    for label, (_, recall, _) in zip(result.curves.labels, result.high_precision.report.scores.tolist(), strict=True):
+        if recall < HIGH_PRECISION_RECALL and label not in result.never:
+            yield f"{label}: no threshold reaches a recall of {HIGH_PRECISION_RECALL:g}; the highest is {recall:.3f}"
+    if result.held_out is None:
+        yield "one recording: thresholds cannot be judged on another, so expect less elsewhere"
+    else:
+        yield (
+            f"held out: each of {len(result.folds)} folds decided with thresholds tuned on the others; "
+            "expect this elsewhere"
+        )
+    told = ("without prediction", "without reference", "matched by name", "not in the UEM", "not scored", "only ")
+    for note in notes(result.best.report, result.held_out_intervals):
+        if any(part in note for part in told):
+            yield note
+
+
+def write_tuning(output: Path, result: TuningResult, settings: Mapping[str, Any]) -> list[Path]:
+    """Write thresholds, curves and figures into a folder.
+
+    Returns:
+        The files.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    files = {
+        F1_FILE: _thresholds_file(result, result.best.choice, "the best F1"),
+        PRECISION_FILE: _thresholds_file(
+            result, result.high_precision.choice, f"the best precision with recall of at least {HIGH_PRECISION_RECALL}"
+        ),
+        "curves.csv": _curves_csv(result),
+    }
+    if result.calibration is not None:
+        files[CALIBRATION_FILE] = (
+            "# Corrects frame scores: sigmoid(logit(score) / temperature + bias).\n" + result.calibration[0].to_toml()
+        )
+        files["reliability.csv"] = _reliability_csv(result)
+    for name, text in files.items():
+        write_text(output / name, text)
+    write_json(output / "tuning.json", {**settings, **tuning_json(result)})
+    return [output / name for name in (*files, "tuning.json")]
+
+
+def tuning_json(result: TuningResult) -> dict[str, Any]:
+    """Everything in a result but the curves."""
+    held, settings = result.held_out, result.settings
+    return {
+        "model": dict(result.scores.model),
+        "scores": str(result.scores.folder),
+        "step": settings.step,
+        "minimum_durations_tried": [_minimum(pair) for pair in settings.minimums],
+        "folds": [list(fold) for fold in result.folds],
+        "not_in_reference": list(result.never),
+        "at_half": as_json(result.half, None),
+        "f1": _choice_json(result.best.choice) | {"evaluation": as_json(result.best.report, None)},
+        "high_precision": _choice_json(result.high_precision.choice)
+        | {"evaluation": as_json(result.high_precision.report, None)},
+        "held_out": None if held is None else as_json(held, result.held_out_intervals),
+        "calibration": None
+        if result.calibration is None
+        else {
+            label: {
+                "temperature": fit.temperature,
+                "bias": fit.bias,
+                "before": _reliability_json(fit.before),
+                "after": _reliability_json(fit.after),
+                "held_out": None if fit.held_out is None else _reliability_json(fit.held_out),
+            }
+            for label, fit in result.calibration[1].items()
+        },
+    }
+
+
+def _thresholds_file(result: TuningResult, choice: Choice, aim: str) -> str:
+    on, off = samples_to_seconds(choice.minimum.on), samples_to_seconds(choice.minimum.off)
+    lines = [
+        f"# Tuned for {aim} after post-processing (--min-on {on:g} --min-off {off:g}),",
+        f"# on {len(result.half.recordings)} recordings, model {result.scores.model.get('source', 'unknown')}.",
+    ]
+    lines += [
+        f"# {label}: precision {precision:.3f}, recall {recall:.3f}, F1 {f1:.3f} on those recordings"
+        for label, (precision, recall, f1) in zip(result.curves.labels, choice.scores.tolist(), strict=True)
+    ]
+    return "\n".join(lines) + "\n\n" + format_thresholds(choice.thresholds)
+
+
+def _curves_csv(result: TuningResult) -> str:
+    """With the minimum durations that were chosen: every class and threshold."""
+    curves = result.curves
+    scores = curves.scores()[curves.minimums.index(result.best.choice.minimum)]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("class", "threshold", "precision", "recall", "f1"))
+    for label, rows in zip(curves.labels, scores.tolist(), strict=True):
+        for threshold, row in zip(curves.grid.tolist(), rows, strict=True):
+            writer.writerow((label, f"{threshold:g}", *(f"{value:.5f}" for value in row)))
+    return buffer.getvalue()
+
+
+def _reliability_csv(result: TuningResult) -> str:
+    assert result.calibration is not None
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("class", "scores", "low", "high", "frames", "mean_score", "observed"))
+    for label, fit in result.calibration[1].items():
+        for name, found in (("as they are", fit.before), ("calibrated", fit.after), ("held out", fit.held_out)):
+            for low, high, frames, confidence, observed in () if found is None else found.bins:
+                writer.writerow(
+                    (label, name, f"{low:.4f}", f"{high:.4f}", frames, f"{confidence:.5f}", f"{observed:.5f}")
+                )
+    return buffer.getvalue()
+
+
+def _choice_json(choice: Choice) -> dict[str, Any]:
+    return {"thresholds": choice.thresholds, "minimum_samples": _minimum(choice.minimum)}
+
+
+def _minimum(pair: Any) -> dict[str, int]:
+    return {"on": pair.on, "off": pair.off}
+
+
+def _reliability_json(found: Reliability) -> dict[str, Any]:
+    undefined = math.isnan(found.error)
+    return {
+        "expected_calibration_error": None if undefined else found.error,
+        "log_loss": None if undefined else found.log_loss,
+        "frames": found.frames,
+        "frames_of_the_class": found.positive,
+        "bins": [row._asdict() for row in found.bins],
+    }
+
+
+def _ends(ends: Any) -> str:
+    return f"{percent(ends[0])} to {percent(ends[1])}"

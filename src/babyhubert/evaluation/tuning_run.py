@@ -1,0 +1,189 @@
+"""From a reference and kept frame scores to tuned thresholds, and what they are worth on other recordings.
+
+Curves choose thresholds; what is reported afterwards is decided and scored by the very functions that ``segment`` and
+``evaluate`` use. The held-out scores come from thresholds chosen without the recording's own fold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from babyhubert.annotation.intervals import Intervals
+from babyhubert.annotation.segments import Segments
+from babyhubert.errors import AnnotationError
+from babyhubert.evaluation.calibration import (
+    Calibration,
+    CalibrationKind,
+    ClassCalibration,
+    calibrate,
+    count_scores,
+)
+from babyhubert.evaluation.detection import BootstrapIntervals, DetectionReport, compare, some_names
+from babyhubert.evaluation.score_folder import ScoreFolder
+from babyhubert.evaluation.tuning import (
+    Choice,
+    Curves,
+    choose_high_precision,
+    choose_thresholds,
+    measure_thresholds,
+    split_recordings,
+    threshold_grid,
+)
+from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
+
+
+@dataclass(frozen=True)
+class TuningSettings:
+    """How to tune.
+
+    Attributes:
+        step: Distance of thresholds tried; 0.5 is always among them.
+        minimums: Minimum durations tried; the first is where 0.5 is scored, and wins ties.
+        folds: Groups of recordings for the held-out scores, at most one a recording.
+        calibrate: What to fit besides, if anything.
+        resamples: Resamples of recordings for intervals of the held-out scores; 0: none.
+        confidence: Share of them within an interval.
+        seed: Draws them.
+    """
+
+    step: float = 0.001
+    minimums: Sequence[MinimumDurations] = (MinimumDurations(),)
+    folds: int = 10
+    calibrate: CalibrationKind | None = None
+    resamples: int = 2000
+    confidence: float = 0.95
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """A choice of thresholds, and the published metric with them."""
+
+    choice: Choice
+    report: DetectionReport
+
+
+@dataclass(frozen=True, eq=False)
+class TuningResult:
+    """What tuning found.
+
+    Attributes:
+        settings: As asked.
+        scores: Where the scores are.
+        curves: Counts at every threshold.
+        half: The published metric with 0.5 for every class and the first minimum durations.
+        best: Thresholds for the best F1.
+        high_precision: Thresholds for the best precision with recall of at least 0.5.
+        held_out: The metric where every recording was decided with thresholds chosen on other folds; None with one
+            recording.
+        held_out_intervals: Of the held-out scores, over recordings.
+        folds: Recordings of each fold.
+        calibration: The fitted correction, with what it does to each class; None when not asked for.
+        never: Classes that are not in the reference, and so keep 0.5.
+    """
+
+    settings: TuningSettings
+    scores: ScoreFolder
+    curves: Curves
+    half: DetectionReport
+    best: Tuned
+    high_precision: Tuned
+    held_out: DetectionReport | None
+    held_out_intervals: BootstrapIntervals | None
+    folds: Sequence[Sequence[str]]
+    calibration: tuple[Calibration, Mapping[str, ClassCalibration]] | None
+    never: tuple[str, ...]
+
+
+def tune_voice_type(
+    reference: Mapping[str, Segments],
+    scores: ScoreFolder,
+    settings: TuningSettings = TuningSettings(),
+    uem: Mapping[str, Intervals] | None = None,
+) -> TuningResult:
+    """Tune thresholds on every recording of the reference (that the UEM names).
+
+    Raises:
+        AnnotationError: nothing to tune on, or scores that cannot be read.
+        ConfigError: an impossible setting.
+    """
+    scores = scores.named_as(reference)
+    recordings = sorted(uri for uri in reference if uem is None or uri in uem)
+    _check_tunable(reference, recordings, scores)
+    folds = split_recordings(recordings, settings.folds)
+    minimums = tuple(settings.minimums)
+    curves = measure_thresholds(
+        reference,
+        scores.load,
+        list(scores.paths),
+        scores.labels,
+        folds=folds,
+        grid=threshold_grid(settings.step),
+        minimums=minimums,
+        uem=uem,
+    )
+
+    judged = partial(_judge, reference, scores, uem)
+    best = choose_thresholds(curves)
+    precise = choose_high_precision(curves, best.minimum)
+    half = best._replace(minimum=minimums[0], thresholds=dict.fromkeys(scores.labels, 0.5))
+    held_out = None
+    if len(folds) > 1:
+        held_out = judged({uri: choose_thresholds(curves, n) for n, fold in enumerate(folds) for uri in fold})
+    rng = np.random.default_rng(settings.seed)
+    return TuningResult(
+        settings,
+        scores,
+        curves,
+        judged(dict.fromkeys(recordings, half)),
+        Tuned(best, judged(dict.fromkeys(recordings, best))),
+        Tuned(precise, judged(dict.fromkeys(recordings, precise))),
+        held_out,
+        held_out.bootstrap(rng, settings.resamples, settings.confidence) if held_out and settings.resamples else None,
+        folds,
+        _calibrated(reference, scores, folds, settings.calibrate, uem),
+        tuple(np.array(scores.labels, dtype=object)[~curves.occurs()].tolist()),
+    )
+
+
+def _judge(
+    reference: Mapping[str, Segments],
+    scores: ScoreFolder,
+    uem: Mapping[str, Intervals] | None,
+    choices: Mapping[str, Choice],
+) -> DetectionReport:
+    """The published metric with a choice of thresholds for each recording."""
+    decided = {
+        uri: clean_up(active_runs(scores.load(uri), choice.thresholds), choice.minimum)
+        for uri, choice in choices.items()
+        if uri in scores.paths
+    }
+    return compare(reference, decided, scores.labels, uem)
+
+
+def _check_tunable(reference: Mapping[str, Segments], recordings: Sequence[str], scores: ScoreFolder) -> None:
+    if not recordings:
+        raise AnnotationError("the UEM names none of the reference recordings; the ids of both must be the same")
+    found = {label for uri in recordings for label in reference[uri].labels}
+    if not found & set(scores.labels):
+        raise AnnotationError(
+            f"no segment of the reference is of a class of the model ({', '.join(scores.labels)}); the reference has "
+            f"{some_names(sorted(found), most=8) or 'no segment at all'}"
+        )
+
+
+def _calibrated(
+    reference: Mapping[str, Segments],
+    scores: ScoreFolder,
+    folds: Sequence[Sequence[str]],
+    kind: CalibrationKind | None,
+    uem: Mapping[str, Intervals] | None,
+) -> tuple[Calibration, Mapping[str, ClassCalibration]] | None:
+    if kind is None:
+        return None
+    scored = [[uri for uri in fold if uri in scores.paths] for fold in folds]
+    return calibrate(count_scores(reference, scores.load, scores.labels, folds=scored, uem=uem), kind)

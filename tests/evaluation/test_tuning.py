@@ -1,0 +1,315 @@
+"""Tuning equals an exhaustive loop over the real post-processing and the real metric, and is never worse than 0.5."""
+
+from __future__ import annotations
+
+import tomllib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from babyhubert.annotation.segments import Segments
+from babyhubert.errors import AnnotationError, ConfigError
+from babyhubert.evaluation import tuning
+from babyhubert.evaluation.detection import compare
+from babyhubert.evaluation.score_folder import ScoreFolder, find_scores
+from babyhubert.evaluation.tuning import (
+    choose_high_precision,
+    choose_thresholds,
+    measure_thresholds,
+    split_recordings,
+    threshold_grid,
+)
+from babyhubert.evaluation.tuning_presentation import tuning_notes, write_tuning
+from babyhubert.evaluation.tuning_run import TuningSettings, tune_voice_type
+from babyhubert.files import write_json
+from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
+from babyhubert.inference.thresholds import select_thresholds
+
+LABELS = ("KCHI", "FEM")
+
+
+def case(seed: int, recordings: int = 3, frames: int = 60):
+    """Random scores that wander, and references whose ends lie off the frame grid."""
+    rng = np.random.default_rng(seed)
+    scores, reference, uem = {}, {}, {}
+    for name in "abcdef"[:recordings]:
+        n = int(rng.integers(0, frames))
+        walk = np.cumsum(rng.normal(0, rng.choice([0.05, 0.5]), (n, 2)), axis=0)
+        scores[name] = np.round(1 / (1 + np.exp(-walk)), int(rng.integers(1, 5))).astype(np.float16)
+        starts = rng.integers(0, frames * 320, 6)
+        rows = [(int(a), int(a + rng.integers(1, 9_000)), str(rng.choice([*LABELS, "OTHER"]))) for a in starts]
+        reference[name] = Segments.from_rows(rows[: rng.integers(0, 7)])
+        a = int(rng.integers(0, 5_000))
+        uem[name] = (np.array([a]), np.array([a + int(rng.integers(1, 12_000))]))
+    return scores, reference, uem
+
+
+def real_scores(scores, reference, uem, threshold: float, minimum: MinimumDurations) -> np.ndarray:
+    """Precision, recall and F1 from the functions that segment and evaluate use, (C, 3)."""
+    decided = {
+        name: clean_up(active_runs(values, dict.fromkeys(LABELS, threshold)), minimum)
+        for name, values in scores.items()
+    }
+    return compare(reference, decided, LABELS, uem).scores
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.booleans(), st.sampled_from([(0, 0), (1600, 1600), (700, 3000), (3200, 321)]))
+def test_every_threshold_equals_the_real_metric_after_the_real_post_processing(seed, with_uem, durations):
+    scores, reference, uem = case(seed)
+    minimum, grid = MinimumDurations(*durations), threshold_grid(0.05)
+    curves = measure_thresholds(
+        reference,
+        scores.__getitem__,
+        list(scores),
+        LABELS,
+        folds=split_recordings(list(reference), 2),
+        grid=grid,
+        minimums=[MinimumDurations(), minimum],
+        uem=uem if with_uem else None,
+    )
+    expected = [real_scores(scores, reference, uem if with_uem else None, t, minimum) for t in grid.tolist()]
+    np.testing.assert_allclose(curves.scores()[1], np.stack(expected, axis=1), atol=1e-12)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6))
+def test_the_choice_is_the_best_of_an_exhaustive_search_and_never_below_a_half(seed):
+    scores, reference, _ = case(seed)
+    minimums = [MinimumDurations(), MinimumDurations(0, 0), MinimumDurations(3200, 1600)]
+    grid = threshold_grid(0.1)
+    curves = measure_thresholds(
+        reference,
+        scores.__getitem__,
+        list(scores),
+        LABELS,
+        folds=[sorted(reference)],
+        grid=grid,
+        minimums=minimums,
+    )
+    choice = choose_thresholds(curves)
+    every = np.stack(
+        [[real_scores(scores, reference, None, t, m) for t in grid.tolist()] for m in minimums]
+    )  # (M, K, C, 3)
+    present = curves.occurs()
+    half = every[:, grid.tolist().index(0.5), :, 2]
+    best = np.where(present, every[..., 2].max(axis=1), half).mean(axis=1)
+    assert choice.scores[:, 2].mean() == pytest.approx(best.max())
+    assert choice.scores[:, 2].mean() >= half[0].mean() - 1e-12
+    decided = {
+        name: clean_up(active_runs(values, choice.thresholds), choice.minimum) for name, values in scores.items()
+    }
+    np.testing.assert_allclose(compare(reference, decided, LABELS).scores, choice.scores, atol=1e-12)
+    precise = choose_high_precision(curves, choice.minimum)
+    rows = every[minimums.index(choice.minimum)]
+    for c in np.flatnonzero(present):
+        allowed = rows[rows[:, c, 1] >= 0.5, c]
+        if len(allowed):
+            assert precise.scores[c, 1] >= 0.5
+            assert precise.scores[c, 0] == pytest.approx(allowed[:, 0].max())
+        else:
+            assert precise.scores[c, 1] == pytest.approx(rows[:, c, 1].max())
+
+
+def test_blocks_and_batches_change_nothing(monkeypatch):
+    scores, reference, _ = case(7, recordings=6, frames=300)
+    folds = [sorted(reference)]
+    whole = measure_thresholds(reference, scores.__getitem__, list(scores), LABELS, folds=folds)
+    monkeypatch.setattr(tuning, "_FRAMES_AT_ONCE", 1)
+    monkeypatch.setattr(tuning, "_THRESHOLDS_AT_ONCE", 999)
+    parts = measure_thresholds(reference, scores.__getitem__, list(scores), LABELS, folds=folds)
+    np.testing.assert_array_equal(whole.hit, parts.hit)
+    np.testing.assert_array_equal(whole.predicted, parts.predicted)
+    assert whole.hit.any()
+
+
+def test_float32_scores_are_decided_as_they_are():
+    scores, reference, _ = case(3)
+    exact = {name: values.astype(np.float32) for name, values in scores.items()}
+    folds = [sorted(reference)]
+    half = measure_thresholds(reference, scores.__getitem__, list(scores), LABELS, folds=folds)
+    single = measure_thresholds(reference, exact.__getitem__, list(exact), LABELS, folds=folds)
+    np.testing.assert_array_equal(half.predicted, single.predicted)
+
+
+@pytest.mark.parametrize("step", [0.001, 0.01, 0.1, 0.3, 0.0333, 0.5])
+def test_a_half_is_always_tried(step):
+    grid = threshold_grid(step)
+    assert 0.5 in grid
+    assert (np.diff(grid) > 0).all()
+    assert grid[0] > 0
+    assert grid[-1] < 1
+
+
+def test_the_grid_of_a_thousandth_has_999_thresholds():
+    assert len(threshold_grid()) == 999
+    with pytest.raises(ConfigError, match="step 0"):
+        threshold_grid(0)
+
+
+def test_scores_that_are_logits_are_refused():
+    scores = {"a": np.array([[0.1, 3.5]], dtype=np.float32)}
+    with pytest.raises(AnnotationError, match=r"score 3.5 of frame 0"):
+        measure_thresholds({"a": Segments.empty()}, scores.__getitem__, ["a"], LABELS, folds=[["a"]])
+    scores = {"a": np.array([[0.1, np.nan]], dtype=np.float16)}
+    with pytest.raises(AnnotationError, match="nan"):
+        measure_thresholds({"a": Segments.empty()}, scores.__getitem__, ["a"], LABELS, folds=[["a"]])
+
+
+def test_folds_are_disjoint_and_complete():
+    folds = split_recordings([f"r{n:02d}" for n in range(23)], 10)
+    assert sorted(name for fold in folds for name in fold) == [f"r{n:02d}" for n in range(23)]
+    assert len(folds) == 10
+    assert max(map(len, folds)) - min(map(len, folds)) <= 1
+    assert split_recordings(["b", "a"], 10) == [["a"], ["b"]]
+
+
+@pytest.fixture
+def kept(tmp_path):
+    """The folder that --save-probs writes, with scores that know KCHI well and FEM badly."""
+    rng = np.random.default_rng(0)
+    reference = {}
+    for name in ("day/a", "day/b", "day/c"):
+        active = np.repeat(rng.random(60) < 0.4, 25)
+        scores = np.clip(np.where(active, 0.4, 0.15) + rng.normal(0, 0.1, len(active)), 0, 1)
+        columns = np.stack([scores, rng.random(len(active))], axis=1).astype(np.float16)
+        path = tmp_path / "probs" / f"{name}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, columns)
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], active, [0]]))) * 320
+        reference[name] = Segments.from_rows([(int(a), int(b), "KCHI") for a, b in edges.reshape(-1, 2)])
+    write_json(tmp_path / "probs/format.json", {"classes": list(LABELS)})
+    return tmp_path, reference
+
+
+class TestRun:
+    def test_results_are_what_the_real_functions_give(self, kept):
+        folder, reference = kept
+        result = tune_voice_type(reference, find_scores(folder), TuningSettings(resamples=50))
+        assert result.best.report.f1["KCHI"] > result.half.f1["KCHI"] + 0.2
+        np.testing.assert_allclose(result.best.report.scores[0], result.best.choice.scores[0])
+        assert result.never == ("FEM",)
+        assert result.best.choice.thresholds["FEM"] == 0.5
+        assert result.high_precision.report.scores[0, 1] >= 0.5
+        assert result.held_out is not None
+        assert result.held_out.f1["KCHI"] <= result.best.report.f1["KCHI"] + 1e-12
+        assert [list(fold) for fold in result.folds] == [["day/a"], ["day/b"], ["day/c"]]
+
+    def test_held_out_thresholds_are_chosen_without_the_fold(self, kept):
+        folder, reference = kept
+        scores = find_scores(folder)
+        result = tune_voice_type(reference, scores)
+        decided = {}
+        for name in reference:
+            others = {uri: table for uri, table in reference.items() if uri != name}
+            alone = tune_voice_type(others, scores).best.choice
+            decided[name] = clean_up(active_runs(scores.load(name), alone.thresholds), alone.minimum)
+        np.testing.assert_allclose(result.held_out.scores, compare(reference, decided, LABELS).scores)
+
+    def test_written_thresholds_are_read_by_segment(self, kept, tmp_path):
+        folder, reference = kept
+        result = tune_voice_type(reference, find_scores(folder), TuningSettings(calibrate="temperature-bias"))
+        write_tuning(tmp_path / "tuned", result, {})
+        for name, choice in (("f1", result.best.choice), ("high-precision", result.high_precision.choice)):
+            path = tmp_path / f"tuned/{name}.toml"
+            assert select_thresholds(str(path), LABELS) == choice.thresholds
+        assert set(tomllib.loads((tmp_path / "tuned/calibration.toml").read_text(encoding="utf-8"))) == set(LABELS)
+        curves = (tmp_path / "tuned/curves.csv").read_text(encoding="utf-8").splitlines()
+        assert len(curves) == 1 + 2 * 999
+
+    def test_a_missing_recording_counts_as_silent_and_is_named(self, kept):
+        folder, reference = kept
+        more = reference | {"day/z": Segments.from_rows([(0, 160_000, "KCHI")])}
+        result = tune_voice_type(more, find_scores(folder))
+        assert result.best.report.missing == ("day/z",)
+        np.testing.assert_allclose(result.best.report.scores[0], result.best.choice.scores[0])
+        assert any("counted as silent: day/z" in note for note in tuning_notes(result))
+
+    def test_the_uem_limits_what_is_tuned_on(self, kept):
+        folder, reference = kept
+        uem = {"day/a": (np.array([0]), np.array([160_000]))}
+        result = tune_voice_type(reference, find_scores(folder), uem=uem)
+        assert result.half.recordings == ("day/a",)
+        assert result.held_out is None
+        np.testing.assert_allclose(result.best.report.scores[0], result.best.choice.scores[0])
+        assert any("one recording" in note for note in tuning_notes(result))
+
+    def test_ids_that_an_rttm_cannot_carry_or_with_other_folders_match(self, kept):
+        folder, reference = kept
+        (folder / "probs/day/a.npy").rename(folder / "probs/day/a 1.npy")
+        renamed = {name.rpartition("/")[2]: table for name, table in reference.items()}
+        renamed["a_1"] = renamed.pop("a")
+        assert set(find_scores(folder).named_as(renamed).paths) == {"a_1", "b", "c"}
+
+    def test_a_reference_without_any_class_of_the_model_is_refused(self, kept):
+        folder, _ = kept
+        wrong = dict.fromkeys(["day/a"], Segments.from_rows([(0, 9_000, "CHI")]))
+        with pytest.raises(AnnotationError, match=r"KCHI, FEM.*CHI"):
+            tune_voice_type(wrong, find_scores(folder))
+        with pytest.raises(AnnotationError, match="no segment at all"):
+            tune_voice_type({"day/a": Segments.empty()}, find_scores(folder))
+
+    def test_a_class_that_never_reaches_the_recall_is_told(self, kept):
+        folder, reference = kept
+        for name in reference:
+            np.save(folder / "probs" / f"{name}.npy", np.zeros((1500, 2), dtype=np.float16))
+        result = tune_voice_type(reference, find_scores(folder))
+        assert result.best.report.f1["KCHI"] == 0
+        assert any("KCHI: no threshold reaches a recall of 0.5" in note for note in tuning_notes(result))
+
+
+class TestScoreFolder:
+    def test_nothing_there(self, tmp_path):
+        for path in (tmp_path, tmp_path / "nowhere"):
+            with pytest.raises(AnnotationError, match="output folder of 'babyhubert segment'"):
+                find_scores(path)
+
+    def test_a_file_cut_short_or_of_other_classes_is_named(self, kept):
+        folder, _ = kept
+        path = folder / "probs/day/a.npy"
+        path.write_bytes(path.read_bytes()[:200])
+        with pytest.raises(AnnotationError, match=r"a\.npy"):
+            find_scores(folder).load("day/a")
+        np.save(path, np.zeros((5, 3), dtype=np.float16))
+        with pytest.raises(AnnotationError, match=r"shape \(5, 3\)"):
+            find_scores(folder).load("day/a")
+
+    def test_scores_of_two_models_are_not_mixed(self, tmp_path):
+        state = tmp_path / ".babyhubert/segment"
+        write_json(tmp_path / "run.json", {"model": {"classes": ["KCHI"], "source": "m"}})
+        for name in ("a", "b"):
+            (state / "scores").mkdir(parents=True, exist_ok=True)
+            np.save(state / "scores" / f"{name}.npy", np.zeros((3, 1), dtype=np.float16))
+            write_json(state / "records" / f"{name}.json", {"recording_id": name, "scores": "same"})
+        found = find_scores(tmp_path)
+        assert (found.labels, set(found.paths), found.model) == (("KCHI",), {"a", "b"}, {"source": "m"})
+        write_json(state / "records/b.json", {"recording_id": "b", "scores": "other"})
+        with pytest.raises(AnnotationError, match="scores of a and b"):
+            find_scores(tmp_path)
+
+
+def test_a_score_folder_is_plain_data(tmp_path):
+    folder = ScoreFolder(tmp_path, LABELS, {}, {})
+    with pytest.raises(AnnotationError, match="nothing to score"):
+        folder.named_as([])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.integers(0, 9), st.integers(0, 9))
+def test_post_processing_equals_pyannote(seed, on, off):
+    """Gaps closed by pyannote's support, short segments dropped by duration: half a frame away from every tie."""
+    from pyannote.core import Annotation, Segment
+
+    rng = np.random.default_rng(seed)
+    active = np.repeat(rng.random(60) < 0.5, rng.integers(1, 6, 60))
+    runs = active_runs(active[:, None].astype(np.float16), {"KCHI": 0.5})
+    least = MinimumDurations(max(on * 320 - 160, 0), max(off * 320 - 160, 0))
+    found = [(start, end) for start, end, _ in clean_up(runs, least)]
+    made = Annotation()
+    for number, (start, end) in enumerate(zip(*(edge.tolist() for edge in runs["KCHI"]), strict=True)):
+        made[Segment(start / 16_000, end / 16_000), number] = "KCHI"
+    joined = made.support(collar=least.off / 16_000).itersegments()
+    expected = [(s.start, s.end) for s in joined if s.duration >= least.on / 16_000]
+    np.testing.assert_allclose(np.array(found).reshape(-1, 2) / 16_000, np.array(expected).reshape(-1, 2), atol=1e-9)

@@ -20,6 +20,7 @@ from babyhubert.cli import (
     embed,
     evaluate,
     finetune,
+    measures,
     pretrain,
     recipe,
     segment,
@@ -46,6 +47,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "pretrain": pretrain.pretrain,
     "recipe": recipe.recipe,
     "convert": convert.convert,
+    "measures": measures.measures,
     "simulate": simulate.simulate,
     "demo": demo.demo,
 }

@@ -1,0 +1,61 @@
+"""``babyhubert measures``: a run's results as tables of numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+RunArgument = Annotated[
+    Path,
+    typer.Argument(help="Output folder of 'babyhubert segment'.", metavar="OUT", show_default=False),
+]
+StartTimesOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV with recording_id (or recording_filename) and start_time (H:MM or H:MM:SS). Default: the "
+        "metadata/recordings.csv of the ChildProject data set that holds the audio, else hours from the beginning.",
+        metavar="CSV",
+        show_default=False,
+    ),
+]
+
+
+def measures(
+    folder: RunArgument,
+    start_times: StartTimesOption = None,
+    vocalisation_gap: Annotated[
+        int, typer.Option(help="Segments of a class closer than this are one vocalisation, in ms.", min=0)
+    ] = 300,
+    turn_gap: Annotated[int, typer.Option(help="Longest gap of a floor transfer, in ms.", min=0)] = 2000,
+    turn_overlap: Annotated[int, typer.Option(help="Longest overlap of a floor transfer, in ms.", min=0)] = 1000,
+    shuffles: Annotated[
+        int, typer.Option(help="Shuffles of times that estimate the turns of chance; 0: no estimate.", min=0)
+    ] = 100,
+    seed: Annotated[int, typer.Option(help="Decides the shuffles.", min=0)] = 0,
+) -> None:
+    """Count speech, vocalisations, turns, addressees and phones, a recording and an hour.
+
+    Writes measures.csv (a row a recording), hourly.csv (a row an hour) and measures.json (settings) into OUT.
+    Addressees and phones are counted where 'babyhubert addressee' and 'babyhubert phonemes' wrote into that folder; NA
+    stands for what was not looked for, 0 for what was not found.
+    """
+    from babyhubert.measures.results import read_results
+    from babyhubert.measures.tables import MeasureSettings, measure_all, write_measures
+
+    settings = MeasureSettings(
+        vocalisation_gap_ms=vocalisation_gap,
+        turn_gap_ms=turn_gap,
+        turn_overlap_ms=turn_overlap,
+        shuffles=shuffles,
+        seed=seed,
+    )
+    results = read_results(folder)
+    measured = measure_all(results, settings, start_times)
+    write_measures(folder, measured, settings)
+    clock = sum(one.hours.start is not None for one in measured)
+    typer.echo(
+        f"{len(measured)} recordings measured, {clock} by the clock: {folder / 'measures.csv'} and hourly.csv"
+        + (f"; {len(results.failures)} that failed are not in them" if results.failures else "")
+    )

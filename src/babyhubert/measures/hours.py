@@ -1,0 +1,148 @@
+"""Hours of a recording: by the clock where its start is known, else counted from its beginning.
+
+Start times come from a ChildProject ``metadata/recordings.csv`` (found by itself when recordings lie in that project)
+or from a table ``recording_id,start_time``. They are times of day on the clock of the place, without date and zone.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.rttm import read_lines
+from babyhubert.errors import AnnotationError
+from babyhubert.measures.results import RecordingResult
+from babyhubert.timebase import SAMPLE_RATE
+
+HOUR = 3600 * SAMPLE_RATE
+DAY = 24 * HOUR
+_UNKNOWN = {"", "na", "nan", "<na>", "none"}
+_CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
+
+
+@dataclass(frozen=True)
+class Hours:
+    """The hours of one recording.
+
+    Attributes:
+        edges: Bounds in samples of the recording, int64 (H + 1,): its beginning, every full hour, its end.
+        start: Samples from midnight to the beginning; None where that is unknown.
+    """
+
+    edges: NDArray[np.int64]
+    start: int | None
+
+    @property
+    def names(self) -> list[str]:
+        """``HH:00`` by the clock; else ``0``, ``1`` ... hours after the beginning."""
+        if self.start is None:
+            return [str(hour) for hour in range(len(self.edges) - 1)]
+        return [f"{(self.start + int(edge)) // HOUR % 24:02d}:00" for edge in self.edges[:-1]]
+
+    @property
+    def days(self) -> list[int | None]:
+        """Which calendar day each hour belongs to, 0 for that of the beginning; None where the clock is unknown."""
+        if self.start is None:
+            return [None] * (len(self.edges) - 1)
+        return [(self.start + int(edge)) // DAY for edge in self.edges[:-1]]
+
+
+def hours_of(samples: int, start: int | None = None) -> Hours:
+    """Hours of a recording of so many samples that began ``start`` samples after midnight."""
+    first = HOUR - (start or 0) % HOUR
+    inside = np.arange(first, samples, HOUR, dtype=np.int64)
+    edges = np.concatenate(([0], inside, [samples])) if samples > 0 else np.zeros(1)
+    return Hours(edges.astype(np.int64), start)
+
+
+def parse_clock(text: str, where: str) -> int | None:
+    """Samples since midnight of ``H:MM`` or ``H:MM:SS``; None of ``NA`` and of nothing.
+
+    Raises:
+        AnnotationError: neither; the message begins with ``where``.
+    """
+    if text.strip().lower() in _UNKNOWN:
+        return None
+    match = _CLOCK.fullmatch(text.strip())
+    hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (99, 0, 0)
+    if hours > 23 or minutes > 59 or seconds > 59:
+        raise AnnotationError(f"{where}: start_time {text!r} is not a time of day; write H:MM or H:MM:SS, or NA")
+    return ((hours * 60 + minutes) * 60 + seconds) * SAMPLE_RATE
+
+
+def read_start_times(path: Path) -> dict[str, int | None]:
+    """Start times by recording, from ``recording_id,start_time`` or ChildProject's ``recording_filename,start_time``.
+
+    Raises:
+        AnnotationError: unreadable, without these columns, not a time of day, or one recording with two times.
+    """
+    reader = csv.DictReader(read_lines(path))
+    columns = reader.fieldnames or ()
+    key = next((name for name in ("recording_id", "recording_filename") if name in columns), None)
+    if key is None or "start_time" not in columns:
+        raise AnnotationError(
+            f"{path}: columns recording_id (or recording_filename) and start_time are needed; "
+            f"the header is {','.join(columns)!r}"
+        )
+    found: dict[str, int | None] = {}
+    for row in reader:
+        where = f"{path}, line {reader.line_num}"
+        name, time = (row[key] or "").strip(), parse_clock(row["start_time"] or "", where)
+        if found.get(name, time) != time:
+            raise AnnotationError(f"{where}: {name} has two start times; keep one")
+        found[name] = time
+    return found
+
+
+def start_times(recordings: Iterable[RecordingResult], table: Path | None = None) -> dict[str, int | None]:
+    """When each recording began, samples since midnight; None where nothing tells.
+
+    Args:
+        recordings: The recordings.
+        table: Their start times; without it, the metadata of the ChildProject data set that holds the audio.
+
+    Raises:
+        AnnotationError: as :func:`read_start_times`.
+    """
+    tables: dict[Path, Mapping[str, int | None]] = {}
+    found: dict[str, int | None] = {}
+    for recording in recordings:
+        source = table or _project_metadata(recording.path)
+        if source is None:
+            found[recording.recording_id] = None
+            continue
+        if source not in tables:
+            tables[source] = read_start_times(source)
+        found[recording.recording_id] = _look_up(tables[source], recording)
+    return found
+
+
+def _project_metadata(audio: Path) -> Path | None:
+    """``metadata/recordings.csv`` of the ChildProject data set whose ``recordings`` folder holds the file."""
+    for folder in audio.parents:
+        table = folder.parent / "metadata" / "recordings.csv"
+        if folder.name == "recordings" and table.is_file():
+            return table
+    return None
+
+
+def _look_up(times: Mapping[str, int | None], recording: RecordingResult) -> int | None:
+    """The time of the one row whose name is the recording's id, or ends like it, with or without extension."""
+    own = PurePosixPath(recording.recording_id)
+    for name in (recording.recording_id, f"{recording.recording_id}{recording.path.suffix}"):
+        if name in times:
+            return times[name]
+    alike = {name for name in times if _ends_alike(PurePosixPath(name.replace("\\", "/")), own, recording.path.suffix)}
+    return times[alike.pop()] if len(alike) == 1 else None
+
+
+def _ends_alike(name: PurePosixPath, own: PurePosixPath, suffix: str) -> bool:
+    parts = (name.with_suffix("") if name.suffix and name.suffix == suffix else name).parts
+    shared = min(len(parts), len(own.parts))
+    return shared > 0 and parts[-shared:] == own.parts[-shared:]

@@ -1,0 +1,242 @@
+"""What the commands left in an output folder, read back: one object a recording, and the run's own record.
+
+``segment`` is what makes a recording count as processed: its ``csv/<id>.csv`` (or ``rttm/<id>.rttm``) stands even when
+nothing was heard. Addressees and phonemes join where they stand; a recording without them has None there, which is not
+the same as a recording with none.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from babyhubert.annotation.rttm import parse_span, read_lines
+from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.tables import read_segments
+from babyhubert.errors import AnnotationError, OutputError
+from babyhubert.measures.syllables import SYLLABLE_SEPARATOR, is_canonical, syllabify
+from babyhubert.run_folder import STATE_FOLDER, RunFolder
+from babyhubert.timebase import seconds_to_samples
+
+ADDRESSEE_TABLE = "rttm_addressee.csv"
+PHONEME_FOLDERS = ("phonemes_enriched", "phonemes")
+ADULTS = ("MAL", "FEM")
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """What the key child said in one segment.
+
+    Attributes:
+        start: First sample.
+        end: Sample after the last.
+        phonemes: IPA symbols, none where nothing was recognised.
+        syllables: Their number.
+        canonical: Syllables of these that are canonical (a vowel and a true consonant).
+    """
+
+    start: int
+    end: int
+    phonemes: tuple[str, ...]
+    syllables: int
+    canonical: int
+
+
+@dataclass(frozen=True)
+class RecordingResult:
+    """Everything that is known of one processed recording.
+
+    Attributes:
+        recording_id: Path below the folder that was given, without extension.
+        path: The audio file, as the run named it.
+        samples: Length at 16 kHz.
+        segments: Who speaks when.
+        addressed: Adult segments with an ``addressee`` column; None where addressees were not found out.
+        utterances: The key child's, by onset; None where phonemes were not recognised.
+        record: The run's own record: channel, warnings, speed.
+        scores: The kept frame scores, ``.npy`` of shape (frames, classes); None where there are none.
+    """
+
+    recording_id: str
+    path: Path
+    samples: int
+    segments: Segments
+    addressed: Segments | None = None
+    utterances: tuple[Utterance, ...] | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+    scores: Path | None = None
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """What an output folder holds.
+
+    Attributes:
+        folder: The folder.
+        run: Content of ``run.json``.
+        recordings: One a processed recording, by id.
+        failures: Path and reason of each recording that failed.
+    """
+
+    folder: Path
+    run: Mapping[str, Any]
+    recordings: tuple[RecordingResult, ...]
+    failures: tuple[tuple[str, str], ...]
+
+
+def read_results(folder: Path) -> RunResults:
+    """Read an output folder of ``babyhubert segment``, and of ``addressee`` and ``phonemes`` where they ran into it.
+
+    Raises:
+        OutputError: not such a folder, or its ``run.json`` is damaged.
+        AnnotationError: a table in it is malformed.
+    """
+    folder = Path(folder)
+    run = _read_run(folder)
+    addressed = _read_addressees(folder / ADDRESSEE_TABLE)
+    recordings = []
+    for record in _records(folder, run):
+        recording_id = record["recording_id"]
+        segments = _read_own_segments(folder, recording_id)
+        if segments is None:
+            continue
+        recordings.append(
+            RecordingResult(
+                recording_id,
+                Path(str(record.get("path", recording_id))),
+                _samples(folder, record),
+                segments,
+                _addressed(addressed, recording_id, segments),
+                _read_utterances(folder, recording_id),
+                record,
+                _scores(folder, recording_id),
+            )
+        )
+    return RunResults(folder, run, tuple(recordings), _read_failures(folder / "failures.csv"))
+
+
+def _read_run(folder: Path) -> Mapping[str, Any]:
+    path = folder / "run.json"
+    if not folder.is_dir():
+        raise OutputError(f"{folder}: no such folder; give the output folder of 'babyhubert segment'")
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise OutputError(
+            f"{folder}: holds no run.json; give the output folder of a finished 'babyhubert segment'"
+        ) from None
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise OutputError(
+            f"{path}: damaged, not JSON ({error}); run 'babyhubert segment' again to renew it"
+        ) from error
+    if not isinstance(run, dict) or not isinstance(run.get("recordings"), list):
+        raise OutputError(
+            f"{path}: not the record of a run over recordings; run 'babyhubert segment' again to renew it"
+        )
+    return run
+
+
+def _records(folder: Path, run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One record a recording: as ``segment`` kept them, else as ``run.json`` lists them."""
+    told = [record for record in run["recordings"] if isinstance(record, dict) and "recording_id" in record]
+    kept = RunFolder(folder, "segment").records()
+    found = {record["recording_id"]: record for record in (*told, *kept)}
+    return [found[recording_id] for recording_id in sorted(found)]
+
+
+def _samples(folder: Path, record: Mapping[str, Any]) -> int:
+    try:
+        return seconds_to_samples(float(record["duration_s"]))
+    except (KeyError, TypeError, ValueError):
+        raise OutputError(
+            f"{folder / 'run.json'}: no duration_s for {record['recording_id']}; run 'babyhubert segment' again"
+        ) from None
+
+
+def _read_own_segments(folder: Path, recording_id: str) -> Segments | None:
+    for path in (folder / "csv" / f"{recording_id}.csv", folder / "rttm" / f"{recording_id}.rttm"):
+        if path.is_file():
+            found = read_segments(path, recording_id)
+            return found.get(recording_id, next(iter(found.values()), Segments.empty()))
+    return None
+
+
+def _scores(folder: Path, recording_id: str) -> Path | None:
+    path = folder / STATE_FOLDER / "segment" / "scores" / f"{recording_id}.npy"
+    return path if path.is_file() else None
+
+
+def _read_addressees(path: Path) -> dict[str, Segments] | None:
+    """Adult segments by recording, with an ``addressee`` column; None where the table is absent."""
+    if not path.is_file():
+        return None
+    rows: dict[str, list[tuple[int, int, str, str]]] = {}
+    for where, row in _rows(path, ("uid", "start_time_s", "duration_s", "label", "addressee")):
+        start, end = parse_span(row["start_time_s"], row["duration_s"], where)
+        rows.setdefault(row["uid"], []).append((start, end, row["label"], (row["addressee"] or "").strip()))
+    return {uid: _addressed_segments(found) for uid, found in rows.items()}
+
+
+def _addressed_segments(rows: Iterable[tuple[int, int, str, str]]) -> Segments:
+    start, end, label, addressee = zip(*rows, strict=True)
+    table = Segments(
+        np.array(start), np.array(end), np.array(label, object), {"addressee": np.array(addressee, object)}
+    )
+    return table.where(np.isin(table.label.astype(str), ADULTS))
+
+
+def _addressed(addressed: Mapping[str, Segments] | None, recording_id: str, segments: Segments) -> Segments | None:
+    """A recording without a row counts as processed only where there was no adult to judge."""
+    if addressed is None:
+        return None
+    if recording_id in addressed:
+        return addressed[recording_id]
+    silent = not np.isin(segments.label.astype(str), ADULTS).any()
+    return replace(Segments.empty(), columns={"addressee": np.empty(0, dtype=object)}) if silent else None
+
+
+def _read_utterances(folder: Path, recording_id: str) -> tuple[Utterance, ...] | None:
+    for name in PHONEME_FOLDERS:
+        path = folder / name / f"{recording_id}.csv"
+        if path.is_file():
+            found = [_utterance(row, where) for where, row in _rows(path, ("onset", "offset", "phonemes"))]
+            return tuple(sorted(found, key=lambda utterance: (utterance.start, utterance.end)))
+    return None
+
+
+def _utterance(row: Mapping[str, str], where: str) -> Utterance:
+    start, _ = parse_span(row["onset"], "0", where)
+    end, _ = parse_span(row["offset"], "0", where)
+    if end < start:
+        raise AnnotationError(f"{where}: ends at {row['offset']} s, before it starts at {row['onset']} s")
+    phonemes = tuple((row["phonemes"] or "").split())
+    told = row.get("syllables")
+    if told:
+        syllables = [tuple(part.split()) for part in told.split(SYLLABLE_SEPARATOR) if part.strip()]
+    else:
+        syllables = syllabify(phonemes)
+    return Utterance(start, end, phonemes, len(syllables), sum(is_canonical(syllable) for syllable in syllables))
+
+
+def _rows(path: Path, needed: Iterable[str]) -> Iterable[tuple[str, dict[str, str]]]:
+    reader = csv.DictReader(read_lines(path))
+    missing = [name for name in needed if name not in (reader.fieldnames or ())]
+    if missing:
+        raise AnnotationError(
+            f"{path}: column {missing[0]} is missing; the header is {','.join(reader.fieldnames or ())!r}"
+        )
+    return [(f"{path}, line {reader.line_num}", row) for row in reader]
+
+
+def _read_failures(path: Path) -> tuple[tuple[str, str], ...]:
+    if not path.is_file():
+        return ()
+    return tuple((row["path"], row["error"]) for _, row in _rows(path, ("path", "error")))

@@ -1,0 +1,95 @@
+"""How much is said: by voice type, by adults together, to whom, and what the child's speech is made of.
+
+Every function takes the bounds of hours and gives one number an hour; with the bounds ``[0, length]`` that is one
+number for the recording. What starts in an hour is counted there; durations are cut at its bounds, so that hours sum
+to the recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.intervals import close_gaps
+from babyhubert.annotation.segments import Segments
+from babyhubert.measures.results import ADULTS, Utterance
+from babyhubert.measures.turns import count_by_hour, hour_of
+
+Counts = NDArray[np.int64]
+Values = NDArray[np.float64]
+
+
+def samples_by_hour(start: NDArray[np.int64], end: NDArray[np.int64], edges: NDArray[np.int64]) -> Counts:
+    """Samples of intervals within each hour, summed, int64 (H,); what passes the last bound stays in the last hour."""
+    if len(edges) < 2:
+        return np.empty(0, dtype=np.int64)
+    bounds = edges.astype(np.int64)
+    bounds[-1] = max(int(bounds[-1]), int(end.max(initial=0)))
+    reached = np.array([np.minimum(end, bound).sum() - np.minimum(start, bound).sum() for bound in bounds])
+    return np.diff(reached).astype(np.int64)
+
+
+def sum_by_hour(onset: NDArray[np.int64], value: NDArray, edges: NDArray[np.int64]) -> Values:
+    """Sum of values of what starts in each hour, float64 (H,)."""
+    if len(edges) < 2:
+        return np.empty(0)
+    return np.bincount(hour_of(onset, edges), weights=value, minlength=len(edges) - 1).astype(np.float64)
+
+
+def ratio(top: NDArray, bottom: NDArray) -> Values:
+    """``top / bottom``, NaN where there is nothing to divide by."""
+    top, bottom = np.asarray(top, dtype=float), np.asarray(bottom, dtype=float)
+    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
+
+
+def voice_measures(segments: Segments, edges: NDArray[np.int64], gap: int) -> dict[str, NDArray]:
+    """Segments of one voice type: how many, how long, and as vocalisations.
+
+    Args:
+        segments: Of one label.
+        edges: Bounds of the hours in samples.
+        gap: Segments closer than so many samples are one vocalisation.
+
+    Returns:
+        ``segments`` and ``vocalisations`` (counts), ``samples`` (of speech), ``mean`` and ``vocalisation_mean``
+        (samples; NaN where there is none).
+    """
+    start, end = segments.start, segments.end
+    first, last = close_gaps(start, end, gap)
+    count, vocalisations = count_by_hour(start, edges), count_by_hour(first, edges)
+    return {
+        "segments": count,
+        "samples": samples_by_hour(start, end, edges),
+        "mean": ratio(sum_by_hour(start, end - start, edges), count),
+        "vocalisations": vocalisations,
+        "vocalisation_mean": ratio(sum_by_hour(first, last - first, edges), vocalisations),
+    }
+
+
+def time_with(segments: Segments, labels: Sequence[str], edges: NDArray[np.int64]) -> Counts:
+    """Samples in which at least one of these voices speaks."""
+    return samples_by_hour(*segments.where(np.isin(segments.label.astype(str), labels)).intervals(), edges)
+
+
+def time_addressed(addressed: Segments, edges: NDArray[np.int64]) -> dict[str, Counts]:
+    """Samples in which at least one adult speaks to the key child (``kcds``), to adults (``ads``), to others."""
+    kinds = np.array([str(value).upper() for value in addressed.columns["addressee"]], dtype=object)
+    groups = {"kcds": kinds == "KCDS", "ads": kinds == "ADS"}
+    groups["other"] = ~(groups["kcds"] | groups["ads"])
+    return {name: time_with(addressed.where(keep.astype(bool)), ADULTS, edges) for name, keep in groups.items()}
+
+
+def utterance_counts(utterances: Sequence[Utterance], edges: NDArray[np.int64]) -> dict[str, Values]:
+    """Utterances, those with phones, those with a canonical syllable; phones, syllables, canonical syllables."""
+    onset = np.array([utterance.start for utterance in utterances], dtype=np.int64)
+    values = {
+        "utterances": [1 for _ in utterances],
+        "linguistic": [bool(utterance.phonemes) for utterance in utterances],
+        "canonical_utterances": [utterance.canonical > 0 for utterance in utterances],
+        "phonemes": [len(utterance.phonemes) for utterance in utterances],
+        "syllables": [utterance.syllables for utterance in utterances],
+        "canonical_syllables": [utterance.canonical for utterance in utterances],
+    }
+    return {name: sum_by_hour(onset, np.array(value, dtype=float), edges) for name, value in values.items()}

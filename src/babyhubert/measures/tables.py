@@ -1,0 +1,271 @@
+"""The measures as tables: ``measures.csv`` by recording, ``hourly.csv`` by hour, ``measures.json`` (settings)."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import babyhubert
+from babyhubert.annotation.segments import VOICE_TYPES, Segments
+from babyhubert.config import Config
+from babyhubert.errors import ConfigError
+from babyhubert.files import write_json, write_text
+from babyhubert.measures.hours import HOUR, Hours, hours_of, start_times
+from babyhubert.measures.results import ADULTS, RecordingResult, RunResults
+from babyhubert.measures.speech import ratio, time_addressed, time_with, utterance_counts, voice_measures
+from babyhubert.measures.turns import LENA_PAUSE, SIMPLE_INTERVAL, TurnRules, chance_turns, count_by_hour, speech_of
+from babyhubert.timebase import SAMPLE_RATE, ms_to_samples, samples_to_seconds
+
+NOT_AVAILABLE = "NA"
+_MINUTE = 60 * SAMPLE_RATE
+_DECIMALS = 4
+_ABOUT_RECORDING = ("recording_id", "start_time")
+_ABOUT_HOUR = ("recording_id", "hour", "hour_kind", "day")
+
+
+class MeasureSettings(Config):
+    """What may vary in the measures.
+
+    Attributes:
+        vocalisation_gap_ms: Segments of a class closer than this are one vocalisation (LENA: 300).
+        turn_gap_ms: Longest gap of a floor transfer (chattr: 2000).
+        turn_overlap_ms: Longest overlap of a floor transfer (chattr: 1000).
+        shuffles: How often times are shuffled to estimate chance; 0: not at all.
+        seed: Decides the shuffles.
+    """
+
+    vocalisation_gap_ms: int = 300
+    turn_gap_ms: int = 2000
+    turn_overlap_ms: int = 1000
+    shuffles: int = 100
+    seed: int = 0
+
+    def model_post_init(self, _: Any) -> None:
+        """Refuse negative values."""
+        for name, value in self.model_dump().items():
+            if value < 0:
+                raise ConfigError(f"{name} = {value}: 0 or more")
+
+    @property
+    def rules(self) -> TurnRules:
+        """The rules of turns."""
+        return TurnRules(ms_to_samples(self.turn_gap_ms), ms_to_samples(self.turn_overlap_ms))
+
+
+@dataclass(frozen=True, eq=False)
+class RecordingMeasures:
+    """The measures of one recording.
+
+    Attributes:
+        recording: What they are of.
+        hours: Its hours.
+        whole: One number a measure; NaN where it does not apply.
+        hourly: One array (H,) a measure.
+    """
+
+    recording: RecordingResult
+    hours: Hours
+    whole: Mapping[str, float]
+    hourly: Mapping[str, NDArray]
+
+
+def measure_all(results: RunResults, settings: MeasureSettings, table: Path | None = None) -> list[RecordingMeasures]:
+    """Measures of every processed recording, in the order of ids. ``table``: start times, see :func:`start_times`."""
+    begins = start_times(results.recordings, table)
+    return [measure(recording, settings, begins[recording.recording_id]) for recording in results.recordings]
+
+
+def measure(recording: RecordingResult, settings: MeasureSettings, start: int | None = None) -> RecordingMeasures:
+    """Measures of one recording.
+
+    Args:
+        recording: What was found in it.
+        settings: What may vary.
+        start: Samples from midnight to its beginning, where known.
+    """
+    hours = hours_of(recording.samples, start)
+    speech = speech_of(recording.segments)
+    # The seed goes with the recording, so that one recording's chance does not depend on the others of the folder.
+    generator = np.random.default_rng([settings.seed, *recording.recording_id.encode()])
+    chance = chance_turns(speech, hours.edges, settings.rules, settings.shuffles, generator)
+    bounds = np.array([0, recording.samples], dtype=np.int64) if recording.samples else hours.edges
+    whole = _values(recording, bounds, settings, {name: c.sum(axis=1, keepdims=True) for name, c in chance.items()})
+    return RecordingMeasures(
+        recording,
+        hours,
+        {name: float(value[0]) if len(value) else float("nan") for name, value in whole.items()},
+        _values(recording, hours.edges, settings, chance),
+    )
+
+
+def _values(
+    recording: RecordingResult,
+    edges: NDArray[np.int64],
+    settings: MeasureSettings,
+    chance: Mapping[str, NDArray[np.int64]],
+) -> dict[str, NDArray]:
+    """Every measure in the order of columns, one number a stretch between two edges."""
+    hours = np.diff(edges) / HOUR
+    values: dict[str, NDArray] = {"duration_h": hours}
+    for label in VOICE_TYPES:
+        values |= _of_voice(
+            label.lower(),
+            voice_measures(recording.segments.of(label), edges, ms_to_samples(settings.vocalisation_gap_ms)),
+            hours,
+        )
+    adult = time_with(recording.segments, ADULTS, edges)
+    values["adult_speech_min"] = adult / _MINUTE
+    values["adult_speech_s_per_min"] = ratio(adult / SAMPLE_RATE, 60 * hours)
+    values["speech_min"] = time_with(recording.segments, VOICE_TYPES, edges) / _MINUTE
+    values |= _turns(recording, edges, hours, settings, chance)
+    values |= _addressees(recording, edges, hours)
+    values |= _phones(recording, edges, hours)
+    return values
+
+
+def _of_voice(name: str, found: Mapping[str, NDArray], hours: NDArray) -> dict[str, NDArray]:
+    return {
+        f"{name}_segments": found["segments"],
+        f"{name}_speech_min": found["samples"] / _MINUTE,
+        f"{name}_speech_min_per_hour": ratio(found["samples"] / _MINUTE, hours),
+        f"{name}_segment_mean_s": found["mean"] / SAMPLE_RATE,
+        f"{name}_vocalisations": found["vocalisations"],
+        f"{name}_vocalisations_per_hour": ratio(found["vocalisations"], hours),
+        f"{name}_vocalisation_mean_s": found["vocalisation_mean"] / SAMPLE_RATE,
+    }
+
+
+def _turns(
+    recording: RecordingResult,
+    edges: NDArray[np.int64],
+    hours: NDArray,
+    settings: MeasureSettings,
+    chance: Mapping[str, NDArray[np.int64]],
+) -> dict[str, NDArray]:
+    speech = speech_of(recording.segments)
+    values: dict[str, NDArray] = {}
+    for name, rule in settings.rules.named().items():
+        count = count_by_hour(rule(speech), edges)
+        known = settings.shuffles > 0
+        values |= {
+            f"turns_{name}": count,
+            f"turns_{name}_per_hour": ratio(count, hours),
+            f"turns_{name}_chance": chance[name].mean(axis=0) if known else np.full(len(hours), np.nan),
+            f"turns_{name}_chance_sd": chance[name].std(axis=0) if known else np.full(len(hours), np.nan),
+        }
+    return values
+
+
+def _addressees(recording: RecordingResult, edges: NDArray[np.int64], hours: NDArray) -> dict[str, NDArray]:
+    nothing = np.full(len(hours), np.nan)
+    names = ("kcds_min", "ads_min", "other_addressee_min", "kcds_min_per_hour", "ads_min_per_hour", "kcds_share")
+    if recording.addressed is None:
+        return dict.fromkeys(names, nothing)
+    found = {name: value / _MINUTE for name, value in time_addressed(recording.addressed, edges).items()}
+    to_child, to_adults = found["kcds"], found["ads"]
+    values = (
+        to_child,
+        to_adults,
+        found["other"],
+        ratio(to_child, hours),
+        ratio(to_adults, hours),
+        ratio(to_child, to_child + to_adults),
+    )
+    return dict(zip(names, values, strict=True))
+
+
+def _phones(recording: RecordingResult, edges: NDArray[np.int64], hours: NDArray) -> dict[str, NDArray]:
+    names = (
+        *("utterances", "linguistic_utterances", "linguistic_per_hour", "linguistic_proportion"),
+        *("phonemes", "syllables", "canonical_syllables", "canonical_babbling_ratio"),
+        *("canonical_utterances", "canonical_proportion"),
+    )
+    if recording.utterances is None:
+        return dict.fromkeys(names, np.full(len(hours), np.nan))
+    found = utterance_counts(recording.utterances, edges)
+    values = (
+        found["utterances"],
+        found["linguistic"],
+        ratio(found["linguistic"], hours),
+        ratio(found["linguistic"], found["utterances"]),
+        found["phonemes"],
+        found["syllables"],
+        found["canonical_syllables"],
+        ratio(found["canonical_syllables"], found["syllables"]),
+        found["canonical_utterances"],
+        ratio(found["canonical_utterances"], found["linguistic"]),
+    )
+    return dict(zip(names, values, strict=True))
+
+
+def write_measures(folder: Path, measured: Sequence[RecordingMeasures], settings: MeasureSettings) -> None:
+    """Write ``measures.csv``, ``hourly.csv`` and ``measures.json`` into an output folder."""
+    write_text(folder / "measures.csv", _format_table(_ABOUT_RECORDING, _recording_rows(measured)))
+    write_text(folder / "hourly.csv", _format_table(_ABOUT_HOUR, _hour_rows(measured)))
+    write_json(
+        folder / "measures.json",
+        {
+            "babyhubert": babyhubert.__version__,
+            "made": datetime.now(UTC).isoformat(timespec="seconds"),
+            "recordings": len(measured),
+            "settings": {
+                **json.loads(settings.model_dump_json()),
+                "lena_pause_s": samples_to_seconds(LENA_PAUSE),
+                "simple_ctc_interval_s": samples_to_seconds(SIMPLE_INTERVAL),
+                "chance": "key child's segments moved along a circle within each hour, one random shift an hour",
+            },
+        },
+    )
+
+
+def _recording_rows(measured: Iterable[RecordingMeasures]) -> Iterable[dict[str, Any]]:
+    for one in measured:
+        start = None if one.hours.start is None else _format_time_of_day(one.hours.start)
+        yield {"recording_id": one.recording.recording_id, "start_time": start, **one.whole}
+
+
+def _hour_rows(measured: Iterable[RecordingMeasures]) -> Iterable[dict[str, Any]]:
+    for one in measured:
+        clock = "elapsed" if one.hours.start is None else "clock"
+        for index, (name, day) in enumerate(zip(one.hours.names, one.hours.days, strict=True)):
+            about = {"recording_id": one.recording.recording_id, "hour": name, "hour_kind": clock, "day": day}
+            yield about | {column: values[index] for column, values in one.hourly.items()}
+
+
+def columns() -> list[str]:
+    """Names of the measures, in the order of the tables."""
+    empty = RecordingResult("", Path(), SAMPLE_RATE, Segments.empty())
+    return list(measure(empty, MeasureSettings(shuffles=0)).whole)
+
+
+def _format_table(about: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [*about, *columns()], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _format(value) for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def _format(value: Any) -> str:
+    if value is None:
+        return NOT_AVAILABLE
+    if isinstance(value, str):
+        return value
+    number = float(value)
+    if np.isnan(number):
+        return NOT_AVAILABLE
+    return str(round(number)) if number.is_integer() else str(round(number, _DECIMALS))
+
+
+def _format_time_of_day(start: int) -> str:
+    seconds = start // SAMPLE_RATE
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

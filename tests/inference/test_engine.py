@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from babyhubert.annotation.frames import FRAME_HOP, frame_count
 from babyhubert.inference.engine import Engine, Failed, Finished, Frames
 from babyhubert.inference.stitching import Stitcher
-from babyhubert.inference.windows import WindowPlan
+from babyhubert.inference.windows import WindowPlan, with_cores
 
 
 def window_statistics(waveforms):
@@ -121,11 +121,28 @@ def test_unwanted_windows_are_not_computed_and_wanted_frames_are_unchanged():
     whole, _ = collect(Engine(counting, plan, 1, "crop").run([(0, [audio])]))
     everything = sum(calls)
     calls.clear()
-    wanted = Engine(counting, plan, 1, "crop", wanted=lambda _, a, b: a < 33_000 and b > 30_000)
-    part, _ = collect(wanted.run([(0, [audio])]))
+    engine = Engine(counting, plan, 1, "crop", wanted=lambda _, a, b: any(f < b and f + 5 > a for f in (0, 94, 182)))
+    found = {}
+    for event in engine.run([(0, [audio])]):
+        if isinstance(event, Frames):
+            found.update(zip(range(event.first, event.first + len(event.values)), event.values, strict=True))
     assert sum(calls) < everything / 3
-    frames = slice(30_000 // 320 + 1, 33_000 // 320 - 1)
-    np.testing.assert_array_equal(part[0][frames], whole[0][frames])
+    assert frame_count(len(audio)) == 187
+    for frame in (*range(5), *range(94, 99), *range(182, 187)):
+        np.testing.assert_array_equal(found[frame], whole[0][frame])
+
+
+@pytest.mark.parametrize("samples", [300, 400, 3_599, 3_600, 5_000, 60_000, 60_123])
+def test_cores_tile_the_recording_and_are_what_cropping_takes(samples):
+    plan = WindowPlan(3_600, 960)
+    cores = list(with_cores(plan.cut([np.arange(samples, dtype=np.float32)])))
+    assert [(w.start, w.start + len(w.samples)) for w, _, _ in cores] == plan.spans(samples)
+    assert [frame for _, first, stop in cores for frame in range(first, stop)] == list(range(frame_count(samples)))
+    stitcher = Stitcher("crop")
+    for number, (window, _, _) in enumerate(cores):
+        stitcher.add(window.start // 320, np.full((frame_count(len(window.samples)), 1), number, dtype=np.float32))
+    taken = stitcher.take()[:, 0] if cores else []
+    assert list(taken) == [n for n, (_, first, stop) in enumerate(cores) for _ in range(first, stop)]
 
 
 def test_memory_held_does_not_grow_with_the_recording():

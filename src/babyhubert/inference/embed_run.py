@@ -108,14 +108,14 @@ class Embedder:
 
 
 class _Wanted:
-    """Tells which windows hold a frame of any segment."""
+    """Tells which stretches of frames hold one of any segment."""
 
     def __init__(self, spans: Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64]]]) -> None:
         self._spans = spans
 
-    def __call__(self, key: Hashable, start: int, end: int) -> bool:
+    def __call__(self, key: Hashable, begin: int, end: int) -> bool:
         first, stop = self._spans[str(key)]
-        return bool(np.any((first * FRAME_HOP < end) & (stop * FRAME_HOP > start)))
+        return bool(np.any((first < end) & (stop > begin)))
 
 
 class EmbedRun:
@@ -287,7 +287,7 @@ class _FrameSink:
         run.forget(file)
         self._writers = [FrameWriter(path, run.settings.dtype) for path in run.outputs(file.recording_id)]
 
-    def add(self, values: NDArray[np.float32]) -> None:
+    def add(self, first: int, values: NDArray[np.float32]) -> None:
         for index, writer in enumerate(self._writers):
             writer.append(values[:, index])
 
@@ -310,12 +310,10 @@ class _PoolSink:
         self._first, self._stop = spans
         self._sums = np.zeros((len(self._first), len(run.settings.layers), run.width))
         self._counts = np.zeros(len(self._first), dtype=np.int64)
-        self._frame = 0
         run.forget(file)
 
-    def add(self, values: NDArray[np.float32]) -> None:
-        begin, end = self._frame, self._frame + len(values)
-        self._frame = end
+    def add(self, first: int, values: NDArray[np.float32]) -> None:
+        begin, end = first, first + len(values)
         for row in np.flatnonzero((self._first < end) & (self._stop > begin)):
             part = values[max(self._first[row] - begin, 0) : self._stop[row] - begin]
             self._sums[row] += part.sum(axis=0, dtype=np.float64)

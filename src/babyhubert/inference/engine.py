@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from babyhubert.annotation.frames import FRAME_HOP
+from babyhubert.annotation.frames import FRAME_HOP, frame_count
 from babyhubert.inference.stitching import Blend, Stitcher
-from babyhubert.inference.windows import Window, WindowPlan
+from babyhubert.inference.windows import Window, WindowPlan, with_cores
 
 Compute = Callable[[Tensor], Tensor]
 """Waveforms, float32, shape (B, n) -> frame outputs, shape (B, T(n), ...), on any device and in any dtype."""
@@ -61,7 +61,6 @@ class _Run:
     results: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     samples: int | None = None  # set when the last window has been cut
     error: Exception | None = None
-    handed_out: int = 0
     closed: bool = False
 
 
@@ -75,8 +74,8 @@ class Engine:
         batch_size: Most windows in one call of ``compute``.
         blend: How overlapping windows are joined.
         mix_recordings: Whether one batch may hold windows of several recordings.
-        wanted: Where given, ``wanted(key, start, end)`` tells whether anyone needs the frames of a window (samples);
-            windows nobody needs are not computed, and frames that only they cover come out as NaN or not at all.
+        wanted: Where given, ``wanted(key, first, stop)`` tells whether anyone needs any of these frames; windows
+            that would supply none that is needed are not computed, and their frames do not come out.
     """
 
     compute: Compute
@@ -96,8 +95,9 @@ class Engine:
                 drawn one recording after the other. An error while drawing them fails that recording alone.
 
         Yields:
-            For each recording, :class:`Frames` in order, then one :class:`Finished` or :class:`Failed`. Events of
-            different recordings may interleave when batches mix recordings.
+            For each recording, :class:`Frames` in order (with holes where nobody wanted any), then one
+            :class:`Finished` or :class:`Failed`. Events of different recordings may interleave when batches mix
+            recordings.
         """
         buckets: OrderedDict[int, list[tuple[_Run, Window]]] = OrderedDict()
         for key, blocks in recordings:
@@ -124,13 +124,23 @@ class Engine:
                 yield block
 
         try:
-            for window in self.plan.cut(counted()):
-                if self.wanted is None or self.wanted(run.key, window.start, window.start + len(window.samples)):
-                    run.waiting.append(window.start)
-                    yield window
+            for window in self._needed(run.key, self.plan.cut(counted())):
+                run.waiting.append(window.start)
+                yield window
             run.samples = samples
         except Exception as error:  # whatever a decoder raises, the other recordings go on
             run.error = error
+
+    def _needed(self, key: Hashable, windows: Iterable[Window]) -> Iterator[Window]:
+        if self.wanted is None:
+            yield from windows
+        elif self.blend == "crop":
+            yield from (window for window, first, stop in with_cores(windows) if self.wanted(key, first, stop))
+        else:
+            for window in windows:
+                first = window.start // FRAME_HOP
+                if self.wanted(key, first, first + frame_count(len(window.samples))):
+                    yield window
 
     def _flush_all(self, buckets: OrderedDict[int, list[tuple[_Run, Window]]]) -> Iterator[Frames | Finished | Failed]:
         while buckets:
@@ -150,9 +160,13 @@ class Engine:
     def _deliver(self, run: _Run) -> Iterator[Frames | Finished | Failed]:
         while run.waiting and run.waiting[0] in run.results:
             start = run.waiting.popleft()
-            run.stitcher.add(start // FRAME_HOP, run.results.pop(start))
+            first = start // FRAME_HOP
+            if first > run.stitcher.reached:  # windows before this one were left out
+                yield from self._hand_out(run, None)
+                run.stitcher.skip_to(first)
+            run.stitcher.add(first, run.results.pop(start))
             # A later window starts at the next hop, or is the tail, which starts no earlier than this one.
-            yield from self._hand_out(run, start // FRAME_HOP)
+            yield from self._hand_out(run, first)
         if run.waiting or run.closed:
             return
         run.closed = run.error is not None or run.samples is not None
@@ -163,7 +177,7 @@ class Engine:
             yield Finished(run.key, run.samples)
 
     def _hand_out(self, run: _Run, before: int | None) -> Iterator[Frames]:
+        first = run.stitcher.first
         values = run.stitcher.take(before)
         if len(values):
-            yield Frames(run.key, run.handed_out, values)
-            run.handed_out += len(values)
+            yield Frames(run.key, first, values)

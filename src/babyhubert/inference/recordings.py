@@ -7,7 +7,7 @@ frames is its sink; everything else about running over a folder is here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +20,7 @@ from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.prefetch import prefetch
 from babyhubert.audio.recording import open_recording
 from babyhubert.errors import DiskFullError, one_line
-from babyhubert.inference.engine import Engine, Failed, Finished, Frames
+from babyhubert.inference.engine import Failed, Finished, Frames
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.timebase import SAMPLE_RATE, samples_to_seconds
 
@@ -31,14 +31,23 @@ _BLOCKS_AHEAD = 8
 class Sink(Protocol):
     """Where one recording's frames go."""
 
-    def add(self, values: NDArray[np.float32]) -> None:
-        """Take the next frames, shape (T, ...)."""
+    def add(self, first: int, values: NDArray[np.float32]) -> None:
+        """Take frames, shape (T, ...), of which the first is frame ``first`` of the recording."""
 
     def finish(self, reading: Reading) -> None:
         """The recording is complete: make its outputs whole."""
 
     def abandon(self) -> None:
         """The recording failed: leave nothing behind."""
+
+
+class FrameSource(Protocol):
+    """What turns recordings into frames: an :class:`Engine`, or another thing that gives the same events."""
+
+    def run(
+        self, recordings: Iterable[tuple[Hashable, Iterable[NDArray[np.float32]]]]
+    ) -> Iterator[Frames | Finished | Failed]:
+        """See :meth:`Engine.run`."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ class Reading:
 
 
 def run_recordings(
-    engine: Engine,
+    engine: FrameSource,
     files: Sequence[RecordingFile],
     open_sink: Callable[[RecordingFile], Sink],
     channel: Channel = "mean",
@@ -98,7 +107,7 @@ def run_recordings(
             raise event.error
         sink = sinks.get(key) or sinks.setdefault(key, open_sink(by_id[key]))
         if isinstance(event, Frames):
-            sink.add(event.values)
+            sink.add(event.first, event.values)
         else:
             sink.finish(streams[key].reading(event.samples))
             del sinks[key]

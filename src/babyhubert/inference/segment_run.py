@@ -242,7 +242,7 @@ class _ScoreSink:
         self._classes = classes
         self._writer = FrameWriter(run.scores_path(file.recording_id), SCORE_DTYPE)
 
-    def add(self, values: NDArray[np.float32]) -> None:
+    def add(self, first: int, values: NDArray[np.float32]) -> None:
         self._writer.append(values)
 
     def finish(self, reading: Reading) -> None:

@@ -29,22 +29,21 @@ class Stitcher:
         if blend not in ("mean", "taper", "crop"):
             raise ValueError(f"unknown blend {blend!r}: 'mean', 'taper' or 'crop'")
         self._blend = blend
-        self._first = 0  # frame at which the held arrays begin; everything before has been handed out
+        self.first = 0  # frame at which the held arrays begin; everything before was handed out or skipped
         self._values: NDArray[np.float32] | None = None
         self._weights = np.empty(0, dtype=np.float32)
 
     def add(self, first_frame: int, values: NDArray[np.float32]) -> None:
         """Add the output of one window: float32, shape (T, ...), whose row 0 is frame ``first_frame``.
 
-        Frames between the end of those held and ``first_frame`` become NaN: windows there were left out.
-
         Raises:
-            ValueError: the window begins before frames already handed out.
+            ValueError: the window begins before frames already handed out, or leaves a hole after those held.
         """
-        offset = first_frame - self._first
-        if offset < 0:
-            raise ValueError(f"a window at frame {first_frame} comes after frames up to {self._first} were handed out")
-        held = self._cover_hole(offset, values.shape[1:])
+        offset, held = first_frame - self.first, len(self._weights)
+        if not 0 <= offset <= held:
+            raise ValueError(
+                f"a window at frame {first_frame} does not follow on frames {self.first} to {self.reached}"
+            )
         self._grow(offset + len(values), values.shape[1:])
         assert self._values is not None
         if self._blend == "crop":
@@ -57,26 +56,31 @@ class Stitcher:
         self._values[span] += values * weights.reshape(-1, *([1] * (values.ndim - 1)))
         self._weights[span] += weights
 
+    @property
+    def reached(self) -> int:
+        """The frame after the last that is held."""
+        return self.first + len(self._weights)
+
+    def skip_to(self, frame: int) -> None:
+        """Go on at a later frame: what lies between is left out.
+
+        Raises:
+            ValueError: frames are held; take them before.
+        """
+        if len(self._weights) or frame < self.first:
+            raise ValueError(f"cannot skip from frame {self.reached} to {frame}")
+        self.first = frame
+
     def take(self, before_frame: int | None = None) -> NDArray[np.float32]:
         """Hand out finished frames: those before ``before_frame``, or all that are left. Float32, shape (T, ...)."""
-        count = len(self._weights) if before_frame is None else min(before_frame - self._first, len(self._weights))
+        count = len(self._weights) if before_frame is None else min(before_frame - self.first, len(self._weights))
         if self._values is None or count <= 0:
             return np.empty((0, *(() if self._values is None else self._values.shape[1:])), dtype=np.float32)
         weights = self._weights[:count].reshape(-1, *([1] * (self._values.ndim - 1)))
         done = self._values[:count] / weights
         self._values, self._weights = self._values[count:].copy(), self._weights[count:].copy()
-        self._first += count
+        self.first += count
         return done
-
-    def _cover_hole(self, offset: int, trailing: tuple[int, ...]) -> int:
-        """Fill up to ``offset`` with NaN; how many frames are held then."""
-        held = len(self._weights)
-        if offset > held:
-            self._grow(offset, trailing)
-            assert self._values is not None
-            self._values[held:offset] = np.nan
-            self._weights[held:offset] = 1
-        return max(held, offset)
 
     def _grow(self, frames: int, trailing: tuple[int, ...]) -> None:
         if self._values is None:

@@ -28,6 +28,26 @@ class Window(NamedTuple):
     samples: NDArray[np.float32]
 
 
+def with_cores(windows: Iterable[Window]) -> Iterator[tuple[Window, int, int]]:
+    """Windows, and the frames of the recording that lie deeper in each than in its neighbours.
+
+    Looks one window ahead.
+
+    Yields:
+        A window, the first of its frames, and the frame after the last. They tile what the windows cover.
+    """
+    held, first = None, 0
+    for window in windows:
+        if held is not None:
+            end = held.start // FRAME_HOP + frame_count(len(held.samples))
+            cut = max((window.start // FRAME_HOP + end) // 2, first)
+            yield held, first, cut
+            first = cut
+        held = window
+    if held is not None:
+        yield held, first, held.start // FRAME_HOP + frame_count(len(held.samples))
+
+
 @dataclass(frozen=True)
 class WindowPlan:
     """Windows of equal length at a constant hop, and one more where the recording's end is not reached.

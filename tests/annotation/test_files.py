@@ -83,7 +83,7 @@ def test_no_rttm_contains_chi():
         ("a.csv", "foo,bar\n1,2\n", "unknown header"),
         ("a.csv", "segment_onset,segment_offset,speaker_type\n1.5,2,CHI\n", "whole milliseconds"),
         ("a.csv", "recording_id,start_s,end_s,label\na,2,1,KCHI\n", "before it starts"),
-        ("a.txt", "", "unknown kind"),
+        ("a.doc", "", "unknown kind"),
     ],
 )
 def test_malformed_files_are_named(tmp_path, name, text, message):

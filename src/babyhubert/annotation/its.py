@@ -10,11 +10,11 @@ import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+from babyhubert.annotation.codes import FROM_LENA
+from babyhubert.annotation.rttm import unreadable
 from babyhubert.annotation.segments import Segments
 from babyhubert.errors import AnnotationError
 from babyhubert.timebase import seconds_to_samples
-
-VOICES = {"CHN": "KCHI", "CXN": "OCH", "FAN": "FEM", "MAN": "MAL"}
 
 _TIME = re.compile(r"PT(\d+(?:\.\d+)?)S")
 
@@ -28,16 +28,16 @@ def read_its(path: Path) -> Segments:
     rows = []
     try:
         for _, element in ElementTree.iterparse(path):
-            if element.tag == "Segment" and element.get("spkr") in VOICES:
+            if element.tag == "Segment" and element.get("spkr") in FROM_LENA:
                 start, end = (_seconds(path, element, side) for side in ("startTime", "endTime"))
                 if end < start:
                     raise AnnotationError(f"{path}: a segment ends at {end} s, before it starts at {start} s")
-                rows.append((seconds_to_samples(start), seconds_to_samples(end), VOICES[str(element.get("spkr"))]))
+                rows.append((seconds_to_samples(start), seconds_to_samples(end), FROM_LENA[str(element.get("spkr"))]))
             element.clear()
     except ElementTree.ParseError as error:
         raise AnnotationError(f"{path}: not a LENA .its file ({error})") from error
     except OSError as error:
-        raise AnnotationError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise unreadable(path, error) from error
     return Segments.from_rows(rows)
 
 

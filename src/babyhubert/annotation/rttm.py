@@ -13,7 +13,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from babyhubert.annotation.codes import refuse_ambiguous
 from babyhubert.annotation.segments import Segments
+from babyhubert.audio.presence import absence
 from babyhubert.errors import AnnotationError
 from babyhubert.files import write_text
 from babyhubert.timebase import format_seconds, samples_to_ms, seconds_to_samples
@@ -57,7 +59,12 @@ def format_rttm(uri: str, segments: Segments) -> str:
     """The text of an RTTM file; the empty string when there is no segment.
 
     Both ends are rounded to the millisecond and the duration is their difference, so ends are as exact as starts.
+
+    Raises:
+        AnnotationError: a label CHI, which other tools read as another child (:mod:`babyhubert.annotation.codes`).
+
     """
+    refuse_ambiguous(segments.label, uri)
     uri = rttm_uri(uri)
     lines = []
     for start, end, label in segments:
@@ -77,9 +84,16 @@ def read_lines(path: Path) -> Iterable[str]:
     try:
         return Path(path).read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
-        raise AnnotationError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{path}: not a UTF-8 text file (byte {error.start}); save it as UTF-8") from error
+
+
+def unreadable(path: Path, error: OSError) -> AnnotationError:
+    """Why an annotation file cannot be opened; for a link without content (DataLad), how to fetch it."""
+    if isinstance(error, FileNotFoundError):
+        return AnnotationError(absence(Path(path)))
+    return AnnotationError(f"{path}: cannot be read ({error.strerror or error})")
 
 
 def parse_span(start: str, duration: str, where: str) -> tuple[int, int]:
@@ -98,3 +112,17 @@ def parse_span(start: str, duration: str, where: str) -> tuple[int, int]:
     if start_s < 0 or duration_s < 0:
         raise AnnotationError(f"{where}: start {start} and duration {duration} must not be negative")
     return seconds_to_samples(start_s), seconds_to_samples(start_s + duration_s)
+
+
+def parse_ends(start: str, end: str, where: str) -> tuple[int, int]:
+    """Start and end samples from two texts in seconds, both times of the recording.
+
+    Raises:
+        AnnotationError: as :func:`parse_span`, or the end comes first.
+
+    """
+    first, _ = parse_span(start, "0", where)
+    last, _ = parse_span(end, "0", where)
+    if last < first:
+        raise AnnotationError(f"{where}: ends at {end} s, before it starts at {start} s")
+    return first, last

@@ -81,6 +81,19 @@ class Segments:
         label = np.repeat(np.array(list(by_label), dtype=object), [len(s) for s, _ in by_label.values()])
         return cls(start, end, label)
 
+    @classmethod
+    def concatenate(cls, tables: Iterable[Segments]) -> Segments:
+        """The rows of several tables of one recording; a column that one of them lacks is an empty text there."""
+        tables = [table for table in tables if len(table)]
+        if not tables:
+            return cls.empty()
+        columns = {}
+        for name in dict.fromkeys(name for table in tables for name in table.columns):
+            parts = [table.columns.get(name, np.full(len(table), "", dtype=object)) for table in tables]
+            columns[name] = np.concatenate(parts)
+        start, end, label = (np.concatenate([getattr(t, side) for t in tables]) for side in ("start", "end", "label"))
+        return cls(start, end, label, columns)
+
     def __len__(self) -> int:
         return len(self.start)
 

@@ -1,31 +1,39 @@
 """Segments as CSV, and annotations of whole folders whatever their format.
 
-Three CSV layouts are read, told apart by their header, and two are written:
+CSV layouts are told apart by their header; columns beyond those needed are kept as texts:
 
 - ``uid,start_time_s,duration_s,label`` (VTC's combined table; seconds, three decimals; many recordings);
 - ``segment_onset,segment_offset,speaker_type`` (ChildProject's own ``csv`` format; integer milliseconds; one
   recording, named by the file; CHI there is the key child);
-- ``recording_id,start_s,end_s,label`` (what the simulator writes; seconds; many recordings; read only).
+- ``recording_id,start_s,end_s,label`` (what the simulator writes; seconds; many recordings; read only);
+- ``filename,onset,offset,speaker`` (what BabAR writes; seconds; many recordings; read only);
+- ``recording_id,spkr,startTime,endTime`` (LENA's codes; seconds; many recordings; see ``lena_table``).
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
+from babyhubert.annotation.audacity import read_audacity
+from babyhubert.annotation.codes import (
+    ADDRESSEE_FROM_CODE,
+    FROM_CHILDPROJECT,
+    FROM_LENA,
+    OTHER_LENA_CODES,
+    TO_CHILDPROJECT,
+)
 from babyhubert.annotation.its import read_its
-from babyhubert.annotation.rttm import parse_span, read_lines, read_rttm
+from babyhubert.annotation.rttm import parse_ends, parse_span, read_lines, read_rttm, rttm_uri
 from babyhubert.annotation.segments import Segments
 from babyhubert.errors import AnnotationError
 from babyhubert.files import write_text
 from babyhubert.timebase import format_seconds, ms_to_samples, samples_to_ms
 
-TO_CHILDPROJECT = {"KCHI": "CHI"}
-"""Labels that ChildProject spells differently; all others pass unchanged."""
-
-_FROM_CHILDPROJECT = {name: label for label, name in TO_CHILDPROJECT.items()}
 _Row = tuple[str, int, int, str]
 
 
@@ -58,7 +66,9 @@ COMBINED_HEADER = "uid,start_time_s,duration_s,label\n"
 
 
 def read_segments(path: Path, recording_id: str | None = None) -> dict[str, Segments]:
-    """Segments of every recording in an RTTM, CSV or LENA .its file, told apart by suffix and header.
+    """Segments of every recording in a file, whose format is told by its suffix (and header).
+
+    Read are RTTM, CSV, LENA .its, ELAN .eaf, Praat TextGrid and Audacity labels (.txt).
 
     Args:
         path: The file.
@@ -70,65 +80,155 @@ def read_segments(path: Path, recording_id: str | None = None) -> dict[str, Segm
 
     """
     path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix == ".rttm":
-        return read_rttm(path) or {recording_id or path.stem: Segments.empty()}
-    if suffix == ".csv":
-        return _read_csv(path, recording_id or path.stem)
-    if suffix == ".its":
-        return {recording_id or path.stem: read_its(path)}
+    name = recording_id or path.stem
+    match path.suffix.lower():
+        case ".rttm":
+            return read_rttm(path) or {rttm_uri(name): Segments.empty()}
+        case ".csv":
+            return _read_csv(path, name)
+        case ".its":
+            return {name: read_its(path)}
+        case ".eaf":
+            from babyhubert.annotation.eaf import read_eaf_tiers
+            from babyhubert.annotation.tiers import segments_of
+
+            return {name: segments_of(read_eaf_tiers(path))}
+        case ".textgrid":
+            from babyhubert.annotation.textgrid import read_textgrid_tiers
+            from babyhubert.annotation.tiers import segments_of
+
+            return {name: segments_of(read_textgrid_tiers(path))}
+        case ".txt":
+            return {name: read_audacity(path)}
     raise AnnotationError(
-        f"{path}: unknown kind of segments file {suffix or 'without suffix'}; .rttm, .csv or .its expected"
+        f"{path}: unknown kind of segments file {path.suffix or 'without suffix'}; {_listed(_SUFFIXES)} expected"
     )
 
 
-def read_annotations(path: Path) -> dict[str, Segments]:
-    """Segments of a file, or of all RTTM (else all CSV, else all LENA .its) files below a folder.
+_SUFFIXES = (".rttm", ".csv", ".its", ".eaf", ".TextGrid", ".txt")
+"""In the order in which a folder that holds several kinds is read: the first kind found is the one."""
 
-    A file that names no recording in its lines (an empty RTTM, a ChildProject CSV) takes its path below the folder,
-    without suffix, as the id.
+
+def read_annotations(path: Path) -> dict[str, Segments]:
+    """Segments of a file, of a set of a ChildProject project, or of all files of one kind below a folder.
+
+    The kind is the first found of RTTM, CSV, LENA .its, .eaf, TextGrid, .txt (Audacity). A file that names no
+    recording in its lines (an empty RTTM, a ChildProject CSV) takes its path below the folder, without suffix, as the
+    id. Of a project (or a folder ``annotations/<set>`` in one) the converted annotations are read, as its index
+    ``metadata/annotations.csv`` lists them.
 
     Raises:
         AnnotationError: nothing there, no segments file below it, or one recording annotated by two files.
 
     """
-    path = Path(path)
-    if path.is_file():
-        return read_segments(path)
-    if not path.is_dir():
-        raise AnnotationError(f"{path}: no such file or folder")
-    kinds = (sorted(path.rglob(f"*.{kind}")) for kind in ("rttm", "csv", "its"))
-    files = next((files for files in kinds if files), [])
-    if not files:
-        raise AnnotationError(f"{path}: no .rttm, .csv or .its file in this folder")
     found: dict[str, Segments] = {}
-    origin: dict[str, Path] = {}
-    for file in files:
-        own_id = file.relative_to(path).with_suffix("").as_posix()
-        for uri, segments in read_segments(file, own_id).items():
-            if uri in found:
-                raise AnnotationError(f"{uri}: annotated by both {origin[uri]} and {file}; keep one")
-            found[uri], origin[uri] = segments, file
+    for _, part in read_each(path):
+        if isinstance(part, AnnotationError):
+            raise part
+        found.update(part)
     return found
 
 
+def read_each(path: Path) -> Iterator[tuple[Path, dict[str, Segments] | AnnotationError]]:
+    """What :func:`read_annotations` reads, file by file; a file that cannot be read gives its error instead.
+
+    Raises:
+        AnnotationError: nothing there, or no segments file below it.
+
+    """
+    from babyhubert.annotation.childproject import find_set, read_each_of_set
+
+    path = Path(path)
+    if path.is_file() or (path.is_symlink() and not path.exists()):
+        yield path, _attempt(path, None)
+        return
+    if not path.is_dir():
+        raise AnnotationError(f"{path}: no such file or folder")
+    project_set = find_set(path)
+    if project_set is not None:
+        yield from read_each_of_set(project_set)
+        return
+    origin: dict[str, Path] = {}
+    for file in _segment_files(path):
+        part = _attempt(file, file.relative_to(path).with_suffix("").as_posix())
+        if not isinstance(part, AnnotationError):
+            twice = next((uri for uri in part if uri in origin), None)
+            if twice is not None:
+                part = AnnotationError(f"{twice}: annotated by both {origin[twice]} and {file}; keep one")
+            else:
+                origin.update(dict.fromkeys(part, file))
+        yield file, part
+
+
+def _segment_files(folder: Path) -> list[Path]:
+    files = sorted(file for file in folder.rglob("*") if not file.is_dir() and not file.name.startswith("."))
+    for suffix in _SUFFIXES:
+        chosen = [file for file in files if file.suffix.lower() == suffix.lower()]
+        if chosen:
+            return chosen
+    raise AnnotationError(f"{folder}: no {_listed(_SUFFIXES)} file in this folder")
+
+
+def _attempt(path: Path, recording_id: str | None) -> dict[str, Segments] | AnnotationError:
+    try:
+        return read_segments(path, recording_id)
+    except AnnotationError as error:
+        return error
+
+
+def _listed(suffixes: tuple[str, ...]) -> str:
+    return f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+
+
 def _read_csv(path: Path, recording_id: str) -> dict[str, Segments]:
-    reader = csv.DictReader(read_lines(path))
+    reader = csv.DictReader(read_lines(path), restval="")
     columns = set(reader.fieldnames or ())
     for needed, parse, names_recordings in _LAYOUTS:
         if needed <= columns:
-            rows = [parse(row, recording_id, f"{path}, line {reader.line_num}") for row in reader]
-            return _group(rows, None if names_recordings else recording_id)
+            further = [name for name in reader.fieldnames or () if name not in needed]
+            table = _Table(further, None if names_recordings else recording_id)
+            for row in reader:
+                table.add(parse(row, recording_id, f"{path}, line {reader.line_num}"), row)
+            return table.segments()
     known = "; ".join(",".join(sorted(needed)) for needed, _, _ in _LAYOUTS)
     header = ",".join(reader.fieldnames or ()) or "nothing"
     raise AnnotationError(f"{path}: unknown header {header!r}; one of these sets of columns is needed: {known}")
 
 
-def _group(rows: Iterable[_Row], always: str | None) -> dict[str, Segments]:
-    grouped: dict[str, list[tuple[int, int, str]]] = {} if always is None else {always: []}
-    for uid, start, end, label in rows:
-        grouped.setdefault(uid, []).append((start, end, label))
-    return {uid: Segments.from_rows(spans) for uid, spans in grouped.items()}
+class _Table:
+    """Rows of a CSV file, by recording."""
+
+    def __init__(self, further: Iterable[str], always: str | None) -> None:
+        self._further = list(further)
+        self._rows: dict[str, list[tuple[int, int, str]]] = {} if always is None else {always: []}
+        self._values: dict[str, list[list[str]]] = {} if always is None else {always: []}
+
+    def add(self, parsed: _Row | None, row: Mapping[str, str]) -> None:
+        """Take one row; None where it is no segment of a voice."""
+        if parsed is None:
+            return
+        uid, start, end, label = parsed
+        self._rows.setdefault(uid, []).append((start, end, label))
+        self._values.setdefault(uid, []).append([row[name] for name in self._further])
+
+    def segments(self) -> dict[str, Segments]:
+        """One table a recording, each with the further columns."""
+        return {uid: self._one(uid) for uid in self._rows}
+
+    def _one(self, uid: str) -> Segments:
+        rows = Segments.from_rows(())
+        if self._rows[uid]:
+            start, end, label = zip(*self._rows[uid], strict=True)
+            columns = {}
+            for name, values in zip(self._further, zip(*self._values[uid], strict=True), strict=True):
+                if name == "addressee":
+                    values = tuple(ADDRESSEE_FROM_CODE.get(value, value) for value in values)
+                columns[name] = np.array(["" if value in _NOTHING else value for value in values], dtype=object)
+            rows = Segments(np.array(start), np.array(end), np.array(label, dtype=object), columns)
+        return rows
+
+
+_NOTHING = frozenset({"", "NA"})
 
 
 def _combined_row(row: Mapping[str, str], _: str, where: str) -> _Row:
@@ -137,11 +237,17 @@ def _combined_row(row: Mapping[str, str], _: str, where: str) -> _Row:
 
 
 def _recording_row(row: Mapping[str, str], _: str, where: str) -> _Row:
-    start, _zero = parse_span(row["start_s"], "0", where)
-    end, _zero = parse_span(row["end_s"], "0", where)
-    if end < start:
-        raise AnnotationError(f"{where}: ends at {row['end_s']} s, before it starts at {row['start_s']} s")
-    return row["recording_id"], start, end, row["label"]
+    return row["recording_id"], *parse_ends(row["start_s"], row["end_s"], where), row["label"]
+
+
+def _phonemes_row(row: Mapping[str, str], _: str, where: str) -> _Row:
+    return row["filename"], *parse_ends(row["onset"], row["offset"], where), row["speaker"]
+
+
+def _lena_row(row: Mapping[str, str], _: str, where: str) -> _Row | None:
+    start, end = parse_ends(row["startTime"], row["endTime"], where)
+    code = row["spkr"]
+    return None if code in OTHER_LENA_CODES else (row["recording_id"], start, end, FROM_LENA.get(code, code))
 
 
 def _childproject_row(row: Mapping[str, str], recording_id: str, where: str) -> _Row:
@@ -154,12 +260,14 @@ def _childproject_row(row: Mapping[str, str], recording_id: str, where: str) -> 
         ) from None
     if onset < 0 or offset < onset:
         raise AnnotationError(f"{where}: segment from {onset} to {offset} ms is negative or ends before it starts")
-    label = _FROM_CHILDPROJECT.get(row["speaker_type"], row["speaker_type"])
+    label = FROM_CHILDPROJECT.get(row["speaker_type"], row["speaker_type"])
     return recording_id, ms_to_samples(onset), ms_to_samples(offset), label
 
 
-_LAYOUTS: tuple[tuple[set[str], Callable[[Mapping[str, str], str, str], _Row], bool], ...] = (
+_LAYOUTS: tuple[tuple[set[str], Callable[[Mapping[str, str], str, str], _Row | None], bool], ...] = (
     ({"uid", "start_time_s", "duration_s", "label"}, _combined_row, True),
     ({"recording_id", "start_s", "end_s", "label"}, _recording_row, True),
     ({"segment_onset", "segment_offset", "speaker_type"}, _childproject_row, False),
+    ({"filename", "onset", "offset", "speaker"}, _phonemes_row, True),
+    ({"recording_id", "spkr", "startTime", "endTime"}, _lena_row, True),
 )

@@ -54,7 +54,7 @@ def _regular_size(path: Path) -> int:
     try:
         status = path.stat()
     except FileNotFoundError:
-        raise AudioError(_absence(path)) from None
+        raise AudioError(absence(path)) from None
     except PermissionError:
         raise AudioError(f"{path} may not be read by this user: change its permissions") from None
     except OSError as error:
@@ -66,7 +66,8 @@ def _regular_size(path: Path) -> int:
     return status.st_size
 
 
-def _absence(path: Path) -> str:
+def absence(path: Path) -> str:
+    """Why a path that was asked for is not there, and what to do."""
     if not path.is_symlink():
         return f"{path} does not exist: check the path"
     target = path.readlink()

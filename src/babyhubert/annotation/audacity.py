@@ -1,0 +1,47 @@
+"""Audacity's label tracks: a line a label, ``start<TAB>end<TAB>text``, seconds with six decimals.
+
+Overlap and labels without length are allowed there, so a recording is one file. Lines that begin with a backslash
+hold the frequency range of a spectral selection and are passed over.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from babyhubert.annotation.rttm import parse_ends, read_lines
+from babyhubert.annotation.segments import Segments
+from babyhubert.errors import AnnotationError
+from babyhubert.files import write_text
+from babyhubert.timebase import format_seconds
+
+
+def format_audacity(segments: Segments) -> str:
+    """The text of a label track; the empty string when there is no segment."""
+    return "".join(
+        f"{format_seconds(start)}000\t{format_seconds(end)}000\t{' '.join(label.split())}\n"
+        for start, end, label in segments
+    )
+
+
+def write_audacity(path: Path, segments: Segments) -> None:
+    """Write one recording's segments as a label track."""
+    write_text(path, format_audacity(segments))
+
+
+def read_audacity(path: Path) -> Segments:
+    """Segments of one label track. Decimal commas, which some systems write, are read as points.
+
+    Raises:
+        AnnotationError: unreadable, or a line that is no label (named).
+    """
+    rows = []
+    for number, line in enumerate(read_lines(path), start=1):
+        if not line.strip() or line.startswith("\\"):
+            continue
+        fields = line.split("\t")
+        where = f"{path}, line {number}"
+        if len(fields) < 3 or not fields[2].strip():
+            raise AnnotationError(f"{where}: not an Audacity label ('start<TAB>end<TAB>text'): {line!r}")
+        start, end = parse_ends(fields[0].replace(",", "."), fields[1].replace(",", "."), where)
+        rows.append((start, end, fields[2].strip()))
+    return Segments.from_rows(rows)

@@ -1,0 +1,103 @@
+"""What other tools call our labels: ChildProject's codes, LENA's codes, the tiers of ACLEW transcripts.
+
+One trap runs through all of them: ``CHI`` is the *key* child in ChildProject's own files, in ACLEW tiers and in CHAT,
+but the *other* children in RTTM files of the first voice-type classifier (VTC 1.0), and ChildProject reads RTTM that
+way. So a label ``CHI`` that came out of an RTTM file is refused wherever it would have to mean one of the two.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from babyhubert.errors import AnnotationError
+
+TO_CHILDPROJECT = {"KCHI": "CHI"}
+"""Labels that ChildProject spells differently; all others pass unchanged."""
+
+FROM_CHILDPROJECT = {name: label for label, name in TO_CHILDPROJECT.items()}
+
+FROM_LENA = {"CHN": "KCHI", "CXN": "OCH", "FAN": "FEM", "MAN": "MAL"}
+"""Near, clear voices; LENA's other codes (far voices, overlap, television, noise, silence) name no voice of ours."""
+
+TO_LENA = {label: code for code, label in FROM_LENA.items()}
+
+OTHER_LENA_CODES = frozenset(
+    {"CHF", "CXF", "FAF", "MAF", "NOF", "NON", "OLF", "OLN", "SIL", "TVF", "TVN"},
+)
+"""What LENA marks besides near voices."""
+
+ADDRESSEE_TO_CODE = {"KCDS": "T", "OCDS": "C", "ADS": "A", "Other": "O"}
+"""To the target child, to other children, to adults, to anybody else, as ChildProject and ACLEW code them."""
+
+ADDRESSEE_FROM_CODE = {code: name for name, code in ADDRESSEE_TO_CODE.items()}
+
+TierNaming = Literal["aclew", "labels"]
+TIER_NAMINGS: tuple[TierNaming, ...] = ("aclew", "labels")
+
+DEPENDENT_TIERS = {
+    "addressee": "xds",
+    "phonemes": "phonemes",
+    "vcm_type": "vcm",
+    "lex_type": "lex",
+    "mwu_type": "mwu",
+    "msc_type": "msc",
+}
+"""Columns of a segments table that become tiers below a voice's tier, such as ``xds@FA0``."""
+
+DEPENDENT_COLUMNS = {prefix: column for column, prefix in DEPENDENT_TIERS.items()}
+
+OTHER_TIERS = frozenset({"code", "code_num", "context", "on_off", "notes", "comment", "comments", "default"})
+"""Tiers of ACLEW templates (lower case) that say something of the recording, not who speaks."""
+
+_ACLEW_VOICES = {
+    "KCHI": re.compile(r"CHI\**|KCHI"),
+    "OCH": re.compile(r"(OC|UC|FC|MC|MI|C)\d+|OCH"),
+    "FEM": re.compile(r"FA\d+|MOT\**|FEM"),
+    "MAL": re.compile(r"MA\d+|MAL"),
+}
+"""Tiers that ChildProject's importers take for a voice, and those of ours."""
+
+
+def refuse_ambiguous(labels: Iterable[str], recording_id: str) -> None:
+    """Stop before a label ``CHI`` is written where it would silently become another child.
+
+    Raises:
+        AnnotationError: there is one.
+    """
+    if "CHI" in labels:
+        raise AnnotationError(
+            f"{recording_id}: label CHI is the key child in some tools and another child in others (VTC 1.0): "
+            "replace it by KCHI or OCH"
+        )
+
+
+def tier_names(label: str, naming: TierNaming = "aclew") -> Iterator[str]:
+    """Names for the tiers of one label, without end: the first for its segments, the next for what overlaps these.
+
+    With ``aclew`` they are those that ChildProject's importers know: CHI, CHI*; OC0, UC1 to UC6; FA0 to FA8; MA0 to
+    MA5. With ``labels``, and for labels that are no voice type: the label itself, then ``label-2`` and so on.
+    """
+    if naming == "aclew" and label == "KCHI":
+        return ("CHI" + "*" * number for number in itertools.count())
+    if naming == "aclew" and label == "OCH":
+        return itertools.chain(["OC0"], (f"UC{number}" for number in itertools.count(1)))
+    if naming == "aclew" and label in ("FEM", "MAL"):
+        return (f"{label[0]}A{number}" for number in itertools.count())
+    return itertools.chain([label], (f"{label}-{number}" for number in itertools.count(2)))
+
+
+def label_of_tier(name: str, all_names: Iterable[str]) -> str | None:
+    """What a tier's segments are labelled; None for a tier that does not say who speaks.
+
+    A tier of unknown name is a label of its own, ``name-2`` belongs to ``name`` where there is such a tier.
+    """
+    name = name.strip()
+    if name.lower() in OTHER_TIERS or "@" in name:
+        return None
+    base, _, number = name.rpartition("-")
+    if number.isdigit() and base in set(all_names):
+        name = base
+    return next((label for label, pattern in _ACLEW_VOICES.items() if pattern.fullmatch(name)), name)

@@ -1,0 +1,28 @@
+"""Segments as a table with LENA's codes and names of columns, for scripts written around LENA's exports.
+
+``recording_id,spkr,startTime,endTime,duration``: seconds with three decimals; ``spkr`` is CHN (key child, near), CXN
+(other child), FAN and MAN (adults). These are the attributes of the segments in an ``.its`` file. The table says what
+*our* model heard: it holds no far voices, overlap, noise or silence, and no count that LENA estimates.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from babyhubert.annotation.codes import TO_LENA
+from babyhubert.annotation.segments import Segments
+from babyhubert.timebase import format_seconds, ms_to_samples, samples_to_ms
+
+LENA_HEADER = "recording_id,spkr,startTime,endTime,duration\n"
+
+
+def format_lena_rows(recording_id: str, segments: Segments) -> str:
+    """Rows of one recording; labels that LENA has no code for stand as they are."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for start, end, label in segments:
+        duration = ms_to_samples(samples_to_ms(end) - samples_to_ms(start))
+        times = (format_seconds(start), format_seconds(end), format_seconds(duration))
+        writer.writerow((recording_id, TO_LENA.get(label, label), *times))
+    return text.getvalue()

@@ -1,0 +1,189 @@
+"""A segments table as tiers, the way annotation tools show it, and back.
+
+ELAN and Praat hold one line of disjoint, non-empty pieces a tier, in milliseconds or seconds. A label becomes a tier;
+where segments of one label overlap, a second tier takes the overlapping ones, and so on, so that nothing is merged or
+lost. Columns such as the addressee become tiers below a voice's tier (``xds@FA0``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.codes import (
+    ADDRESSEE_FROM_CODE,
+    ADDRESSEE_TO_CODE,
+    DEPENDENT_COLUMNS,
+    DEPENDENT_TIERS,
+    TierNaming,
+    label_of_tier,
+    refuse_ambiguous,
+    tier_names,
+)
+from babyhubert.annotation.segments import VOICE_TYPES, Segments
+from babyhubert.timebase import ms_to_samples, samples_to_ms
+
+
+class Piece(NamedTuple):
+    """One piece of a tier: start and end in whole milliseconds, and its text."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A line of pieces that do not overlap, sorted.
+
+    Attributes:
+        name: Such as ``FA0`` or ``xds@FA0``.
+        pieces: Each at least 1 ms long.
+        parent: The tier whose pieces these say something about, each at the very times of one of them.
+    """
+
+    name: str
+    pieces: tuple[Piece, ...]
+    parent: str | None = None
+
+
+@dataclass(frozen=True)
+class TierLayout:
+    """Tiers of one recording and what could not be put into them.
+
+    Attributes:
+        tiers: Parents before their dependents.
+        extra: Tiers that were added because segments of one label overlap.
+        too_short: Segments shorter than a millisecond: no tier can hold them.
+    """
+
+    tiers: tuple[Tier, ...]
+    extra: tuple[str, ...]
+    too_short: int
+
+    def notes(self) -> Iterator[str]:
+        """What a user must know, a sentence each."""
+        if self.extra:
+            yield f"overlapping segments of one label are on further tiers: {', '.join(self.extra)}"
+        if self.too_short:
+            yield f"{self.too_short} segments shorter than 1 ms left out: tiers cannot hold them"
+
+
+def lay_out(segments: Segments, recording_id: str, naming: TierNaming = "aclew") -> TierLayout:
+    """Tiers of a segments table; those of the four voice types are always there, if empty.
+
+    Raises:
+        AnnotationError: a label CHI, see :mod:`babyhubert.annotation.codes`.
+    """
+    refuse_ambiguous(segments.label, recording_id)
+    tiers: list[Tier] = []
+    extra: list[str] = []
+    too_short = 0
+    for label in (*VOICE_TYPES, *(label for label in segments.labels if label not in VOICE_TYPES)):
+        rows = segments.of(label)
+        start = np.array([samples_to_ms(sample) for sample in rows.start.tolist()], dtype=np.int64)
+        end = np.array([samples_to_ms(sample) for sample in rows.end.tolist()], dtype=np.int64)
+        too_short += int((start == end).sum())
+        lines = _disjoint_lines(start, end)
+        for number, (name, line) in enumerate(zip(tier_names(label, naming), lines, strict=False)):
+            extra += [name] if number else []
+            tiers += _with_dependents(name, rows, start, end, line)
+    return TierLayout(tuple(tiers), tuple(extra), too_short)
+
+
+def segments_of(tiers: Iterable[Tier]) -> Segments:
+    """The segments table that tiers mean; pieces of tiers that do not say who speaks are not part of it.
+
+    A dependent piece belongs to the piece of its parent that holds its middle; one without such a piece says something
+    of a segment that was deleted, and goes with it.
+    """
+    tiers = list(tiers)
+    names = [tier.name.strip() for tier in tiers]
+    rows: list[tuple[int, int, str]] = []
+    columns: dict[str, dict[int, str]] = {}
+    for tier in tiers:
+        label = None if tier.parent is not None else label_of_tier(tier.name, names)
+        if label is None:
+            continue
+        first = len(rows)
+        rows += [(ms_to_samples(piece.start), ms_to_samples(piece.end), label) for piece in tier.pieces]
+        for number, piece in enumerate(tier.pieces):
+            if piece.text.strip() and piece.text.strip() not in (label, tier.name.strip()):
+                columns.setdefault("transcription", {})[first + number] = piece.text
+        for column, values in _dependents_of(tier, tiers):
+            columns.setdefault(column, {}).update({first + number: value for number, value in values})
+    return _table(rows, columns)
+
+
+def column_texts(segments: Segments, column: str) -> NDArray[np.object_]:
+    """One column as texts, empty where it says nothing; all empty where there is no such column: shape (S,)."""
+    texts = np.full(len(segments), "", dtype=object)
+    for row, value in enumerate(segments.columns.get(column, ())):
+        texts[row] = "" if value is None or value != value else str(value)  # NaN differs from itself
+    return texts
+
+
+def _disjoint_lines(start: NDArray[np.int64], end: NDArray[np.int64]) -> list[list[int]]:
+    """Rows (sorted by start) dealt out so that none overlap within a line; the first line is always there."""
+    lines: list[list[int]] = [[]]
+    reach = [0]
+    for row, (begins, ends) in enumerate(zip(start.tolist(), end.tolist(), strict=True)):
+        if ends <= begins:
+            continue
+        number = next((number for number, until in enumerate(reach) if until <= begins), len(lines))
+        if number == len(lines):
+            lines.append([])
+            reach.append(0)
+        lines[number].append(row)
+        reach[number] = ends
+    return lines
+
+
+def _with_dependents(
+    name: str, rows: Segments, start: NDArray[np.int64], end: NDArray[np.int64], line: Sequence[int]
+) -> Iterator[Tier]:
+    def pieces(texts: NDArray[np.object_], keep: Sequence[int]) -> tuple[Piece, ...]:
+        return tuple(Piece(int(start[row]), int(end[row]), texts[row]) for row in keep)
+
+    yield Tier(name, pieces(column_texts(rows, "transcription"), line))
+    for column, prefix in DEPENDENT_TIERS.items():
+        texts = column_texts(rows, column)
+        if column == "addressee":
+            texts[:] = [ADDRESSEE_TO_CODE.get(text, text) for text in texts]
+        said = [row for row in line if texts[row]]
+        if said:
+            yield Tier(f"{prefix}@{name}", pieces(texts, said), parent=name)
+
+
+def _dependents_of(parent: Tier, tiers: Sequence[Tier]) -> Iterator[tuple[str, list[tuple[int, str]]]]:
+    """Columns that tiers below ``parent`` fill, each as numbers of the parent's pieces and values."""
+    ends = np.array([piece.end for piece in parent.pieces], dtype=np.int64)
+    for tier in tiers:
+        prefix, at, of = tier.name.strip().partition("@")
+        if not at or of != parent.name.strip() or prefix not in DEPENDENT_COLUMNS:
+            continue
+        column = DEPENDENT_COLUMNS[prefix]
+        values = []
+        for piece in tier.pieces:
+            middle = (piece.start + piece.end) // 2
+            number = int(np.searchsorted(ends, middle, side="right"))
+            if number < len(ends) and parent.pieces[number].start <= middle and piece.text.strip():
+                text = piece.text.strip()
+                values.append((number, ADDRESSEE_FROM_CODE.get(text, text) if column == "addressee" else text))
+        yield column, values
+
+
+def _table(rows: Sequence[tuple[int, int, str]], columns: dict[str, dict[int, str]]) -> Segments:
+    filled = {}
+    for name, values in columns.items():
+        column = np.full(len(rows), "", dtype=object)
+        for row, value in values.items():
+            column[row] = value
+        if values:
+            filled[name] = column
+    start, end, label = zip(*rows, strict=True) if rows else ((), (), ())
+    return Segments(np.array(start, dtype=np.int64), np.array(end, dtype=np.int64), np.array(label, object), filled)

@@ -17,6 +17,12 @@ class RunProgress(Protocol):
     def done(self, recording_id: str, error: str | None) -> None:
         """A recording is complete, or failed."""
 
+    def shorten(self, samples: int) -> None:
+        """So many samples of what was announced will not be read."""
+
+    def note(self, text: str) -> None:
+        """Something happened that is worth a line."""
+
 
 class NoProgress:
     """Shows nothing."""
@@ -28,4 +34,10 @@ class NoProgress:
         """Ignore."""
 
     def done(self, recording_id: str, error: str | None) -> None:
+        """Ignore."""
+
+    def shorten(self, samples: int) -> None:
+        """Ignore."""
+
+    def note(self, text: str) -> None:
         """Ignore."""

@@ -17,10 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from filelock import FileLock, Timeout
-
-from babyhubert.errors import OutputError
-from babyhubert.files import explain_os_error, make_folder, remove_leftovers, write_json, write_text
+from babyhubert.batch.parts import Part
+from babyhubert.files import make_folder, remove_leftovers, write_json, write_text
+from babyhubert.locking import FolderLock
 
 STATE_FOLDER = ".babyhubert"
 
@@ -32,36 +31,46 @@ def file_identity(path: Path) -> dict[str, int]:
 
 
 class RunFolder:
-    """An output folder held by one run at a time. Use as a context manager.
+    """An output folder held by one run at a time, or by one a part. Use as a context manager.
+
+    Workers of a run use it without holding it: their run does.
 
     Args:
         output: The folder; created when absent.
         command: Name of the command; records of different commands do not mix.
+        part: The share of the recordings that this run does; None for all of them.
 
     Raises:
         OutputError: not writable, or another run is writing here now.
     """
 
-    def __init__(self, output: Path, command: str) -> None:
+    def __init__(self, output: Path, command: str, part: Part | None = None) -> None:
         self.output = Path(output)
+        self.command = command
+        self.part = part
         self.state = self.output / STATE_FOLDER / command
-        self._lock = FileLock(self.output / STATE_FOLDER / "lock")
+        self._lock = FolderLock(self.output, self.output / STATE_FOLDER, command, part)
 
     def __enter__(self) -> Self:
         make_folder(self.state)
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise OutputError(f"{self.output}: another run is writing here; wait for it or choose another") from None
-        except OSError as error:
-            raise explain_os_error(self.output, error) from error
-        remove_leftovers(self.output)
+        self._lock.acquire()
+        if self.part is None:  # what looks left over may be another part's, being written now
+            remove_leftovers(self.output)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lock.release()
+
+    def is_held(self) -> bool:
+        """Whether a run has it now, as far as this machine can tell."""
+        return self._lock.is_held()
+
+    def state_file(self) -> Path:
+        """What the run wrote down of how far it is (`batch.journal`)."""
+        name = "run" if self.part is None else f"part-{self.part.number}-of-{self.part.parts}"
+        return self.state / f"{name}.jsonl"
 
     def record_path(self, recording_id: str) -> Path:
         """Where a recording's record stands."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 import torch
 
 import babyhubert
+from babyhubert.batch.journal import Outcome
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,11 @@ class RunSummary:
     done: int
     skipped: int
     failures: Sequence[tuple[Path, str]]
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> Self:
+        """Of a run that its journal tells of."""
+        return cls(len(outcome.complete) - outcome.kept, outcome.kept, outcome.failures)
 
     @property
     def exit_code(self) -> int:
@@ -33,6 +40,25 @@ def exit_code(done: int, failed: int) -> int:
     if not failed:
         return 0
     return 1 if done else 2
+
+
+def run_facts(about: Mapping[str, Any], outcome: Outcome, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The head of every ``run.json`` of a command with a model: when, with what, where.
+
+    Args:
+        about: With ``model``, ``settings``, and the ``device`` to name where no recording is complete.
+        outcome: How the run ended.
+        records: Of all complete recordings; each names the device that did it.
+    """
+    devices = sorted({record["device"] for record in records if "device" in record})
+    return {
+        "began": outcome.began,
+        "ended": outcome.ended,
+        "versions": software_versions(),
+        "model": about["model"],
+        "device": ", ".join(devices) or about["device"],
+        "settings": about["settings"],
+    }
 
 
 def software_versions() -> dict[str, str]:

@@ -80,6 +80,15 @@ class RunProgressDisplay:
             self._console.print(f"failed: {error}", style="red", soft_wrap=True, markup=False)
         self._bar.update(self._task, description=self._description())
 
+    def shorten(self, samples: int) -> None:
+        """So many samples of what was announced will not be read."""
+        self._total -= samples
+        self._bar.update(self._task, total=self._total)
+
+    def note(self, text: str) -> None:
+        """Something happened that is worth a line."""
+        self._console.print(f"note: {text}", style="yellow", soft_wrap=True, markup=False)
+
     def _description(self) -> str:
         return f"{self._verb} {self._finished}/{self._recordings} recordings"
 

@@ -8,7 +8,7 @@ is known now. A run that was stopped goes on with the recordings that are left.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.audio.recording import open_recording
+from babyhubert.batch.distribution import IN_PROCESS, Distribution
+from babyhubert.batch.journal import Outcome, RunJournal, plan_run
+from babyhubert.batch.parts import Part
 from babyhubert.corpus.parquet import read_table, write_table
 from babyhubert.corpus.summary import StepSummary, write_summary
 from babyhubert.errors import CorpusError, DiskFullError, one_line
@@ -52,6 +55,7 @@ whole seconds whose root mean square is below -60 dBFS (of a recording below a s
 sample (0 in a healthy recording); ``channel``: what was taken of several, for the steps after this one. All are
 measured on what training hears: that channel, at 16 kHz."""
 
+_VERSION = 2
 _CLIPPED = 0.999
 _SILENT_POWER = 10 ** (-60 / 10)
 _BLOCK_SAMPLES = 30 * SAMPLE_RATE
@@ -82,6 +86,51 @@ class InventoryRow:
             raise CorpusError(f"{self.path}: has changed since the inventory was made; run 'corpus scan' again")
 
 
+class ScanJob:
+    """Measures recordings.
+
+    Args:
+        folder: Folder of the corpus.
+        channel: What to take of several channels.
+    """
+
+    def __init__(self, folder: RunFolder, channel: Channel = "mean") -> None:
+        self.folder = folder
+        self._channel = channel
+
+    @property
+    def identity(self) -> str:
+        """Hash of everything that decides a result."""
+        return fingerprint({"channel": str(self._channel), "version": _VERSION})
+
+    def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> None:
+        """Measure recordings, each into its record."""
+        for file in files:
+            error = None
+            try:
+                record = _measure(file, self._channel, progress)
+                self.folder.complete(file.recording_id, {**record, "fingerprint": self.identity})
+            except DiskFullError:
+                raise
+            except Exception as problem:  # one bad recording never stops the others
+                error = one_line(file.path, problem)
+                self.folder.forget(file.recording_id)
+            progress.done(file.recording_id, error)
+
+    def about(self) -> dict[str, Any]:
+        """What the tables tell besides recordings."""
+        return {"channel": str(self._channel)}
+
+    def is_known(self, file: RecordingFile) -> bool:
+        """Whether a recording has been measured, and is still the same."""
+        record = self.folder.record(file.recording_id)
+        if record is None or record.get("fingerprint") != self.identity:
+            return False
+        if record["path"] != str(file.path.absolute()):
+            return False
+        return all(record[name] == value for name, value in file_identity(file.path).items())
+
+
 def scan(
     checked: PreflightReport,
     output: Path,
@@ -89,6 +138,8 @@ def scan(
     channel: Channel = "mean",
     force: bool = False,
     progress: RunProgress | None = None,
+    distribution: Distribution = IN_PROCESS,
+    part: Part | None = None,
 ) -> StepSummary:
     """Measure every recording and write the inventory.
 
@@ -98,36 +149,41 @@ def scan(
         channel: What to take of several channels.
         force: Measure again what was measured before.
         progress: Told how far it is.
+        distribution: How the recordings are shared out.
+        part: Measure only this share, and write no inventory (`merge` does).
 
     Raises:
         DiskFullError: the disk is full.
         OutputError: another run is writing here.
     """
-    progress = progress or NoProgress()
-    folder = RunFolder(output, "scan")
-    key = fingerprint({"channel": str(channel), "version": 2})
-    failures = [(file.path, error) for file, error in checked.bad]
-    with folder:
-        wanted = [file for file, _ in checked.good if force or not _known(folder, file, key)]
-        lengths = {file.recording_id: info.n_samples for file, info in checked.good}
-        todo = sum(lengths[file.recording_id] for file in wanted)
-        progress.start(len(wanted), todo, len(checked.good) - len(wanted))
-        for file in wanted:
-            error = None
-            try:
-                record = _measure(file, channel, progress)
-                folder.complete(file.recording_id, {**record, "fingerprint": key})
-            except DiskFullError:
-                raise
-            except Exception as problem:  # one bad recording never stops the others
-                error = one_line(file.path, problem)
-                folder.forget(file.recording_id)
-                failures.append((file.path, error))
-            progress.done(file.recording_id, error)
-        found = [folder.record(file.recording_id) for file, _ in checked.good]
-        rows = [row for row in found if row is not None]
-        folder.write_failures(failures)
-        _write(output / INVENTORY, rows)
+    job = ScanJob(RunFolder(output, "scan", part), channel)
+    with job.folder as folder:
+        plan = plan_run(part, [(file, info.n_samples) for file, info in checked.good], checked.bad)
+        wanted = [p.file.recording_id for p in plan.good if force or not job.is_known(p.file)]
+        with RunJournal(folder, plan, wanted, job.about(), job.identity, progress or NoProgress()) as journal:
+            distribution.run(job, journal.todo, journal)
+            if part is None:
+                return write_tables(folder, job.about(), journal.outcome())
+            return _summary(folder, journal.outcome())
+
+
+def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> StepSummary:
+    """Write the inventory of all recordings, ``scan.json`` and ``failures.csv``.
+
+    Args:
+        folder: The folder, held.
+        about: What `ScanJob.about` said.
+        outcome: How the scan ended.
+    """
+    summary = _summary(folder, outcome)
+    folder.write_failures(outcome.failures)
+    _write(folder.output / INVENTORY, _rows(folder, outcome))
+    write_summary(folder.output / "scan.json", about, summary)
+    return summary
+
+
+def _summary(folder: RunFolder, outcome: Outcome) -> StepSummary:
+    rows = _rows(folder, outcome)
     hours = samples_to_hours(sum(row["samples"] for row in rows))
     facts = {
         "hours silent": samples_to_hours(sum(row["silent_share"] * row["samples"] for row in rows)),
@@ -136,9 +192,12 @@ def scan(
         "recordings below -50 dBFS": sum(row["level_dbfs"] < -50 for row in rows),
         "recordings below 16 kHz": sum(row["sample_rate"] < SAMPLE_RATE for row in rows),
     }
-    summary = StepSummary(len(rows), failures, hours, hours, facts)
-    write_summary(output / "scan.json", {"channel": str(channel)}, summary)
-    return summary
+    return StepSummary(len(rows), outcome.failures, hours, hours, facts)
+
+
+def _rows(folder: RunFolder, outcome: Outcome) -> list[dict[str, Any]]:
+    found = [folder.record(file.recording_id) for file in outcome.complete]
+    return [row for row in found if row is not None]
 
 
 def read_inventory(corpus: Path) -> list[InventoryRow]:
@@ -156,14 +215,6 @@ def read_inventory(corpus: Path) -> list[InventoryRow]:
     if not rows:
         raise CorpusError(f"{path}: no recording in it; look at failures.csv beside it")
     return rows
-
-
-def _known(folder: RunFolder, file: RecordingFile, key: str) -> bool:
-    record = folder.record(file.recording_id)
-    if record is None or record.get("fingerprint") != key or record["path"] != str(file.path.absolute()):
-        return False
-    identity = file_identity(file.path)
-    return all(record[name] == value for name, value in identity.items())
 
 
 def _measure(file: RecordingFile, channel: Channel, progress: RunProgress) -> dict[str, Any]:

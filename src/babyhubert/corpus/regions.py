@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,8 +25,12 @@ from babyhubert.annotation.rttm import rttm_uri
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.tables import read_annotations
 from babyhubert.audio.channels import parse_channel
+from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.prefetch import prefetch
 from babyhubert.audio.recording import Recording, open_recording
+from babyhubert.batch.distribution import IN_PROCESS, Distribution
+from babyhubert.batch.journal import Outcome, RunJournal, plan_run
+from babyhubert.batch.parts import Part
 from babyhubert.config import Config
 from babyhubert.corpus.inventory import InventoryRow, read_inventory
 from babyhubert.corpus.silero import SileroDetector, package_file, speech_runs
@@ -71,87 +76,136 @@ class RegionSettings(Config):
     device: str = "auto"
 
 
+class RegionJob:
+    """Finds regions in recordings of an inventory.
+
+    Args:
+        folder: Folder of the corpus.
+        settings: How.
+
+    Raises:
+        ConfigError: settings that contradict each other.
+        CorpusError: no inventory; annotations and recordings that have not one id in common.
+    """
+
+    def __init__(self, folder: RunFolder, settings: RegionSettings) -> None:
+        self.folder = folder
+        self.rows = read_inventory(folder.output)
+        self._by_id = {row.recording_id: row for row in self.rows}
+        self._settings = settings
+        self._detect, self._source, self._notes = _detector(settings, self.rows)
+
+    @property
+    def identity(self) -> str:
+        """Hash of everything that decides a result."""
+        settings = json.loads(self._settings.model_dump_json(exclude={"device"}))
+        content = {"settings": settings, "source": self._source}
+        return fingerprint({**content, "channel": self.rows[0].channel, "version": _VERSION})
+
+    def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> None:
+        """Find regions in recordings, each into its record."""
+        for file in files:
+            row, error = self._by_id[file.recording_id], None
+            try:
+                row.require_unchanged()
+                found = self._padded(row, self._detect(row, partial(progress.advance, row.recording_id)))
+                self.folder.complete(row.recording_id, _record(row, self.identity, found))
+            except DiskFullError:
+                raise
+            except Exception as problem:  # one bad recording never stops the others
+                error = one_line(row.path, problem)
+                self.folder.forget(row.recording_id)
+            progress.done(row.recording_id, error)
+
+    def about(self) -> dict[str, Any]:
+        """What the tables tell besides recordings."""
+        return {"settings": json.loads(self._settings.model_dump_json(exclude={"device"})), "notes": self._notes}
+
+    def is_known(self, row: InventoryRow) -> bool:
+        """Whether regions of a recording are there, of the same recording and made the same way."""
+        record = self.folder.record(row.recording_id)
+        return (
+            record is not None
+            and record.get("fingerprint") == self.identity
+            and record.get("identity") == row.identity
+        )
+
+    def row(self, file: RecordingFile) -> InventoryRow:
+        """A recording's row of the inventory."""
+        return self._by_id[file.recording_id]
+
+    def _padded(self, row: InventoryRow, found: Intervals) -> Intervals:
+        start, end = found
+        pad = seconds_to_samples(self._settings.pad_s) if self._settings.source != "whole" else 0
+        return close_gaps(np.clip(start - pad, 0, row.samples), np.clip(end + pad, 0, row.samples))
+
+
 def find_regions(
-    corpus: Path, settings: RegionSettings, *, force: bool = False, progress: RunProgress | None = None
+    corpus: Path,
+    settings: RegionSettings,
+    *,
+    force: bool = False,
+    progress: RunProgress | None = None,
+    distribution: Distribution = IN_PROCESS,
+    part: Part | None = None,
 ) -> StepSummary:
     """Find regions in every recording of the inventory.
 
     Writes ``regions.parquet``, ``regions.json`` and ``regions-failures.csv``. Of several channels, the one is heard
-    that was scanned.
+    that was scanned. With ``part``, only that share is done, and nothing of these is written (`merge` does).
 
     Raises:
         ConfigError: settings that contradict each other.
         CorpusError: no inventory; annotations and recordings that have not one id in common.
         OutputError: another run is writing here.
     """
-    progress = progress or NoProgress()
-    rows = read_inventory(corpus)
-    detect, source, notes = _detector(settings, rows)
-    content = {"settings": json.loads(settings.model_dump_json(exclude={"device"})), "source": source}
-    key = fingerprint({**content, "channel": rows[0].channel, "version": _VERSION})
-    folder = RunFolder(corpus, "regions")
-    failures: list[tuple[Path, str]] = []
-    regions: dict[str, Intervals] = {}
-    with folder:
-        known = {row.recording_id: None if force else _known(folder, row, key) for row in rows}
-        wanted = [row for row in rows if known[row.recording_id] is None]
-        progress.start(len(wanted), sum(row.samples for row in wanted), len(rows) - len(wanted))
-        for row in rows:
-            found = known[row.recording_id]
-            if found is None:
-                found, error = _detect(detect, row, settings, progress)
-                progress.done(row.recording_id, error)
-                if error is not None:
-                    failures.append((row.path, error))
-                    folder.forget(row.recording_id)
-                    continue
-                folder.complete(row.recording_id, _record(row, key, found))
-            regions[row.recording_id] = found
-        write_failures(corpus / FAILURES, failures)
-        write_spans(corpus / REGIONS, regions)
-        summary = _summary(rows, regions, failures, notes)
-        write_summary(corpus / "regions.json", content["settings"], summary)
+    job = RegionJob(RunFolder(corpus, "regions", part), settings)
+    with job.folder as folder:
+        plan = plan_run(part, [(RecordingFile(row.recording_id, row.path), row.samples) for row in job.rows], [])
+        wanted = [p.file.recording_id for p in plan.good if force or not job.is_known(job.row(p.file))]
+        with RunJournal(folder, plan, wanted, job.about(), job.identity, progress or NoProgress()) as journal:
+            distribution.run(job, journal.todo, journal)
+            if part is None:
+                return write_tables(folder, job.about(), journal.outcome())
+            return _summary(folder, job.about(), journal.outcome())
+
+
+def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> StepSummary:
+    """Write the regions of all recordings, ``regions.json`` and ``regions-failures.csv``.
+
+    Args:
+        folder: The folder, held.
+        about: What `RegionJob.about` said.
+        outcome: How the run ended.
+    """
+    summary = _summary(folder, about, outcome)
+    write_failures(folder.output / FAILURES, outcome.failures)
+    write_spans(folder.output / REGIONS, _regions(folder, outcome))
+    write_summary(folder.output / "regions.json", about["settings"], summary)
     return summary
 
 
-def _summary(
-    rows: Sequence[InventoryRow],
-    regions: Mapping[str, Intervals],
-    failures: Sequence[tuple[Path, str]],
-    notes: Mapping[str, Any],
-) -> StepSummary:
-    hours_in = samples_to_hours(sum(row.samples for row in rows))
+def _summary(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> StepSummary:
+    regions = _regions(folder, outcome)
+    failed = {path for path, _ in outcome.failures}
+    given = {file.path for file in outcome.complete} | failed
+    hours_in = samples_to_hours(sum(row.samples for row in read_inventory(folder.output) if row.path in given))
     hours_out = samples_to_hours(sum(total(*found) for found in regions.values()))
     facts = {
         "regions": sum(len(start) for start, _ in regions.values()),
         "recordings without any": sum(not len(start) for start, _ in regions.values()),
-        **notes,
+        **about["notes"],
     }
-    return StepSummary(len(regions), failures, hours_in, hours_out, facts)
+    return StepSummary(len(regions), outcome.failures, hours_in, hours_out, facts)
 
 
-def _detect(
-    detect: Detector, row: InventoryRow, settings: RegionSettings, progress: RunProgress
-) -> tuple[Intervals, str | None]:
-    nothing = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64))
-    told = 0
-
-    def heard(samples: int) -> None:
-        nonlocal told
-        told += samples
-        progress.advance(row.recording_id, samples)
-
-    try:
-        row.require_unchanged()
-        start, end = detect(row, heard)
-    except DiskFullError:
-        raise
-    except Exception as error:  # one bad recording never stops the others
-        return nothing, one_line(row.path, error)
-    finally:
-        heard(row.samples - told)
-    pad = seconds_to_samples(settings.pad_s) if settings.source != "whole" else 0
-    return close_gaps(np.clip(start - pad, 0, row.samples), np.clip(end + pad, 0, row.samples)), None
+def _regions(folder: RunFolder, outcome: Outcome) -> dict[str, Intervals]:
+    records = {file.recording_id: folder.record(file.recording_id) for file in outcome.complete}
+    return {
+        name: (np.array(record["start"], dtype=np.int64), np.array(record["end"], dtype=np.int64))
+        for name, record in records.items()
+        if record is not None
+    }
 
 
 def _detector(settings: RegionSettings, rows: list[InventoryRow]) -> tuple[Detector, str, dict[str, Any]]:
@@ -295,13 +349,6 @@ def _silero(settings: RegionSettings) -> tuple[Detector, str]:
             return speech_runs(detector(recording, heard), settings.threshold, settings.threshold / 2)
 
     return regions_of, file_sha256(package_file())
-
-
-def _known(folder: RunFolder, row: InventoryRow, key: str) -> Intervals | None:
-    record = folder.record(row.recording_id)
-    if record is None or record.get("fingerprint") != key or record.get("identity") != row.identity:
-        return None
-    return np.array(record["start"], dtype=np.int64), np.array(record["end"], dtype=np.int64)
 
 
 def _record(row: InventoryRow, key: str, found: Intervals) -> dict[str, object]:

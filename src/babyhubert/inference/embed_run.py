@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Hashable, Mapping, Sequence
+import json
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,8 @@ from babyhubert.annotation.segments import Segments
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.preflight import PreflightReport
+from babyhubert.batch.distribution import IN_PROCESS, Distribution
+from babyhubert.batch.journal import Outcome, RunJournal, plan_run
 from babyhubert.device import resolve_device, windows_per_batch
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.loading import load_encoder, model_hash, resolve_model
@@ -38,7 +40,7 @@ from babyhubert.inference.recordings import Reading, Sink, run_recordings
 from babyhubert.inference.windows import WindowPlan
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.run_folder import RunFolder, file_identity
-from babyhubert.run_record import RunSummary, software_versions
+from babyhubert.run_record import RunSummary, run_facts
 from babyhubert.timebase import format_seconds, seconds_to_samples
 
 FrameType = Literal["float16", "float32"]
@@ -138,7 +140,7 @@ class EmbedRun:
         segments: Mapping[str, Segments] | None = None,
     ) -> None:
         embedder.check_layers(settings.layers)
-        self._folder = folder
+        self.folder = folder
         self._embedder = embedder
         self._settings = settings
         self._channel = channel
@@ -153,41 +155,70 @@ class EmbedRun:
         }
 
     def execute(
-        self, checked: PreflightReport, progress: RunProgress | None = None, *, force: bool = False
+        self,
+        checked: PreflightReport,
+        progress: RunProgress | None = None,
+        *,
+        force: bool = False,
+        distribution: Distribution = IN_PROCESS,
     ) -> RunSummary:
-        """Process every good recording that is not complete; join pooled vectors into one table."""
-        progress = progress or NoProgress()
-        began = datetime.now(UTC)
-        infos = dict(checked.good)
+        """Process every good recording that is not complete; join pooled vectors into one table.
+
+        Of a folder that is held for one part, only that part is done, and no tables are written (`merge` does).
+        """
         if self._segments is None:  # a file in a folder's place is told before hours of computing
             for layer in self._settings.layers:
-                make_folder(self._folder.output / f"layer{layer}")
-        tables = self._tables(list(infos), [file for file, _ in checked.bad])
-        files = [file for file in infos if tables is None or file.recording_id in tables]
-        new = [file for file in files if force or not self._is_whole(file)]
-        progress.start(len(new), sum(infos[file].n_samples for file in new), len(files) - len(new))
-        spans = {} if tables is None else {name: _spans(table) for name, table in tables.items()}
-        engine = self._embedder.engine(self._settings, None if tables is None else _Wanted(spans))
+                make_folder(self.folder.output / f"layer{layer}")
+        else:
+            self._refuse_strangers({file.recording_id for file, _ in (*checked.good, *checked.bad)})
+        good = [(file, info.n_samples) for file, info in checked.good if self._is_wanted(file)]
+        plan = plan_run(self.folder.part, good, checked.bad)
+        new = [p.file.recording_id for p in plan.good if force or not self._is_whole(p.file)]
+        about = self.about()
+        with RunJournal(self.folder, plan, new, about, self.identity, progress or NoProgress()) as journal:
+            distribution.run(self, journal.todo, journal)
+            outcome = journal.outcome()
+            if self.folder.part is None:
+                write_tables(self.folder, about, outcome)
+        return RunSummary.of(outcome)
+
+    def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> list[tuple[Path, str]]:
+        """Run the encoder over recordings and make the vectors of each whole."""
+        if self._segments is None:
+            engine = self._embedder.engine(self._settings)
+            return run_recordings(engine, files, lambda file: _FrameSink(self, file), self._channel, progress)
+        tables = {file.recording_id: self._segments_of(file) for file in files}
+        spans = {name: _spans(table) for name, table in tables.items()}
+        engine = self._embedder.engine(self._settings, _Wanted(spans))
 
         def open_sink(file: RecordingFile) -> Sink:
-            if tables is None:
-                return _FrameSink(self, file)
-            return _PoolSink(self, file, spans[file.recording_id])
+            return _PoolSink(self, file, tables[file.recording_id])
 
-        failures = [(file.path, error) for file, error in checked.bad]
-        failures += run_recordings(engine, new, open_sink, self._channel, progress)
-        if tables is not None:
-            self._join([file.recording_id for file in files if self._is_whole(file)], tables)
-        self._folder.write_failures(failures)
-        write_json(self._folder.output / "run.json", self._run_record(failures, began))
-        failed_now = len(failures) - len(checked.bad)
-        return RunSummary(len(new) - failed_now, len(files) - len(new), failures)
+        return run_recordings(engine, files, open_sink, self._channel, progress)
+
+    @property
+    def identity(self) -> str:
+        """Hash of everything that decides a result, segments aside (each recording's record holds theirs)."""
+        return fingerprint(self._record)
+
+    def about(self) -> dict[str, Any]:
+        """What the tables tell besides recordings."""
+        return {
+            "model": {"source": self._embedder.name, "sha256": self._embedder.hash},
+            "device": str(self._embedder.device),
+            "settings": self._record,
+            "width": self.width,
+        }
 
     def outputs(self, recording_id: str) -> list[Path]:
         """The files of one recording, one a layer."""
         if self._segments is None:
-            return [self._folder.output / f"layer{k}" / f"{recording_id}.npy" for k in self._settings.layers]
-        return [self._folder.state / "pooled" / f"layer{k}" / f"{recording_id}.npy" for k in self._settings.layers]
+            return [self.folder.output / f"layer{k}" / f"{recording_id}.npy" for k in self._settings.layers]
+        return _pooled(self.folder, self._settings.layers, recording_id)
+
+    def _expected(self, recording_id: str) -> list[Path]:
+        segments = [] if self._segments is None else [_pooled_segments(self.folder, recording_id)]
+        return [*self.outputs(recording_id), *segments]
 
     @property
     def settings(self) -> EmbedSettings:
@@ -202,80 +233,111 @@ class EmbedRun:
     def complete(self, file: RecordingFile, about: Mapping[str, Any]) -> None:
         """Mark a recording as complete."""
         record = {"path": str(file.path), "audio": file_identity(file.path), "result": self._fingerprint(file)}
-        self._folder.complete(file.recording_id, {**record, **about})
+        device = str(self._embedder.device)
+        self.folder.complete(file.recording_id, {**record, "device": device, **about})
 
     def forget(self, file: RecordingFile) -> None:
         """Take a recording's mark back before its files are replaced."""
-        self._folder.forget(file.recording_id)
+        self.folder.forget(file.recording_id)
 
     def _fingerprint(self, file: RecordingFile) -> str:
-        rows = [] if self._segments is None else [list(row) for row in self._segments_of(file) or ()]
+        rows = [] if self._segments is None else [list(row) for row in self._segments_of(file)]
         return fingerprint({**self._record, "segments": rows})
 
-    def _segments_of(self, file: RecordingFile) -> Segments | None:
-        assert self._segments is not None
-        names = (file.recording_id, rttm_uri(file.recording_id))
-        return next((self._segments[name] for name in names if name in self._segments), None)
+    def _is_wanted(self, file: RecordingFile) -> bool:
+        """Whether there is anything to do for a recording: all of it, or the segments it has."""
+        return self._segments is None or any(name in self._segments for name in _names(file))
 
-    def _tables(self, files: Sequence[RecordingFile], bad: Sequence[RecordingFile]) -> dict[str, Segments] | None:
-        if self._segments is None:
-            return None
-        found = {file.recording_id: self._segments_of(file) for file in files}
-        tables = {name: table for name, table in found.items() if table is not None}
-        given = {file.recording_id for file in (*files, *bad)}
-        absent = sorted(set(self._segments) - given - {rttm_uri(name) for name in given})
+    def _segments_of(self, file: RecordingFile) -> Segments:
+        assert self._segments is not None
+        return self._segments[next(name for name in _names(file) if name in self._segments)]
+
+    def _refuse_strangers(self, given: Collection[str]) -> None:
+        """Fail where segments are of recordings that were not given."""
+        absent = sorted(set(self._segments or ()) - set(given) - {rttm_uri(name) for name in given})
         if absent:
             raise AnnotationError(
                 f"the segments name {len(absent)} recordings that were not given (first: {absent[0]}); "
                 "give their audio or take them out"
             )
-        return tables
 
     def _is_whole(self, file: RecordingFile) -> bool:
-        record = self._folder.record(file.recording_id)
+        record = self.folder.record(file.recording_id)
         return (
             record is not None
             and record.get("audio") == file_identity(file.path)
             and record.get("result") == self._fingerprint(file)
-            and all(path.exists() for path in self.outputs(file.recording_id))
+            and all(path.exists() for path in self._expected(file.recording_id))
         )
 
-    def _join(self, names: Sequence[str], tables: Mapping[str, Segments]) -> None:
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(("row", "recording_id", "start_s", "end_s", "label", "frames"))
-        row = 0
-        for name in names:
-            first, stop = _spans(tables[name])
-            duration = (self._folder.record(name) or {})["duration_s"]
-            heard = np.minimum(stop, frame_count(seconds_to_samples(duration))) - first
-            for segment, frames in zip(tables[name], heard.tolist(), strict=True):
-                times = format_seconds(segment.start), format_seconds(segment.end)
-                writer.writerow((row, name, *times, segment.label, frames))
-                row += 1
-        for index, layer in enumerate(self._settings.layers):
-            with FrameWriter(self._folder.output / f"layer{layer}.npy", self._settings.dtype) as vectors:
-                for name in names:
-                    vectors.append(np.load(self.outputs(name)[index]))
-                vectors.finish((self.width,))
-        write_text(self._folder.output / "segments.csv", buffer.getvalue())
 
-    def _run_record(self, failures: Sequence[tuple[Path, str]], began: datetime) -> dict[str, Any]:
-        return {
-            "command": "embed",
-            "began": began.isoformat(timespec="seconds"),
-            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": software_versions(),
-            "model": {"source": self._embedder.name, "sha256": self._embedder.hash},
-            "device": str(self._embedder.device),
-            "settings": self._record,
-            "frames": "row i sees samples 320 i to 320 i + 399 at 16 kHz; layer 0 is the input of the first block",
-            "recordings": [
-                {key: value for key, value in record.items() if key not in ("audio", "result")}
-                for record in self._folder.records()
-            ],
-            "failures": [{"path": str(path), "error": error} for path, error in failures],
-        }
+def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> None:
+    """Write everything that is made of all complete recordings: joined vectors, failures, ``run.json``.
+
+    Args:
+        folder: The folder, held.
+        about: What `EmbedRun.about` said.
+        outcome: How the run ended.
+    """
+    if about["settings"]["pool"] is not None:
+        _join(folder, about, [file.recording_id for file in outcome.complete])
+    folder.write_failures(outcome.failures)
+    records = folder.records()
+    record = {
+        "command": "embed",
+        **run_facts(about, outcome, records),
+        "frames": "row i sees samples 320 i to 320 i + 399 at 16 kHz; layer 0 is the input of the first block",
+        "recordings": [
+            {key: value for key, value in record.items() if key not in ("audio", "result", "device")}
+            for record in records
+        ],
+        "failures": [{"path": str(path), "error": error} for path, error in outcome.failures],
+    }
+    write_json(folder.output / "run.json", record)
+
+
+def _join(folder: RunFolder, about: Mapping[str, Any], names: Sequence[str]) -> None:
+    """One table of segments and one array a layer, of all recordings in order."""
+    layers, dtype = about["settings"]["layers"], about["settings"]["dtype"]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(("row", "recording_id", "start_s", "end_s", "label", "frames"))
+    row = 0
+    for name in names:
+        table = _read_pooled_segments(folder, name)
+        first, stop = _spans(table)
+        duration = (folder.record(name) or {})["duration_s"]
+        heard = np.minimum(stop, frame_count(seconds_to_samples(duration))) - first
+        for segment, frames in zip(table, heard.tolist(), strict=True):
+            times = format_seconds(segment.start), format_seconds(segment.end)
+            writer.writerow((row, name, *times, segment.label, frames))
+            row += 1
+    for index, layer in enumerate(layers):
+        with FrameWriter(folder.output / f"layer{layer}.npy", dtype) as vectors:
+            for name in names:
+                vectors.append(np.load(_pooled(folder, layers, name)[index]))
+            vectors.finish((about["width"],))
+    write_text(folder.output / "segments.csv", buffer.getvalue())
+
+
+def _names(file: RecordingFile) -> tuple[str, str]:
+    """What a segments file may call a recording."""
+    return file.recording_id, rttm_uri(file.recording_id)
+
+
+def _pooled(folder: RunFolder, layers: Sequence[int], recording_id: str) -> list[Path]:
+    """Vectors of one recording's segments, a file a layer."""
+    return [folder.state / "pooled" / f"layer{k}" / f"{recording_id}.npy" for k in layers]
+
+
+def _pooled_segments(folder: RunFolder, recording_id: str) -> Path:
+    """The segments that these vectors are of, so that the table needs no other file."""
+    return folder.state / "pooled" / "segments" / f"{recording_id}.json"
+
+
+def _read_pooled_segments(folder: RunFolder, recording_id: str) -> Segments:
+    rows = json.loads(_pooled_segments(folder, recording_id).read_text(encoding="utf-8"))
+    return Segments.from_rows([tuple(row) for row in rows])
 
 
 class _FrameSink:
@@ -304,10 +366,11 @@ class _FrameSink:
 class _PoolSink:
     """The mean over each segment's frames, as the frames come; holds one sum a segment."""
 
-    def __init__(self, run: EmbedRun, file: RecordingFile, spans: tuple[NDArray[np.int64], NDArray[np.int64]]) -> None:
+    def __init__(self, run: EmbedRun, file: RecordingFile, segments: Segments) -> None:
         self._run = run
         self._file = file
-        self._first, self._stop = spans
+        self._segments = segments
+        self._first, self._stop = _spans(segments)
         self._sums = np.zeros((len(self._first), len(run.settings.layers), run.width))
         self._counts = np.zeros(len(self._first), dtype=np.int64)
         run.forget(file)
@@ -331,6 +394,8 @@ class _PoolSink:
         for index, path in enumerate(self._run.outputs(self._file.recording_id)):
             with atomic_path(path) as temporary, temporary.open("wb") as stream:
                 np.save(stream, means[:, index].astype(self._run.settings.dtype))
+        path = _pooled_segments(self._run.folder, self._file.recording_id)
+        write_text(path, json.dumps([list(row) for row in self._segments]))
         self._run.complete(self._file, {"vectors": len(means), **reading.as_record()})
 
     def abandon(self) -> None:

@@ -11,7 +11,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,8 @@ from babyhubert.annotation.tables import COMBINED_HEADER, format_combined_rows, 
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.preflight import PreflightReport
+from babyhubert.batch.distribution import IN_PROCESS, Distribution
+from babyhubert.batch.journal import Outcome, RunJournal, plan_run
 from babyhubert.errors import DiskFullError, OutputError
 from babyhubert.files import make_folder, write_json, write_text
 from babyhubert.frame_store import FrameWriter
@@ -34,7 +35,7 @@ from babyhubert.inference.thresholds import format_thresholds
 from babyhubert.inference.voice_type import SCORE_DTYPE, VoiceTypeClassifier
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.run_folder import RunFolder, file_identity
-from babyhubert.run_record import RunSummary, software_versions
+from babyhubert.run_record import RunSummary, run_facts
 
 SCORE_FORMAT = 1
 
@@ -69,7 +70,7 @@ class SegmentRun:
         channel: Channel = "mean",
         outputs: SegmentOutputs = SegmentOutputs(),
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._classifier = classifier
         self._channel = channel
         self._outputs = outputs
@@ -88,34 +89,67 @@ class SegmentRun:
         }
 
     def execute(
-        self, checked: PreflightReport, progress: RunProgress | None = None, *, force: bool = False
+        self,
+        checked: PreflightReport,
+        progress: RunProgress | None = None,
+        *,
+        force: bool = False,
+        distribution: Distribution = IN_PROCESS,
     ) -> RunSummary:
-        """Process every good recording; write the tables over all that are complete in the folder."""
-        progress = progress or NoProgress()
-        began = datetime.now(UTC)
+        """Process every good recording; write the tables over all that are complete in the folder.
+
+        Of a folder that is held for one part, only that part is done, and no tables are written (`merge` does).
+        """
         for folder in ("rttm", "csv"):
-            make_folder(self._folder.output / folder)  # a file in its place is told before hours of computing
-        files = dict(checked.good)
-        states = {file: "new" if force else self._state(file) for file in files}
-        new = [file for file, state in states.items() if state == "new"]
-        progress.start(len(new), sum(files[file].n_samples for file in new), len(files) - len(new))
-        failures = [(file.path, error) for file, error in checked.bad]
-        try:
-            failures += self._decide_again([file for file, state in states.items() if state == "scored"])
-            failures += run_recordings(self._classifier.engine(), new, self._open, self._channel, progress)
-        finally:
-            self._write_tables(failures, began)
-        skipped = sum(state == "whole" for state in states.values())
-        return RunSummary(len(files) - skipped - (len(failures) - len(checked.bad)), skipped, failures)
+            make_folder(self.folder.output / folder)  # a file in its place is told before hours of computing
+        plan = plan_run(self.folder.part, [(file, info.n_samples) for file, info in checked.good], checked.bad)
+        states = {planned.file: "new" if force else self._state(planned.file) for planned in plan.good}
+        new = [file.recording_id for file, state in states.items() if state == "new"]
+        scored = [file for file, state in states.items() if state == "scored"]
+        quick = [file.recording_id for file in scored]
+        journal = RunJournal(self.folder, plan, new, self.about(), self.identity, progress or NoProgress(), quick)
+        with journal:
+            try:
+                self._decide_again(scored, journal)
+                distribution.run(self, journal.todo, journal)
+            finally:
+                if self.folder.part is None:
+                    write_tables(self.folder, self.about(), journal.outcome())
+        return RunSummary.of(journal.outcome())
+
+    def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> list[tuple[Path, str]]:
+        """Run the model over recordings and make the outputs of each whole."""
+        return run_recordings(self._classifier.engine(), files, self._open, self._channel, progress)
+
+    @property
+    def identity(self) -> str:
+        """Hash of everything that decides a result."""
+        return fingerprint(self._settings)
+
+    def about(self) -> dict[str, Any]:
+        """What the tables tell besides recordings."""
+        return {
+            "model": {
+                "source": self._classifier.name,
+                "sha256": self._classifier.hash,
+                "classes": list(self._classifier.labels),
+                "card": dict(self._classifier.card),
+            },
+            "device": str(self._classifier.device),
+            "settings": {**self._settings, "thresholds_from": self._classifier.settings.thresholds},
+            "result": self.identity,
+            "raw": self._outputs.raw,
+            "probabilities": self._outputs.probabilities,
+        }
 
     def scores_path(self, recording_id: str) -> Path:
         """Where a recording's frame scores are kept: ``.npy``, float16, shape (T, C)."""
-        return self._folder.state / "scores" / f"{recording_id}.npy"
+        return self.folder.state / "scores" / f"{recording_id}.npy"
 
     def write_outputs(self, file: RecordingFile, scores: NDArray[np.float16], about: Mapping[str, Any]) -> None:
         """Decide and write everything of one recording, its record last; extras of an earlier run are renewed."""
-        name, output = file.recording_id, self._folder.output
-        self._folder.forget(name)
+        name, output = file.recording_id, self.folder.output
+        self.folder.forget(name)
         segments = self._classifier.decide(scores)
         write_rttm(output / "rttm" / f"{name}.rttm", name, segments)
         write_childproject_csv(output / "csv" / f"{name}.csv", segments)
@@ -124,27 +158,28 @@ class SegmentRun:
             write_rttm(raw, name, self._classifier.decide(scores, clean=False))
         if self._outputs.probabilities or probabilities.exists():
             _link_or_copy(self.scores_path(name), probabilities)
-        self._folder.complete(
+        self.folder.complete(
             name,
             {
                 "path": str(file.path),
                 "audio": file_identity(file.path),
                 "scores": fingerprint(self._score_settings),
-                "result": fingerprint(self._settings),
+                "result": self.identity,
                 "segments": len(segments),
+                "device": str(self._classifier.device),
                 **about,
             },
         )
 
     def forget(self, file: RecordingFile) -> None:
         """Take a recording's mark back before its scores are replaced."""
-        self._folder.forget(file.recording_id)
+        self.folder.forget(file.recording_id)
 
     def _open(self, file: RecordingFile) -> _ScoreSink:
         return _ScoreSink(self, file, len(self._classifier.labels))
 
     def _expected(self, name: str) -> list[Path]:
-        output = self._folder.output
+        output = self.folder.output
         paths = [output / "rttm" / f"{name}.rttm", output / "csv" / f"{name}.csv"]
         if self._outputs.raw:
             paths.append(output / "raw_rttm" / f"{name}.rttm")
@@ -154,12 +189,10 @@ class SegmentRun:
 
     def _state(self, file: RecordingFile) -> str:
         """``whole``: nothing to do; ``scored``: scores can be used again; ``new``: run the model."""
-        record = self._folder.record(file.recording_id)
+        record = self.folder.record(file.recording_id)
         if record is None or record.get("audio") != file_identity(file.path):
             return "new"
-        if record.get("result") == fingerprint(self._settings) and all(
-            path.exists() for path in self._expected(file.recording_id)
-        ):
+        if record.get("result") == self.identity and all(path.exists() for path in self._expected(file.recording_id)):
             return "whole"
         fits = record.get("scores") == fingerprint(self._score_settings)
         return "scored" if fits and self._kept_scores(file.recording_id) is not None else "new"
@@ -172,65 +205,65 @@ class SegmentRun:
             return None
         return scores
 
-    def _decide_again(self, files: Sequence[RecordingFile]) -> list[tuple[Path, str]]:
-        """Write outputs from kept scores; path and one-line error of each recording whose cannot be written."""
-        failures = []
+    def _decide_again(self, files: Sequence[RecordingFile], journal: RunJournal) -> None:
+        """Write outputs from kept scores."""
         for file in files:
-            record, scores = self._folder.record(file.recording_id), self._kept_scores(file.recording_id)
+            record, scores = self.folder.record(file.recording_id), self._kept_scores(file.recording_id)
             assert record is not None
             assert scores is not None
+            error = None
             try:
-                self.write_outputs(file, scores, {key: record[key] for key in Reading().as_record() if key in record})
+                about = {key: record[key] for key in (*Reading().as_record(), "device") if key in record}
+                self.write_outputs(file, scores, about)
             except DiskFullError:
                 raise
-            except OutputError as error:
-                failures.append((file.path, str(error)))
-        return failures
+            except OutputError as problem:
+                error = str(problem)
+            journal.settled(file.recording_id, error)
 
-    def _write_tables(self, failures: Sequence[tuple[Path, str]], began: datetime) -> None:
-        output = self._folder.output
-        self._folder.combine(output / "rttm.csv", COMBINED_HEADER, partial(_rows, output / "rttm"))
-        if self._outputs.raw or (output / "raw_rttm.csv").exists():
-            self._folder.combine(output / "raw_rttm.csv", COMBINED_HEADER, partial(_rows, output / "raw_rttm"))
-        if self._outputs.probabilities:
-            write_json(output / "probs" / "format.json", self._probability_format())
-        write_text(output / "thresholds.toml", format_thresholds(self._classifier.thresholds))
-        self._folder.write_failures(failures)
-        write_json(output / "run.json", self._run_record(failures, began))
 
-    def _probability_format(self) -> dict[str, Any]:
-        return {
-            "what": "probability of each class in each frame, one .npy a recording, shape (frames, classes)",
-            "dtype": np.dtype(SCORE_DTYPE).name,
-            "classes": list(self._classifier.labels),
-            "frame_samples": FRAME_HOP,
-            "sample_rate": 16_000,
-            "frame": "row i covers [0.02 i, 0.02 (i + 1)) seconds",
-        }
+def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> None:
+    """Write everything that is made of all complete recordings: tables, thresholds, failures, ``run.json``.
 
-    def _run_record(self, failures: Sequence[tuple[Path, str]], began: datetime) -> dict[str, Any]:
-        current = fingerprint(self._settings)
-        records = self._folder.records()
-        return {
-            "command": "segment",
-            "began": began.isoformat(timespec="seconds"),
-            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
-            "versions": software_versions(),
-            "model": {
-                "source": self._classifier.name,
-                "sha256": self._classifier.hash,
-                "classes": list(self._classifier.labels),
-                "card": dict(self._classifier.card),
-            },
-            "device": str(self._classifier.device),
-            "settings": {**self._settings, "thresholds_from": self._classifier.settings.thresholds},
-            "recordings": [
-                {key: value for key, value in record.items() if key not in ("audio", "scores", "result")}
-                | {"current_settings": record.get("result") == current}
-                for record in records
-            ],
-            "failures": [{"path": str(path), "error": error} for path, error in failures],
-        }
+    Args:
+        folder: The folder, held.
+        about: What `SegmentRun.about` said.
+        outcome: How the run ended.
+    """
+    output = folder.output
+    folder.combine(output / "rttm.csv", COMBINED_HEADER, partial(_rows, output / "rttm"))
+    if about["raw"] or (output / "raw_rttm.csv").exists():
+        folder.combine(output / "raw_rttm.csv", COMBINED_HEADER, partial(_rows, output / "raw_rttm"))
+    if about["probabilities"]:
+        write_json(output / "probs" / "format.json", _probability_format(about["model"]["classes"]))
+    write_text(output / "thresholds.toml", format_thresholds(about["settings"]["thresholds"]))
+    folder.write_failures(outcome.failures)
+    write_json(output / "run.json", _run_record(folder, about, outcome))
+
+
+def _probability_format(classes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "what": "probability of each class in each frame, one .npy a recording, shape (frames, classes)",
+        "dtype": np.dtype(SCORE_DTYPE).name,
+        "classes": list(classes),
+        "frame_samples": FRAME_HOP,
+        "sample_rate": 16_000,
+        "frame": "row i covers [0.02 i, 0.02 (i + 1)) seconds",
+    }
+
+
+def _run_record(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
+    records = folder.records()
+    return {
+        "command": "segment",
+        **run_facts(about, outcome, records),
+        "recordings": [
+            {key: value for key, value in record.items() if key not in ("audio", "scores", "result", "device")}
+            | {"current_settings": record.get("result") == about["result"]}
+            for record in records
+        ],
+        "failures": [{"path": str(path), "error": error} for path, error in outcome.failures],
+    }
 
 
 class _ScoreSink:

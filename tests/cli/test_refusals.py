@@ -120,7 +120,7 @@ class TestModels:
         weights = dict(fresh(config).state_dict())
         save_model_folder(tmp_path / "encoder", Checkpoint("transformers", config, weights, {}, {}, {}))
         result = command("segment", audio, "-o", tmp_path / "out", "--model", tmp_path / "encoder")
-        refused(result, str(tmp_path / "encoder"), "no voice-type head", "'embed' works")
+        refused(result, str(tmp_path / "encoder"), "no voice type head", "'embed' works")
         assert command("embed", audio, "-o", tmp_path / "vectors", "--model", tmp_path / "encoder").code == 0
 
     @pytest.mark.parametrize("verb", ["segment", "embed"])

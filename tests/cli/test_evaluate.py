@@ -71,3 +71,30 @@ def test_voice_type_is_a_subcommand_and_help_gives_defaults():
     text = run("--help").output
     assert "2000" in text
     assert "KCHI,OCH,MAL,FEM" in text
+
+
+class TestPhonemes:
+    def test_a_run_over_a_folder_as_phonemes_writes_it(self, tmp_path):
+        (tmp_path / "truth.csv").write_text(
+            "recording_id,start_s,end_s,label,child_id,phones\n"
+            "x,0,1,KCHI,c1,m a m a\nx,2,3,KCHI,c1,b a ?\nx,3,4,FEM,c1,h ɛ l o\ny,0,1,KCHI,c2,d a\n",
+            encoding="utf-8",
+        )
+        (tmp_path / "out/phonemes").mkdir(parents=True)
+        header = "filename,onset,offset,speaker,phonemes\n"
+        rows = "x,0.000,1.000,KCHI,m a a\nx,2.000,3.000,KCHI,b a\n"
+        (tmp_path / "out/phonemes/x.csv").write_text(header + rows, encoding="utf-8")
+        (tmp_path / "out/phonemes/y.csv").write_text(header, encoding="utf-8")
+        arguments = ["--reference", tmp_path / "truth.csv", "--predictions", tmp_path / "out", "--by", "child_id"]
+        result = CliRunner().invoke(app, ["phonemes", *map(str, arguments), "-o", str(tmp_path / "scores")])
+        assert result.exit_code == 0, result.output
+        for expected in ("PER %", "50.0", "child_id c1", "best constant answer", "unknown phones", "other speakers"):
+            assert expected in result.output
+        content = json.loads((tmp_path / "scores/evaluation.json").read_text(encoding="utf-8"))
+        assert content["deletions"] == 3
+        assert content["bootstrap"]["over"] == "child_id"
+
+    def test_help_names_the_layouts(self):
+        text = CliRunner().invoke(app, ["phonemes", "--help"]).output
+        assert "utterance_id" in text
+        assert "KCHI" in text

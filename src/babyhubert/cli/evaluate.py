@@ -64,7 +64,7 @@ def voice_type(
     from babyhubert.evaluation.presentation import confusion_table, notes, read_side, score_table, write_report
     from babyhubert.evaluation.uem import read_uem
 
-    classes = tuple(label.strip() for label in labels.split(",") if label.strip())
+    classes = split_names(labels)
     report = compare(read_side(reference), read_side(predictions), classes, None if uem is None else read_uem(uem))
     intervals = report.bootstrap(np.random.default_rng(seed), bootstrap, confidence) if bootstrap else None
     console = open_console()
@@ -76,6 +76,130 @@ def voice_type(
         settings = source(reference=reference, predictions=predictions, uem=uem, seed=seed)
         write_report(output, report, intervals, settings)
         console.print(f"written: {output / 'evaluation.json'}, {output / 'fscore.csv'}", soft_wrap=True, markup=False)
+
+
+@app.command("phonemes")
+def phonemes(
+    reference: Annotated[
+        Path,
+        typer.Option(
+            help="CSV with phones (separated by spaces) and utterance_id, or recording_id,start_s,end_s, or "
+            "filename,onset,offset. Every utterance in it is scored.",
+            show_default=False,
+        ),
+    ],
+    predictions: Annotated[
+        Path,
+        typer.Option(
+            help="The same kind of table, or a folder of them, such as the output of 'babyhubert phonemes'. An "
+            "utterance without prediction counts as empty.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Folder for evaluation.json, groups.csv, confusions.csv, utterances.csv. Default: only the tables.",
+        ),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of the reference to group by, such as age_years; may be repeated.", metavar="COLUMN"
+        ),
+    ] = None,
+    speakers: Annotated[
+        str,
+        typer.Option(
+            help="Voice types to score, separated by commas, where a table has a label or speaker column; 'all' "
+            "scores every row."
+        ),
+    ] = "KCHI",
+    phone_map: Annotated[
+        Path | None,
+        typer.Option(
+            "--map",
+            help="CSV from,to: phones to rewrite on both sides; 'to' may be several, or empty.",
+            metavar="FILE",
+        ),
+    ] = None,
+    inventory: Annotated[
+        Path | None,
+        typer.Option(
+            help="Phonemes the model can give: JSON, or one a line. Others are named. Default: the published 57.",
+            metavar="FILE",
+        ),
+    ] = None,
+    ignore_unmatched: Annotated[
+        bool,
+        typer.Option(
+            "--ignore-unmatched",
+            help="Leave out predictions that meet no reference utterance; else they count as inserted.",
+        ),
+    ] = False,
+    over: Annotated[
+        str | None,
+        typer.Option(
+            help="Column whose values are resampled for the intervals. Default: the child or speaker id, else the "
+            "recording.",
+            metavar="COLUMN",
+        ),
+    ] = None,
+    confusions: Annotated[int, typer.Option(help="Commonest errors to show.", min=0)] = 10,
+    bootstrap: Annotated[int, typer.Option(help="Resamples for the intervals; 0: no intervals.", min=0)] = 2000,
+    seed: Annotated[int, typer.Option(help="Decides the resamples.", min=0)] = 0,
+    confidence: Annotated[float, typer.Option(help="Share of the resamples within an interval.")] = 0.95,
+) -> None:
+    """What the child said: phoneme error rate, with its parts, by group, next to answers that do not listen.
+
+    Edit distances are summed over utterances and divided by the reference's phonemes, as published.
+    """
+    import numpy as np
+
+    from babyhubert.evaluation import phoneme_presentation as shown
+    from babyhubert.evaluation import phoneme_tables as tables
+    from babyhubert.evaluation.phonemes import score_phonemes
+
+    rewrite = None if phone_map is None else tables.read_rewriting(phone_map)
+    pairing = tables.pair_transcriptions(
+        tables.read_transcriptions(reference, rewrite),
+        tables.read_transcriptions(predictions, rewrite),
+        None if speakers == "all" else split_names(speakers),
+        count_unmatched=not ignore_unmatched,
+    )
+    report = score_phonemes(
+        pairing,
+        by=by or (),
+        unit=over,
+        inventory=tables.PUBLISHED_PHONEMES if inventory is None else tables.read_inventory(inventory),
+        rng=np.random.default_rng(seed),
+        resamples=bootstrap,
+        confidence=confidence,
+    )
+    console = open_console()
+    console.print(shown.rate_table(report))
+    if confusions:
+        console.print(shown.confusion_table(report, confusions))
+    for note in shown.notes(report):
+        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    if output is not None:
+        settings = source(
+            reference=reference,
+            predictions=predictions,
+            speakers=speakers,
+            map=phone_map,
+            inventory=inventory,
+            seed=seed,
+        )
+        written = shown.write_report(output, report, settings)
+        console.print(f"written: {', '.join(map(str, written))}", soft_wrap=True, markup=False)
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Names separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def open_console() -> Console:

@@ -180,14 +180,15 @@ def percent(share: float) -> str:
     return "-" if math.isnan(share) else f"{100 * share:.1f}"
 
 
-def _number(value: float) -> float | None:
+def number(value: float) -> float | None:
+    """A number as JSON can hold it: None for NaN."""
     return None if math.isnan(value) else float(value)
 
 
 def _scores(scores: NDArray[np.float64], ends: NDArray[np.float64] | None) -> dict[str, Any]:
-    content: dict[str, Any] = dict(zip(SCORES, map(_number, scores.tolist()), strict=True))
+    content: dict[str, Any] = dict(zip(SCORES, map(number, scores.tolist()), strict=True))
     for name, pair in zip(SCORES, () if ends is None else ends.tolist(), strict=False):
-        content[f"{name}_interval"] = [_number(end) for end in pair]
+        content[f"{name}_interval"] = [number(end) for end in pair]
     return content
 
 
@@ -201,6 +202,6 @@ def _overlap(overlap: OverlapCounts) -> dict[str, float | None]:
         "reference_s": samples_to_seconds(overlap.reference),
         "prediction_s": samples_to_seconds(overlap.prediction),
         "both_s": samples_to_seconds(overlap.both),
-        "recall": _number(overlap.recall),
-        "precision": _number(overlap.precision),
+        "recall": number(overlap.recall),
+        "precision": number(overlap.precision),
     }

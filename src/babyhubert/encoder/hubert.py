@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD
+from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_count
 from babyhubert.encoder.config import HubertConfig
 
 Rerun = Callable[..., Tensor]
@@ -55,6 +55,7 @@ class HubertEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.gradient_checkpointing = False
+        self.inference_form: nn.Module | None = None  # set by matrix_form.use_matrix_form
         self.feature_extractor = ConvolutionalFrontEnd(config)
         self.feature_projection = FeatureProjection(config)
         self.encoder = Transformer(config)
@@ -93,6 +94,9 @@ class HubertEncoder(nn.Module):
             raise ValueError(f"layers {sorted(wanted)} are not all within 0 to {self.config.layers}")
         if (mask is None) != (mask_embedding is None):
             raise ValueError("mask and mask_embedding go together: give both or neither")
+        if self.inference_form is not None and mask is None:
+            frames, valid = _valid_frames(lengths, waveforms)
+            return cast("EncoderOutput", self.inference_form(waveforms, wanted, frames, valid))
         run = self._recompute if self.gradient_checkpointing and torch.is_grad_enabled() else _call
         features = self.feature_extractor(waveforms, run)
         features = _ScaleGradient.apply(features, self.config.feature_grad_scale)
@@ -100,7 +104,7 @@ class HubertEncoder(nn.Module):
         x = self.feature_projection(features)
         if mask is not None and mask_embedding is not None:
             x = torch.where(mask.unsqueeze(-1), mask_embedding.to(x.dtype), x)
-        frames, valid = _valid_frames(lengths, waveforms.shape[1], x)
+        frames, valid = _valid_frames(lengths, waveforms)
         if valid is not None:
             x = torch.where(valid.unsqueeze(-1), x, x.new_zeros(()))
         hidden, last = self.encoder(x, wanted, valid, run)
@@ -114,6 +118,16 @@ class HubertEncoder(nn.Module):
         """
         self.encoder.pos_conv_embed.conv.fold()
         return self
+
+    def train(self, mode: bool = True) -> HubertEncoder:
+        """Forget the form for inference when training starts, since it would go stale."""
+        if mode:
+            self.inference_form = None
+        return super().train(mode)
+
+    def _load_from_state_dict(self, *arguments: Any, **keywords: Any) -> None:
+        self.inference_form = None
+        super()._load_from_state_dict(*arguments, **keywords)
 
     def freeze_features(self) -> HubertEncoder:
         """Exclude the convolutional front-end from training (as every published derived model does); returns self."""
@@ -134,19 +148,20 @@ def _call(module: nn.Module, *arguments: Any) -> Tensor:
     return module(*arguments)
 
 
-def _valid_frames(lengths: Tensor | None, samples: int, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+def _valid_frames(lengths: Tensor | None, waveforms: Tensor) -> tuple[Tensor | None, Tensor | None]:
     """Frames per row (B,), and which frames are real (B, T) or None when nothing is padded."""
     if lengths is None:
         return None, None
-    if lengths.shape != x.shape[:1]:
-        raise ValueError(f"lengths have shape {tuple(lengths.shape)}: use ({x.shape[0]},)")
+    rows, samples = waveforms.shape
+    if lengths.shape != (rows,):
+        raise ValueError(f"lengths have shape {tuple(lengths.shape)}: use ({rows},)")
     shortest, longest = int(lengths.min()), int(lengths.max())
     if shortest < FRAME_RECEPTIVE_FIELD or longest > samples:
         raise ValueError(f"lengths {shortest} to {longest} are not all within {FRAME_RECEPTIVE_FIELD} to {samples}")
-    frames = (lengths.to(x.device, torch.int64) - FRAME_RECEPTIVE_FIELD) // FRAME_HOP + 1
+    frames = (lengths.to(waveforms.device, torch.int64) - FRAME_RECEPTIVE_FIELD) // FRAME_HOP + 1
     if shortest == samples:
         return frames, None
-    return frames, torch.arange(x.shape[1], device=x.device) < frames.unsqueeze(1)
+    return frames, torch.arange(frame_count(samples), device=waveforms.device) < frames.unsqueeze(1)
 
 
 class _ScaleGradient(torch.autograd.Function):

@@ -1,0 +1,348 @@
+"""The encoder for inference as nothing but matrix products, in float32 or bfloat16: the same function, other kernels.
+
+Two identities carry it.
+
+A strided convolution over frames that lie in memory as rows of channels *is* a matrix product: `stride` neighbouring
+rows, read as one long row, times the first `stride` taps, plus the same for the taps that are left. Nothing is copied
+and nothing unfolded. (oneDNN's 1-D convolutions reach a quarter of the speed of this in bfloat16, and the first one,
+of a single input channel, a fifteenth.)
+
+Group norm with one group a channel subtracts a channel's mean over the window and divides by its deviation. Both
+follow from the waveform, since the channel is a linear function of ten samples: with `u` the ten samples a row sees,
+the mean is w · E[u] and the variance w' Cov[u] w. A 10 x 10 covariance thus replaces two passes over the largest
+activation of the model, and the norm itself becomes part of the first convolution's weight.
+
+In bfloat16 the first convolution keeps float32's accuracy, because a loud hum or an offset must not drown a quiet
+voice: samples and weights are split into a high and a low bfloat16 part, and the products of the parts fill the inner
+dimension of the product to 32, the width of a tile of the hardware. Norm statistics, softmax and sums inside products
+are float32 as everywhere; what is rounded to 8 bits of mantissa is every activation that is stored.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from babyhubert.annotation.frames import frame_count
+from babyhubert.encoder.config import HubertConfig
+from babyhubert.encoder.hubert import Block, ChannelNormConv, EncoderOutput, HubertEncoder, TimeNormConv
+
+_ROWS_IN_CACHE = 512
+"""Rows of the first convolution's output computed at a time on a CPU: 1 MB in float32, which stays in the cache."""
+
+
+def use_matrix_form(encoder: HubertEncoder, dtype: torch.dtype) -> HubertEncoder:
+    """Let an encoder run in matrix form whenever it is asked without a mask; returns it.
+
+    Call it in evaluation mode, when the encoder is on its device. The form is a cache beside the parameters, like
+    folded weight norm: `state_dict` keeps its names and values, `train()` or loading other weights drop it.
+
+    Args:
+        encoder: In evaluation mode.
+        dtype: float32 or bfloat16, of activations and weights. Outputs are float32.
+
+    Raises:
+        ValueError: the encoder is in training mode, or another dtype.
+    """
+    if encoder.training:
+        raise ValueError("the matrix form is for inference: call eval() first")
+    if dtype not in (torch.float32, torch.bfloat16):
+        raise ValueError(f"matrix form in {dtype}: float32 or bfloat16")
+    with torch.no_grad():
+        encoder.inference_form = MatrixForm(encoder, dtype)
+    return encoder
+
+
+class MatrixForm(nn.Module):
+    """The whole encoder: (B, n) float32 waveforms -> :class:`EncoderOutput` in float32.
+
+    The feature penalty, a term of training, is not computed (NaN).
+    """
+
+    def __init__(self, encoder: HubertEncoder, dtype: torch.dtype) -> None:
+        super().__init__()
+        config = encoder.config
+        self.dtype = dtype
+        self.pre_norm = config.pre_norm
+        convolutions = list(encoder.feature_extractor.conv_layers)
+        self.first = _FirstConvolution(convolutions[0], dtype)
+        self.convolutions = nn.ModuleList(_RowConvolution(layer, dtype) for layer in convolutions[1:])
+        self.later_stride = math.prod(config.conv_stride[1:])
+        self.projection_norm = _Norm(encoder.feature_projection.layer_norm, dtype)
+        self.projection = _Product(encoder.feature_projection.projection, dtype=dtype)
+        self.position = _Position(config, encoder, dtype)
+        self.layer_norm = _Norm(encoder.encoder.layer_norm, dtype)
+        self.blocks = nn.ModuleList(_Block(block, config.heads, dtype) for block in encoder.encoder.layers)
+
+    def forward(
+        self, waveforms: Tensor, wanted: frozenset[int], frames: Tensor | None, valid: Tensor | None
+    ) -> EncoderOutput:
+        """Run the blocks up to the highest wanted one, all where none is.
+
+        Args:
+            waveforms: (B, n), n >= 400.
+            wanted: Hidden layers to give back.
+            frames: Valid frames of each row, handed on.
+            valid: Which frames are real, bool (B, T); None where nothing is padded.
+        """
+        x = self.projection(self.projection_norm(self._features(waveforms)))
+        keys = None
+        if valid is not None:
+            x = torch.where(valid.unsqueeze(-1), x, x.new_zeros(()))
+            keys = valid[:, None, None, :]
+        x = x + self.position(x)
+        x = x if self.pre_norm else self.layer_norm(x)
+        depth = max(wanted) if wanted else len(self.blocks)
+        hidden = {0: x.float()} if 0 in wanted else {}
+        for index in range(depth):
+            x = self.blocks[index](x, keys)
+            if index + 1 in wanted:
+                hidden[index + 1] = x.float()
+        last = self.layer_norm(x) if self.pre_norm and depth == len(self.blocks) else x
+        return EncoderOutput(hidden, last.float(), waveforms.new_full((), torch.nan), frames)
+
+    def _features(self, waveforms: Tensor) -> Tensor:
+        """The convolutions: (B, n) -> (B, T(n), C).
+
+        Every row of the batch gets room for a number of steps that all later strides divide, so that the batch is one
+        matrix throughout. Steps in that room beyond the true ones hold nothing of use and are cut off at the end.
+        """
+        batch, samples = waveforms.shape
+        x, room = self.first(waveforms, self.later_stride)
+        for convolution in self.convolutions:
+            x = convolution(x)
+        return x.view(batch, room // self.later_stride, -1)[:, : frame_count(samples)]
+
+
+class _FirstConvolution(nn.Module):
+    """Waveforms (B, n) -> activations (B x room, C), and the room: steps that each waveform has in it.
+
+    Weights depend on the window when the norm runs over time, so they are made for each.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+    gain: Tensor
+    shift: Tensor
+
+    def __init__(self, layer: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        assert isinstance(layer, TimeNormConv | ChannelNormConv)
+        self.dtype = dtype
+        self.kernel, self.stride = layer.conv.kernel_size[0], layer.conv.stride[0]
+        self.over_time = isinstance(layer, TimeNormConv)
+        assert layer.layer_norm is not None
+        self.eps = layer.layer_norm.eps
+        self.register_buffer("weight", layer.conv.weight.detach().squeeze(1).float().clone(), persistent=False)
+        bias = layer.conv.bias
+        self.register_buffer("bias", None if bias is None else bias.detach().float().clone(), persistent=False)
+        norm_dtype = torch.float32 if self.over_time else dtype
+        self.register_buffer("gain", layer.layer_norm.weight.detach().to(norm_dtype).clone(), persistent=False)
+        self.register_buffer("shift", layer.layer_norm.bias.detach().to(norm_dtype).clone(), persistent=False)
+
+    def forward(self, waveforms: Tensor, multiple: int) -> tuple[Tensor, int]:
+        steps = (waveforms.shape[1] - self.kernel) // self.stride + 1
+        room = -(-steps // multiple) * multiple
+        padded = F.pad(waveforms.float(), (0, (room - 1) * self.stride + self.kernel - waveforms.shape[1]))
+        seen = padded.unfold(1, self.kernel, self.stride)  # (B, room, kernel), a view
+        if self.over_time:
+            weight, bias = self._normalised(seen[:, :steps])
+        else:
+            weight = self.weight.expand(len(seen), -1, -1)
+            bias = self.weight.new_zeros(weight.shape[:2]) if self.bias is None else self.bias.expand(len(seen), -1)
+        rows, weight = self._split(seen, weight, bias)
+        x = self._multiply(rows, weight.transpose(1, 2))
+        return x.view(-1, x.shape[-1]), room
+
+    def _normalised(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights (B, C, kernel) and bias (B, C) after which the norm over time is done already.
+
+        In float64, because a high-pass filter's variance is a small difference of large covariances.
+        """
+        exact = torch.float32 if seen.device.type == "mps" else torch.float64  # mps has no float64
+        u = seen.to(exact)
+        mean = u.mean(dim=1, keepdim=True)
+        u = u - mean
+        covariance = u.transpose(1, 2) @ u / u.shape[1]
+        w = self.weight.to(exact)
+        variance = ((w @ covariance) * w).sum(-1).clamp_min(0)
+        scale = self.gain.to(exact) * torch.rsqrt(variance + self.eps)
+        bias = self.shift.to(exact) - scale * (mean @ w.t()).squeeze(1)
+        return (w * scale.unsqueeze(-1)).float(), bias.float()
+
+    def _split(self, seen: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Both sides of the product (B, room, K) and (B, C, K), the bias as a column of ones.
+
+        In bfloat16: high x high + low x high + high x low, and the bias in two parts.
+        """
+        ones = seen.new_ones(())
+        if self.dtype == torch.float32:
+            column = ones.expand(*seen.shape[:2], 1)
+            return torch.cat((seen, column), -1), torch.cat((weight, bias.unsqueeze(-1)), -1)
+        high, low = _halves(seen)
+        weight_high, weight_low = _halves(weight)
+        bias_high, bias_low = _halves(bias.unsqueeze(-1))
+        columns = ones.to(self.dtype).expand(*seen.shape[:2], 2)
+        rows = torch.cat((high, low, high, columns), -1)
+        return rows, torch.cat((weight_high, weight_high, weight_low, bias_high, bias_low), -1)
+
+    def _multiply(self, rows: Tensor, weight: Tensor) -> Tensor:
+        if rows.device.type != "cpu":
+            return self._activated(rows @ weight)
+        x = rows.new_empty(*rows.shape[:2], weight.shape[2])
+        for index in range(len(rows)):
+            for start in range(0, rows.shape[1], _ROWS_IN_CACHE):
+                part = slice(start, start + _ROWS_IN_CACHE)
+                if self.over_time:
+                    torch.ops.aten.gelu_(torch.mm(rows[index, part], weight[index], out=x[index, part]))
+                else:
+                    x[index, part] = self._activated(rows[index, part] @ weight[index])
+        return x
+
+    def _activated(self, x: Tensor) -> Tensor:
+        if not self.over_time:
+            x = F.layer_norm(x, self.gain.shape, self.gain, self.shift, self.eps)
+        return torch.ops.aten.gelu_(x)
+
+
+def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
+    """A float32 tensor as the sum of two bfloat16 ones, good to 16 bits of mantissa."""
+    high = x.to(torch.bfloat16)
+    return high, (x - high.float()).to(torch.bfloat16)
+
+
+class _RowConvolution(nn.Module):
+    """Convolution over rows, norm over channels where the model has it, GELU: (R, C) -> (R / stride, C').
+
+    Output row r is made of input rows stride x r to stride x r + kernel - 1. Where the taps beyond the first `stride`
+    would reach behind the last row, the output row is not a true step, and they are left out.
+    """
+
+    bias: Tensor | None
+
+    def __init__(self, layer: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        assert isinstance(layer, TimeNormConv | ChannelNormConv)
+        conv = layer.conv
+        self.stride = conv.stride[0]
+        weight = conv.weight.detach().permute(2, 1, 0)  # (kernel, C, C')
+        for number, taps in enumerate(weight.split(self.stride)):
+            self.register_buffer(f"taps{number}", taps.flatten(0, 1).to(dtype).contiguous(), persistent=False)
+        self.parts = -(-conv.kernel_size[0] // self.stride)
+        bias = None if conv.bias is None else conv.bias.detach().to(dtype).clone()
+        self.register_buffer("bias", bias, persistent=False)
+        self.norm = None if layer.layer_norm is None else _Norm(layer.layer_norm, dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.view(len(x) // self.stride, -1)
+        taps = [self.get_buffer(f"taps{number}") for number in range(self.parts)]
+        first = rows[:, : len(taps[0])]
+        y = first @ taps[0] if self.bias is None else torch.addmm(self.bias, first, taps[0])
+        for number in range(1, self.parts):
+            y[:-number].addmm_(rows[number:, : len(taps[number])], taps[number])
+        return torch.ops.aten.gelu_(y if self.norm is None else self.norm(y))
+
+
+class _Norm(nn.Module):
+    """Layer norm over the last axis."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, norm: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        assert isinstance(norm, nn.LayerNorm)
+        self.eps = norm.eps
+        self.register_buffer("weight", norm.weight.detach().to(dtype).clone(), persistent=False)
+        self.register_buffer("bias", norm.bias.detach().to(dtype).clone(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+
+
+class _Product(nn.Module):
+    """Linear layers of one input, side by side, as one product: (..., I) -> (..., sum of O)."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, linear: nn.Linear, *more: nn.Linear, dtype: torch.dtype) -> None:
+        super().__init__()
+        layers = (linear, *more)
+        self.register_buffer("weight", torch.cat([one.weight.detach() for one in layers]).to(dtype), persistent=False)
+        self.register_buffer("bias", torch.cat([one.bias.detach() for one in layers]).to(dtype), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight, self.bias)
+
+
+class _Position(nn.Module):
+    """Grouped convolution over `kernel` frames, GELU: (B, T, D) -> (B, T, D).
+
+    In two levels: each group's rows of `short` neighbouring frames times all the taps at once (one product a group,
+    B x T rows), then a sum over kernel / short of these products, each `short` frames further on.
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(self, config: HubertConfig, encoder: HubertEncoder, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.kernel, self.groups = config.position_kernel, config.position_groups
+        self.short = next(size for size in (16, 8, 4, 2, 1) if self.kernel % size == 0)
+        conv = encoder.encoder.pos_conv_embed.conv
+        width, long = config.hidden_size // self.groups, self.kernel // self.short
+        taps = conv.weight().detach().view(self.groups, width, width, long, self.short)  # group, out, in, long, short
+        by_group = taps.permute(0, 4, 2, 3, 1).reshape(self.groups, self.short * width, long * width)
+        self.register_buffer("weight", by_group.to(dtype).contiguous(), persistent=False)
+        self.register_buffer("bias", conv.bias.detach().to(dtype).clone(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, frames, dim = x.shape
+        width, long = dim // self.groups, self.kernel // self.short
+        before = self.kernel // 2
+        padded = F.pad(x, (0, 0, before, self.kernel - 1 - before))
+        by_group = padded.unflatten(-1, (self.groups, width)).permute(2, 0, 1, 3).contiguous()
+        rows = frames + self.kernel - self.short
+        seen = by_group.unfold(2, self.short, 1).transpose(-1, -2).reshape(self.groups, batch * rows, -1)
+        parts = torch.bmm(seen, self.weight).view(self.groups, batch, rows, long, width)
+        y = parts[:, :, :frames, 0].float()
+        for step in range(1, long):
+            y += parts[:, :, step * self.short : step * self.short + frames, step]
+        y = y.permute(1, 2, 0, 3).flatten(-2) + self.bias
+        return torch.ops.aten.gelu_(y).to(x.dtype)
+
+
+class _Block(nn.Module):
+    """One transformer block: (B, T, D) -> (B, T, D); `keys` (B, 1, 1, T) says which frames may be looked at."""
+
+    def __init__(self, block: nn.Module, heads: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        assert isinstance(block, Block)
+        attention, feed_forward = block.attention, block.feed_forward
+        self.heads = heads
+        self.pre_norm = block.pre_norm
+        self.qkv = _Product(attention.q_proj, attention.k_proj, attention.v_proj, dtype=dtype)
+        self.out = _Product(attention.out_proj, dtype=dtype)
+        self.layer_norm = _Norm(block.layer_norm, dtype)
+        self.up = _Product(feed_forward.intermediate_dense, dtype=dtype)
+        self.down = _Product(feed_forward.output_dense, dtype=dtype)
+        self.final_layer_norm = _Norm(block.final_layer_norm, dtype)
+
+    def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
+        if self.pre_norm:
+            x = x + self._attend(self.layer_norm(x), keys)
+            return x + self._feed_forward(self.final_layer_norm(x))
+        x = self.layer_norm(x + self._attend(x, keys))
+        return self.final_layer_norm(x + self._feed_forward(x))
+
+    def _attend(self, x: Tensor, keys: Tensor | None) -> Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=keys)
+        return self.out(y.transpose(1, 2).flatten(-2))
+
+    def _feed_forward(self, x: Tensor) -> Tensor:
+        return self.down(torch.ops.aten.gelu_(self.up(x)))

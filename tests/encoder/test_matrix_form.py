@@ -1,0 +1,121 @@
+"""The matrix form against the plain encoder: same frames, same numbers up to rounding, in any company."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from small_encoders import TINY, TINY_LARGE, fresh, noise
+
+from babyhubert.annotation.frames import frame_count
+from babyhubert.encoder.matrix_form import use_matrix_form
+
+CONFIGS = {"group": TINY, "layer": TINY_LARGE}
+UNUSUAL = TINY.with_changes(
+    conv_dim=(8, 12, 16, 8), conv_kernel=(20, 21, 11, 2), conv_stride=(5, 4, 4, 4), position_kernel=9
+)
+CLOSE = {"atol": 3e-5, "rtol": 3e-5}
+
+
+def both_forms(encoder, waveforms, dtype, **how):
+    with torch.inference_mode():
+        plain = encoder(waveforms, **how)
+        form = use_matrix_form(encoder, dtype)(waveforms, **how)
+    encoder.inference_form = None
+    return plain, form
+
+
+def relative_error(ours, theirs):
+    return float((ours - theirs).norm() / theirs.norm())
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    samples=st.integers(400, 9_000),
+    rows=st.integers(1, 3),
+    kind=st.sampled_from(["group", "layer"]),
+    seed=st.integers(0, 99),
+)
+def test_float32_gives_the_plain_encoder_up_to_rounding(samples, rows, kind, seed):
+    encoder = fresh(CONFIGS[kind])
+    layers = range(encoder.config.layers + 1)
+    plain, form = both_forms(encoder, noise(rows, samples, seed), torch.float32, layers=layers)
+    assert form.last.shape == (rows, frame_count(samples), encoder.config.hidden_size)
+    torch.testing.assert_close(form.last, plain.last, **CLOSE)
+    for layer in layers:
+        torch.testing.assert_close(form.hidden[layer], plain.hidden[layer], **CLOSE)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+def test_kernels_of_many_strides_and_an_odd_positional_kernel(biased):
+    for samples in (400, 2_001, 5_120, 5_119):
+        plain, form = both_forms(fresh(UNUSUAL.with_changes(conv_bias=biased)), noise(2, samples), torch.float32)
+        torch.testing.assert_close(form.last, plain.last, **CLOSE)
+
+
+@pytest.mark.parametrize("kind", ["group", "layer"])
+def test_padded_batches_are_masked_alike(kind):
+    lengths = torch.tensor([6_000, 3_333, 400])
+    plain, form = both_forms(fresh(CONFIGS[kind]), noise(3, 6_000), torch.float32, lengths=lengths)
+    assert torch.equal(form.frames, plain.frames)
+    torch.testing.assert_close(form.last, plain.last, **CLOSE)
+
+
+@pytest.mark.parametrize("kind", ["group", "layer"])
+def test_bfloat16_is_near(kind):
+    plain, form = both_forms(fresh(CONFIGS[kind]), noise(2, 8_000), torch.bfloat16)
+    assert form.last.dtype == torch.float32
+    assert relative_error(form.last, plain.last) < 0.03
+
+
+@pytest.mark.parametrize("disturbance", ["offset", "hum"])
+def test_bfloat16_hears_a_quiet_voice_beside_something_loud(disturbance):
+    time = torch.arange(16_000) / 16_000
+    loud = 0.5 if disturbance == "offset" else 0.5 * torch.sin(2 * torch.pi * 50 * time)
+    plain, form = both_forms(fresh(TINY), noise(1, 16_000) * 0.01 + loud, torch.bfloat16)
+    assert relative_error(form.last, plain.last) < 0.04
+
+
+def test_silence_and_a_constant_are_finite_and_near():
+    for waveforms in (torch.zeros(1, 4_000), torch.full((1, 4_000), 0.7)):
+        plain, form = both_forms(fresh(TINY), waveforms, torch.float32)
+        torch.testing.assert_close(form.last, plain.last, atol=1e-3, rtol=1e-3)
+
+
+def test_a_row_does_not_depend_on_the_others():
+    encoder = use_matrix_form(fresh(TINY), torch.bfloat16)
+    waveforms = noise(4, 5_000)
+    with torch.inference_mode():
+        together = encoder(waveforms).last
+        alone = torch.cat([encoder(row[None]).last for row in waveforms])
+    assert relative_error(together, alone) < 0.01
+
+
+def test_the_form_is_a_cache_that_training_and_other_weights_drop():
+    encoder = fresh(TINY)
+    names, count = list(encoder.state_dict()), encoder.parameter_count
+    use_matrix_form(encoder, torch.float32)
+    assert list(encoder.state_dict()) == names
+    assert encoder.parameter_count == count
+    assert copy.deepcopy(encoder).inference_form is not None
+    encoder.load_state_dict(fresh(TINY, seed=5).state_dict())
+    assert encoder.inference_form is None
+    use_matrix_form(encoder, torch.float32).train()
+    assert encoder.inference_form is None
+    with pytest.raises(ValueError, match="eval"):
+        use_matrix_form(encoder, torch.float32)
+
+
+def test_masked_prediction_never_runs_in_it():
+    encoder = use_matrix_form(fresh(TINY), torch.bfloat16)
+    waveforms, mask = noise(1, 4_000), torch.zeros(1, frame_count(4_000), dtype=torch.bool)
+    output = encoder(waveforms, mask=mask, mask_embedding=torch.zeros(TINY.hidden_size))
+    np.testing.assert_array_equal(output.last.detach(), fresh(TINY)(waveforms).last.detach())
+
+
+def test_it_compiles_to_one_graph():
+    form = use_matrix_form(fresh(TINY.with_changes(layers=1)), torch.float32).inference_form
+    explained = torch._dynamo.explain(form)(noise(2, 4_000), frozenset(), None, None)
+    assert explained.graph_break_count == 0

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.segments import Segments
 from babyhubert.cli.evaluate import app
-from babyhubert.errors import AnnotationError
+from babyhubert.errors import AnnotationError, ConfigError
 
 
 @pytest.fixture
@@ -98,3 +98,39 @@ class TestPhonemes:
         text = CliRunner().invoke(app, ["phonemes", "--help"]).output
         assert "utterance_id" in text
         assert "KCHI" in text
+
+
+class TestAddressee:
+    @pytest.fixture
+    def tables(self, tmp_path) -> tuple[Path, Path]:
+        (tmp_path / "truth.csv").write_text(
+            "recording_id,start_s,end_s,label,speaker_id,addressee\n"
+            "x,0,1,FEM,w,KCDS\nx,2,3,MAL,m,ADS\nx,4,5,KCHI,k,\ny,0,1,FEM,w,OCDS\n",
+            encoding="utf-8",
+        )
+        (tmp_path / "rttm_addressee.csv").write_text(
+            "uid,start_time_s,duration_s,label,addressee\n"
+            "x,0.000,1.000,FEM,KCDS\nx,2.000,1.000,MAL,KCDS\nx,4.000,1.000,KCHI,\ny,0.000,1.000,FEM,Other\n",
+            encoding="utf-8",
+        )
+        return tmp_path / "truth.csv", tmp_path / "rttm_addressee.csv"
+
+    def test_utterances_or_time(self, tables, tmp_path):
+        truth, said = tables
+        base = ["addressee", "--reference", str(truth), "--predictions", str(said)]
+        result = CliRunner().invoke(app, [*base, "-o", str(tmp_path / "scores")])
+        assert result.exit_code == 0, result.output
+        for expected in ("Addressee by utterance", "66.7", "Other", "same segments on both sides (as found)"):
+            assert expected in result.output
+        content = json.loads((tmp_path / "scores/evaluation.json").read_text(encoding="utf-8"))
+        assert content["confusion"]["ADS"] == {"ADS": 0, "KCDS": 1, "Other": 0, "none": 0}
+        result = CliRunner().invoke(app, [*base, "--segments", "predicted"])
+        assert "Addressee by time" in result.output
+        assert "(as asked" in result.output
+
+    def test_a_map_needs_two_names(self, tables):
+        truth, said = tables
+        arguments = ["addressee", "--reference", str(truth), "--predictions", str(said), "--map", "OCDS"]
+        result = CliRunner().invoke(app, arguments)
+        assert isinstance(result.exception, ConfigError)
+        assert "FROM=TO" in str(result.exception)

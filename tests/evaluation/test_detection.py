@@ -264,3 +264,13 @@ def test_one_recording_has_no_interval():
 def test_impossible_bootstrap(wrong):
     with pytest.raises(ConfigError, match="bootstrap"):
         compare({"a": segments((0, 1, "FEM"))}, {}).bootstrap(np.random.default_rng(0), **wrong)
+
+
+def test_the_interval_of_the_mean_holds_it_with_a_class_that_never_occurs():
+    reference = {name: segments((0, 10, "KCHI")) for name in "abcdef"}
+    prediction = {name: segments((0, 5 + k, "KCHI")) for k, name in enumerate("abcdef")}
+    report = compare(reference, prediction)
+    intervals = report.bootstrap(np.random.default_rng(0), 200)
+    assert intervals is not None
+    assert np.isnan(intervals.classes[1]).all()
+    assert intervals.macro[2, 0] <= report.macro_f1 <= intervals.macro[2, 1]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_SEGMENTS: tuple[Literal["auto", "same", "predicted"], ...] = ("auto", "same", "predicted")
 
 app = typer.Typer(
     help="Score predictions against a reference with the published metrics.",
@@ -76,6 +78,92 @@ def voice_type(
         settings = source(reference=reference, predictions=predictions, uem=uem, seed=seed)
         write_report(output, report, intervals, settings)
         console.print(f"written: {output / 'evaluation.json'}, {output / 'fscore.csv'}", soft_wrap=True, markup=False)
+
+
+@app.command("addressee")
+def addressee(
+    reference: Annotated[
+        Path,
+        typer.Option(
+            help="CSV with recording_id,start_s,end_s,label,addressee or uid,start_time_s,duration_s,label,addressee, "
+            "or a folder of them. Adult turns (FEM, MAL) of every recording in it are scored.",
+            show_default=False,
+        ),
+    ],
+    predictions: Annotated[
+        Path,
+        typer.Option(
+            help="The same kind of table, or the output of 'babyhubert addressee'. An utterance without prediction "
+            "counts as wrong.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for evaluation.json and scores.csv. Default: only the tables."),
+    ] = None,
+    segments: Annotated[
+        str,
+        typer.Option(
+            help="same: both sides have the same segments, and utterances are scored; predicted: they have not, and "
+            "time is scored; auto: same where at least half of the reference's turns are predicted with equal times."
+        ),
+    ] = "auto",
+    labels: Annotated[str, typer.Option(help="Classes to score, separated by commas.")] = "ADS,KCDS,Other",
+    rewrite: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", help="Addressee to score as another; may be repeated. Default: OCDS=Other.", metavar="A=B"
+        ),
+    ] = None,
+    uem: Annotated[
+        Path | None,
+        typer.Option(help="UEM file: score only these stretches of these recordings. Default: all.", metavar="FILE"),
+    ] = None,
+    bootstrap: Annotated[
+        int, typer.Option(help="Resamples of recordings for the intervals; 0: no intervals.", min=0)
+    ] = 2000,
+    seed: Annotated[int, typer.Option(help="Decides the resamples.", min=0)] = 0,
+    confidence: Annotated[float, typer.Option(help="Share of the resamples within an interval.")] = 0.95,
+) -> None:
+    """To whom adults speak: F1 a class and their mean, of utterances or, with predicted segments, of time."""
+    import numpy as np
+
+    from babyhubert.cli.options import check_choice
+    from babyhubert.evaluation import addressee as task
+    from babyhubert.evaluation import addressee_presentation as shown
+    from babyhubert.evaluation.uem import read_uem
+
+    choice = check_choice("--segments", segments, _SEGMENTS)
+    result = task.evaluate_addressee(
+        task.read_addressees(reference),
+        task.read_addressees(predictions),
+        segments=None if choice == "auto" else choice,
+        labels=split_names(labels),
+        rewrite={**task.PUBLISHED_MAP, **dict(_split_pair(pair) for pair in rewrite or ())},
+        uem=None if uem is None else read_uem(uem),
+    )
+    report = result.utterances or result.time
+    assert report is not None
+    intervals = report.bootstrap(np.random.default_rng(seed), bootstrap, confidence) if bootstrap else None
+    console = open_console()
+    for table in shown.evaluation_tables(result, intervals):
+        console.print(table)
+    for note in shown.notes(result, intervals):
+        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    if output is not None:
+        settings = source(reference=reference, predictions=predictions, uem=uem, seed=seed)
+        written = shown.write_report(output, result, intervals, settings)
+        console.print(f"written: {', '.join(map(str, written))}", soft_wrap=True, markup=False)
+
+
+def _split_pair(text: str) -> tuple[str, str]:
+    from babyhubert.errors import ConfigError
+
+    name, separator, other = (part.strip() for part in text.partition("="))
+    if not (name and separator and other):
+        raise ConfigError(f"--map {text}: write it as FROM=TO, for example --map OCDS=Other")
+    return name, other
 
 
 @app.command("phonemes")

@@ -113,7 +113,7 @@ class DetectionReport:
 
         Recordings are drawn with replacement; the interval is between percentiles of the resampled scores. A resample
         in which a class appears on neither side says nothing about it and is left out for that class (and the class
-        from that resample's mean).
+        from that resample's mean; one that appears in no recording counts as 1 in every mean, as in the score).
 
         Args:
             rng: Draws the resamples.
@@ -129,8 +129,9 @@ class DetectionReport:
         counts = resampled_sums(self.counts, rng, resamples)
         scores = detection_scores(counts)
         scores[~counts.any(axis=2)] = np.nan
-        present = ~np.isnan(scores)
-        means = np.where(present, scores, 0).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
+        counted = np.where(np.isin(self.labels, self.empty_classes)[:, None], 1.0, scores)
+        present = ~np.isnan(counted)
+        means = np.where(present, counted, 0).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
         means[~present.any(axis=1)] = np.nan
         return BootstrapIntervals(
             resamples, confidence, percentile_ends(scores, confidence), percentile_ends(means, confidence)

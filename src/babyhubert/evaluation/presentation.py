@@ -29,7 +29,7 @@ SCORES = ("precision", "recall", "f1")
 NOTHING = "none"
 """Name of the confusion table's last row and column."""
 
-_FEW_RECORDINGS = 10
+FEW_RECORDINGS = 10
 
 
 def read_side(path: Path) -> dict[str, Segments]:
@@ -42,9 +42,9 @@ def read_side(path: Path) -> dict[str, Segments]:
     return read_annotations(path / "rttm" if (path / "rttm").is_dir() else path)
 
 
-def score_table(report: DetectionReport, intervals: BootstrapIntervals | None) -> Table:
+def score_table(report: DetectionReport, intervals: BootstrapIntervals | None, title: str = "Voice type") -> Table:
     """Scores in percent with the interval of F1, and how much of each class there is."""
-    table = Table(title=f"Voice type, {len(report.recordings)} recordings", title_justify="left")
+    table = Table(title=f"{title}, {len(report.recordings)} recordings", title_justify="left")
     table.add_column("class")
     table.add_column("F1 %", justify="right")
     if intervals is not None:
@@ -53,9 +53,9 @@ def score_table(report: DetectionReport, intervals: BootstrapIntervals | None) -
         table.add_column(heading, justify="right")
     for row, (label, (hit, wrong, missed)) in enumerate(zip(report.labels, report.totals.tolist(), strict=True)):
         ends = None if intervals is None else intervals.classes[row, 2]
-        table.add_row(label, *_cells(report.scores[row], ends), format_clock(hit + missed), format_clock(hit + wrong))
+        table.add_row(label, *cells(report.scores[row], ends), format_clock(hit + missed), format_clock(hit + wrong))
     table.add_section()
-    table.add_row("mean", *_cells(report.macro, None if intervals is None else intervals.macro[2]), "", "")
+    table.add_row("mean", *cells(report.macro, None if intervals is None else intervals.macro[2]), "", "")
     return table
 
 
@@ -99,7 +99,7 @@ def notes(report: DetectionReport, intervals: BootstrapIntervals | None) -> Iter
         )
     if intervals is None and len(report.recordings) == 1:
         yield "one recording: no interval, since it cannot show how recordings vary"
-    elif intervals is not None and len(report.recordings) < _FEW_RECORDINGS:
+    elif intervals is not None and len(report.recordings) < FEW_RECORDINGS:
         yield f"only {len(report.recordings)} recordings: the intervals are rough, and rather too narrow"
 
 
@@ -111,10 +111,10 @@ def as_json(report: DetectionReport, intervals: BootstrapIntervals | None) -> di
         "metric": "duration-based detection F1 per class, summed over recordings; mean over classes",
         "labels": list(report.labels),
         "recordings": len(report.recordings),
-        "mean": _scores(report.macro, None if intervals is None else intervals.macro),
+        "mean": scores_json(report.macro, None if intervals is None else intervals.macro),
         "classes": {
             label: {
-                **_scores(report.scores[row], None if ends is None else ends[row]),
+                **scores_json(report.scores[row], None if ends is None else ends[row]),
                 **_durations(report.totals[row]),
             }
             for row, label in enumerate(report.labels)
@@ -166,7 +166,8 @@ def write_report(
     write_text(output / "fscore.csv", fscore_csv(report))
 
 
-def _cells(scores: NDArray[np.float64], ends: NDArray[np.float64] | None) -> Iterator[str]:
+def cells(scores: NDArray[np.float64], ends: NDArray[np.float64] | None) -> Iterator[str]:
+    """F1, its interval, precision and recall as percentages."""
     precision, recall, f1 = scores.tolist()
     yield percent(f1)
     if ends is not None:
@@ -185,7 +186,8 @@ def number(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _scores(scores: NDArray[np.float64], ends: NDArray[np.float64] | None) -> dict[str, Any]:
+def scores_json(scores: NDArray[np.float64], ends: NDArray[np.float64] | None) -> dict[str, Any]:
+    """Precision, recall and F1 with their intervals, None where undefined."""
     content: dict[str, Any] = dict(zip(SCORES, map(number, scores.tolist()), strict=True))
     for name, pair in zip(SCORES, () if ends is None else ends.tolist(), strict=False):
         content[f"{name}_interval"] = [number(end) for end in pair]

@@ -59,7 +59,7 @@ def test_help_of_a_run_gives_every_option_with_default_and_unit(verb, monkeypatc
     text = command(verb, "--help").out
     shared = ["AUDIO...", "--output", "--model", "--window", "--overlap", "--channel", "--device", "--batch-size"]
     own = {
-        "segment": ["--thresholds", "--min-on", "--min-off", "--save-probs", "--keep-raw", "[default: 0.75]"],
+        "segment": ["--thresholds", "--min-on", "--min-off", "--save-probs", "--keep-raw", "--speed", "0.75"],
         "embed": ["--layers", "--segments", "--pool", "--dtype", "[default: float32]"],
     }
     for word in [*shared, *own[verb], "--force", "in seconds", "coml/"]:

@@ -66,11 +66,12 @@ def blocks_of(audio, size):
     blend=st.sampled_from(["mean", "taper", "crop"]),
     plan=st.sampled_from([WindowPlan(3_600, 960), WindowPlan(3_600, 3_520, "short"), WindowPlan(400, 320, "short")]),
     seed=st.integers(0, 99),
+    ahead=st.integers(0, 3),
 )
-def test_frames_equal_the_direct_computation(lengths, batch_size, block, mix, blend, plan, seed):
+def test_frames_equal_the_direct_computation(lengths, batch_size, block, mix, blend, plan, seed, ahead):
     rng = np.random.default_rng(seed)
     audio = [rng.standard_normal(n).astype(np.float32) for n in lengths]
-    engine = Engine(window_statistics, plan, batch_size, blend, mix)
+    engine = Engine(window_statistics, plan, batch_size, blend, mix, ahead=ahead)
     values, ends = collect(engine.run((k, blocks_of(a, block)) for k, a in enumerate(audio)))
     assert ends == {k: Finished(k, len(a)) for k, a in enumerate(audio)}
     for k, a in enumerate(audio):

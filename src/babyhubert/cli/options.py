@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from babyhubert.errors import ConfigError
 from babyhubert.timebase import seconds_to_samples
+
+if TYPE_CHECKING:
+    from babyhubert.inference.speed import Speed
 
 AudioArgument = Annotated[
     list[Path],
@@ -30,6 +33,15 @@ DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.
 BatchSizeOption = Annotated[
     int | None,
     typer.Option(help="Windows in one call of the model. Default: from the device and the model's size.", min=1),
+]
+SPEED_NAMES: tuple[Speed, ...] = ("exact", "balanced", "fast")
+SpeedOption = Annotated[
+    str,
+    typer.Option(
+        help="exact: as published. balanced and fast: less overlap, and the fastest arithmetic this machine has "
+        "hardware for; docs/speed.md tells what each costs.",
+        metavar="MODE",
+    ),
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Compute everything again, also what is complete.")]
 

@@ -7,12 +7,14 @@ from typing import Annotated, Literal
 import typer
 
 from babyhubert.cli.options import (
+    SPEED_NAMES,
     AudioArgument,
     BatchSizeOption,
     ChannelOption,
     DeviceOption,
     ForceOption,
     OutputOption,
+    SpeedOption,
 )
 
 _BLENDS: tuple[Literal["mean", "taper"], ...] = ("mean", "taper")
@@ -32,19 +34,24 @@ def segment(
         str, typer.Option(help="f1, high-precision, or a TOML file with one table a class.", metavar="SET|FILE")
     ] = "f1",
     window: Annotated[float, typer.Option(help="Window the model sees at once, in seconds.")] = 4.0,
+    speed: SpeedOption = "exact",
     overlap: Annotated[
-        float,
+        float | None,
         typer.Option(
             help="Share of a window that neighbours have in common, 0 to below 1. 0.75 averages four windows a frame "
-            "(as VTC 2.2); 0 tiles them (as VTC 2.1) and is about four times as fast."
+            "(as VTC 2.2); 0 tiles them (as VTC 2.1) and is about four times as fast. Default: 0.75, or what "
+            "--speed says.",
+            show_default=False,
         ),
-    ] = 0.75,
+    ] = None,
     blend: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="How overlapping windows are joined: mean (as VTC 2.2), or taper (edges of windows count less)."
+            help="How overlapping windows are joined: mean (as VTC 2.2), or taper (edges of windows count less). "
+            "Default: mean.",
+            show_default=False,
         ),
-    ] = "mean",
+    ] = None,
     min_on: Annotated[float, typer.Option(help="Drop segments shorter than this, in seconds.")] = 0.1,
     min_off: Annotated[
         float,
@@ -74,19 +81,21 @@ def segment(
     from babyhubert.inference.post_processing import MinimumDurations
     from babyhubert.inference.segment_run import SegmentOutputs, SegmentRun
     from babyhubert.inference.voice_type import SHIPPED_MODEL_NOTICE, VoiceTypeSettings, load_model
-    from babyhubert.inference.windows import WindowPlan
     from babyhubert.run_folder import RunFolder
 
-    settings = VoiceTypeSettings(
-        plan=WindowPlan.from_overlap(window, overlap),
-        blend=check_choice("--blend", blend, _BLENDS),
+    mode = check_choice("--speed", speed, SPEED_NAMES)
+    settings = VoiceTypeSettings.for_speed(
+        mode,
+        window_s=window,
+        overlap=overlap,
+        blend=None if blend is None else check_choice("--blend", blend, _BLENDS),
         thresholds=thresholds,
         minimum=MinimumDurations(duration_samples("--min-on", min_on), duration_samples("--min-off", min_off)),
     )
     chosen_channel = parse_channel(channel)
     if model is None:
         typer.echo(f"note: {SHIPPED_MODEL_NOTICE}", err=True)
-    classifier = load_model(model, device=device).with_settings(settings)
+    classifier = load_model(model, device=device, speed=mode).with_settings(settings)
     if batch_size is not None:
         classifier = classifier.with_batch_size(batch_size)
     folder = RunFolder(output, "segment")

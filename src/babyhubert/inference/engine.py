@@ -14,12 +14,12 @@ from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from babyhubert.annotation.frames import FRAME_HOP, frame_count
 from babyhubert.inference.stitching import Blend, Stitcher
+from babyhubert.inference.transfers import Fetch, send
 from babyhubert.inference.windows import Window, WindowPlan, with_cores
 
 Compute = Callable[[Tensor], Tensor]
@@ -64,6 +64,14 @@ class _Run:
     closed: bool = False
 
 
+@dataclass
+class _Traffic:
+    """Windows that wait for a full batch, by length; batches on the device, oldest first."""
+
+    buckets: OrderedDict[int, list[tuple[_Run, Window]]] = field(default_factory=OrderedDict)
+    under_way: deque[tuple[list[tuple[_Run, Window]], Fetch]] = field(default_factory=deque)
+
+
 @dataclass(frozen=True)
 class Engine:
     """Runs a frame model over recordings.
@@ -76,6 +84,7 @@ class Engine:
         mix_recordings: Whether one batch may hold windows of several recordings.
         wanted: Where given, ``wanted(key, first, stop)`` tells whether anyone needs any of these frames; windows
             that would supply none that is needed are not computed, and their frames do not come out.
+        ahead: Batches that may be under way on a CUDA device while the next is gathered.
     """
 
     compute: Compute
@@ -84,6 +93,7 @@ class Engine:
     blend: Blend = "mean"
     mix_recordings: bool = False
     wanted: Callable[[Hashable, int, int], bool] | None = None
+    ahead: int = 0
 
     def run(
         self, recordings: Iterable[tuple[Hashable, Iterable[NDArray[np.float32]]]]
@@ -99,20 +109,21 @@ class Engine:
             :class:`Finished` or :class:`Failed`. Events of different recordings may interleave when batches mix
             recordings.
         """
-        buckets: OrderedDict[int, list[tuple[_Run, Window]]] = OrderedDict()
+        traffic = _Traffic()
+        buckets = traffic.buckets
         for key, blocks in recordings:
             run = _Run(key, Stitcher(self.blend))
             for window in self._windows(run, blocks):
                 bucket = buckets.setdefault(len(window.samples), [])
                 bucket.append((run, window))
                 if len(bucket) == self.batch_size:
-                    yield from self._flush(buckets, len(window.samples))
+                    yield from self._flush(traffic, len(window.samples))
                 elif sum(map(len, buckets.values())) > 2 * self.batch_size:
-                    yield from self._flush(buckets, next(iter(buckets)))
+                    yield from self._flush(traffic, next(iter(buckets)))
             if not self.mix_recordings:
-                yield from self._flush_all(buckets)
+                yield from self._flush_all(traffic)
             yield from self._deliver(run)
-        yield from self._flush_all(buckets)
+        yield from self._flush_all(traffic)
 
     def _windows(self, run: _Run, blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
         samples = 0
@@ -142,20 +153,24 @@ class Engine:
                 if self.wanted(key, first, first + frame_count(len(window.samples))):
                     yield window
 
-    def _flush_all(self, buckets: OrderedDict[int, list[tuple[_Run, Window]]]) -> Iterator[Frames | Finished | Failed]:
-        while buckets:
-            yield from self._flush(buckets, next(iter(buckets)))
+    def _flush_all(self, traffic: _Traffic) -> Iterator[Frames | Finished | Failed]:
+        while traffic.buckets:
+            yield from self._flush(traffic, next(iter(traffic.buckets)))
+        yield from self._land(traffic, 0)
 
-    def _flush(
-        self, buckets: OrderedDict[int, list[tuple[_Run, Window]]], length: int
-    ) -> Iterator[Frames | Finished | Failed]:
-        bucket = buckets.pop(length)
-        outputs = self.compute(torch.from_numpy(np.stack([window.samples for _, window in bucket])))
-        arrays = outputs.detach().float().cpu().numpy()
-        for (run, window), values in zip(bucket, arrays, strict=True):
-            run.results[window.start] = values
-        for run in {id(run): run for run, _ in bucket}.values():
-            yield from self._deliver(run)
+    def _flush(self, traffic: _Traffic, length: int) -> Iterator[Frames | Finished | Failed]:
+        bucket = traffic.buckets.pop(length)
+        fetch = send([window.samples for _, window in bucket], self.compute, page_locked=self.ahead > 0)
+        traffic.under_way.append((bucket, fetch))
+        yield from self._land(traffic, self.ahead)
+
+    def _land(self, traffic: _Traffic, leave: int) -> Iterator[Frames | Finished | Failed]:
+        while len(traffic.under_way) > leave:
+            bucket, fetch = traffic.under_way.popleft()
+            for (run, window), values in zip(bucket, fetch(), strict=True):
+                run.results[window.start] = values
+            for run in {id(run): run for run, _ in bucket}.values():
+                yield from self._deliver(run)
 
     def _deliver(self, run: _Run) -> Iterator[Frames | Finished | Failed]:
         while run.waiting and run.waiting[0] in run.results:

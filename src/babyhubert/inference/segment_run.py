@@ -80,6 +80,7 @@ class SegmentRun:
             "model_sha256": classifier.hash,
             "plan": settings.plan.describe(),
             "blend": settings.blend,
+            "precision": classifier.precision,
             "channel": str(channel),
         }
         self._settings = {
@@ -136,7 +137,11 @@ class SegmentRun:
                 "card": dict(self._classifier.card),
             },
             "device": str(self._classifier.device),
-            "settings": {**self._settings, "thresholds_from": self._classifier.settings.thresholds},
+            "settings": {
+                **self._settings,
+                "speed": self._classifier.speed,
+                "thresholds_from": self._classifier.settings.thresholds,
+            },
             "result": self.identity,
             "raw": self._outputs.raw,
             "probabilities": self._outputs.probabilities,

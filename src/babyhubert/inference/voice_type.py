@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.recording import open_recording
-from babyhubert.device import resolve_device, windows_per_batch
+from babyhubert.device import resolve_device
 from babyhubert.encoder.checkpoints import Checkpoint
 from babyhubert.encoder.loading import load_checkpoint, model_hash, resolve_model
+from babyhubert.encoder.precision import Precision
 from babyhubert.inference.engine import Engine, Failed, Frames
 from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
+from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.stitching import Blend
 from babyhubert.inference.thresholds import Thresholds, select_thresholds
+from babyhubert.inference.transfers import batches_ahead
+from babyhubert.inference.window_calls import arranged, windows_per_call
 from babyhubert.inference.windows import WindowPlan
 from babyhubert.tasks.voice_type import TASK, VoiceTypeModel
 
@@ -50,6 +54,24 @@ class VoiceTypeSettings:
     thresholds: str = "f1"
     minimum: MinimumDurations = field(default_factory=MinimumDurations)
 
+    @classmethod
+    def for_speed(
+        cls,
+        speed: Speed,
+        *,
+        window_s: float = 4.0,
+        overlap: float | None = None,
+        blend: Blend | None = None,
+        thresholds: str = "f1",
+        minimum: MinimumDurations | None = None,
+    ) -> VoiceTypeSettings:
+        """The settings of a speed mode; an overlap or a blend that is given wins over the mode's."""
+        mode = SPEEDS[speed]
+        chosen = overlap if overlap is not None else 0.75 if mode.overlap is None else mode.overlap
+        return cls(
+            WindowPlan.from_overlap(window_s, chosen), blend or mode.blend, thresholds, minimum or MinimumDurations()
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class VoiceTypeClassifier:
@@ -62,6 +84,8 @@ class VoiceTypeClassifier:
         settings: Windows, thresholds, clean-up.
         batch_size: Windows in one call; None chooses from the device and the model.
         card: The model folder's ``task.json`` (lineage, licence, tuned thresholds).
+        speed: The mode it was loaded in.
+        precision: The arithmetic its encoder runs in.
     """
 
     model: VoiceTypeModel
@@ -70,6 +94,8 @@ class VoiceTypeClassifier:
     settings: VoiceTypeSettings = VoiceTypeSettings()
     batch_size: int | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
+    speed: Speed = "exact"
+    precision: Precision = "exact"
 
     def __call__(self, audio: Path | str | NDArray[np.float32]) -> Segments:
         """Segments of a recording.
@@ -124,12 +150,12 @@ class VoiceTypeClassifier:
 
     def engine(self) -> Engine:
         """The engine that runs this model's windows."""
-        plan = self.settings.plan
-        batch_size = self.batch_size or windows_per_batch(
-            self.device, plan.length, self.model.encoder.config.conv_dim[0]
-        )
-        mix = self.device.type != "cpu"
-        return Engine(self.model.probabilities, plan, batch_size, self.settings.blend, mix)
+        plan, device = self.settings.plan, self.device
+        channels = self.model.encoder.config.conv_dim[0]
+        batch_size = self.batch_size or windows_per_call(device, plan.length, channels, self.precision)
+        compute = arranged(self.model.probabilities, device, self.precision, (batch_size, plan.length))
+        mix = device.type != "cpu"
+        return Engine(compute, plan, batch_size, self.settings.blend, mix, ahead=batches_ahead(device))
 
     def frames(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
         """Probabilities of a recording given in blocks, as they come: float32, (T, C) each, not yet rounded."""
@@ -140,13 +166,16 @@ class VoiceTypeClassifier:
                 yield event.values
 
 
-def load_model(source: str | Path | None = None, *, device: str = "auto") -> VoiceTypeClassifier:
+def load_model(
+    source: str | Path | None = None, *, device: str = "auto", speed: Speed = "exact"
+) -> VoiceTypeClassifier:
     """A voice-type model ready to run.
 
     Args:
         source: A model folder, a checkpoint file of any published layout, or a hub repository ``owner/name``. None
             takes the small demonstration model of the package.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        speed: ``exact``, ``balanced`` or ``fast``: see docs/speed.md for what each costs.
 
     Raises:
         CheckpointError: no such model, or it has no voice-type head.
@@ -158,4 +187,7 @@ def load_model(source: str | Path | None = None, *, device: str = "auto") -> Voi
     model.encoder.fold_weight_norm()
     name = str(source) if source is not None else "demo-voice-type (shipped)"
     card = checkpoint.metadata.get("task", {})
-    return VoiceTypeClassifier(model.to(resolve_device(device)).eval(), name, model_hash(path), card=card)
+    model.to(resolve_device(device)).eval()
+    precision = SPEEDS[speed].prepare(model.encoder)
+    settings = VoiceTypeSettings.for_speed(speed)
+    return VoiceTypeClassifier(model, name, model_hash(path), settings, None, card, speed, precision)

@@ -1,0 +1,51 @@
+"""What ``--speed`` names: how much of the recording is encoded twice, and in which arithmetic.
+
+``exact`` is what the published tools do. The others save in two places. Windows overlap less: at 75% every second is
+encoded four times. And the encoder runs in its matrix form, in the fastest precision that the machine has hardware
+for. Windows keep the length a model was trained on. What each costs in accuracy is measured in docs/speed.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from babyhubert.encoder.hubert import HubertEncoder
+from babyhubert.encoder.precision import Precision, fastest_precision, use_precision
+from babyhubert.inference.stitching import Blend
+
+Speed = Literal["exact", "balanced", "fast"]
+
+
+@dataclass(frozen=True)
+class SpeedMode:
+    """A trade between speed and accuracy.
+
+    Attributes:
+        overlap: Share of a window that neighbours have in common; None: as the model was published.
+        blend: How overlapping windows are joined.
+        matrix_form: Whether the encoder runs in matrix form, in the fastest precision of the machine.
+    """
+
+    overlap: float | None
+    blend: Blend
+    matrix_form: bool
+
+    def precision(self, device: torch.device) -> Precision:
+        """The arithmetic on a device."""
+        return fastest_precision(device) if self.matrix_form else "exact"
+
+    def prepare(self, encoder: HubertEncoder) -> Precision:
+        """Let an encoder, in evaluation mode and on its device, run in this mode; returns the precision chosen."""
+        precision = self.precision(next(encoder.parameters()).device)
+        use_precision(encoder, precision)
+        return precision
+
+
+SPEEDS: dict[Speed, SpeedMode] = {
+    "exact": SpeedMode(None, "mean", matrix_form=False),
+    "balanced": SpeedMode(0.5, "mean", matrix_form=True),
+    "fast": SpeedMode(0.25, "mean", matrix_form=True),
+}

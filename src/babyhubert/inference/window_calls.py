@@ -1,0 +1,125 @@
+"""How a batch of windows is handed to the model: what keeps the machine busy, on a CPU and on a GPU.
+
+On a CPU in matrix form: a window a call, a thread a core, each running its products alone. Cores then never wait for
+each other within a layer, activations of a window stay in its core's cache, and a window's result is the same, to the
+bit, in any batch and on any number of cores.
+
+On a CUDA device in matrix form: batches of the one full size are recorded once as a CUDA graph and replayed, because
+some hundred kernels a batch, each of microseconds, would otherwise wait for Python to start them. The graph holds
+the same kernels, so results are those of the plain call. Batches of other sizes (the ends of recordings) are plain
+calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from babyhubert.device import windows_per_batch
+from babyhubert.encoder.precision import Precision
+
+Compute = Callable[[Tensor], Tensor]
+
+_WINDOWS_A_THREAD = 4
+"""Windows each thread gets of one batch: threads wait for the slowest once a batch, not once a window."""
+
+
+def windows_per_call(
+    device: torch.device, window_samples: int, first_convolution_channels: int, precision: Precision
+) -> int:
+    """Windows in one batch where the user does not say."""
+    if device.type == "cpu" and precision != "exact":
+        return _WINDOWS_A_THREAD * torch.get_num_threads()
+    return windows_per_batch(device, window_samples, first_convolution_channels)
+
+
+def arranged(compute: Compute, device: torch.device, precision: Precision, full: tuple[int, int]) -> Compute:
+    """A model's function, arranged for the device.
+
+    Args:
+        compute: Waveforms (B, n) -> frame outputs.
+        device: Where the model is.
+        precision: What its encoder runs in; ``exact`` changes nothing.
+        full: Windows and samples of a full batch.
+    """
+    if precision == "exact":
+        return compute
+    if device.type == "cpu":
+        return WindowThreads(compute, torch.get_num_threads())
+    return RecordedBatch(compute, device, full) if device.type == "cuda" else compute
+
+
+class WindowThreads:
+    """Runs the windows of a batch one by one, in threads.
+
+    Args:
+        compute: Waveforms (1, n) -> frame outputs (1, T(n), ...).
+        threads: How many at once.
+    """
+
+    def __init__(self, compute: Compute, threads: int) -> None:
+        self._compute = compute
+        self._threads = threads
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __call__(self, waveforms: Tensor) -> Tensor:
+        """Waveforms (B, n) -> frame outputs (B, T(n), ...)."""
+        windows = waveforms.split(1)
+        if self._threads == 1 or len(windows) == 1:
+            return torch.cat([self._compute(window) for window in windows])
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, "windows", initializer=_alone)
+        results = list(self._pool.map(self._compute, windows))
+        return torch.cat(results)
+
+
+def _alone() -> None:
+    """Let products of this thread use this thread only (OpenMP keeps the number a thread)."""
+    torch.set_num_threads(1)
+
+
+class RecordedBatch:
+    """Replays one CUDA graph for every full batch.
+
+    Args:
+        compute: Waveforms (B, n) on the device or not -> frame outputs on the device.
+        device: A CUDA device.
+        full: Windows and samples of the batches that are replayed.
+    """
+
+    def __init__(self, compute: Compute, device: torch.device, full: tuple[int, int]) -> None:
+        self._compute = compute
+        self._device = device
+        self._full = full
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._input: Tensor | None = None
+        self._output: Tensor | None = None
+
+    def __call__(self, waveforms: Tensor) -> Tensor:
+        """Waveforms (B, n) -> frame outputs (B, T(n), ...), queued on the device's current stream."""
+        if tuple(waveforms.shape) != self._full:
+            return self._compute(waveforms)
+        if self._graph is None:
+            self._record()
+        assert self._graph is not None
+        assert self._input is not None
+        assert self._output is not None
+        self._input.copy_(waveforms, non_blocking=True)
+        self._graph.replay()
+        return self._output.clone()  # the next replay writes there again
+
+    @torch.inference_mode()
+    def _record(self) -> None:
+        self._input = torch.zeros(self._full, device=self._device)
+        beside = torch.cuda.Stream(self._device)
+        beside.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(beside):  # libraries choose kernels and take their workspace before the recording
+            for _ in range(3):
+                self._compute(self._input)
+        torch.cuda.current_stream(self._device).wait_stream(beside)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._output = self._compute(self._input)

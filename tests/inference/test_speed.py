@@ -1,0 +1,131 @@
+"""Speed modes: what they change, what they must never change, and that results of one never pass for another's."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import babyhubert
+from babyhubert.annotation.frames import frame_count
+from babyhubert.encoder import precision as precision_module
+from babyhubert.encoder.precision import fastest_precision
+from babyhubert.inference.speed import SPEEDS
+from babyhubert.inference.voice_type import VoiceTypeSettings
+from babyhubert.inference.window_calls import RecordedBatch, WindowThreads, arranged
+from babyhubert.inference.windows import WindowPlan
+from commands import command, contents, write_sounds
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def models(small_model):
+    return {speed: babyhubert.load_model(small_model, device="cpu", speed=speed) for speed in SPEEDS}
+
+
+def sound(samples, seed=0):
+    return np.random.default_rng(seed).standard_normal(samples).astype(np.float32) * 0.1
+
+
+@pytest.mark.parametrize("samples", [0, 399, 400, 63_999, 64_000, 64_319, 150_000, 200_123])
+def test_every_mode_gives_every_frame_once_and_nearly_the_same_scores(models, samples):
+    audio = sound(samples)
+    scores = {speed: model.scores(audio).astype(np.float64) for speed, model in models.items()}
+    for speed, values in scores.items():
+        assert values.shape == (frame_count(samples), 4), speed
+        assert np.isfinite(values).all()
+        if len(values):
+            assert np.abs(values - scores["exact"]).mean() < 0.05
+
+
+def test_exact_is_the_plain_encoder_with_the_published_windows(models):
+    exact = models["exact"]
+    assert exact.model.encoder.inference_form is None
+    assert exact.settings == VoiceTypeSettings()
+    audio = torch.from_numpy(sound(64_000))[None]
+    with torch.inference_mode():
+        encoder = exact.model.encoder
+        plain = encoder.encoder(encoder.feature_projection(encoder.feature_extractor(audio)), frozenset(), None)[1]
+        assert torch.equal(encoder(audio).last, plain)
+
+
+def test_a_recording_gets_the_same_bits_alone_and_on_any_number_of_threads(models):
+    model = models["balanced"]
+    waveforms = torch.from_numpy(np.stack([sound(20_000, seed) for seed in range(5)]))
+    alone = torch.cat([model.model.probabilities(row[None]) for row in waveforms])
+    for threads in (1, 2, 3):
+        assert torch.equal(WindowThreads(model.model.probabilities, threads)(waveforms), alone)
+    threads_before = torch.get_num_threads()
+    audio = sound(200_000)
+    assert np.array_equal(model.scores(audio), model.with_batch_size(3).scores(audio))
+    assert torch.get_num_threads() == threads_before
+
+
+def test_an_error_in_a_thread_is_raised():
+    def broken(waveforms):
+        raise RuntimeError("no such kernel")
+
+    with pytest.raises(RuntimeError, match="no such kernel"):
+        WindowThreads(broken, 2)(torch.zeros(3, 400))
+
+
+def test_overlap_and_blend_that_are_given_win():
+    assert VoiceTypeSettings.for_speed("fast", overlap=0.75).plan == WindowPlan.from_overlap(4.0, 0.75)
+    assert VoiceTypeSettings.for_speed("fast", overlap=0.0).plan == WindowPlan.from_overlap(4.0, 0.0)
+    assert VoiceTypeSettings.for_speed("exact", blend="taper").blend == "taper"
+    assert VoiceTypeSettings.for_speed("balanced", window_s=8.0).plan.length == 128_000
+
+
+def test_bfloat16_only_where_the_processor_has_it(monkeypatch):
+    monkeypatch.setattr(precision_module, "has_matrix_units", lambda: False)
+    assert fastest_precision(CPU) == "float32"
+    monkeypatch.setattr(precision_module, "has_matrix_units", lambda: True)
+    assert fastest_precision(CPU) == "bfloat16"
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+    monkeypatch.undo()
+    assert SPEEDS["exact"].precision(CPU) == "exact"
+
+
+def test_scores_kept_in_one_mode_are_not_taken_for_anothers(small_model, tmp_path):
+    audio, out = write_sounds(tmp_path / "audio", ["a.wav"]), tmp_path / "out"
+    run = ("segment", audio, "-o", out, "--model", small_model)
+    assert "1 recordings done" in command(*run).out
+    exact = contents(out)
+    assert "1 recordings done" in command(*run, "--speed", "fast", "--overlap", "0.75").out  # arithmetic alone differs
+    record = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    assert record["settings"]["speed"] == "fast"
+    assert record["settings"]["precision"] == fastest_precision(CPU)
+    assert record["settings"]["plan"]["hop_s"] == 1.0
+    assert "1 kept from before" in command(*run, "--speed", "fast", "--overlap", "0.75").out
+    assert "1 recordings done" in command(*run, "--speed", "balanced").out
+    assert "1 recordings done" in command(*run).out
+    assert contents(out) == exact
+
+
+def test_an_unknown_mode_is_refused(small_model, tmp_path):
+    audio = write_sounds(tmp_path / "audio", ["a.wav"])
+    result = command("segment", audio, "-o", tmp_path / "out", "--model", small_model, "--speed", "ludicrous")
+    assert result.code == 2
+    assert "--speed ludicrous: one of exact, balanced, fast" in result.err
+
+
+def test_calls_are_arranged_for_the_device():
+    def compute(waveforms):
+        return waveforms
+
+    assert arranged(compute, CPU, "exact", (2, 400)) is compute
+    assert isinstance(arranged(compute, CPU, "float32", (2, 400)), WindowThreads)
+    assert isinstance(arranged(compute, torch.device("cuda"), "bfloat16", (2, 400)), RecordedBatch)
+    assert arranged(compute, torch.device("mps"), "float32", (2, 400)) is compute
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="records CUDA graphs")
+def test_a_replayed_batch_is_the_plain_call(small_model):
+    model = babyhubert.load_model(small_model, device="cuda", speed="fast").model
+    recorded = RecordedBatch(model.probabilities, torch.device("cuda"), (4, 64_000))
+    for seed in range(3):
+        waveforms = torch.from_numpy(np.stack([sound(64_000, 10 * seed + row) for row in range(4)]))
+        torch.testing.assert_close(recorded(waveforms), model.probabilities(waveforms))
+    short = torch.from_numpy(sound(3_200))[None]
+    torch.testing.assert_close(recorded(short), model.probabilities(short))

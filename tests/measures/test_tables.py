@@ -132,7 +132,7 @@ class TestAbsence:
             "a,1.000,2.000,KCHI,a n t a,a n t | a,2,4,VCC | V\n",
             encoding="utf-8",
         )
-        (utterance,) = read_results(tmp_path).recordings[0].utterances
+        (utterance,) = read_results(tmp_path).read("a").utterances
         assert (utterance.syllables, utterance.canonical) == (2, 1)
 
 
@@ -210,3 +210,12 @@ def test_every_column_is_documented():
     spelled = {re.sub("^X_", f"{voice.lower()}_", name) for name in told for voice in VOICES}
     spelled |= {name.replace("_R", f"_{rule}") for name in told for rule in ("lena", "simple_ctc", "floor")}
     assert set(columns()) <= spelled
+
+
+def test_one_damaged_table_never_stops_the_others(tmp_path):
+    write_run(tmp_path, {"bad": [], "good": [(0, SECOND, "KCHI")]}, 60)
+    (tmp_path / "csv" / "bad.csv").write_text("segment_onset,segment_offset,speaker_type\n1,x,CHI\n", encoding="utf-8")
+    result = command("measures", tmp_path)
+    assert result.code == 1
+    assert "bad.csv, line 2" in result.err
+    assert [row["recording_id"] for row in read_rows(tmp_path / "measures.csv")] == ["good"]

@@ -43,6 +43,7 @@ def measures(
     """
     from babyhubert.measures.results import read_results
     from babyhubert.measures.tables import MeasureSettings, measure_all, write_measures
+    from babyhubert.run_record import exit_code
 
     settings = MeasureSettings(
         vocalisation_gap_ms=vocalisation_gap,
@@ -52,10 +53,13 @@ def measures(
         seed=seed,
     )
     results = read_results(folder)
-    measured = measure_all(results, settings, start_times)
+    measured, failures = measure_all(results, settings, start_times)
+    for _, error in failures:
+        typer.echo(f"failed: {error}", err=True)
     write_measures(folder, measured, settings)
     clock = sum(one.hours.start is not None for one in measured)
     typer.echo(
         f"{len(measured)} recordings measured, {clock} by the clock: {folder / 'measures.csv'} and hourly.csv"
         + (f"; {len(results.failures)} that failed are not in them" if results.failures else "")
     )
+    raise typer.Exit(exit_code(len(measured), len(failures)))

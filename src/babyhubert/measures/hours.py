@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from babyhubert.annotation.rttm import read_lines
 from babyhubert.errors import AnnotationError
-from babyhubert.measures.results import RecordingResult
 from babyhubert.timebase import SAMPLE_RATE
 
 HOUR = 3600 * SAMPLE_RATE
@@ -100,11 +99,11 @@ def read_start_times(path: Path) -> dict[str, int | None]:
     return found
 
 
-def start_times(recordings: Iterable[RecordingResult], table: Path | None = None) -> dict[str, int | None]:
+def start_times(recordings: Mapping[str, Path], table: Path | None = None) -> dict[str, int | None]:
     """When each recording began, samples since midnight; None where nothing tells.
 
     Args:
-        recordings: The recordings.
+        recordings: The audio file of each recording, by id.
         table: Their start times; without it, the metadata of the ChildProject data set that holds the audio.
 
     Raises:
@@ -112,14 +111,11 @@ def start_times(recordings: Iterable[RecordingResult], table: Path | None = None
     """
     tables: dict[Path, Mapping[str, int | None]] = {}
     found: dict[str, int | None] = {}
-    for recording in recordings:
-        source = table or _project_metadata(recording.path)
-        if source is None:
-            found[recording.recording_id] = None
-            continue
-        if source not in tables:
+    for recording_id, audio in recordings.items():
+        source = table or _project_metadata(audio)
+        if source is not None and source not in tables:
             tables[source] = read_start_times(source)
-        found[recording.recording_id] = _look_up(tables[source], recording)
+        found[recording_id] = None if source is None else _look_up(tables[source], recording_id, audio.suffix)
     return found
 
 
@@ -132,13 +128,13 @@ def _project_metadata(audio: Path) -> Path | None:
     return None
 
 
-def _look_up(times: Mapping[str, int | None], recording: RecordingResult) -> int | None:
+def _look_up(times: Mapping[str, int | None], recording_id: str, suffix: str) -> int | None:
     """The time of the one row whose name is the recording's id, or ends like it, with or without extension."""
-    own = PurePosixPath(recording.recording_id)
-    for name in (recording.recording_id, f"{recording.recording_id}{recording.path.suffix}"):
+    for name in (recording_id, f"{recording_id}{suffix}"):
         if name in times:
             return times[name]
-    alike = {name for name in times if _ends_alike(PurePosixPath(name.replace("\\", "/")), own, recording.path.suffix)}
+    own = PurePosixPath(recording_id)
+    alike = {name for name in times if _ends_alike(PurePosixPath(name.replace("\\", "/")), own, suffix)}
     return times[alike.pop()] if len(alike) == 1 else None
 
 

@@ -75,50 +75,58 @@ class RecordingResult:
 
 @dataclass(frozen=True)
 class RunResults:
-    """What an output folder holds.
+    """What an output folder holds; its recordings are read one at a time.
 
     Attributes:
         folder: The folder.
         run: Content of ``run.json``.
-        recordings: One a processed recording, by id.
+        audio: The audio file of each processed recording, by id, as the run named it.
         failures: Path and reason of each recording that failed.
     """
 
     folder: Path
     run: Mapping[str, Any]
-    recordings: tuple[RecordingResult, ...]
+    audio: Mapping[str, Path]
     failures: tuple[tuple[str, str], ...]
+    _records: Mapping[str, Mapping[str, Any]]
+    _addressed: Mapping[str, Segments] | None
+
+    def read(self, recording_id: str) -> RecordingResult:
+        """What was found in one recording.
+
+        Raises:
+            AnnotationError: one of its tables is malformed.
+            OutputError: its record does not say how long it is.
+        """
+        record = self._records[recording_id]
+        segments = _read_own_segments(self.folder, recording_id)
+        return RecordingResult(
+            recording_id,
+            self.audio[recording_id],
+            _samples(self.folder, record),
+            segments,
+            _addressed(self._addressed, recording_id, segments),
+            _read_utterances(self.folder, recording_id),
+            record,
+            _scores(self.folder, recording_id),
+        )
 
 
 def read_results(folder: Path) -> RunResults:
-    """Read an output folder of ``babyhubert segment``, and of ``addressee`` and ``phonemes`` where they ran into it.
+    """Open an output folder of ``babyhubert segment``, and of ``addressee`` and ``phonemes`` where they ran into it.
 
     Raises:
         OutputError: not such a folder, or its ``run.json`` is damaged.
-        AnnotationError: a table in it is malformed.
+        AnnotationError: the table of addressees or of failures is malformed.
     """
     folder = Path(folder)
     run = _read_run(folder)
-    addressed = _read_addressees(folder / ADDRESSEE_TABLE)
-    recordings = []
-    for record in _records(folder, run):
-        recording_id = record["recording_id"]
-        segments = _read_own_segments(folder, recording_id)
-        if segments is None:
-            continue
-        recordings.append(
-            RecordingResult(
-                recording_id,
-                Path(str(record.get("path", recording_id))),
-                _samples(folder, record),
-                segments,
-                _addressed(addressed, recording_id, segments),
-                _read_utterances(folder, recording_id),
-                record,
-                _scores(folder, recording_id),
-            )
-        )
-    return RunResults(folder, run, tuple(recordings), _read_failures(folder / "failures.csv"))
+    records = {
+        name: record for name, record in _records(folder, run).items() if _segments_path(folder, name) is not None
+    }
+    audio = {name: Path(str(record.get("path", name))) for name, record in records.items()}
+    failures = _read_failures(folder / "failures.csv")
+    return RunResults(folder, run, audio, failures, records, _read_addressees(folder / ADDRESSEE_TABLE))
 
 
 def _read_run(folder: Path) -> Mapping[str, Any]:
@@ -144,12 +152,12 @@ def _read_run(folder: Path) -> Mapping[str, Any]:
     return run
 
 
-def _records(folder: Path, run: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One record a recording: as ``segment`` kept them, else as ``run.json`` lists them."""
+def _records(folder: Path, run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """One record a recording, by id: as ``segment`` kept them, else as ``run.json`` lists them."""
     told = [record for record in run["recordings"] if isinstance(record, dict) and "recording_id" in record]
     kept = RunFolder(folder, "segment").records()
-    found = {record["recording_id"]: record for record in (*told, *kept)}
-    return [found[recording_id] for recording_id in sorted(found)]
+    found = {str(record["recording_id"]): record for record in (*told, *kept)}
+    return dict(sorted(found.items()))
 
 
 def _samples(folder: Path, record: Mapping[str, Any]) -> int:
@@ -161,12 +169,17 @@ def _samples(folder: Path, record: Mapping[str, Any]) -> int:
         ) from None
 
 
-def _read_own_segments(folder: Path, recording_id: str) -> Segments | None:
-    for path in (folder / "csv" / f"{recording_id}.csv", folder / "rttm" / f"{recording_id}.rttm"):
-        if path.is_file():
-            found = read_segments(path, recording_id)
-            return found.get(recording_id, next(iter(found.values()), Segments.empty()))
-    return None
+def _segments_path(folder: Path, recording_id: str) -> Path | None:
+    paths = (folder / "csv" / f"{recording_id}.csv", folder / "rttm" / f"{recording_id}.rttm")
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _read_own_segments(folder: Path, recording_id: str) -> Segments:
+    path = _segments_path(folder, recording_id)
+    if path is None:
+        raise AnnotationError(f"{folder}: the segments of {recording_id} are gone; run 'babyhubert segment' again")
+    found = read_segments(path, recording_id)  # an RTTM spells an id with white space differently
+    return found.get(recording_id, next(iter(found.values()), Segments.empty()))
 
 
 def _scores(folder: Path, recording_id: str) -> Path | None:

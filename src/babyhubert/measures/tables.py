@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import babyhubert
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.config import Config
-from babyhubert.errors import ConfigError
+from babyhubert.errors import AnnotationError, ConfigError
 from babyhubert.files import write_json, write_text
 from babyhubert.measures.hours import HOUR, Hours, hours_of, start_times
 from babyhubert.measures.results import ADULTS, RecordingResult, RunResults
@@ -66,22 +66,39 @@ class RecordingMeasures:
     """The measures of one recording.
 
     Attributes:
-        recording: What they are of.
+        recording_id: The recording they are of.
         hours: Its hours.
         whole: One number a measure; NaN where it does not apply.
         hourly: One array (H,) a measure.
     """
 
-    recording: RecordingResult
+    recording_id: str
     hours: Hours
     whole: Mapping[str, float]
     hourly: Mapping[str, NDArray]
 
 
-def measure_all(results: RunResults, settings: MeasureSettings, table: Path | None = None) -> list[RecordingMeasures]:
-    """Measures of every processed recording, in the order of ids. ``table``: start times, see :func:`start_times`."""
-    begins = start_times(results.recordings, table)
-    return [measure(recording, settings, begins[recording.recording_id]) for recording in results.recordings]
+def measure_all(
+    results: RunResults, settings: MeasureSettings, table: Path | None = None
+) -> tuple[list[RecordingMeasures], list[tuple[Path, str]]]:
+    """Measures of every processed recording, in the order of ids.
+
+    Args:
+        results: The output folder.
+        settings: What may vary.
+        table: Start times, see :func:`start_times`.
+
+    Returns:
+        The measures; path and one-line error of each recording whose results cannot be read.
+    """
+    begins = start_times(results.audio, table)
+    measured, failures = [], []
+    for recording_id, audio in results.audio.items():
+        try:
+            measured.append(measure(results.read(recording_id), settings, begins[recording_id]))
+        except AnnotationError as error:  # one damaged table never stops the others
+            failures.append((audio, str(error)))
+    return measured, failures
 
 
 def measure(recording: RecordingResult, settings: MeasureSettings, start: int | None = None) -> RecordingMeasures:
@@ -95,12 +112,12 @@ def measure(recording: RecordingResult, settings: MeasureSettings, start: int | 
     hours = hours_of(recording.samples, start)
     speech = speech_of(recording.segments)
     # The seed goes with the recording, so that one recording's chance does not depend on the others of the folder.
-    generator = np.random.default_rng([settings.seed, *recording.recording_id.encode()])
+    generator = np.random.default_rng([settings.seed, *recording.recording_id.encode(errors="surrogatepass")])
     chance = chance_turns(speech, hours.edges, settings.rules, settings.shuffles, generator)
     bounds = np.array([0, recording.samples], dtype=np.int64) if recording.samples else hours.edges
     whole = _values(recording, bounds, settings, {name: c.sum(axis=1, keepdims=True) for name, c in chance.items()})
     return RecordingMeasures(
-        recording,
+        recording.recording_id,
         hours,
         {name: float(value[0]) if len(value) else float("nan") for name, value in whole.items()},
         _values(recording, hours.edges, settings, chance),
@@ -230,14 +247,14 @@ def write_measures(folder: Path, measured: Sequence[RecordingMeasures], settings
 def _recording_rows(measured: Iterable[RecordingMeasures]) -> Iterable[dict[str, Any]]:
     for one in measured:
         start = None if one.hours.start is None else _format_time_of_day(one.hours.start)
-        yield {"recording_id": one.recording.recording_id, "start_time": start, **one.whole}
+        yield {"recording_id": one.recording_id, "start_time": start, **one.whole}
 
 
 def _hour_rows(measured: Iterable[RecordingMeasures]) -> Iterable[dict[str, Any]]:
     for one in measured:
         clock = "elapsed" if one.hours.start is None else "clock"
         for index, (name, day) in enumerate(zip(one.hours.names, one.hours.days, strict=True)):
-            about = {"recording_id": one.recording.recording_id, "hour": name, "hour_kind": clock, "day": day}
+            about = {"recording_id": one.recording_id, "hour": name, "hour_kind": clock, "day": day}
             yield about | {column: values[index] for column, values in one.hourly.items()}
 
 

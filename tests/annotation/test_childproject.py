@@ -9,8 +9,6 @@ from babyhubert.annotation.childproject import (
     ADDRESSEE_SET,
     PHONEMES_SET,
     VOICE_TYPE_SET,
-    ProjectNames,
-    ProjectRecording,
     annotated_stretches,
     find_set,
     format_metannots,
@@ -18,6 +16,7 @@ from babyhubert.annotation.childproject import (
     kinds_in,
     read_project_recordings,
 )
+from babyhubert.annotation.names import RecordingNames
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.tables import read_annotations
 from babyhubert.errors import AnnotationError
@@ -106,7 +105,7 @@ def test_recordings_keep_numbers_and_zeros_in_their_names(project):
         ("Zoé 1", None),
         ("late", None),
     ]
-    names = ProjectNames(recordings)
+    names = RecordingNames((one.recording_id, one) for one in recordings)
     for given in ("sub/007", "007", "recordings/raw/sub/007"):
         assert names.find(given) == recordings[0]
     assert names.find("7") is None
@@ -114,9 +113,10 @@ def test_recordings_keep_numbers_and_zeros_in_their_names(project):
 
 
 def test_a_name_in_two_folders_is_not_guessed():
-    rows = [ProjectRecording("a/day.wav", 1), ProjectRecording("b/day.wav", 1)]
-    assert ProjectNames(rows).find("day") is None
-    assert ProjectNames(rows).find("raw/b/day") == rows[1]
+    names = RecordingNames([("a/day", 1), ("b/day", 2), ("c", 3), ("d/c", 4)])
+    assert [names.find(name) for name in ("day", "raw/b/day", "b/day", "c", "x/d/c", "x/c", "ay")] == [
+        *(None, 2, 2, 3, 4, 3, None)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_elan_finds_the_recording_and_the_addressee(tmp_path):
     assert (link["RELATIVE_MEDIA_URL"], link["MIME_TYPE"]) == ("../audio/Zoé 1.wav", "audio/x-wav")
     assert eaf.get_annotation_data_for_tier("FA0") == [(10, 510, ""), (700, 800, "")]
     assert eaf.get_ref_annotation_data_for_tier("xds@FA0") == [(10, 510, "T", "")]
-    assert eaf.get_ref_annotation_data_for_tier("phonemes@CHI") == [(600, 650, "b a", "")]
+    assert eaf.get_ref_annotation_data_for_tier("phonemes_CHI") == [(600, 650, "b a", "")]
     assert eaf.get_parameters_for_linguistic_type("XDS")["CONSTRAINTS"] == "Symbolic_Association"
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from babyhubert.annotation.codes import ADDRESSEE_TO_CODE, TO_CHILDPROJECT, refuse_ambiguous
 from babyhubert.annotation.intervals import Intervals, union
-from babyhubert.annotation.rttm import read_lines, rttm_uri
+from babyhubert.annotation.rttm import read_lines
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.annotation.tables import read_segments
 from babyhubert.annotation.tiers import column_texts
@@ -150,32 +150,9 @@ def read_project_recordings(project: Path) -> list[ProjectRecording]:
     return list(found.values())
 
 
-class ProjectNames:
-    """Finds the recording of a project that an id means.
-
-    Ids come from paths below whatever folder was given, so ``raw/sub/day1``, ``sub/day1``, the id with white space
-    replaced, and ``day1`` alone (where no other recording is called so) all mean ``sub/day1.wav``.
-    """
-
-    def __init__(self, recordings: Iterable[ProjectRecording]) -> None:
-        self._by_id: dict[str, ProjectRecording] = {}
-        last_names: dict[str, list[ProjectRecording]] = {}
-        for recording in recordings:
-            for name in (recording.recording_id, rttm_uri(recording.recording_id)):
-                self._by_id.setdefault(name, recording)
-                same = last_names.setdefault(name.rpartition("/")[2], [])
-                if recording not in same:
-                    same.append(recording)
-        self._by_last_name = {name: rows[0] for name, rows in last_names.items() if len(rows) == 1}
-
-    def find(self, recording_id: str) -> ProjectRecording | None:
-        """The recording, or None."""
-        parts = recording_id.split("/")
-        for first in range(len(parts)):
-            found = self._by_id.get("/".join(parts[first:]))
-            if found is not None:
-                return found
-        return self._by_last_name.get(recording_id) if len(parts) == 1 else None
+def project_audio(project: Path, recording: ProjectRecording) -> Path:
+    """Where a recording's audio stands in a project, whether its content is here or not."""
+    return project / "recordings" / "raw" / recording.filename
 
 
 @dataclass(frozen=True)

@@ -38,16 +38,16 @@ TierNaming = Literal["aclew", "labels"]
 TIER_NAMINGS: tuple[TierNaming, ...] = ("aclew", "labels")
 
 DEPENDENT_TIERS = {
-    "addressee": "xds",
-    "phonemes": "phonemes",
-    "vcm_type": "vcm",
-    "lex_type": "lex",
-    "mwu_type": "mwu",
-    "msc_type": "msc",
+    "addressee": "xds@",
+    "vcm_type": "vcm@",
+    "lex_type": "lex@",
+    "mwu_type": "mwu@",
+    "msc_type": "msc@",
+    "phonemes": "phonemes_",
 }
-"""Columns of a segments table that become tiers below a voice's tier, such as ``xds@FA0``."""
-
-DEPENDENT_COLUMNS = {prefix: column for column, prefix in DEPENDENT_TIERS.items()}
+"""Columns of a segments table that become tiers below a voice's tier: how these tiers' names begin, before the
+voice's (``xds@FA0``, as in ACLEW transcripts). Phonemes go without ``@``: ChildProject's .eaf importer (0.4.6) fails
+on a tier ``...@CHI`` that is none of its own."""
 
 OTHER_TIERS = frozenset({"code", "code_num", "context", "on_off", "notes", "comment", "comments", "default"})
 """Tiers of ACLEW templates (lower case) that say something of the recording, not who speaks."""
@@ -59,6 +59,15 @@ _ACLEW_VOICES = {
     "MAL": re.compile(r"MA\d+|MAL"),
 }
 """Tiers that ChildProject's importers take for a voice, and those of ours."""
+
+
+CHILDPROJECT_TIERS = frozenset(
+    {"CHI", "CHI*", "OC0"}
+    | {f"UC{number}" for number in range(1, 7)}
+    | {f"FA{number}" for number in range(9)}
+    | {f"MA{number}" for number in range(6)}
+)
+"""Those of our tiers that ChildProject's importers (0.4.6) know: its table ends there."""
 
 
 def refuse_ambiguous(labels: Iterable[str], recording_id: str) -> None:
@@ -95,9 +104,18 @@ def label_of_tier(name: str, all_names: Iterable[str]) -> str | None:
     A tier of unknown name is a label of its own, ``name-2`` belongs to ``name`` where there is such a tier.
     """
     name = name.strip()
-    if name.lower() in OTHER_TIERS or "@" in name:
+    if name.lower() in OTHER_TIERS or parent_of_tier(name) is not None:
         return None
     base, _, number = name.rpartition("-")
     if number.isdigit() and base in set(all_names):
         name = base
     return next((label for label, pattern in _ACLEW_VOICES.items() if pattern.fullmatch(name)), name)
+
+
+def parent_of_tier(name: str) -> str | None:
+    """The tier whose segments a tier says something about, as its name tells; None for any other tier."""
+    name = name.strip()
+    if "@" in name:
+        return name.partition("@")[2]
+    begin = DEPENDENT_TIERS["phonemes"]
+    return name.removeprefix(begin) if name.startswith(begin) else None

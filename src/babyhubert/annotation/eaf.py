@@ -122,7 +122,7 @@ def _add_voice(eaf: Eaf, tier: Tier) -> dict[tuple[int, int], str]:
 
 def _add_dependent(eaf: Eaf, tier: Tier, identifiers: dict[tuple[int, int], str]) -> None:
     """Add a tier of values. Straight into pympi's table: its own way looks every time up in the whole parent."""
-    kind = tier.name.partition("@")[0].upper()
+    kind = tier.name.removesuffix(str(tier.parent)).rstrip("@_").upper()
     if kind not in eaf.linguistic_types:
         eaf.add_linguistic_type(kind, "Symbolic_Association", timealignable=False)
     eaf.add_tier(tier.name, kind, parent=tier.parent, part=tier.parent)

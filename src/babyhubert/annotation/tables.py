@@ -114,8 +114,8 @@ def read_annotations(path: Path) -> dict[str, Segments]:
 
     The kind is the first found of RTTM, CSV, LENA .its, .eaf, TextGrid, .txt (Audacity). A file that names no
     recording in its lines (an empty RTTM, a ChildProject CSV) takes its path below the folder, without suffix, as the
-    id. Of a project (or a folder ``annotations/<set>`` in one) the converted annotations are read, as its index
-    ``metadata/annotations.csv`` lists them.
+    id. Of the output of a run, its ``rttm`` folder is read. Of a project (or a folder ``annotations/<set>`` in one)
+    the converted annotations are read, as its index ``metadata/annotations.csv`` lists them.
 
     Raises:
         AnnotationError: nothing there, no segments file below it, or one recording annotated by two files.
@@ -148,6 +148,7 @@ def read_each(path: Path) -> Iterator[tuple[Path, dict[str, Segments] | Annotati
     if project_set is not None:
         yield from read_each_of_set(project_set)
         return
+    path = path / "rttm" if (path / "rttm").is_dir() else path
     origin: dict[str, Path] = {}
     for file in _segment_files(path):
         part = _attempt(file, file.relative_to(path).with_suffix("").as_posix())

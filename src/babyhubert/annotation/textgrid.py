@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from babyhubert.annotation.codes import label_of_tier
+from babyhubert.annotation.codes import label_of_tier, parent_of_tier
 from babyhubert.annotation.rttm import unreadable
 from babyhubert.annotation.tiers import Piece, Tier
 from babyhubert.errors import AnnotationError
@@ -53,13 +53,12 @@ def read_textgrid_tiers(path: Path) -> list[Tier]:
     Raises:
         AnnotationError: unreadable, not a TextGrid, or of the binary kind.
     """
-    return [
-        Tier(
-            tier.name, tuple(_piece(entry, f"{path}, tier {tier.name}") for entry in tier.entries), _parent(tier.name)
-        )
-        for tier in _open(path).tiers
-        if tier.tierType == "IntervalTier"
-    ]
+    tiers = []
+    for tier in _open(path).tiers:
+        if tier.tierType == "IntervalTier":
+            pieces = tuple(_piece(entry, f"{path}, tier {tier.name}") for entry in tier.entries)
+            tiers.append(Tier(tier.name, pieces, parent_of_tier(tier.name)))
+    return tiers
 
 
 def _open(path: Path) -> Textgrid:
@@ -86,7 +85,3 @@ def _piece(entry: tuple[float, float, str], where: str) -> Piece:
 def _ms(seconds: float) -> int:
     """Nearest millisecond (halves go up)."""
     return math.floor(seconds * 1000 + 0.5)
-
-
-def _parent(name: str) -> str | None:
-    return name.partition("@")[2] or None

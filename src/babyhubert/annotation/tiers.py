@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from babyhubert.annotation.codes import (
     ADDRESSEE_FROM_CODE,
     ADDRESSEE_TO_CODE,
-    DEPENDENT_COLUMNS,
+    CHILDPROJECT_TIERS,
     DEPENDENT_TIERS,
     TierNaming,
     label_of_tier,
+    parent_of_tier,
     refuse_ambiguous,
     tier_names,
 )
@@ -69,6 +70,9 @@ class TierLayout:
         """What a user must know, a sentence each."""
         if self.extra:
             yield f"overlapping segments of one label are on further tiers: {', '.join(self.extra)}"
+        unknown = [name for name in self.extra if name not in CHILDPROJECT_TIERS]
+        if unknown:
+            yield f"ChildProject's importer does not know {', '.join(unknown)}: give it the csv format"
         if self.too_short:
             yield f"{self.too_short} segments shorter than 1 ms left out: tiers cannot hold them"
 
@@ -106,7 +110,7 @@ def segments_of(tiers: Iterable[Tier]) -> Segments:
     rows: list[tuple[int, int, str]] = []
     columns: dict[str, dict[int, str]] = {}
     for tier in tiers:
-        label = None if tier.parent is not None else label_of_tier(tier.name, names)
+        label = None if (tier.parent or parent_of_tier(tier.name)) else label_of_tier(tier.name, names)
         if label is None:
             continue
         first = len(rows)
@@ -150,23 +154,23 @@ def _with_dependents(
         return tuple(Piece(int(start[row]), int(end[row]), texts[row]) for row in keep)
 
     yield Tier(name, pieces(column_texts(rows, "transcription"), line))
-    for column, prefix in DEPENDENT_TIERS.items():
+    for column, begin in DEPENDENT_TIERS.items():
         texts = column_texts(rows, column)
         if column == "addressee":
             texts[:] = [ADDRESSEE_TO_CODE.get(text, text) for text in texts]
         said = [row for row in line if texts[row]]
         if said:
-            yield Tier(f"{prefix}@{name}", pieces(texts, said), parent=name)
+            yield Tier(f"{begin}{name}", pieces(texts, said), parent=name)
 
 
 def _dependents_of(parent: Tier, tiers: Sequence[Tier]) -> Iterator[tuple[str, list[tuple[int, str]]]]:
     """Columns that tiers below ``parent`` fill, each as numbers of the parent's pieces and values."""
     ends = np.array([piece.end for piece in parent.pieces], dtype=np.int64)
+    columns = {f"{begin}{parent.name.strip()}": column for column, begin in DEPENDENT_TIERS.items()}
     for tier in tiers:
-        prefix, at, of = tier.name.strip().partition("@")
-        if not at or of != parent.name.strip() or prefix not in DEPENDENT_COLUMNS:
+        column = columns.get(tier.name.strip(), "")
+        if not column:
             continue
-        column = DEPENDENT_COLUMNS[prefix]
         values = []
         for piece in tier.pieces:
             middle = (piece.start + piece.end) // 2

@@ -19,6 +19,7 @@ from babyhubert.cli import (
     demo,
     embed,
     evaluate,
+    export,
     finetune,
     measures,
     pretrain,
@@ -48,6 +49,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "recipe": recipe.recipe,
     "convert": convert.convert,
     "measures": measures.measures,
+    "export": export.export,
     "simulate": simulate.simulate,
     "demo": demo.demo,
 }

@@ -1,0 +1,94 @@
+"""``babyhubert export``: results for ELAN, Praat, Audacity, ChildProject."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Output folder of 'babyhubert segment', or annotations in any format that is read: a file, a folder, "
+            "a ChildProject project or one of its sets (PROJECT/annotations/SET).",
+            show_default=False,
+        ),
+    ],
+    to: Annotated[
+        list[str],
+        typer.Option(
+            help="eaf (ELAN), textgrid (Praat), audacity (labels), lena (a table with LENA's codes), rttm, csv, or "
+            "childproject (sets to copy into a project). Give it several times for several.",
+            metavar="FORMAT",
+        ),
+    ] = [],  # noqa: B006 (typer reads it, nobody writes to it)
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Folder for the files; each format in a folder of its own. Default: SOURCE itself."
+        ),
+    ] = None,
+    audio: Annotated[
+        list[Path],
+        typer.Option(
+            help="The recordings, files or folders; may be given several times. Links in .eaf files and lengths of "
+            "TextGrids come from them. Default: where the run or the project found them."
+        ),
+    ] = [],  # noqa: B006
+    childproject: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PROJECT",
+            help="ChildProject project: write annotations/SET/raw, metannots.yml and import.csv there, ready for its "
+            "importer.",
+        ),
+    ] = None,
+    sets: Annotated[
+        str, typer.Option("--sets", help="First part of the names of ChildProject sets: SETS/vtc, SETS/addressee, ...")
+    ] = "babyhubert",
+    tiers: Annotated[
+        str,
+        typer.Option(
+            help="Names of tiers: aclew (CHI, OC0, MA0, FA0: ChildProject reads them right) or labels (KCHI, OCH, "
+            "MAL, FEM: to look at)."
+        ),
+    ] = "aclew",
+) -> None:
+    """Write results in the formats of other tools; nothing is computed again.
+
+    Addressees and phonemes become tiers below a voice (xds@FA0, phonemes_CHI), and ChildProject sets of their own.
+    """
+    from rich.console import Console
+
+    from babyhubert.annotation.codes import TIER_NAMINGS
+    from babyhubert.audio.preflight import check_recordings
+    from babyhubert.cli.options import check_choice
+    from babyhubert.errors import ConfigError
+    from babyhubert.exchange.export import FORMATS, ExportSettings
+    from babyhubert.exchange.export import export as write
+    from babyhubert.exchange.recordings import Source
+
+    formats = tuple(dict.fromkeys(check_choice("--to", name.lower(), FORMATS) for name in to))
+    naming = check_choice("--tiers", tiers, TIER_NAMINGS)
+    if not formats and childproject is None:
+        raise ConfigError(f"nothing to write: give --to ({', '.join(FORMATS)}) or --childproject PROJECT")
+    if not sets.strip("/") or any(part in ("", ".", "..") for part in sets.split("/")):
+        raise ConfigError(f"--sets {sets}: a name such as babyhubert")
+    folder = output if output is not None else source
+    if formats:
+        if output is None and not source.is_dir():
+            raise ConfigError(f"{source} is no folder to write into: give -o FOLDER")
+        check_recordings([], folder, 0)
+    summary = write(Source(source, audio), ExportSettings(formats, folder, naming, childproject, sets))
+    console = Console(stderr=True, highlight=False)
+    for note in summary.notes:
+        console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
+    for failure in summary.failures:
+        console.print(f"failed: {failure.error}", style="red", soft_wrap=True, markup=False)
+    where = [str(folder)] if set(formats) - {"childproject"} else []
+    written = ", ".join([*where, *map(str, summary.sets)]) or "nothing"
+    typer.echo(f"{summary.done} recordings exported, {len(summary.failures)} failed: {written}")
+    raise typer.Exit(summary.exit_code)

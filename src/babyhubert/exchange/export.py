@@ -1,0 +1,317 @@
+"""Annotated recordings as files for ELAN, Praat, Audacity, ChildProject and others.
+
+One file a recording, sub-folders as in the ids, each written whole; a recording that cannot be written is told and
+the others go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+import babyhubert
+from babyhubert.annotation.audacity import write_audacity
+from babyhubert.annotation.childproject import (
+    ProjectRecording,
+    SetKind,
+    format_metannots,
+    format_set_csv,
+    imported_before,
+    is_project,
+    kinds_in,
+    read_project_recordings,
+    write_import_table,
+)
+from babyhubert.annotation.codes import TierNaming
+from babyhubert.annotation.eaf import write_eaf
+from babyhubert.annotation.intervals import Intervals
+from babyhubert.annotation.lena_table import LENA_HEADER, format_lena_rows
+from babyhubert.annotation.names import RecordingNames
+from babyhubert.annotation.rttm import rttm_uri, write_rttm
+from babyhubert.annotation.tables import write_childproject_csv
+from babyhubert.annotation.textgrid import write_textgrid
+from babyhubert.annotation.tiers import lay_out
+from babyhubert.errors import AnnotationError, BabyHubertError, DiskFullError
+from babyhubert.exchange.recordings import AnnotatedRecording, Failure, Source
+from babyhubert.files import write_text
+from babyhubert.run_record import exit_code
+from babyhubert.timebase import format_seconds, samples_to_ms
+
+ExportFormat = Literal["eaf", "textgrid", "audacity", "lena", "rttm", "csv", "childproject"]
+FORMATS: tuple[ExportFormat, ...] = ("eaf", "textgrid", "audacity", "lena", "rttm", "csv", "childproject")
+
+UEM_NAME = "annotated.uem"
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """What to write and where.
+
+    Attributes:
+        formats: Each into a folder of its name below ``output``.
+        output: The folder.
+        naming: Names of tiers in .eaf and TextGrid.
+        project: A ChildProject project to write sets into; None: none.
+        prefix: First part of the sets' names.
+    """
+
+    formats: tuple[ExportFormat, ...]
+    output: Path
+    naming: TierNaming = "aclew"
+    project: Path | None = None
+    prefix: str = "babyhubert"
+
+
+@dataclass
+class ExportSummary:
+    """How an export ended.
+
+    Attributes:
+        done: Recordings written.
+        failures: Recordings that could not be read or written.
+        notes: Sentences a user must know.
+        sets: Folders of ChildProject sets that were written.
+    """
+
+    done: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    sets: list[Path] = field(default_factory=list)
+
+    @property
+    def exit_code(self) -> int:
+        """0: every recording is done; 1: some failed; 2: none is done."""
+        return exit_code(self.done, len(self.failures))
+
+
+def export(source: Source, settings: ExportSettings) -> ExportSummary:
+    """Write every recording of a source in every format that is asked for.
+
+    Raises:
+        AnnotationError: nothing to read; the project is none, or lists two recordings with one name.
+        OutputError: the output would replace the source.
+        DiskFullError: the disk is full.
+    """
+    exporter = _Exporter(source, settings)
+    summary = ExportSummary()
+    for recording in source.recordings():
+        if isinstance(recording, Failure):
+            summary.failures.append(recording)
+            continue
+        try:
+            summary.notes += [f"{recording.recording_id}: {note}" for note in exporter.write(recording)]
+            summary.done += 1
+        except DiskFullError:
+            raise
+        except BabyHubertError as error:
+            summary.failures.append(Failure(recording.recording_id, str(error)))
+    summary.notes += exporter.finish()
+    summary.sets = exporter.set_folders()
+    return summary
+
+
+class _Exporter:
+    def __init__(self, source: Source, settings: ExportSettings) -> None:
+        self._source = source
+        self._settings = settings
+        self._lena: list[str] = []
+        self._stretches: dict[str, Intervals] = {}
+        output = settings.output
+        writers: dict[ExportFormat, Callable[[AnnotatedRecording], Iterator[str]]] = {
+            "eaf": self._eaf,
+            "textgrid": self._textgrid,
+            "audacity": self._audacity,
+            "lena": self._lena_rows,
+            "rttm": self._rttm,
+            "csv": self._csv,
+        }
+        self._writers = [writers[name] for name in settings.formats if name != "childproject"]
+        self._sets: list[_SetWriter] = []
+        if "childproject" in settings.formats:
+            self._sets.append(_SetWriter(output / "childproject", settings.prefix, source.about()))
+        if settings.project is not None:
+            self._sets.append(_ProjectWriter(settings.project, settings.prefix, source.about()))
+        replaced = sorted({"rttm", "csv"} & set(settings.formats))
+        if source.is_run and replaced and output.resolve() == source.path.resolve():
+            raise AnnotationError(f"{output}: holds {replaced[0]}/ already; choose another folder with -o")
+
+    def write(self, recording: AnnotatedRecording) -> Iterator[str]:
+        """Write one recording in every format; what a user must know of it."""
+        beyond = recording.past_the_end()
+        if beyond:
+            yield f"{beyond} segments reach past the end of the recording ({_length(recording)} s); kept as they are"
+        notes: dict[str, None] = {}
+        for write in self._writers:
+            notes.update(dict.fromkeys(write(recording)))
+        yield from notes
+        for writer in self._sets:
+            writer.add(recording)
+        if recording.stretches is not None:
+            self._stretches[recording.recording_id] = recording.stretches
+
+    def finish(self) -> Iterator[str]:
+        """Write what is made of all recordings."""
+        output = self._settings.output
+        if "lena" in self._settings.formats:
+            write_text(output / "lena.csv", LENA_HEADER + "".join(self._lena))
+        if self._stretches and self._settings.formats:
+            write_text(output / UEM_NAME, format_uem(self._stretches))
+            yield f"{output / UEM_NAME}: the stretches that were annotated, for 'evaluate --uem'"
+        for writer in self._sets:
+            yield from writer.finish()
+
+    def set_folders(self) -> list[Path]:
+        """Folders of the sets that hold a recording."""
+        return [folder for writer in self._sets for folder in writer.folders()]
+
+    def _path(self, folder: str, recording: AnnotatedRecording, suffix: str) -> Path:
+        return self._settings.output / folder / f"{recording.recording_id}{suffix}"
+
+    def _eaf(self, recording: AnnotatedRecording) -> Iterator[str]:
+        layout = lay_out(recording.segments, recording.recording_id, self._settings.naming)
+        write_eaf(self._path("eaf", recording, ".eaf"), layout.tiers, recording.audio)
+        yield from layout.notes()
+
+    def _textgrid(self, recording: AnnotatedRecording) -> Iterator[str]:
+        layout = lay_out(recording.segments, recording.recording_id, self._settings.naming)
+        duration = samples_to_ms(recording.samples or 0)
+        write_textgrid(self._path("textgrid", recording, ".TextGrid"), layout.tiers, duration)
+        yield from layout.notes()
+
+    def _audacity(self, recording: AnnotatedRecording) -> Iterator[str]:
+        write_audacity(self._path("audacity", recording, ".txt"), recording.segments)
+        yield from ()
+
+    def _lena_rows(self, recording: AnnotatedRecording) -> Iterator[str]:
+        self._lena.append(format_lena_rows(recording.recording_id, recording.segments))
+        yield from ()
+
+    def _rttm(self, recording: AnnotatedRecording) -> Iterator[str]:
+        write_rttm(self._path("rttm", recording, ".rttm"), recording.recording_id, recording.segments)
+        yield from ()
+
+    def _csv(self, recording: AnnotatedRecording) -> Iterator[str]:
+        write_childproject_csv(self._path("csv", recording, ".csv"), recording.segments)
+        yield from ()
+
+
+class _SetWriter:
+    """Writes ``annotations/<prefix>/<kind>`` below a folder."""
+
+    def __init__(self, root: Path, prefix: str, about: Mapping[str, Any]) -> None:
+        self.root = root
+        self._prefix = prefix
+        self._about = about
+        self._kinds: dict[SetKind, list[tuple[ProjectRecording, int]]] = {}
+
+    def add(self, recording: AnnotatedRecording) -> None:
+        """Write one recording of each set that it is part of."""
+        listed = self._listed(recording)
+        for kind in kinds_in(recording.segments):
+            raw = self.folder(kind) / "raw" / f"{listed.recording_id}"
+            text = format_set_csv(recording.segments, kind, recording.recording_id)
+            write_text(raw.with_name(f"{raw.name}.csv"), text)
+            if kind.name == kind.segmentation:
+                write_rttm(raw.with_name(f"{raw.name}.rttm"), listed.recording_id, recording.segments)
+            self._kinds.setdefault(kind, []).append((listed, _covered(recording, listed)))
+
+    def finish(self) -> Iterator[str]:
+        """Write what describes each set."""
+        for kind in self._kinds:
+            write_text(self.folder(kind) / "metannots.yml", format_metannots(self._metannots(kind)))
+        yield from ()
+
+    def set_name(self, kind: SetKind | str) -> str:
+        """Such as ``babyhubert/vtc``."""
+        return f"{self._prefix}/{kind if isinstance(kind, str) else kind.name}"
+
+    def folder(self, kind: SetKind) -> Path:
+        """Where a set stands."""
+        return self.root / "annotations" / self.set_name(kind)
+
+    def folders(self) -> list[Path]:
+        """Where the sets stand that hold a recording."""
+        return [self.folder(kind) for kind in self._kinds]
+
+    def _listed(self, recording: AnnotatedRecording) -> ProjectRecording:
+        suffix = recording.audio.suffix if recording.audio is not None else ".wav"
+        return ProjectRecording(f"{recording.recording_id}{suffix}", None)
+
+    def _metannots(self, kind: SetKind) -> dict[str, str]:
+        """The fields that ChildProject knows; who made it and how, as far as the run says."""
+        model = self._about.get("model", {})
+        fields = {
+            "segmentation": self.set_name(kind.segmentation),
+            "segmentation_type": "permissive",
+            "method": "automated",
+            "sampling_method": "none",
+            "annotation_algorithm_name": f"BabyHuBERT {kind.name}",
+            "annotation_algorithm_version": f"babyhubert {babyhubert.__version__}",
+            "date_annotation": str(self._about.get("ended", ""))[:10],
+            **dict.fromkeys(kind.flags, "Y"),
+            "notes": _model_note(model) if isinstance(model, Mapping) else "",
+        }
+        return {name: value for name, value in fields.items() if value}
+
+
+class _ProjectWriter(_SetWriter):
+    """Writes sets into a project, under the names that it gives its recordings."""
+
+    def __init__(self, root: Path, prefix: str, about: Mapping[str, Any]) -> None:
+        super().__init__(root, prefix, about)
+        if not is_project(root):
+            raise AnnotationError(f"{root}: not a ChildProject project (it holds no metadata/recordings.csv)")
+        self._names = RecordingNames((one.recording_id, one) for one in read_project_recordings(root))
+        self._taken: dict[str, str] = {}
+
+    def finish(self) -> Iterator[str]:
+        """Write what describes each set, and the table that imports it."""
+        yield from super().finish()
+        for kind, rows in self._kinds.items():
+            name, table = self.set_name(kind), self.folder(kind) / "import.csv"
+            write_import_table(table, name, rows)
+            again = " --overwrite-existing" if imported_before(self.root, name) else ""
+            yield f"to import: child-project import-annotations {self.root} --annotations {table}{again}"
+
+    def _listed(self, recording: AnnotatedRecording) -> ProjectRecording:
+        found = self._names.find(recording.recording_id)
+        if found is None:
+            raise AnnotationError(
+                f"{recording.recording_id}: not in {self.root / 'metadata' / 'recordings.csv'}, or more than one "
+                "recording of this name; add it there, or rename"
+            )
+        other = self._taken.setdefault(found.recording_id, recording.recording_id)
+        if other != recording.recording_id:
+            raise AnnotationError(f"{recording.recording_id} and {other} both mean {found.filename}; keep one")
+        return found
+
+
+def format_uem(stretches: Mapping[str, Intervals]) -> str:
+    """The text of a UEM file, ``uri channel start end`` in seconds; ids as RTTM files carry them."""
+    return "".join(
+        f"{rttm_uri(name)} 1 {format_seconds(start)} {format_seconds(end)}\n"
+        for name, spans in sorted(stretches.items())
+        for start, end in np.transpose(spans).tolist()
+    )
+
+
+def _covered(recording: AnnotatedRecording, listed: ProjectRecording) -> int:
+    """Milliseconds that an annotation of the whole recording covers; the project's own figure where it has one."""
+    if listed.duration_ms is not None:
+        return listed.duration_ms
+    ends: Sequence[int] = recording.segments.end.tolist()
+    return samples_to_ms(recording.samples if recording.samples is not None else max(ends, default=0))
+
+
+def _model_note(model: Mapping[str, Any]) -> str:
+    if "sha256" not in model:
+        return ""
+    return f"model {model.get('source', '')}, SHA-256 of its weights {model['sha256']}"
+
+
+def _length(recording: AnnotatedRecording) -> str:
+    return format_seconds(recording.samples or 0)

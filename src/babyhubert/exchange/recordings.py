@@ -1,0 +1,185 @@
+"""Annotated recordings, wherever the annotations come from, each with what is known of its audio.
+
+A source is the output folder of ``babyhubert segment`` (with addressees and phonemes where these were found out), a
+set of a ChildProject project, or any annotation file or folder. Recordings are read one at a time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from babyhubert.annotation.childproject import (
+    annotated_stretches,
+    find_set,
+    project_audio,
+    read_project_recordings,
+)
+from babyhubert.annotation.intervals import Intervals
+from babyhubert.annotation.names import RecordingNames
+from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.tables import read_each
+from babyhubert.audio.discovery import discover
+from babyhubert.audio.recording import probe
+from babyhubert.errors import AnnotationError, BabyHubertError
+from babyhubert.measures.results import RecordingResult, read_results
+from babyhubert.timebase import ms_to_samples, samples_to_ms
+
+
+@dataclass(frozen=True)
+class AnnotatedRecording:
+    """One recording.
+
+    Attributes:
+        recording_id: Its id.
+        segments: Who speaks when, with columns ``addressee`` and ``phonemes`` where these are known.
+        audio: The audio file, whether its content is here or not; None where it is not known.
+        samples: Length at 16 kHz; None where it is not known.
+        stretches: What was annotated, in samples; None: all of it.
+        scores: Kept frame scores, ``.npy`` of shape (frames, classes); None where there are none.
+    """
+
+    recording_id: str
+    segments: Segments
+    audio: Path | None = None
+    samples: int | None = None
+    stretches: Intervals | None = None
+    scores: Path | None = None
+
+    def past_the_end(self) -> int:
+        """Segments that end a millisecond or more after the recording does."""
+        if self.samples is None:
+            return 0
+        return int((self.segments.end >= self.samples + ms_to_samples(1)).sum())
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A recording that could not be read, or written, and why, in one line."""
+
+    what: str
+    error: str
+
+
+class Source:
+    """Annotated recordings of one folder or file.
+
+    Args:
+        path: Output folder of a run, a ChildProject project or set, or annotations in any format that is read.
+        audio: Files and folders with the recordings; without them, where the run or the project says they are.
+
+    Raises:
+        AnnotationError: nothing to read there.
+        AudioError: an audio path does not exist, or two recordings have one id.
+    """
+
+    def __init__(self, path: Path, audio: Sequence[Path] = ()) -> None:
+        self.path = Path(path)
+        self._audio = None
+        if audio:
+            self._audio = RecordingNames((file.recording_id, file.path) for file in discover(audio))
+
+    @property
+    def is_run(self) -> bool:
+        """Whether this is the output folder of a run over recordings."""
+        return (self.path / "rttm").is_dir()
+
+    def about(self) -> Mapping[str, Any]:
+        """Content of ``run.json``; empty where there is none that can be read."""
+        try:
+            about = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return about if isinstance(about, dict) else {}
+
+    def recordings(self) -> Iterator[AnnotatedRecording | Failure]:
+        """The recordings in the order of their ids or files; a failure in place of one that cannot be read."""
+        for one in self._annotated():
+            yield self._with_audio(one) if isinstance(one, AnnotatedRecording) else one
+
+    def _annotated(self) -> Iterator[AnnotatedRecording | Failure]:
+        if self.is_run and (self.path / "run.json").is_file():
+            yield from _of_run(self.path)
+            return
+        known = _of_project(self.path)
+        for file, part in read_each(self.path):
+            if isinstance(part, AnnotationError):
+                yield Failure(str(file), str(part))
+                continue
+            for recording_id, segments in part.items():
+                audio, samples, stretches = known.get(recording_id, (None, None, None))
+                yield AnnotatedRecording(recording_id, segments, audio, samples, stretches)
+
+    def _with_audio(self, recording: AnnotatedRecording) -> AnnotatedRecording | Failure:
+        """With the file that --audio names, and its length as its header says."""
+        if self._audio is None:
+            return recording
+        path = self._audio.find(recording.recording_id)
+        if path is None:
+            return Failure(
+                recording.recording_id,
+                f"{recording.recording_id}: --audio holds no recording of this name, or several; name its folder",
+            )
+        try:
+            samples = probe(path).n_samples
+        except BabyHubertError as error:
+            return Failure(recording.recording_id, str(error))
+        return AnnotatedRecording(
+            recording.recording_id, recording.segments, path, samples, recording.stretches, recording.scores
+        )
+
+
+def _of_run(folder: Path) -> Iterator[AnnotatedRecording | Failure]:
+    results = read_results(folder)
+    for recording_id in results.audio:
+        try:
+            result = results.read(recording_id)
+        except BabyHubertError as error:
+            yield Failure(recording_id, str(error))
+            continue
+        yield AnnotatedRecording(
+            recording_id, _with_columns(result), result.path, result.samples, scores=result.scores
+        )
+
+
+def _with_columns(result: RecordingResult) -> Segments:
+    """A result's segments with what is known of each: empty where an addressee is not, None where phonemes are not."""
+    segments = result.segments
+    keys = [(samples_to_ms(start), samples_to_ms(end), label) for start, end, label in segments]
+    columns = dict(segments.columns)
+    if result.addressed is not None:
+        said = {
+            (samples_to_ms(start), samples_to_ms(end), label): addressee
+            for (start, end, label), addressee in zip(
+                result.addressed, result.addressed.columns["addressee"], strict=True
+            )
+        }
+        columns["addressee"] = np.array([said.get(key, "") for key in keys], dtype=object)
+    if result.utterances is not None:
+        spoken = {
+            (samples_to_ms(one.start), samples_to_ms(one.end), "KCHI"): " ".join(one.phonemes)
+            for one in result.utterances
+        }
+        columns["phonemes"] = np.array([spoken.get(key) for key in keys], dtype=object)
+    return Segments(segments.start, segments.end, segments.label, columns)
+
+
+def _of_project(path: Path) -> dict[str, tuple[Path | None, int | None, Intervals | None]]:
+    """Audio, length and annotated stretches by id, where a path is a set of a project."""
+    chosen = find_set(path) if path.is_dir() else None
+    if chosen is None:
+        return {}
+    stretches = annotated_stretches(chosen)
+    return {
+        one.recording_id: (
+            project_audio(chosen.project, one),
+            None if one.duration_ms is None else ms_to_samples(one.duration_ms),
+            stretches.get(one.recording_id),
+        )
+        for one in read_project_recordings(chosen.project)
+    }

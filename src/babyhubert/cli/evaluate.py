@@ -285,6 +285,61 @@ def phonemes(
         console.print(f"written: {', '.join(map(str, written))}", soft_wrap=True, markup=False)
 
 
+@app.command("agreement")
+def agreement(
+    first: Annotated[
+        Path,
+        typer.Option(help="One annotator: RTTM or CSV file, or a folder of them.", show_default=False),
+    ],
+    second: Annotated[
+        Path,
+        typer.Option(
+            help="The other. Recordings of one annotator only are left out and named; an empty file means silent.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Folder for evaluation.json and agreement.csv. Default: only the tables."),
+    ] = None,
+    uem: Annotated[
+        Path | None,
+        typer.Option(
+            help="UEM file: the stretches that both annotated. Default: each recording up to its last segment.",
+            metavar="FILE",
+        ),
+    ] = None,
+    labels: Annotated[str, typer.Option(help="Classes to compare, separated by commas; at most 6.")] = (
+        "KCHI,OCH,MAL,FEM"
+    ),
+    bootstrap: Annotated[
+        int, typer.Option(help="Resamples of recordings for the intervals; 0: no intervals.", min=0)
+    ] = 2000,
+    seed: Annotated[int, typer.Option(help="Decides the resamples.", min=0)] = 0,
+    confidence: Annotated[float, typer.Option(help="Share of the resamples within an interval.")] = 0.95,
+) -> None:
+    """How well two annotators agree on voice types: F1 as for a model, and Cohen's kappa on frames of 20 ms."""
+    import numpy as np
+
+    from babyhubert.evaluation import agreement_presentation as shown
+    from babyhubert.evaluation.agreement import agree
+    from babyhubert.evaluation.presentation import read_side
+    from babyhubert.evaluation.uem import read_uem
+
+    stretches = None if uem is None else read_uem(uem)
+    report = agree(read_side(first), read_side(second), split_names(labels), stretches)
+    intervals = report.bootstrap(np.random.default_rng(seed), bootstrap, confidence) if bootstrap else None
+    console = open_console()
+    console.print(shown.agreement_table(report, intervals))
+    console.print(shown.confusion_table(report))
+    for note in shown.notes(report, intervals):
+        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    if output is not None:
+        settings = source(first=first, second=second, uem=uem, seed=seed)
+        written = shown.write_report(output, report, intervals, settings)
+        console.print(f"written: {', '.join(map(str, written))}", soft_wrap=True, markup=False)
+
+
 def split_names(text: str) -> tuple[str, ...]:
     """Names separated by commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())

@@ -1,0 +1,178 @@
+"""How well two annotators agree: the published F1 between them, and Cohen's kappa on frames.
+
+F1 is the same whichever of the two is called the reference, so a model's F1 can be set against that of a second human.
+Kappa (Cohen 1960) takes away what chance would give: for each class active against not, and for the whole answer,
+where every set of classes active at once is one category.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.frames import FRAME_HOP, segments_to_frames
+from babyhubert.annotation.intervals import Intervals
+from babyhubert.annotation.segments import VOICE_TYPES, Segments
+from babyhubert.errors import AnnotationError, ConfigError
+from babyhubert.evaluation.bootstrap import check_bootstrap, percentile_ends, resampled_sums
+from babyhubert.evaluation.detection import (
+    BootstrapIntervals,
+    DetectionReport,
+    compare,
+    match_names,
+    some_names,
+)
+
+_MOST_CLASSES = 6
+
+
+@dataclass(frozen=True, eq=False)
+class KappaIntervals:
+    """Percentile intervals over recordings: ends for each class, (C, 2); for their mean and the whole answer, (2,)."""
+
+    classes: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    whole: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class AgreementReport:
+    """What :func:`agree` found.
+
+    Attributes:
+        time: The published metric with the first annotator as the reference.
+        patterns: Frames by what the first (row) and the second (column) say, int64, shape (F, 2^C, 2^C): bit c of a
+            row's number says whether class c is active.
+        only_first: Recordings that the second did not annotate: left out.
+        only_second: Recordings that the first did not annotate: left out.
+        limited: Whether a UEM says which stretches were annotated.
+    """
+
+    time: DetectionReport
+    patterns: NDArray[np.int64]
+    only_first: tuple[str, ...]
+    only_second: tuple[str, ...]
+    limited: bool
+
+    @property
+    def class_kappas(self) -> NDArray[np.float64]:
+        """Cohen's kappa of each class, (C,); NaN where both say the same all the time."""
+        return _class_kappas(self.patterns.sum(axis=0))
+
+    @property
+    def mean_kappa(self) -> float:
+        """Unweighted mean over the classes for which it is defined."""
+        return float(_known_mean(self.class_kappas))
+
+    @property
+    def whole_kappa(self) -> float:
+        """Cohen's kappa with every set of active classes as one category."""
+        return float(cohen_kappa(self.patterns.sum(axis=0)))
+
+    def bootstrap(
+        self, rng: np.random.Generator, resamples: int = 2000, confidence: float = 0.95
+    ) -> tuple[BootstrapIntervals, KappaIntervals] | None:
+        """Percentile intervals over recordings, of F1 and of kappa; None with a single recording."""
+        check_bootstrap(resamples, confidence)
+        scores = self.time.bootstrap(rng, resamples, confidence)
+        if scores is None:
+            return None
+        sums = resampled_sums(self.patterns, rng, resamples)
+        classes, whole = _class_kappas(sums), cohen_kappa(sums)
+        return scores, KappaIntervals(
+            percentile_ends(classes, confidence),
+            percentile_ends(_known_mean(classes), confidence),
+            percentile_ends(whole, confidence),
+        )
+
+
+def agree(
+    first: Mapping[str, Segments],
+    second: Mapping[str, Segments],
+    labels: Sequence[str] = VOICE_TYPES,
+    uem: Mapping[str, Intervals] | None = None,
+) -> AgreementReport:
+    """Compare two annotations of the same recordings.
+
+    Args:
+        first: Segments by recording.
+        second: The same; recordings of one side only are left out and named. An empty table means annotated, silent.
+        labels: Classes, at most 6.
+        uem: Stretches that both annotated; without it, each recording counts up to the last segment of either side.
+
+    Raises:
+        AnnotationError: no recording was annotated by both.
+        ConfigError: too many classes, none, or one twice.
+    """
+    labels = tuple(labels)
+    if len(labels) > _MOST_CLASSES:
+        raise ConfigError(f"labels {', '.join(labels)}: at most {_MOST_CLASSES} can be compared at once")
+    matched = match_names(first, second)
+    second = {matched.get(uri, uri): table for uri, table in second.items()}
+    both = sorted(first.keys() & second.keys())
+    if not both:
+        raise AnnotationError(
+            f"no recording was annotated by both: the first has {some_names(sorted(first)) or 'none'}, the second has "
+            f"{some_names(sorted(second)) or 'none'}; make the ids equal"
+        )
+    time = compare({uri: first[uri] for uri in both}, {uri: second[uri] for uri in both}, labels, uem)
+    return AgreementReport(
+        time,
+        np.stack(
+            [_patterns(first[uri], second[uri], labels, None if uem is None else uem[uri]) for uri in time.recordings]
+        ),
+        tuple(sorted(first.keys() - second.keys())),
+        tuple(sorted(second.keys() - first.keys())),
+        uem is not None,
+    )
+
+
+def cohen_kappa(table: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Cohen's kappa of contingency tables, (..., K, K) to (...); NaN where chance alone explains everything."""
+    counts = np.asarray(table, dtype=np.float64)
+    total = counts.sum(axis=(-2, -1))
+    safe = np.where(total > 0, total, 1)
+    observed = np.trace(counts, axis1=-2, axis2=-1) / safe
+    chance = (counts.sum(axis=-1) * counts.sum(axis=-2)).sum(axis=-1) / safe**2
+    defined = (total > 0) & (chance < 1)
+    return np.where(defined, (observed - chance) / np.where(defined, 1 - chance, 1), np.nan)
+
+
+def _patterns(
+    first: Segments, second: Segments, labels: tuple[str, ...], scored: Intervals | None
+) -> NDArray[np.int64]:
+    """Frames by what each side says of them, (2^C, 2^C)."""
+    last = max([0, *(int(side.end.max()) for side in (first, second) if len(side))])
+    if scored is not None:
+        last = max(last, int(scored[1].max(initial=0)))
+    frames = -(-last // FRAME_HOP)
+    codes = [
+        sum((segments_to_frames(*side.intervals(label), frames).astype(np.int64) << bit for bit, label in
+             enumerate(labels)), start=np.zeros(frames, dtype=np.int64))
+        for side in (first, second)
+    ]  # fmt: skip
+    size = 1 << len(labels)
+    pairs = codes[0] * size + codes[1]
+    if scored is not None:
+        pairs = pairs[segments_to_frames(*scored, frames)]
+    return np.bincount(pairs, minlength=size * size).reshape(size, size)
+
+
+def _class_kappas(patterns: NDArray[np.int64]) -> NDArray[np.float64]:
+    """From tables of patterns, (..., 2^C, 2^C), to kappa of each class, (..., C)."""
+    size = patterns.shape[-1]
+    kappas = []
+    for bit in range(size.bit_length() - 1):
+        active = ((np.arange(size) >> bit) & 1)[:, None] == np.arange(2)
+        side = active.astype(np.int64)
+        kappas.append(cohen_kappa(side.T @ patterns @ side))
+    return np.stack(kappas, axis=-1)
+
+
+def _known_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    known = ~np.isnan(values)
+    number = known.sum(axis=-1)
+    return np.where(number > 0, np.where(known, values, 0).sum(axis=-1) / np.maximum(number, 1), np.nan)

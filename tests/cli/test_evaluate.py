@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.segments import Segments
 from babyhubert.cli.evaluate import app
-from babyhubert.errors import AnnotationError, ConfigError
+from babyhubert.errors import AnnotationError, BabyHubertError, ConfigError
+from commands import write_sounds
 
 
 @pytest.fixture
@@ -143,3 +144,29 @@ def test_agreement_of_two_annotators(folders, tmp_path):
     assert result.exit_code == 0, result.output
     for expected in ("kappa", "80.0", "whole answer", "not annotated by the second, left out: c", "agreement.csv"):
         assert expected in result.output
+
+
+class TestRobustness:
+    def test_a_real_model_on_a_scene_and_on_a_recording(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path, ["a.wav"], seconds=7) / "a.wav"
+        options = ["--model", str(small_model), "--minutes", "0.1", "--overlap", "0", "-o", str(tmp_path / "out")]
+        for given, name in ((["--recording", str(audio)], "a.wav"), ([], "simulated scene")):
+            result = CliRunner().invoke(app, ["robustness", *options, *given])
+            assert result.exit_code == 0, result.output
+            for expected in ("False alarms", "pink noise", "3.98 s (a hop)", "borders", name):
+                assert expected in result.output
+            content = json.loads((tmp_path / "out/evaluation.json").read_text(encoding="utf-8"))
+            assert content["hop_frames"] == 199
+            assert len((tmp_path / "out/false_alarms.csv").read_text(encoding="utf-8").splitlines()) == 1 + 5 * 4
+
+    def test_what_cannot_be_tested_is_refused(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path, ["a.wav"], seconds=2) / "a.wav"
+        base = ["robustness", "--model", str(small_model), "--minutes", "0.1", "--overlap", "0"]
+        for given, message in (
+            (["--recording", str(audio)], "too short; more than 3.98 s"),
+            (["--minutes", "0"], "--minutes 0.0"),
+            (["--level", "3"], "--level 3.0"),
+        ):
+            result = CliRunner().invoke(app, [*base, *given])
+            assert isinstance(result.exception, BabyHubertError)
+            assert message in str(result.exception)

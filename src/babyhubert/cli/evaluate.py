@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from babyhubert.cli.options import DeviceOption
+
 if TYPE_CHECKING:
     from rich.console import Console
 
+_MOST_MINUTES = 120
 _SEGMENTS: tuple[Literal["auto", "same", "predicted"], ...] = ("auto", "same", "predicted")
 
 app = typer.Typer(
@@ -337,6 +340,71 @@ def agreement(
     if output is not None:
         settings = source(first=first, second=second, uem=uem, seed=seed)
         written = shown.write_report(output, report, intervals, settings)
+        console.print(f"written: {', '.join(map(str, written))}", soft_wrap=True, markup=False)
+
+
+@app.command("robustness")
+def robustness(
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Model folder, checkpoint file, or hub repository. Without it: the small demonstration model."
+        ),
+    ] = None,
+    recording: Annotated[
+        Path | None,
+        typer.Option(help="Recording for the window test. Default: a simulated scene.", metavar="FILE"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Folder for evaluation.json and false_alarms.csv. Default: only the tables."
+        ),
+    ] = None,
+    minutes: Annotated[float, typer.Option(help="Of each sound, and at most of the recording.")] = 2.0,
+    level: Annotated[float, typer.Option(help="RMS level of the sounds, in dB below full scale.")] = -30.0,
+    thresholds: Annotated[
+        str, typer.Option(help="f1, high-precision, or a TOML file with one table a class.", metavar="SET|FILE")
+    ] = "f1",
+    window: Annotated[float, typer.Option(help="Window the model sees at once, in seconds.")] = 4.0,
+    overlap: Annotated[
+        float, typer.Option(help="Share of a window that neighbours have in common, 0 to below 1.")
+    ] = 0.75,
+    seed: Annotated[int, typer.Option(help="Draws the sounds and the scene.", min=0)] = 0,
+    device: DeviceOption = "auto",
+) -> None:
+    """What a voice-type model hears where nobody speaks, and whether its windows show.
+
+    Noise test: false alarms an hour in silence, hum, white and pink noise, and music. Window test: how many decisions
+    change when a recording begins later, and whether segments begin or end where windows join.
+    """
+    from dataclasses import replace
+
+    from babyhubert.errors import ConfigError
+    from babyhubert.evaluation import robustness_presentation as shown
+    from babyhubert.evaluation.robustness_run import run_robustness
+    from babyhubert.inference.voice_type import SHIPPED_MODEL_NOTICE, load_model
+    from babyhubert.inference.windows import WindowPlan
+
+    if not 0.1 <= minutes <= _MOST_MINUTES:
+        raise ConfigError(f"--minutes {minutes}: between 0.1 and {_MOST_MINUTES}")
+    if not -120 <= level <= 0:
+        raise ConfigError(f"--level {level}: between -120 and 0 dB")
+    plan = WindowPlan.from_overlap(window, overlap)
+    if model is None:
+        typer.echo(f"note: {SHIPPED_MODEL_NOTICE}", err=True)
+    classifier = load_model(model, device=device)
+    classifier = classifier.with_settings(replace(classifier.settings, plan=plan, thresholds=thresholds))
+    result = run_robustness(classifier, recording=recording, seconds=60 * minutes, level_dbfs=level, seed=seed)
+    console = open_console()
+    for table in shown.tables(result):
+        console.print(table)
+    for note in shown.notes(result):
+        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    if output is not None:
+        about = {"sha256": classifier.hash, "thresholds": classifier.thresholds, "plan": plan.describe()}
+        settings = source(model=classifier.name, recording=recording, minutes=minutes, level_dbfs=level, seed=seed)
+        written = shown.write_report(output, result, settings | about)
         console.print(f"written: {', '.join(map(str, written))}", soft_wrap=True, markup=False)
 
 

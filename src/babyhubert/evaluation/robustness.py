@@ -1,0 +1,228 @@
+"""What a voice-type model does that has nothing to do with who speaks: noise it hears as voices, windows that show.
+
+Noise test: false alarms an hour in sounds without any voice. Window test: where a recording begins should not matter,
+and neither should where the windows end; so the same recording is judged from several starts, and the borders of
+segments are counted at the joins of windows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.frames import FRAME_HOP, frames_to_segments, segments_to_frames
+from babyhubert.annotation.segments import Segments
+from babyhubert.errors import ConfigError
+from babyhubert.evaluation.probe_sounds import PROBES, probe
+from babyhubert.timebase import SAMPLE_RATE
+
+Audio = NDArray[np.float32]
+
+PEAK_RATIO, PEAK_CHANCE = 2.0, 0.001
+"""Borders peak at the joins when there are at least twice as many as elsewhere, with a chance below 1 in 1,000."""
+
+_LEAST_EXPECTED = 1.0
+_NEAR, _FAR = 1, 10
+
+
+class Model(Protocol):
+    """What is needed of a model: :class:`babyhubert.inference.voice_type.VoiceTypeClassifier` has it."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Classes, in the order of columns."""
+        ...
+
+    def scores(self, audio: Audio) -> NDArray[np.floating]:
+        """Probabilities, (T, C)."""
+        ...
+
+    def decide(self, scores: NDArray[np.floating], *, clean: bool = True) -> Segments:
+        """Segments from probabilities."""
+        ...
+
+
+@dataclass(frozen=True)
+class FalseAlarms:
+    """What a model finds where nobody speaks.
+
+    Attributes:
+        sound: Which sound.
+        seconds: How long it was.
+        segments: Segments found, by class.
+        found_s: Seconds found, by class.
+    """
+
+    sound: str
+    seconds: float
+    segments: dict[str, int]
+    found_s: dict[str, float]
+
+    def per_hour(self, label: str) -> tuple[float, float]:
+        """Seconds and segments of a class an hour."""
+        hours = self.seconds / 3600
+        return self.found_s[label] / hours, self.segments[label] / hours
+
+
+def false_alarms(model: Model, seconds: float, level_dbfs: float, seed: int) -> list[FalseAlarms]:
+    """Run a model over every sound of :data:`babyhubert.evaluation.probe_sounds.PROBES`.
+
+    Args:
+        model: The model.
+        seconds: Length of each sound.
+        level_dbfs: RMS level of each sound (but silence).
+        seed: Draws the sounds.
+    """
+    found = []
+    for name in PROBES:
+        sound = probe(name, round(seconds * SAMPLE_RATE), level_dbfs, seed)
+        segments = model.decide(model.scores(sound))
+        counts, lengths = {}, {}
+        for label in model.labels:
+            start, end = segments.intervals(label)
+            counts[label], lengths[label] = len(start), float((end - start).sum()) / SAMPLE_RATE
+        found.append(FalseAlarms(name, len(sound) / SAMPLE_RATE, counts, lengths))
+    return found
+
+
+@dataclass(frozen=True)
+class Shift:
+    """How decisions change when a recording begins later.
+
+    Attributes:
+        frames: By how many frames.
+        changed: Share of all frames whose decision differs in any class.
+        disagreement: By class, frames that differ over frames active in either; NaN where none is.
+    """
+
+    frames: int
+    changed: float
+    disagreement: dict[str, float]
+
+
+def start_shifts(model: Model, audio: Audio, shifts: Sequence[int]) -> list[Shift]:
+    """Judge a recording from several starts, all whole frames later, and compare with the whole.
+
+    Args:
+        model: The model.
+        audio: float32, shape (n,), 16 kHz.
+        shifts: Frames left out at the start.
+
+    Raises:
+        ConfigError: a shift that leaves no frame.
+    """
+    whole = _decided(model, audio)
+    results = []
+    for shift in shifts:
+        if not 0 < shift < len(whole):
+            raise ConfigError(f"a shift of {shift} frames of a recording of {len(whole)}: at least 1, and some left")
+        later = _decided(model, audio[shift * FRAME_HOP :])
+        earlier = whole[shift : shift + len(later)]
+        differs, active = (earlier != later), (earlier | later).sum(axis=0)
+        shares = np.where(active > 0, differs.sum(axis=0) / np.maximum(active, 1), np.nan)
+        changed = float(differs.any(axis=1).mean())
+        results.append(Shift(shift, changed, dict(zip(model.labels, shares.tolist(), strict=True))))
+    return results
+
+
+def _decided(model: Model, audio: Audio) -> NDArray[np.bool_]:
+    """Decisions after post-processing, bool, (T, C)."""
+    scores = model.scores(audio)
+    segments = model.decide(scores)
+    columns = [segments_to_frames(*segments.intervals(label), len(scores)) for label in model.labels]
+    return np.stack(columns, axis=1)
+
+
+@dataclass(frozen=True)
+class Peak:
+    """How often something falls on the joins of windows.
+
+    Attributes:
+        what: What was counted.
+        count: How many there are.
+        at_joins: How many of them fall on a join.
+        expected: How many would, if joins were like any other frame.
+        chance: Probability of as many or more by chance (binomial).
+    """
+
+    what: str
+    count: int
+    at_joins: int
+    expected: float
+    chance: float
+
+    @property
+    def ratio(self) -> float:
+        """Found over expected; NaN where nothing is expected."""
+        return self.at_joins / self.expected if self.expected else math.nan
+
+    @property
+    def verdict(self) -> str:
+        """``peaks``, ``no peak``, or ``too few`` to tell."""
+        if self.expected < _LEAST_EXPECTED and self.chance >= PEAK_CHANCE:
+            return "too few"
+        peaks = self.ratio >= PEAK_RATIO and self.chance < PEAK_CHANCE
+        return "peaks" if peaks else "no peak"
+
+
+def join_peaks(model: Model, audio: Audio, hop_frames: int) -> list[Peak]:
+    """Do borders and lengths of segments prefer the joins of windows?
+
+    Counted before post-processing, which would blur them. Borders: beginnings and ends of all classes, against a
+    uniform spread over the positions within a hop. Lengths: those within a frame of a multiple of the hop, against
+    those 2 to 10 frames away from one.
+
+    Args:
+        model: The model.
+        audio: float32, shape (n,), 16 kHz.
+        hop_frames: Frames between the starts of windows.
+    """
+    scores = model.scores(audio)
+    raw = model.decide(scores, clean=False)
+    borders, lengths = [], []
+    for label in model.labels:
+        on = segments_to_frames(*raw.intervals(label), len(scores))
+        start, end = (edge // FRAME_HOP for edge in frames_to_segments(on))
+        borders.append(np.concatenate([start[start > 0], end[end < len(scores)]]))
+        lengths.append(end - start)
+    return [border_peak(np.concatenate(borders), hop_frames), length_peak(np.concatenate(lengths), hop_frames)]
+
+
+def border_peak(borders: NDArray[np.int64], hop: int) -> Peak:
+    """Borders (frame numbers) that fall on a multiple of the hop, against one in ``hop``."""
+    at = int((borders % hop == 0).sum())
+    return Peak("borders", len(borders), at, len(borders) / hop, binomial_tail(at, len(borders), 1 / hop))
+
+
+def length_peak(lengths: NDArray[np.int64], hop: int) -> Peak:
+    """Lengths (frames) within a frame of a multiple of the hop, against their neighbours."""
+    multiple = np.maximum(np.round(lengths / hop), 1).astype(np.int64) * hop
+    away = np.abs(lengths - multiple)
+    reach = min(_FAR, (hop - 1) // 2)
+    near, beside = int((away <= _NEAR).sum()), int(((away > _NEAR) & (away <= reach)).sum())
+    share = (2 * _NEAR + 1) / (2 * reach + 1) if reach > _NEAR else 1.0
+    expected = beside * share / (1 - share) if share < 1 else math.nan
+    return Peak("lengths", len(lengths), near, expected, binomial_tail(near, near + beside, share))
+
+
+def binomial_tail(least: int, trials: int, share: float) -> float:
+    """Probability of at least ``least`` hits in ``trials``, each with probability ``share``."""
+    if least <= 0 or share >= 1:
+        return 1.0
+    if least > trials or share <= 0:
+        return 0.0
+    hits = np.arange(least, trials + 1)
+    steps = np.log(trials - hits[1:] + 1) - np.log(hits[1:]) + math.log(share) - math.log1p(-share)
+    first = (
+        math.lgamma(trials + 1)
+        - math.lgamma(least + 1)
+        - math.lgamma(trials - least + 1)
+        + least * math.log(share)
+        + (trials - least) * math.log1p(-share)
+    )
+    return float(min(1.0, np.exp(first + np.concatenate([[0.0], np.cumsum(steps)])).sum()))

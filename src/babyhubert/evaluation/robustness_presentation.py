@@ -1,0 +1,141 @@
+"""Noise and window tests as people and programs want them: tables on the terminal, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from babyhubert.evaluation.presentation import number, percent
+from babyhubert.evaluation.robustness import PEAK_CHANCE, PEAK_RATIO, FalseAlarms, Peak, Shift
+from babyhubert.files import write_json, write_text
+
+
+@dataclass(frozen=True)
+class RobustnessResult:
+    """Both tests of one model.
+
+    Attributes:
+        labels: Classes.
+        alarms: Noise test, one a sound.
+        shifts: Window test: decisions from later starts.
+        peaks: Window test: borders and lengths at the joins.
+        hop_frames: Frames between the starts of windows.
+        recording: What the window test was run on.
+    """
+
+    labels: tuple[str, ...]
+    alarms: Sequence[FalseAlarms]
+    shifts: Sequence[Shift]
+    peaks: Sequence[Peak]
+    hop_frames: int
+    recording: str
+
+
+def tables(result: RobustnessResult) -> Iterator[Table]:
+    """Noise test, shifts, peaks."""
+    noise = Table(title="False alarms: seconds an hour (segments an hour)", title_justify="left")
+    noise.add_column("sound")
+    for label in result.labels:
+        noise.add_column(label, justify="right")
+    for alarm in result.alarms:
+        rates = (alarm.per_hour(label) for label in result.labels)
+        noise.add_row(alarm.sound, *(f"{seconds:.0f} ({segments:.0f})" for seconds, segments in rates))
+    yield noise
+    shifted = Table(title="Recording begun later: frames decided otherwise", title_justify="left")
+    for heading in ("by", "of all frames %", *(f"{label} %" for label in result.labels)):
+        shifted.add_column(heading, justify="right")
+    for shift in result.shifts:
+        by = f"{shift.frames * 0.02:.2f} s" + (" (a hop)" if shift.frames == result.hop_frames else "")
+        shares = (percent(shift.disagreement[label]) for label in result.labels)
+        shifted.add_row(by, percent(shift.changed), *shares)
+    yield shifted
+    joins = Table(title=f"Joins of windows, every {result.hop_frames * 0.02:g} s", title_justify="left")
+    for heading in ("", "all", "at joins", "expected", "ratio", "chance", "verdict"):
+        joins.add_column(heading, justify="left" if heading in ("", "verdict") else "right")
+    for peak in result.peaks:
+        joins.add_row(
+            peak.what,
+            str(peak.count),
+            str(peak.at_joins),
+            f"{peak.expected:.1f}",
+            f"{peak.ratio:.1f}",
+            f"{peak.chance:.1g}",
+            peak.verdict,
+        )
+    yield joins
+
+
+def notes(result: RobustnessResult) -> Iterator[str]:
+    """Sentences a reader of the tables must know."""
+    yield f"the window test ran on {result.recording}; class columns: frames that differ over frames active in either"
+    yield "a start later by a whole hop has the same windows: what differs there is at the ends of the recording"
+    yield (
+        f"a peak: at least {PEAK_RATIO:g} times as many at the joins as expected, with a chance below "
+        f"{PEAK_CHANCE:g}; counted before gaps are closed and short segments dropped"
+    )
+
+
+def as_json(result: RobustnessResult) -> dict[str, Any]:
+    """Everything in a result."""
+    return {
+        "false_alarms": {
+            alarm.sound: {
+                "seconds": alarm.seconds,
+                "classes": {
+                    label: {
+                        "found_s": alarm.found_s[label],
+                        "segments": alarm.segments[label],
+                        "seconds_per_hour": alarm.per_hour(label)[0],
+                        "segments_per_hour": alarm.per_hour(label)[1],
+                    }
+                    for label in result.labels
+                },
+            }
+            for alarm in result.alarms
+        },
+        "recording": result.recording,
+        "hop_frames": result.hop_frames,
+        "shifts": [
+            {
+                "frames": shift.frames,
+                "changed": shift.changed,
+                "disagreement": {label: number(value) for label, value in shift.disagreement.items()},
+            }
+            for shift in result.shifts
+        ],
+        "joins": {
+            peak.what: {
+                "count": peak.count,
+                "at_joins": peak.at_joins,
+                "expected": number(peak.expected),
+                "ratio": number(peak.ratio),
+                "chance": peak.chance,
+                "verdict": peak.verdict,
+            }
+            for peak in result.peaks
+        },
+        "peak_rule": {"ratio": PEAK_RATIO, "chance": PEAK_CHANCE},
+    }
+
+
+def write_report(output: Path, result: RobustnessResult, settings: Mapping[str, Any]) -> list[Path]:
+    """Write ``evaluation.json`` and ``false_alarms.csv`` into a folder.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    write_json(output / "evaluation.json", {**settings, **as_json(result)})
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("sound", "class", "seconds_per_hour", "segments_per_hour"))
+    for alarm in result.alarms:
+        for label in result.labels:
+            writer.writerow((alarm.sound, label, *(f"{rate:.3f}" for rate in alarm.per_hour(label))))
+    write_text(output / "false_alarms.csv", text.getvalue())
+    return [output / "evaluation.json", output / "false_alarms.csv"]

@@ -17,6 +17,7 @@ from babyhubert.evaluation.score_folder import ScoreFolder, find_scores
 from babyhubert.evaluation.tuning import (
     choose_high_precision,
     choose_thresholds,
+    coarse_grid,
     measure_thresholds,
     split_recordings,
     threshold_grid,
@@ -207,6 +208,35 @@ class TestRun:
             alone = tune_voice_type(others, scores).best.choice
             decided[name] = clean_up(active_runs(scores.load(name), alone.thresholds), alone.minimum)
         np.testing.assert_allclose(result.held_out.scores, compare(reference, decided, LABELS).scores)
+
+    def test_joint_tuning_is_as_good_as_it_promises(self, kept):
+        folder, reference = kept
+        scores = find_scores(folder)
+        minimums = [MinimumDurations(on, off) for on in (1600, 0, 8000) for off in (1600, 0, 8000)]
+        joint = tune_voice_type(reference, scores, TuningSettings(step=0.02, minimums=minimums))
+        alone = tune_voice_type(reference, scores, TuningSettings(step=0.02))
+        assert joint.best.report.macro_f1 >= alone.best.report.macro_f1
+        every = measure_thresholds(
+            reference,
+            scores.load,
+            list(scores.paths),
+            LABELS,
+            folds=[sorted(reference)],
+            grid=coarse_grid(threshold_grid(0.02)),
+            minimums=minimums,
+        )
+        assert joint.best.report.macro_f1 >= choose_thresholds(every).scores[:, 2].mean() - 1e-12
+        assert joint.best.choice.minimum != MinimumDurations()
+        assert joint.half.macro_f1 == alone.half.macro_f1
+        for n, fold in enumerate(joint.folds):
+            others = {uri: reference[uri] for part in joint.folds if part is not fold for uri in part}
+            again = tune_voice_type(others, scores, TuningSettings(step=0.02, minimums=minimums)).best
+            decided = {
+                uri: clean_up(active_runs(scores.load(uri), again.choice.thresholds), again.choice.minimum)
+                for uri in fold
+            }
+            counts = compare({uri: reference[uri] for uri in fold}, decided, LABELS).counts
+            np.testing.assert_array_equal(joint.held_out.counts[n : n + 1], counts)
 
     def test_written_thresholds_are_read_by_segment(self, kept, tmp_path):
         folder, reference = kept

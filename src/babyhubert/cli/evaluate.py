@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from babyhubert.cli.options import DeviceOption
+from babyhubert.cli.options import BootstrapOption, ConfidenceOption, DeviceOption, SeedOption, UemOption
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,16 +47,11 @@ def voice_type(
         Path | None,
         typer.Option("-o", "--output", help="Folder for evaluation.json and fscore.csv. Default: only the tables."),
     ] = None,
-    uem: Annotated[
-        Path | None,
-        typer.Option(help="UEM file: score only these stretches of these recordings. Default: all.", metavar="FILE"),
-    ] = None,
+    uem: UemOption = None,
     labels: Annotated[str, typer.Option(help="Classes to score, separated by commas.")] = "KCHI,OCH,MAL,FEM",
-    bootstrap: Annotated[
-        int, typer.Option(help="Resamples of recordings for the intervals; 0: no intervals.", min=0)
-    ] = 2000,
-    seed: Annotated[int, typer.Option(help="Decides the resamples.", min=0)] = 0,
-    confidence: Annotated[float, typer.Option(help="Share of the resamples within an interval.")] = 0.95,
+    bootstrap: BootstrapOption = 2000,
+    seed: SeedOption = 0,
+    confidence: ConfidenceOption = 0.95,
 ) -> None:
     """Who spoke when: F1 a class over time, and their mean, as published for VTC.
 
@@ -119,15 +114,10 @@ def addressee(
             "--map", help="Addressee to score as another; may be repeated. Default: OCDS=Other.", metavar="A=B"
         ),
     ] = None,
-    uem: Annotated[
-        Path | None,
-        typer.Option(help="UEM file: score only these stretches of these recordings. Default: all.", metavar="FILE"),
-    ] = None,
-    bootstrap: Annotated[
-        int, typer.Option(help="Resamples of recordings for the intervals; 0: no intervals.", min=0)
-    ] = 2000,
-    seed: Annotated[int, typer.Option(help="Decides the resamples.", min=0)] = 0,
-    confidence: Annotated[float, typer.Option(help="Share of the resamples within an interval.")] = 0.95,
+    uem: UemOption = None,
+    bootstrap: BootstrapOption = 2000,
+    seed: SeedOption = 0,
+    confidence: ConfidenceOption = 0.95,
 ) -> None:
     """To whom adults speak: F1 a class and their mean, of utterances or, with predicted segments, of time."""
     import numpy as np
@@ -240,8 +230,8 @@ def phonemes(
     ] = None,
     confusions: Annotated[int, typer.Option(help="Commonest errors to show.", min=0)] = 10,
     bootstrap: Annotated[int, typer.Option(help="Resamples for the intervals; 0: no intervals.", min=0)] = 2000,
-    seed: Annotated[int, typer.Option(help="Decides the resamples.", min=0)] = 0,
-    confidence: Annotated[float, typer.Option(help="Share of the resamples within an interval.")] = 0.95,
+    seed: SeedOption = 0,
+    confidence: ConfidenceOption = 0.95,
 ) -> None:
     """What the child said: phoneme error rate, with its parts, by group, next to answers that do not listen.
 
@@ -315,11 +305,9 @@ def agreement(
     labels: Annotated[str, typer.Option(help="Classes to compare, separated by commas; at most 6.")] = (
         "KCHI,OCH,MAL,FEM"
     ),
-    bootstrap: Annotated[
-        int, typer.Option(help="Resamples of recordings for the intervals; 0: no intervals.", min=0)
-    ] = 2000,
-    seed: Annotated[int, typer.Option(help="Decides the resamples.", min=0)] = 0,
-    confidence: Annotated[float, typer.Option(help="Share of the resamples within an interval.")] = 0.95,
+    bootstrap: BootstrapOption = 2000,
+    seed: SeedOption = 0,
+    confidence: ConfidenceOption = 0.95,
 ) -> None:
     """How well two annotators agree on voice types: F1 as for a model, and Cohen's kappa on frames of 20 ms."""
     import numpy as np

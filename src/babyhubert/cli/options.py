@@ -43,6 +43,15 @@ SpeedOption = Annotated[
         metavar="MODE",
     ),
 ]
+UemOption = Annotated[
+    Path | None,
+    typer.Option(help="UEM file: only these stretches of these recordings count. Default: all.", metavar="FILE"),
+]
+BootstrapOption = Annotated[
+    int, typer.Option(help="Resamples of recordings for the intervals; 0: no intervals.", min=0)
+]
+SeedOption = Annotated[int, typer.Option(help="Decides the resamples.", min=0)]
+ConfidenceOption = Annotated[float, typer.Option(help="Share of the resamples within an interval.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Compute everything again, also what is complete.")]
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from babyhubert.cli.options import BootstrapOption, ConfidenceOption, SeedOption, UemOption
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -55,10 +57,7 @@ def voice_type(
             "Default: only the tables.",
         ),
     ] = None,
-    uem: Annotated[
-        Path | None,
-        typer.Option(help="UEM file: tune on these stretches of these recordings only. Default: all.", metavar="FILE"),
-    ] = None,
+    uem: UemOption = None,
     step: Annotated[float, typer.Option(help="Distance between thresholds tried; 0.5 is always tried.")] = 0.001,
     min_on: Annotated[float, typer.Option(help="Segments shorter than this are dropped, in seconds.")] = 0.1,
     min_off: Annotated[
@@ -84,11 +83,9 @@ def voice_type(
             metavar="KIND",
         ),
     ] = "none",
-    bootstrap: Annotated[
-        int, typer.Option(help="Resamples of recordings for the intervals; 0: no intervals.", min=0)
-    ] = 2000,
-    seed: Annotated[int, typer.Option(help="Decides the resamples.", min=0)] = 0,
-    confidence: Annotated[float, typer.Option(help="Share of the resamples within an interval.")] = 0.95,
+    bootstrap: BootstrapOption = 2000,
+    seed: SeedOption = 0,
+    confidence: ConfidenceOption = 0.95,
 ) -> None:
     """Thresholds of each voice type with the best duration-based F1 after gaps are closed and short segments dropped.
 

@@ -19,6 +19,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from babyhubert.annotation.rttm import parse_span, read_lines
 from babyhubert.audio.discovery import AUDIO_SUFFIXES
 from babyhubert.encoder.flavours.babar import BLANK, LABELS
@@ -218,13 +220,13 @@ def _assign(
         if len(group) > 1:
             raise AnnotationError(f"{name}: stands {len(group)} times in the reference; names must be unique")
         return [list(predicted)], []
-    spans = [utterance.span or (0, 0) for utterance in group]
+    begins, ends = np.array([utterance.span for utterance in group], dtype=np.int64).T
     for utterance in predicted:
         if utterance.span is None:
             raise AnnotationError(f"{name}: the reference says when each utterance is, a prediction does not")
         start, end = utterance.span
-        shared = [min(end, b) - max(start, a) for a, b in spans]
-        most = max(range(len(shared)), key=shared.__getitem__)
+        shared = np.minimum(ends, end) - np.maximum(begins, start)
+        most = int(shared.argmax())
         if shared[most] > 0:
             answers[most].append(utterance)
         else:

@@ -13,7 +13,7 @@ counts equal those of :func:`babyhubert.evaluation.detection.compare` to the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -152,12 +152,14 @@ def measure_thresholds(
     return curves
 
 
-def choose_thresholds(curves: Curves, without: int | None = None) -> Choice:
-    """The minimum durations with the best mean F1, and for each class the threshold with the best F1.
+def choose_thresholds(
+    curves: Curves, without: int | None = None, among: Collection[MinimumDurations] | None = None
+) -> Choice:
+    """The minimum durations (of those named) with the best mean F1, and for each class the threshold with the best F1.
 
     Among equals the threshold nearest 0.5, and the first minimum durations. A class that is not in the reference
-    cannot be tuned and keeps 0.5. 0.5 with the first minimum durations is among the candidates: the result is never
-    worse than that on the recordings it was chosen on.
+    cannot be tuned and keeps 0.5. Where all minimum durations are allowed, 0.5 with the first of them is among the
+    candidates: the result is never worse than that on the recordings it was chosen on.
     """
     scores = curves.scores(without)
     nearest = np.abs(curves.grid - _TUNED_FROM)
@@ -165,7 +167,8 @@ def choose_thresholds(curves: Curves, without: int | None = None) -> Choice:
     at = np.argmin(np.where(f1 == f1.max(axis=-1, keepdims=True), nearest, np.inf), axis=-1)
     at[:, ~curves.occurs(without)] = np.argmin(nearest)
     chosen = np.take_along_axis(scores, at[:, :, None, None], axis=2)[:, :, 0]
-    return _choice(curves, at, chosen, int(np.argmax(chosen[..., 2].mean(axis=1))))
+    allowed = [among is None or pair in among for pair in curves.minimums]
+    return _choice(curves, at, chosen, int(np.argmax(np.where(allowed, chosen[..., 2].mean(axis=1), -1))))
 
 
 def choose_high_precision(curves: Curves, minimum: MinimumDurations) -> Choice:
@@ -187,6 +190,11 @@ def choose_high_precision(curves: Curves, minimum: MinimumDurations) -> Choice:
     every = np.broadcast_to(at, (len(curves.minimums), len(at)))
     chosen = np.take_along_axis(curves.scores(), every[:, :, None, None], axis=2)[:, :, 0]
     return _choice(curves, every, chosen, where)
+
+
+def coarse_grid(grid: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Every tenth threshold of a grid, and 0.5: where many minimum durations are compared first."""
+    return np.union1d(grid[9::10], [_TUNED_FROM])
 
 
 def joint_minimums() -> tuple[MinimumDurations, ...]:

@@ -10,7 +10,9 @@ import typer
 from babyhubert.cli.options import BootstrapOption, ConfidenceOption, DeviceOption, SeedOption, UemOption
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from collections.abc import Iterable
+
+    from rich.table import Table
 
 _MOST_MINUTES = 120
 _SEGMENTS: tuple[Literal["auto", "same", "predicted"], ...] = ("auto", "same", "predicted")
@@ -67,15 +69,10 @@ def voice_type(
     classes = split_names(labels)
     report = compare(read_side(reference), read_side(predictions), classes, None if uem is None else read_uem(uem))
     intervals = report.bootstrap(np.random.default_rng(seed), bootstrap, confidence) if bootstrap else None
-    console = open_console()
-    console.print(score_table(report, intervals))
-    console.print(confusion_table(report))
-    for note in notes(report, intervals):
-        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    show([score_table(report, intervals), confusion_table(report)], notes(report, intervals))
     if output is not None:
         settings = source(reference=reference, predictions=predictions, uem=uem, seed=seed)
-        write_report(output, report, intervals, settings)
-        console.print(f"written: {output / 'evaluation.json'}, {output / 'fscore.csv'}", soft_wrap=True, markup=False)
+        say_written(write_report(output, report, intervals, settings))
 
 
 @app.command("addressee")
@@ -139,15 +136,10 @@ def addressee(
     report = result.utterances or result.time
     assert report is not None
     intervals = report.bootstrap(np.random.default_rng(seed), bootstrap, confidence) if bootstrap else None
-    console = open_console()
-    for table in shown.evaluation_tables(result, intervals):
-        console.print(table)
-    for note in shown.notes(result, intervals):
-        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    show(shown.evaluation_tables(result, intervals), shown.notes(result, intervals))
     if output is not None:
         settings = source(reference=reference, predictions=predictions, uem=uem, seed=seed)
-        written = shown.write_report(output, result, intervals, settings)
-        console.print(f"written: {', '.join(map(str, written))}", soft_wrap=True, markup=False)
+        say_written(shown.write_report(output, result, intervals, settings))
 
 
 def _split_pair(text: str) -> tuple[str, str]:
@@ -259,12 +251,8 @@ def phonemes(
         resamples=bootstrap,
         confidence=confidence,
     )
-    console = open_console()
-    console.print(shown.rate_table(report))
-    if confusions:
-        console.print(shown.confusion_table(report, confusions))
-    for note in shown.notes(report):
-        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    tables_shown = [shown.rate_table(report)] + ([shown.confusion_table(report, confusions)] if confusions else [])
+    show(tables_shown, shown.notes(report))
     if output is not None:
         settings = source(
             reference=reference,
@@ -274,8 +262,7 @@ def phonemes(
             inventory=inventory,
             seed=seed,
         )
-        written = shown.write_report(output, report, settings)
-        console.print(f"written: {', '.join(map(str, written))}", soft_wrap=True, markup=False)
+        say_written(shown.write_report(output, report, settings))
 
 
 @app.command("agreement")
@@ -320,15 +307,10 @@ def agreement(
     stretches = None if uem is None else read_uem(uem)
     report = agree(read_side(first), read_side(second), split_names(labels), stretches)
     intervals = report.bootstrap(np.random.default_rng(seed), bootstrap, confidence) if bootstrap else None
-    console = open_console()
-    console.print(shown.agreement_table(report, intervals))
-    console.print(shown.confusion_table(report))
-    for note in shown.notes(report, intervals):
-        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    show([shown.agreement_table(report, intervals), shown.confusion_table(report)], shown.notes(report, intervals))
     if output is not None:
         settings = source(first=first, second=second, uem=uem, seed=seed)
-        written = shown.write_report(output, report, intervals, settings)
-        console.print(f"written: {', '.join(map(str, written))}", soft_wrap=True, markup=False)
+        say_written(shown.write_report(output, report, intervals, settings))
 
 
 @app.command("robustness")
@@ -384,16 +366,11 @@ def robustness(
     classifier = load_model(model, device=device)
     classifier = classifier.with_settings(replace(classifier.settings, plan=plan, thresholds=thresholds))
     result = run_robustness(classifier, recording=recording, seconds=60 * minutes, level_dbfs=level, seed=seed)
-    console = open_console()
-    for table in shown.tables(result):
-        console.print(table)
-    for note in shown.notes(result):
-        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    show(shown.tables(result), shown.notes(result))
     if output is not None:
         about = {"sha256": classifier.hash, "thresholds": classifier.thresholds, "plan": plan.describe()}
         settings = source(model=classifier.name, recording=recording, minutes=minutes, level_dbfs=level, seed=seed)
-        written = shown.write_report(output, result, settings | about)
-        console.print(f"written: {', '.join(map(str, written))}", soft_wrap=True, markup=False)
+        say_written(shown.write_report(output, result, settings | about))
 
 
 def split_names(text: str) -> tuple[str, ...]:
@@ -401,12 +378,22 @@ def split_names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def open_console() -> Console:
-    """Where tables go: the terminal as wide as it is, a file or pipe 100 columns."""
+def show(tables: Iterable[Table], notes: Iterable[str]) -> None:
+    """Tables and notes: on a terminal as wide as it is, in a file or pipe 100 columns."""
     from rich.console import Console
 
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=100)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=100)
+    for table in tables:
+        console.print(table)
+    for note in notes:
+        typer.echo(f"note: {note}")
+
+
+def say_written(paths: Iterable[Path]) -> None:
+    """Name the files of a result."""
+    typer.echo(f"written: {', '.join(map(str, paths))}")
 
 
 def source(**given: Path | str | float | None) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def voice_type(
 
     Every threshold is scored with the published metric itself on the segments that 'segment' would write.
     """
-    from babyhubert.cli.evaluate import open_console, source
+    from babyhubert.cli.evaluate import say_written, show, source
     from babyhubert.cli.options import check_choice
     from babyhubert.evaluation import tuning_presentation as shown
     from babyhubert.evaluation.presentation import read_side
@@ -112,19 +112,10 @@ def voice_type(
     result = tune_voice_type(
         read_side(reference), find_scores(scores), settings, None if uem is None else read_uem(uem)
     )
-    console = open_console()
-    console.print(shown.tuned_table(result))
-    console.print(shown.precision_table(result))
-    if result.calibration is not None:
-        for label, fit in result.calibration[1].items():
-            console.print(shown.reliability_table(label, fit.before))
-        console.print(shown.calibration_table(result))
-    for note in shown.tuning_notes(result):
-        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    show(shown.tuning_tables(result), shown.tuning_notes(result))
     if output is not None:
         about = source(reference=reference, scores_given=scores, uem=uem, seed=seed)
-        written = shown.write_tuning(output, result, about)
-        console.print(f"written: {', '.join(map(str, written))}", soft_wrap=True, markup=False)
+        say_written(shown.write_tuning(output, result, about))
 
 
 def _minimums(min_on: float, min_off: float, *, joint: bool) -> Sequence[MinimumDurations]:

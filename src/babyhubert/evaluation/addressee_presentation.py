@@ -14,7 +14,7 @@ from rich.table import Table
 from babyhubert.evaluation import presentation as time_shown
 from babyhubert.evaluation.addressee import AddresseeEvaluation, UtteranceReport
 from babyhubert.evaluation.detection import BootstrapIntervals, DetectionReport, some_names
-from babyhubert.evaluation.presentation import FEW_RECORDINGS, NOTHING, cells, percent, scores_json
+from babyhubert.evaluation.presentation import NOTHING, cells, empty_score_table, interval_notes, percent, scores_json
 from babyhubert.files import write_json, write_text
 
 
@@ -29,14 +29,7 @@ def evaluation_tables(result: AddresseeEvaluation, intervals: BootstrapIntervals
 
 
 def _score_table(report: UtteranceReport, intervals: BootstrapIntervals | None) -> Table:
-    title = f"Addressee by utterance, {len(report.recordings)} recordings"
-    table = Table(title=title, title_justify="left")
-    table.add_column("class")
-    table.add_column("F1 %", justify="right")
-    if intervals is not None:
-        table.add_column(f"{100 * intervals.confidence:g} % interval", justify="right")
-    for heading in ("precision %", "recall %", "reference", "predicted"):
-        table.add_column(heading, justify="right")
+    table = empty_score_table(f"Addressee by utterance, {len(report.recordings)} recordings", intervals)
     counts = report.confusion.sum(axis=0)
     for row, label in enumerate(report.labels):
         ends = None if intervals is None else intervals.classes[row, 2]
@@ -84,10 +77,7 @@ def notes(result: AddresseeEvaluation, intervals: BootstrapIntervals | None) -> 
         yield f"{number} predictions without reference, left out: {some_names(report.without_reference)}"
     if absent := [label for label, score in zip(report.labels, report.scores[:, 2], strict=True) if np.isnan(score)]:
         yield f"{', '.join(absent)}: on neither side; left out of the mean"
-    if intervals is None and len(report.recordings) == 1:
-        yield "one recording: no interval, since it cannot show how recordings vary"
-    elif intervals is not None and len(report.recordings) < FEW_RECORDINGS:
-        yield f"only {len(report.recordings)} recordings: the intervals are rough, and rather too narrow"
+    yield from interval_notes(len(report.recordings), shown=intervals is not None)
 
 
 def as_json(result: AddresseeEvaluation, intervals: BootstrapIntervals | None) -> dict[str, Any]:

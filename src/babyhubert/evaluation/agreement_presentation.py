@@ -15,7 +15,7 @@ from rich.table import Table
 from babyhubert.evaluation import presentation as time_shown
 from babyhubert.evaluation.agreement import AgreementReport, KappaIntervals
 from babyhubert.evaluation.detection import BootstrapIntervals, some_names
-from babyhubert.evaluation.presentation import FEW_RECORDINGS, number, percent
+from babyhubert.evaluation.presentation import interval_notes, number, percent
 from babyhubert.files import write_json, write_text
 from babyhubert.timebase import format_clock
 
@@ -72,10 +72,7 @@ def notes(report: AgreementReport, intervals: Intervals) -> Iterator[str]:
             yield f"labels of the {who} that are not compared: {some_names(list(labels), most=8)}"
     if report.time.empty_classes:
         yield f"{', '.join(report.time.empty_classes)}: used by neither; F1 counts as 1 and raises its mean"
-    if intervals is None and len(report.time.recordings) == 1:
-        yield "one recording: no interval, since it cannot show how recordings vary"
-    elif intervals is not None and len(report.time.recordings) < FEW_RECORDINGS:
-        yield f"only {len(report.time.recordings)} recordings: the intervals are rough, and rather too narrow"
+    yield from interval_notes(len(report.time.recordings), shown=intervals is not None)
 
 
 def as_json(report: AgreementReport, intervals: Intervals) -> dict[str, Any]:

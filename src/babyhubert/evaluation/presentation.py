@@ -42,15 +42,21 @@ def read_side(path: Path) -> dict[str, Segments]:
     return read_annotations(path / "rttm" if (path / "rttm").is_dir() else path)
 
 
-def score_table(report: DetectionReport, intervals: BootstrapIntervals | None, title: str = "Voice type") -> Table:
-    """Scores in percent with the interval of F1, and how much of each class there is."""
-    table = Table(title=f"{title}, {len(report.recordings)} recordings", title_justify="left")
+def empty_score_table(title: str, intervals: BootstrapIntervals | None) -> Table:
+    """A table for rows of a class, :func:`cells`, and how much there is on either side."""
+    table = Table(title=title, title_justify="left")
     table.add_column("class")
     table.add_column("F1 %", justify="right")
     if intervals is not None:
         table.add_column(f"{100 * intervals.confidence:g} % interval", justify="right")
     for heading in ("precision %", "recall %", "reference", "predicted"):
         table.add_column(heading, justify="right")
+    return table
+
+
+def score_table(report: DetectionReport, intervals: BootstrapIntervals | None, title: str = "Voice type") -> Table:
+    """Scores in percent with the interval of F1, and how much of each class there is."""
+    table = empty_score_table(f"{title}, {len(report.recordings)} recordings", intervals)
     for row, (label, (hit, wrong, missed)) in enumerate(zip(report.labels, report.totals.tolist(), strict=True)):
         ends = None if intervals is None else intervals.classes[row, 2]
         table.add_row(label, *cells(report.scores[row], ends), format_clock(hit + missed), format_clock(hit + wrong))
@@ -97,10 +103,15 @@ def notes(report: DetectionReport, intervals: BootstrapIntervals | None) -> Iter
             f"{', '.join(report.empty_classes)}: neither in the reference nor predicted; F1 counts as 1, as in the "
             "published metric, and raises the mean"
         )
-    if intervals is None and len(report.recordings) == 1:
+    yield from interval_notes(len(report.recordings), shown=intervals is not None)
+
+
+def interval_notes(recordings: int, *, shown: bool) -> Iterator[str]:
+    """What to know of intervals over so many recordings."""
+    if not shown and recordings == 1:
         yield "one recording: no interval, since it cannot show how recordings vary"
-    elif intervals is not None and len(report.recordings) < FEW_RECORDINGS:
-        yield f"only {len(report.recordings)} recordings: the intervals are rough, and rather too narrow"
+    elif shown and recordings < FEW_RECORDINGS:
+        yield f"only {recordings} recordings: the intervals are rough, and rather too narrow"
 
 
 def as_json(report: DetectionReport, intervals: BootstrapIntervals | None) -> dict[str, Any]:
@@ -156,7 +167,7 @@ def fscore_csv(report: DetectionReport) -> str:
 
 def write_report(
     output: Path, report: DetectionReport, intervals: BootstrapIntervals | None, settings: Mapping[str, Any]
-) -> None:
+) -> list[Path]:
     """Write ``evaluation.json`` (``settings`` first) and ``fscore.csv`` into a folder.
 
     Raises:
@@ -164,6 +175,7 @@ def write_report(
     """
     write_json(output / "evaluation.json", {**settings, **as_json(report, intervals)})
     write_text(output / "fscore.csv", fscore_csv(report))
+    return [output / "evaluation.json", output / "fscore.csv"]
 
 
 def cells(scores: NDArray[np.float64], ends: NDArray[np.float64] | None) -> Iterator[str]:

@@ -22,6 +22,15 @@ from babyhubert.timebase import samples_to_seconds
 F1_FILE, PRECISION_FILE, CALIBRATION_FILE = "f1.toml", "high-precision.toml", "calibration.toml"
 
 
+def tuning_tables(result: TuningResult) -> Iterator[Table]:
+    """Tuned thresholds, high precision and, where asked for, reliability and calibration."""
+    yield tuned_table(result)
+    yield precision_table(result)
+    if result.calibration is not None:
+        yield from (reliability_table(label, fit.before) for label, fit in result.calibration[1].items())
+        yield calibration_table(result)
+
+
 def tuned_table(result: TuningResult) -> Table:
     """F1 in percent with 0.5, tuned, and tuned on other recordings."""
     table = Table(title=f"F1 %, thresholds tuned on {len(result.half.recordings)} recordings", title_justify="left")

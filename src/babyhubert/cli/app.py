@@ -24,6 +24,7 @@ from babyhubert.cli import (
     measures,
     pretrain,
     recipe,
+    report,
     segment,
     simulate,
     tune,
@@ -50,6 +51,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "convert": convert.convert,
     "measures": measures.measures,
     "export": export.export,
+    "report": report.report,
     "simulate": simulate.simulate,
     "demo": demo.demo,
 }

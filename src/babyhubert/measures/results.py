@@ -91,6 +91,11 @@ class RunResults:
     _records: Mapping[str, Mapping[str, Any]]
     _addressed: Mapping[str, Segments] | None
 
+    @property
+    def samples(self) -> int:
+        """Samples of all recordings together, at 16 kHz."""
+        return sum(seconds_to_samples(float(record.get("duration_s") or 0)) for record in self._records.values())
+
     def read(self, recording_id: str) -> RecordingResult:
         """What was found in one recording.
 
@@ -134,7 +139,7 @@ def _read_run(folder: Path) -> Mapping[str, Any]:
     if not folder.is_dir():
         raise OutputError(f"{folder}: no such folder; give the output folder of 'babyhubert segment'")
     try:
-        run = json.loads(path.read_text(encoding="utf-8"))
+        run = json.loads(path.read_text(encoding="utf-8"), parse_constant=lambda _: None)
     except FileNotFoundError:
         raise OutputError(
             f"{folder}: holds no run.json; give the output folder of a finished 'babyhubert segment'"

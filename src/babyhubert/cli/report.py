@@ -1,0 +1,51 @@
+"""``babyhubert report``: the HTML page of a run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from babyhubert.cli.measures import RunArgument, StartTimesOption
+
+
+def report(
+    folder: RunArgument,
+    start_times: StartTimesOption = None,
+    levels: Annotated[
+        bool,
+        typer.Option(
+            "--levels/--no-levels",
+            help="Read the recordings, once, for the strip of level and clipping. What was read is kept.",
+        ),
+    ] = True,
+    with_clips: Annotated[
+        int,
+        typer.Option(
+            help="Put the sound of so many segments a recording into the page, drawn at random. Default: no sound, "
+            "since recordings are private and a page is easily passed on.",
+            min=0,
+        ),
+    ] = 0,
+    seed: Annotated[int, typer.Option(help="Decides which segments are drawn.", min=0)] = 0,
+) -> None:
+    """Write report.html, a page that shows a run: open it in any browser, no network needed.
+
+    The day as a timeline that zooms from hours to seconds, minutes and turns an hour, lengths, levels and clipping,
+    how sure the model was, what failed, settings and model card; a table of recordings that sorts and filters. Many
+    recordings get a page each (report/<id>.html), linked from that table.
+    """
+    from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.measures.results import read_results
+    from babyhubert.report.page import PageSettings, write_page
+    from babyhubert.run_record import exit_code
+
+    results = read_results(folder)
+    settings = PageSettings(levels=levels, clips=with_clips, seed=seed, start_times=start_times)
+    with RunProgressDisplay("report") as progress:
+        written = write_page(results, settings, progress)
+    where = f"{written.path}" + (f" and {folder / 'report'}" if written.separate else "")
+    typer.echo(f"{written.recordings} recordings: {where}")
+    if with_clips:
+        typer.echo("note: the page holds sounds of the recordings; think before you pass it on", err=True)
+    raise typer.Exit(exit_code(written.recordings, len(written.failures)))

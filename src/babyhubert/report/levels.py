@@ -1,0 +1,102 @@
+"""How loud a recording is, second by second, and where it clips: the strip below the timeline.
+
+Audio is streamed once and the result kept in ``OUT/.babyhubert/report/levels/``, until the file changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.audio.channels import Channel
+from babyhubert.audio.recording import open_recording
+from babyhubert.files import atomic_path
+from babyhubert.run_folder import STATE_FOLDER, file_identity
+from babyhubert.timebase import SAMPLE_RATE
+
+CLIPPED = 0.999
+"""Share of full scale from which a sample counts as clipped, as in the inventory of a corpus."""
+
+FLOOR_DBFS = -100
+_BLOCK = 60 * SAMPLE_RATE
+
+
+class Levels(NamedTuple):
+    """One value a second, the last second shorter.
+
+    Attributes:
+        level: Half decibels above -100 dBFS, uint8 (S,); 0 is digital silence, or nearly.
+        clipped: Samples at full scale, uint16 (S,).
+    """
+
+    level: NDArray[np.uint8]
+    clipped: NDArray[np.uint16]
+
+
+def levels_of(
+    folder: Path, recording_id: str, audio: Path, channel: Channel, advance: Callable[[int], None] | None = None
+) -> Levels:
+    """Levels of a recording: kept ones where its file is unchanged, else measured and kept.
+
+    Args:
+        folder: The output folder.
+        recording_id: Name under which they are kept.
+        audio: The recording.
+        channel: Which channel the run took.
+        advance: Told how many more samples were read.
+
+    Raises:
+        AudioError: the file is absent or cannot be read.
+        OutputError: they cannot be kept.
+    """
+    kept = folder / STATE_FOLDER / "report" / "levels" / f"{recording_id}.npz"
+    identity = _identity(audio, channel)
+    found = _read(kept, identity)
+    if found is not None:
+        return found
+    found = measure_levels(audio, channel, advance)
+    with atomic_path(kept) as temporary:
+        np.savez(temporary, level=found.level, clipped=found.clipped, identity=identity)
+    return found
+
+
+def measure_levels(audio: Path, channel: Channel = "mean", advance: Callable[[int], None] | None = None) -> Levels:
+    """Stream a recording and measure every second of it.
+
+    Raises:
+        AudioError: the file is absent or cannot be read.
+    """
+    levels, clipped = [], []
+    with open_recording(audio, channel) as recording:
+        for block in recording.blocks(_BLOCK):
+            starts = np.arange(0, len(block.samples), SAMPLE_RATE)
+            lengths = np.diff(np.append(starts, len(block.samples)))
+            power = np.add.reduceat(np.square(block.samples, dtype=np.float64), starts) / lengths
+            levels.append(power)
+            clipped.append(np.add.reduceat(np.abs(block.samples) >= CLIPPED, starts, dtype=np.int64))
+            if advance is not None:
+                advance(len(block.samples))
+    decibels = 10 * np.log10(np.maximum(np.concatenate(levels), 1e-12))
+    level = np.clip(np.round(2 * (decibels - FLOOR_DBFS)), 0, 255).astype(np.uint8)
+    return Levels(level, np.minimum(np.concatenate(clipped), 65_535).astype(np.uint16))
+
+
+def _identity(audio: Path, channel: Channel) -> str:
+    try:
+        return f"{file_identity(audio)} {channel}"
+    except OSError:
+        return ""
+
+
+def _read(path: Path, identity: str) -> Levels | None:
+    try:
+        with np.load(path) as kept:
+            if identity and str(kept["identity"]) == identity:
+                return Levels(kept["level"], kept["clipped"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return None

@@ -1,0 +1,239 @@
+"""The HTML page of a run: one file that needs no network, and no other file while it stays below a few megabytes.
+
+``page.html``, ``page.css`` and ``page.js`` beside this module are readable sources; here they are joined with data.
+While the details of all recordings together fit :data:`DETAIL_BYTES`, they are all in ``report.html``. Beyond, each
+recording has a page of its own, ``report/<id>.html``, and ``report.html`` is the table that links to them.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import babyhubert
+from babyhubert.audio.channels import Channel, parse_channel
+from babyhubert.config import build_config
+from babyhubert.errors import BabyHubertError, ConfigError
+from babyhubert.files import write_text
+from babyhubert.measures.hours import start_times
+from babyhubert.measures.results import RecordingResult, RunResults
+from babyhubert.measures.tables import MeasureSettings, measure
+from babyhubert.progress import NoProgress, RunProgress
+from babyhubert.report.clips import Clip, draw_clips
+from babyhubert.report.confidence import Confidence, confidence_of
+from babyhubert.report.content import detail_of, row_of
+from babyhubert.report.levels import Levels, levels_of
+
+DETAIL_BYTES = 4_000_000
+"""Most bytes of details in ``report.html``; with them the page stays below 5 MB."""
+
+_MARKER = re.compile(r"<!-- (title|style|data|script) -->")
+
+
+@dataclass(frozen=True)
+class PageSettings:
+    """What goes into the page.
+
+    Attributes:
+        levels: Read the audio (once) for levels and clipping.
+        clips: Sounds of so many segments a recording.
+        seed: Decides which.
+        start_times: Table of start times; see `measures.hours`.
+    """
+
+    levels: bool = True
+    clips: int = 0
+    seed: int = 0
+    start_times: Path | None = None
+
+
+@dataclass(frozen=True)
+class WrittenPage:
+    """What was written.
+
+    Attributes:
+        path: ``report.html``.
+        recordings: How many are in it.
+        separate: Whether recordings have pages of their own.
+        failures: Path and one-line error of each recording whose results cannot be read.
+    """
+
+    path: Path
+    recordings: int
+    separate: bool
+    failures: Sequence[tuple[Path, str]]
+
+
+def write_page(
+    results: RunResults, settings: PageSettings = PageSettings(), progress: RunProgress | None = None
+) -> WrittenPage:
+    """Write ``report.html`` into an output folder, and a page a recording where they do not fit into one.
+
+    Raises:
+        AnnotationError: the table of start times is malformed.
+        OutputError: a page cannot be written.
+    """
+    progress = progress or NoProgress()
+    about = _about(results)
+    rows: list[dict[str, Any]] = []
+    kept: list[dict[str, Any]] = []
+    failures: list[tuple[Path, str]] = []
+    size, separate = 0, False
+    for row, detail in _contents(results, settings, progress, failures):
+        rows.append(row)
+        kept.append(detail)
+        size += len(_json(detail))
+        if size > DETAIL_BYTES:
+            separate = True
+        if separate:
+            for one in kept:
+                _write_recording(results.folder, about, one)
+            kept = []
+    for row in rows:
+        row["href"] = quote(f"report/{row['id']}.html", errors="surrogateescape") if separate else None
+    data = {"about": about | {"failures": _told(results.failures, failures)}, "rows": rows, "recordings": kept}
+    path = results.folder / "report.html"
+    write_text(path, join_page(_title(results), data))
+    return WrittenPage(path, len(rows), separate, failures)
+
+
+def join_page(title: str, data: Mapping[str, Any]) -> str:
+    """The template with title, style, data and script put in."""
+    parts = {
+        "title": html.escape(title),
+        "style": f"<style>\n{_source('page.css')}</style>",
+        "data": f'<script type="application/json" id="data">{_json(data)}</script>',
+        "script": f"<script>\n{_source('page.js')}</script>",
+    }
+    return _MARKER.sub(lambda match: parts[match[1]], _source("page.html"))
+
+
+def _contents(
+    results: RunResults, settings: PageSettings, progress: RunProgress, failures: list[tuple[Path, str]]
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    begins = start_times(results.audio, settings.start_times)
+    rules = _measure_settings(results.folder)
+    progress.start(len(results.audio), results.samples if settings.levels else 0, 0)
+    for recording_id, audio in results.audio.items():
+        error = None
+        try:
+            recording = results.read(recording_id)
+            notes = [str(warning) for warning in recording.record.get("warnings", ())]
+            confidence = _confidence(recording, results.run)
+            levels, clips = _sounds(results.folder, recording, settings, progress, notes)
+            measured = measure(recording, rules, begins[recording_id])
+            detail = detail_of(
+                recording,
+                measured,
+                settings=rules,
+                confidence=confidence,
+                levels=levels,
+                clips=clips,
+                notes=notes,
+            )
+            yield row_of(measured, recording, notes), detail
+        except BabyHubertError as problem:  # one damaged recording never stops the others
+            error = str(problem)
+            failures.append((audio, error))
+        progress.done(recording_id, error)
+
+
+def _sounds(
+    folder: Path, recording: RecordingResult, settings: PageSettings, progress: RunProgress, notes: list[str]
+) -> tuple[Levels | None, list[Clip]]:
+    """Levels and clips, as far as the audio can be read; why not goes to the notes."""
+    levels, clips = None, []
+    left = recording.samples if settings.levels else 0
+
+    def advance(samples: int) -> None:
+        nonlocal left
+        progress.advance(recording.recording_id, samples)
+        left -= samples
+
+    try:
+        channel: Channel = parse_channel(str(recording.record.get("channel") or "mean"))
+        if settings.levels:
+            levels = levels_of(folder, recording.recording_id, recording.path, channel, advance)
+        if settings.clips:
+            clips = draw_clips(recording, channel, settings.clips, settings.seed)
+    except BabyHubertError as problem:
+        notes.append(f"No levels or sounds: {problem}")
+    advance(left)  # what was kept or cannot be read needs no time
+    return levels, clips
+
+
+def _confidence(recording: RecordingResult, run: Mapping[str, Any]) -> Confidence | None:
+    classes = _part(run, "model").get("classes")
+    thresholds = _part(_part(run, "settings"), "thresholds")
+    if not isinstance(classes, list):
+        return None
+    known = {name: float(value) for name, value in thresholds.items() if isinstance(value, int | float)}
+    return confidence_of(recording, classes, known)
+
+
+def _measure_settings(folder: Path) -> MeasureSettings:
+    """Settings of an earlier ``babyhubert measures``, so that page and tables agree; else the defaults."""
+    path = folder / "measures.json"
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))["settings"]
+        return build_config({k: told[k] for k in MeasureSettings.model_fields}, MeasureSettings, str(path))
+    except (OSError, ValueError, KeyError, TypeError, ConfigError):
+        return MeasureSettings()
+
+
+def _about(results: RunResults) -> dict[str, Any]:
+    run = results.run
+    return {
+        "title": _title(results),
+        "made": datetime.now(UTC).isoformat(timespec="seconds"),
+        "babyhubert": babyhubert.__version__,
+        "began": run.get("began"),
+        "ended": run.get("ended"),
+        "device": run.get("device"),
+        "model": run.get("model"),
+        "settings": run.get("settings"),
+        "versions": run.get("versions"),
+        "measures": _measure_settings(results.folder).model_dump(),
+        "failures": [],
+        "index": None,
+    }
+
+
+def _title(results: RunResults) -> str:
+    model = Path(str(_part(results.run, "model").get("source") or "unknown model")).name
+    when = str(results.run.get("ended") or "")[:10]
+    return f"{results.folder.resolve().name}: voices found by {model}" + (f", {when}" if when else "")
+
+
+def _write_recording(folder: Path, about: Mapping[str, Any], detail: Mapping[str, Any]) -> None:
+    name = str(detail["id"])
+    back = "../" * (name.count("/") + 1) + "report.html"
+    data = {"about": {**about, "index": back}, "rows": [], "recordings": [detail]}
+    write_text(folder / "report" / f"{name}.html", join_page(f"{name} – {about['title']}", data))
+
+
+def _told(listed: Sequence[tuple[str, str]], found: Sequence[tuple[Path, str]]) -> list[dict[str, str]]:
+    return [{"path": str(path), "error": error} for path, error in (*listed, *found)]
+
+
+def _part(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    part = content.get(key)
+    return part if isinstance(part, dict) else {}
+
+
+def _json(content: Any) -> str:
+    """JSON that may stand within a script element: no character in it can end that element or open a comment."""
+    text = json.dumps(content, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _source(name: str) -> str:
+    return resources.files("babyhubert.report").joinpath(name).read_text(encoding="utf-8")

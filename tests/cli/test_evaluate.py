@@ -52,6 +52,21 @@ def test_labels_uem_and_no_bootstrap(folders, tmp_path):
     assert "interval" not in result.output.split("note")[0]
 
 
+def test_groups_of_recordings(folders, tmp_path):
+    truth, predicted = folders
+    (tmp_path / "r.csv").write_text("recording_id,child_id\na,c1\nb,c2\nc,c1\n", encoding="utf-8")
+    options = ("--recordings", tmp_path / "r.csv", "--by", "child_id", "--over", "child_id", "-o", tmp_path / "scores")
+    result = run("--reference", truth, "--predictions", predicted, *options)
+    assert result.exit_code == 0, result.output
+    assert "child_id c1" in result.output
+    content = json.loads((tmp_path / "scores/evaluation.json").read_text(encoding="utf-8"))
+    assert content["bootstrap"]["over"] == "child_id"
+    assert [group["recordings"] for group in content["groups"]] == [2, 1]
+    result = run("--reference", truth, "--predictions", predicted, "--by", "child_id")
+    assert isinstance(result.exception, ConfigError)
+    assert "--recordings" in str(result.exception)
+
+
 def test_the_same_seed_gives_the_same_files(folders, tmp_path):
     truth, predicted = folders
     for name in ("first", "second"):

@@ -272,6 +272,9 @@ class TestRun:
         renamed = {name.rpartition("/")[2]: table for name, table in reference.items()}
         renamed["a_1"] = renamed.pop("a")
         assert set(find_scores(folder).named_as(renamed).paths) == {"a_1", "b", "c"}
+        np.save(folder / "probs/day/a_1.npy", np.zeros((5, 2), dtype=np.float16))
+        with pytest.raises(AnnotationError, match=r"both belong to day/a_1"):
+            find_scores(folder).named_as(renamed)
 
     def test_a_reference_without_any_class_of_the_model_is_refused(self, kept):
         folder, _ = kept

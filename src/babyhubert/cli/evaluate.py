@@ -51,6 +51,22 @@ def voice_type(
     ] = None,
     uem: UemOption = None,
     labels: Annotated[str, typer.Option(help="Classes to score, separated by commas.")] = "KCHI,OCH,MAL,FEM",
+    recordings: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with recording_id (or recording_filename) and columns for --by and --over.", metavar="FILE"
+        ),
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of --recordings to score apart, such as corpus; may be repeated.", metavar="COLUMN"),
+    ] = None,
+    over: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of --recordings to resample, such as child_id. Default: recordings.", metavar="COLUMN"
+        ),
+    ] = None,
     bootstrap: BootstrapOption = 2000,
     seed: SeedOption = 0,
     confidence: ConfidenceOption = 0.95,
@@ -62,17 +78,29 @@ def voice_type(
     """
     import numpy as np
 
+    from babyhubert.errors import ConfigError
+    from babyhubert.evaluation import presentation as shown
     from babyhubert.evaluation.detection import compare
-    from babyhubert.evaluation.presentation import confusion_table, notes, read_side, score_table, write_report
+    from babyhubert.evaluation.recording_groups import GroupedScoring
     from babyhubert.evaluation.uem import read_uem
 
-    classes = split_names(labels)
-    report = compare(read_side(reference), read_side(predictions), classes, None if uem is None else read_uem(uem))
-    intervals = report.bootstrap(np.random.default_rng(seed), bootstrap, confidence) if bootstrap else None
-    show([score_table(report, intervals), confusion_table(report)], notes(report, intervals))
+    if recordings is None and (by or over):
+        raise ConfigError("--by and --over name columns of a table of recordings; give it with --recordings")
+    report = compare(
+        shown.read_side(reference),
+        shown.read_side(predictions),
+        split_names(labels),
+        None if uem is None else read_uem(uem),
+    )
+    scoring = GroupedScoring.read(report, recordings, over)
+    rng = np.random.default_rng(seed)
+    intervals = scoring.intervals(rng, bootstrap, confidence)
+    groups = [group for column in by or () for group in scoring.groups(column, rng, bootstrap, confidence)]
+    tables = [shown.score_table(report, intervals), shown.confusion_table(report)]
+    show(tables + ([shown.group_table(report, groups)] if groups else []), shown.notes(report, intervals))
     if output is not None:
-        settings = source(reference=reference, predictions=predictions, uem=uem, seed=seed)
-        say_written(write_report(output, report, intervals, settings))
+        settings = source(reference=reference, predictions=predictions, uem=uem, recordings=recordings, seed=seed)
+        say_written(shown.write_report(output, report, intervals, settings, groups, over or "recordings"))
 
 
 @app.command("addressee")

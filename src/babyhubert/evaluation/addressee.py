@@ -125,7 +125,11 @@ class UtteranceReport:
             return None
         scores = classification_scores(resampled_sums(self.confusion, rng, resamples))
         return BootstrapIntervals(
-            resamples, confidence, percentile_ends(scores, confidence), percentile_ends(_means(scores), confidence)
+            resamples,
+            confidence,
+            percentile_ends(scores, confidence),
+            percentile_ends(_means(scores), confidence),
+            len(self.recordings),
         )
 
 

@@ -107,7 +107,11 @@ class DetectionReport:
         return tuple(label for row, label in enumerate(self.labels) if not self.totals[row].any())
 
     def bootstrap(
-        self, rng: np.random.Generator, resamples: int = 2000, confidence: float = 0.95
+        self,
+        rng: np.random.Generator,
+        resamples: int = 2000,
+        confidence: float = 0.95,
+        units: Sequence[str] | None = None,
     ) -> BootstrapIntervals | None:
         """How much the scores would vary with other recordings of the same kind.
 
@@ -119,23 +123,76 @@ class DetectionReport:
             rng: Draws the resamples.
             resamples: How many.
             confidence: Share of the resamples within the interval.
+            units: What each recording belongs to (its child), drawn as a whole; None: each to itself.
 
         Returns:
-            The intervals; None with a single recording, which cannot show how recordings vary.
+            The intervals; None with a single recording (or unit), which cannot show how they vary.
         """
-        check_bootstrap(resamples, confidence)
-        if len(self.recordings) < 2:
-            return None
-        counts = resampled_sums(self.counts, rng, resamples)
-        scores = detection_scores(counts)
-        scores[~counts.any(axis=2)] = np.nan
-        counted = np.where(np.isin(self.labels, self.empty_classes)[:, None], 1.0, scores)
-        present = ~np.isnan(counted)
-        means = np.where(present, counted, 0).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
-        means[~present.any(axis=1)] = np.nan
-        return BootstrapIntervals(
-            resamples, confidence, percentile_ends(scores, confidence), percentile_ends(means, confidence)
-        )
+        return bootstrap_counts(self.counts, rng, resamples, confidence, units)
+
+
+def bootstrap_counts(
+    counts: NDArray[np.int64],
+    rng: np.random.Generator,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+    units: Sequence[str] | None = None,
+) -> BootstrapIntervals | None:
+    """Intervals from counts of recordings, (F, C, 3). See :meth:`DetectionReport.bootstrap`."""
+    check_bootstrap(resamples, confidence)
+    if units is not None:
+        names, place = np.unique(np.array(units, dtype=object).astype(str), return_inverse=True)
+        summed = np.zeros((len(names), *counts.shape[1:]), dtype=np.int64)
+        np.add.at(summed, place, counts)
+        counts = summed
+    if len(counts) < 2:
+        return None
+    drawn = resampled_sums(counts, rng, resamples)
+    scores = detection_scores(drawn)
+    scores[~drawn.any(axis=2)] = np.nan
+    occurs = counts.sum(axis=(0, 2)) > 0
+    counted = np.where(occurs[:, None], scores, 1.0)
+    present = ~np.isnan(counted)
+    means = np.where(present, counted, 0).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
+    means[~present.any(axis=1)] = np.nan
+    return BootstrapIntervals(
+        resamples,
+        confidence,
+        percentile_ends(scores, confidence),
+        percentile_ends(means, confidence),
+        len(counts),
+    )
+
+
+@dataclass(frozen=True)
+class GroupScores:
+    """The metric over some recordings.
+
+    Attributes:
+        column: What recordings are grouped by.
+        group: Their value of it.
+        recordings: How many.
+        scores: Precision, recall and F1 of each class, (C, 3); NaN for a class on neither side.
+        macro: Means over classes as published, (3,).
+        intervals: None with a single recording (or unit), or where none were asked for.
+    """
+
+    column: str
+    group: str
+    recordings: int
+    scores: NDArray[np.float64]
+    macro: NDArray[np.float64]
+    intervals: BootstrapIntervals | None
+
+
+def score_group(
+    report: DetectionReport, column: str, group: str, rows: Sequence[int], intervals: BootstrapIntervals | None
+) -> GroupScores:
+    """The metric over the recordings in some rows of a report."""
+    totals = report.counts[list(rows)].sum(axis=0)
+    scores = detection_scores(totals)
+    shown = np.where(totals.any(axis=1)[:, None], scores, np.nan)
+    return GroupScores(column, group, len(rows), shown, scores.mean(axis=0), intervals)
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,12 +204,14 @@ class BootstrapIntervals:
         confidence: Share of them within.
         classes: Ends for precision, recall and F1 of each class, shape (C, 3, 2); NaN for a class never seen.
         macro: Ends for their means over classes, shape (3, 2).
+        units: How many recordings (or children) were drawn from.
     """
 
     resamples: int
     confidence: float
     classes: NDArray[np.float64]
     macro: NDArray[np.float64]
+    units: int
 
 
 def compare(

@@ -17,15 +17,15 @@ import json
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from babyhubert.annotation.rttm import parse_span, read_lines
-from babyhubert.audio.discovery import AUDIO_SUFFIXES
 from babyhubert.encoder.flavours.babar import BLANK, LABELS
 from babyhubert.errors import AnnotationError
 from babyhubert.evaluation.detection import check_names, match_names, some_names
+from babyhubert.evaluation.recording_table import without_suffix
 
 PUBLISHED_PHONEMES = tuple(label for label in LABELS if label != BLANK)
 """The 57 phonemes of the published recogniser."""
@@ -269,7 +269,7 @@ def _read_utterances(path: Path, rewrite: Mapping[str, Sequence[str]] | None) ->
             raise AnnotationError(f"{path}, line {line}: names no recording or utterance")
         voice = row[speaker] if speaker else None
         voice = "KCHI" if voice == "CHI" and speaker == "speaker_type" else voice
-        found.append(Utterance(_bare(name), span, split_phones(row[text], rewrite), voice, row))
+        found.append(Utterance(without_suffix(name), span, split_phones(row[text], rewrite), voice, row))
     return found
 
 
@@ -287,9 +287,3 @@ def _read_table(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]
     reader = csv.DictReader(read_lines(path))
     rows = [(reader.line_num, {key: value or "" for key, value in row.items() if key}) for row in reader]
     return rows, list(reader.fieldnames or ())
-
-
-def _bare(name: str) -> str:
-    """An id without the suffix of an audio file."""
-    suffix = PurePosixPath(name).suffix
-    return name.removesuffix(suffix) if suffix.lower() in AUDIO_SUFFIXES else name

@@ -19,6 +19,7 @@ from babyhubert.errors import ConfigError, MissingExtraError
 from babyhubert.evaluation.bootstrap import check_bootstrap, percentile_ends, resampled_sums
 from babyhubert.evaluation.edit_distance import Sequences, align, best_constant, weighted_distances
 from babyhubert.evaluation.phoneme_tables import PUBLISHED_PHONEMES, Pair, Pairing
+from babyhubert.evaluation.recording_table import in_order, members
 
 HITS, SUBSTITUTIONS, DELETIONS, INSERTIONS = range(4)
 NO_UTTERANCE = "(no utterance)"
@@ -236,25 +237,15 @@ class _Sampling(NamedTuple):
 def _by_group(
     column: str, pairs: Sequence[Pair], operations: NDArray[np.int64], units: Sequence[str], sampling: _Sampling
 ) -> list[GroupScore]:
-    members: dict[str, list[int]] = {}
-    for row, value in enumerate(_values(pairs, column)):
-        members.setdefault(value, []).append(row)
+    groups = members(_values(pairs, column))
     scores = []
-    for value in _ordered(members):
-        rows = members[value]
+    for value in in_order(groups):
+        rows = groups[value]
         ends = _interval(operations[rows], [units[row] for row in rows], sampling)
         hits, changed, gone, new = operations[rows].sum(axis=0).tolist()
         spoken = sum(pairs[row].reference is not None for row in rows)
         scores.append(GroupScore(column, value, spoken, (hits, changed, gone, new), ends))
     return scores
-
-
-def _ordered(members: Mapping[str, Sequence[int]]) -> list[str]:
-    """Numbers by value, names by how many utterances they have."""
-    try:
-        return sorted(members, key=float)
-    except ValueError:
-        return sorted(members, key=lambda value: (-len(members[value]), value))
 
 
 def _interval(operations: NDArray[np.int64], units: Sequence[str], sampling: _Sampling) -> tuple[float, float]:

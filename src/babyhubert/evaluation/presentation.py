@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from babyhubert.annotation.tables import read_annotations
 from babyhubert.evaluation.detection import (
     BootstrapIntervals,
     DetectionReport,
+    GroupScores,
     OverlapCounts,
     detection_scores,
     some_names,
@@ -77,6 +78,23 @@ def confusion_table(report: DetectionReport) -> Table:
     return table
 
 
+def group_table(report: DetectionReport, groups: Sequence[GroupScores]) -> Table:
+    """F1 by group of recordings: the mean with its interval, and each class."""
+    table = Table(title="F1 % by group", title_justify="left")
+    for heading in ("group", "recordings", "mean", "interval", *report.labels):
+        table.add_column(heading, justify="left" if heading == "group" else "right")
+    for place, group in enumerate(groups):
+        if place and groups[place - 1].column != group.column:
+            table.add_section()
+        ends = None if group.intervals is None else group.intervals.macro[2]
+        interval = "-" if ends is None else f"{percent(ends[0])} to {percent(ends[1])}"
+        f1 = map(percent, group.scores[:, 2].tolist())
+        table.add_row(
+            f"{group.column} {group.group}", str(group.recordings), percent(float(group.macro[2])), interval, *f1
+        )
+    return table
+
+
 def notes(report: DetectionReport, intervals: BootstrapIntervals | None) -> Iterator[str]:
     """Sentences a reader of the scores must know."""
     overlap = report.overlap
@@ -103,18 +121,24 @@ def notes(report: DetectionReport, intervals: BootstrapIntervals | None) -> Iter
             f"{', '.join(report.empty_classes)}: neither in the reference nor predicted; F1 counts as 1, as in the "
             "published metric, and raises the mean"
         )
-    yield from interval_notes(len(report.recordings), shown=intervals is not None)
+    units = len(report.recordings) if intervals is None else intervals.units
+    yield from interval_notes(units, shown=intervals is not None)
 
 
-def interval_notes(recordings: int, *, shown: bool) -> Iterator[str]:
-    """What to know of intervals over so many recordings."""
-    if not shown and recordings == 1:
+def interval_notes(units: int, *, shown: bool) -> Iterator[str]:
+    """What to know of intervals over so many recordings (or children)."""
+    if not shown and units == 1:
         yield "one recording: no interval, since it cannot show how recordings vary"
-    elif shown and recordings < FEW_RECORDINGS:
-        yield f"only {recordings} recordings: the intervals are rough, and rather too narrow"
+    elif shown and units < FEW_RECORDINGS:
+        yield f"only {units} recordings (or children) to draw from: the intervals are rough, and rather too narrow"
 
 
-def as_json(report: DetectionReport, intervals: BootstrapIntervals | None) -> dict[str, Any]:
+def as_json(
+    report: DetectionReport,
+    intervals: BootstrapIntervals | None,
+    groups: Sequence[GroupScores] = (),
+    over: str = "recordings",
+) -> dict[str, Any]:
     """Everything in a report; durations in seconds, scores from 0 to 1, None where undefined."""
     names = (*report.labels, NOTHING)
     ends = None if intervals is None else intervals.classes
@@ -132,7 +156,7 @@ def as_json(report: DetectionReport, intervals: BootstrapIntervals | None) -> di
         },
         "bootstrap": None
         if intervals is None
-        else {"over": "recordings", "resamples": intervals.resamples, "confidence": intervals.confidence},
+        else {"over": over, "resamples": intervals.resamples, "confidence": intervals.confidence},
         "confusion_s": {
             name: dict(zip(names, (samples_to_seconds(n) for n in row), strict=True))
             for name, row in zip(names, report.confusion.tolist(), strict=True)
@@ -147,6 +171,21 @@ def as_json(report: DetectionReport, intervals: BootstrapIntervals | None) -> di
             for side, labels in (report.ignored or {}).items()
         },
         "empty_classes": list(report.empty_classes),
+        "groups": [
+            {
+                "column": group.column,
+                "group": group.group,
+                "recordings": group.recordings,
+                "mean": scores_json(group.macro, None if group.intervals is None else group.intervals.macro),
+                "classes": {
+                    label: scores_json(
+                        group.scores[row], None if group.intervals is None else group.intervals.classes[row]
+                    )
+                    for row, label in enumerate(report.labels)
+                },
+            }
+            for group in groups
+        ],
         "files": {
             uri: {label: _durations(row) for label, row in zip(report.labels, counts, strict=True)}
             for uri, counts in zip(report.recordings, report.counts, strict=True)
@@ -166,14 +205,19 @@ def fscore_csv(report: DetectionReport) -> str:
 
 
 def write_report(
-    output: Path, report: DetectionReport, intervals: BootstrapIntervals | None, settings: Mapping[str, Any]
+    output: Path,
+    report: DetectionReport,
+    intervals: BootstrapIntervals | None,
+    settings: Mapping[str, Any],
+    groups: Sequence[GroupScores] = (),
+    over: str = "recordings",
 ) -> list[Path]:
     """Write ``evaluation.json`` (``settings`` first) and ``fscore.csv`` into a folder.
 
     Raises:
         OutputError: it cannot be written.
     """
-    write_json(output / "evaluation.json", {**settings, **as_json(report, intervals)})
+    write_json(output / "evaluation.json", {**settings, **as_json(report, intervals, groups, over)})
     write_text(output / "fscore.csv", fscore_csv(report))
     return [output / "evaluation.json", output / "fscore.csv"]
 

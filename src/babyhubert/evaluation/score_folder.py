@@ -56,10 +56,15 @@ class ScoreFolder:
         before a name that is the only one of its kind, make no difference.
 
         Raises:
-            AnnotationError: no reference, or no scores carry the name of one.
+            AnnotationError: no reference, no scores carry the name of one, or two the same.
         """
         known = set(reference)
-        named = {uri if uri in known else rttm_uri(uri): path for uri, path in self.paths.items()}
+        named: dict[str, Path] = {}
+        for uri, path in self.paths.items():
+            name = uri if uri in known else rttm_uri(uri)
+            if name in named:
+                raise AnnotationError(f"{named[name]} and {path} both belong to {name} of the reference; keep one")
+            named[name] = path
         matched = match_names(known, named)
         named = {matched.get(uri, uri): path for uri, path in named.items()}
         check_names(known, named)

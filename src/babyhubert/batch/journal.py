@@ -51,11 +51,21 @@ class Planned:
 
 @dataclass(frozen=True)
 class Plan:
-    """The recordings that fall to a run, in the order given; ``inputs`` tells whether two parts saw the same ones."""
+    """The recordings that fall to a run.
+
+    Attributes:
+        good: Those that can be read, in the order given.
+        bad: Those that cannot.
+        inputs: Hash of all that were given, to whatever part they fall.
+        given: How many these are.
+        given_samples: How long.
+    """
 
     good: tuple[Planned, ...]
     bad: tuple[Planned, ...]
     inputs: str
+    given: int
+    given_samples: int
 
 
 def plan_run(
@@ -74,6 +84,8 @@ def plan_run(
         tuple(Planned(i, file, n) for i, (file, n) in enumerate(good) if file.recording_id in mine),
         tuple(Planned(i, file, 0, error) for i, (file, error) in enumerate(bad) if file.recording_id in mine),
         fingerprint(sorted(lengths.items())),
+        len(lengths),
+        sum(lengths.values()),
     )
 
 
@@ -223,6 +235,7 @@ class RunJournal:
             "host": platform.node(),
             "pid": os.getpid(),
             "inputs": self._plan.inputs,
+            "given": [self._plan.given, self._plan.given_samples],
             "identity": self._identity,
             "about": self._about,
             "recordings": [[*_row(planned), planned.file.recording_id in self._open] for planned in self._plan.good],
@@ -253,6 +266,7 @@ class RunState:
         part: Its part; None for a whole run.
         began: When, ISO 8601.
         ended: When; None where it was stopped, or still runs.
+        stopped: Whether it said itself that it stops before its end.
         last_sign: Seconds since the epoch when it last wrote a line.
         host: The machine.
         pid: Its process there.
@@ -270,6 +284,7 @@ class RunState:
     part: Part | None
     began: str
     ended: str | None
+    stopped: bool
     last_sign: float
     host: str
     pid: int
@@ -286,6 +301,11 @@ class RunState:
         missing = self.todo - self.done - set(self.errors)
         left = tuple(planned for planned in self.plan.good if planned.file.recording_id in missing)
         object.__setattr__(self, "left", left)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it was started on this machine."""
+        return self.host == platform.node()
 
     @property
     def complete(self) -> list[Planned]:
@@ -315,6 +335,7 @@ def read_journal(path: Path) -> RunState:
             None if header["part"] is None else Part.parse(header["part"]),
             header["began"],
             ended,
+            any("stopped" in event for event in events),
             last_sign,
             header["host"],
             header["pid"],
@@ -324,6 +345,7 @@ def read_journal(path: Path) -> RunState:
                 tuple(Planned(i, RecordingFile(name, Path(file)), n) for i, name, file, n, _ in header["recordings"]),
                 tuple(Planned(i, RecordingFile(name, Path(file)), n, why) for i, name, file, n, why in header["bad"]),
                 header["inputs"],
+                *header["given"],
             ),
             frozenset(row[1] for row in header["recordings"] if row[4]),
             frozenset(event["id"] for event in events if "id" in event and "error" not in event),

@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from babyhubert.cli.options import AudioArgument, ChannelOption, DeviceOption, ForceOption, OutputOption
+from babyhubert.cli.options import (
+    AudioArgument,
+    ChannelOption,
+    DeviceOption,
+    ForceOption,
+    OutputOption,
+    SchedulerOption,
+    ShardOption,
+    SlurmOption,
+    WorkersOption,
+)
 
 if TYPE_CHECKING:
     from babyhubert.corpus.summary import StepSummary
-    from babyhubert.training.processes import Place
 
 CorpusArgument = Annotated[
     Path, typer.Argument(help="Folder that 'babyhubert corpus scan' wrote.", metavar="CORPUS", show_default=False)
@@ -30,22 +39,45 @@ def _group() -> None:
 
 @app.command()
 def scan(
-    audio: AudioArgument, output: OutputOption, channel: ChannelOption = "mean", force: ForceOption = False
+    audio: AudioArgument,
+    output: OutputOption,
+    channel: ChannelOption = "mean",
+    force: ForceOption = False,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    slurm: SlurmOption = None,
+    shard: ShardOption = None,
 ) -> None:
     """Measure every recording: length, level, clipping, silence.
 
     Writes inventory.parquet, scan.json and failures.csv. Run the same command again to continue. The channel chosen
     here is the one that the steps after it hear.
     """
+    from functools import partial
+
     from babyhubert.audio.channels import parse_channel
+    from babyhubert.batch.sharing import Sharing
+    from babyhubert.cli.endings import tell_next
     from babyhubert.cli.inputs import check_inputs
     from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.corpus.inventory import open_scan_job
     from babyhubert.corpus.inventory import scan as run
 
+    sharing = Sharing.from_options("cpu", workers, scheduler, slurm, shard)
     chosen = parse_channel(channel)
     checked = check_inputs(audio, output, bytes_per_second=0)
+    distribution = sharing.distribution(partial(open_scan_job, output, chosen))
     with RunProgressDisplay("scan") as progress:
-        summary = run(checked, output, channel=chosen, force=force, progress=progress)
+        summary = run(
+            checked,
+            output,
+            channel=chosen,
+            force=force,
+            progress=progress,
+            distribution=distribution,
+            part=sharing.part,
+        )
+    tell_next(output, sharing.part)
     _tell("scanned", summary)
 
 
@@ -73,23 +105,37 @@ def regions(
     pad: Annotated[float, typer.Option(help="Seconds added on both sides of every region.")] = 0.1,
     device: DeviceOption = "auto",
     force: ForceOption = False,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    slurm: SlurmOption = None,
+    shard: ShardOption = None,
 ) -> None:
     """Find where speech may be.
 
     Writes regions.parquet, regions.json and regions-failures.csv. Run the same command again to continue.
     """
+    from functools import partial
+
+    from babyhubert.batch.sharing import Sharing
+    from babyhubert.cli.endings import tell_next
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.config import build_config
-    from babyhubert.corpus.regions import RegionSettings, find_regions
+    from babyhubert.corpus.regions import RegionSettings, find_regions, open_region_job
 
+    sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
     options = {
         "source": source, "path": path,
         "labels": None if labels is None else [label.strip() for label in labels.split(",")],
         "threshold": threshold, "pad_s": pad, "device": device,
     }  # fmt: skip
     settings = build_config(options, RegionSettings, "options")
+    own = settings.model_copy(update={"device": sharing.own_device()})
+    distribution = sharing.distribution(partial(open_region_job, corpus, settings))
     with RunProgressDisplay("regions") as progress:
-        summary = find_regions(corpus, settings, force=force, progress=progress)
+        summary = find_regions(
+            corpus, own, force=force, progress=progress, distribution=distribution, part=sharing.part
+        )
+    tell_next(corpus, sharing.part)
     _tell("looked for speech in", summary)
 
 
@@ -158,29 +204,22 @@ def pack(
 
     Run the same command again to continue. Started by torchrun or srun, processes share the shards.
     """
+    from babyhubert.batch.parts import Part
     from babyhubert.cli.shard_progress import ShardProgressDisplay
     from babyhubert.config import build_config
     from babyhubert.corpus.pack import PackSettings, pack_segments
+    from babyhubert.training.processes import Place
 
     options = {"shard_mb": shard_mb, "validation_share": validation_share, "seed": seed, "channel": channel}
     settings = build_config(options, PackSettings, "options")
-    place = None if shard is None else _parse_part(shard)
+    part = None if shard is None else Part.parse(shard)
+    place = None if part is None else Place(part.number - 1, part.parts)
     with ShardProgressDisplay("pack") as progress:
         found, summary = pack_segments(corpus, settings, place=place, force=force, progress=progress)
     if found is None:
         typer.echo("this process has done its shards; the one that finishes last writes pack.json")
         return
     _tell("packed", summary)
-
-
-def _parse_part(text: str) -> Place:
-    from babyhubert.errors import ConfigError
-    from babyhubert.training.processes import Place
-
-    part, separator, parts = text.partition("/")
-    if separator and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts):
-        return Place(int(part) - 1, int(parts))
-    raise ConfigError(f"--shard {text}: write it as I/N, such as 1/4, with I from 1 to N")
 
 
 def _tell(verb: str, summary: StepSummary) -> None:

@@ -14,6 +14,10 @@ from babyhubert.cli.options import (
     DeviceOption,
     ForceOption,
     OutputOption,
+    SchedulerOption,
+    ShardOption,
+    SlurmOption,
+    WorkersOption,
 )
 
 _DTYPES: tuple[Literal["float32", "float16"], ...] = ("float32", "float16")
@@ -54,39 +58,48 @@ def embed(
     device: DeviceOption = "auto",
     batch_size: BatchSizeOption = None,
     force: ForceOption = False,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    slurm: SlurmOption = None,
+    shard: ShardOption = None,
 ) -> None:
     """Write representations: layer<k>/<id>.npy of shape (frames, width), 50 frames a second.
 
     With --segments: layer<k>.npy of shape (segments, width), whose rows are those of segments.csv beside it.
     """
-    from babyhubert.annotation.tables import read_annotations
+    from functools import partial
+
     from babyhubert.audio.channels import parse_channel
+    from babyhubert.batch.sharing import Sharing
+    from babyhubert.cli.endings import tell_run
     from babyhubert.cli.inputs import check_inputs
     from babyhubert.cli.options import check_choice
     from babyhubert.cli.progress import RunProgressDisplay
-    from babyhubert.inference.embed_run import Embedder, EmbedRun, EmbedSettings
+    from babyhubert.inference.embed_run import open_embed_run
     from babyhubert.inference.voice_type import SHIPPED_MODEL, SHIPPED_MODEL_NOTICE
     from babyhubert.inference.windows import WindowPlan
-    from babyhubert.run_folder import RunFolder
 
+    sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
     check_choice("--pool", pool, ("mean",))
-    stored = check_choice("--dtype", dtype, _DTYPES)
-    plan = WindowPlan.from_overlap(window, overlap)
-    chosen_channel = parse_channel(channel)
-    tables = None if segments is None else read_annotations(segments)
+    make = partial(
+        open_embed_run,
+        output,
+        model or str(SHIPPED_MODEL),
+        layers=_parse_layers(layers) if layers else None,
+        plan=WindowPlan.from_overlap(window, overlap),
+        dtype=check_choice("--dtype", dtype, _DTYPES),
+        batch_size=batch_size,
+        channel=parse_channel(channel),
+        segments=segments,
+    )
     if model is None:
         typer.echo(f"note: {SHIPPED_MODEL_NOTICE}", err=True)
-    embedder = Embedder.load(model or str(SHIPPED_MODEL), device=device, batch_size=batch_size)
-    chosen_layers = _parse_layers(layers) if layers else (embedder.encoder.config.layers,)
-    folder = RunFolder(output, "embed")
-    run = EmbedRun(folder, embedder, EmbedSettings(chosen_layers, plan, stored), chosen_channel, tables)
-    frame_bytes = len(chosen_layers) * embedder.encoder.config.hidden_size * (4 if stored == "float32" else 2)
-    checked = check_inputs(audio, output, bytes_per_second=50 * frame_bytes if tables is None else 0)
-    with folder, RunProgressDisplay("embed") as progress:
-        summary = run.execute(checked, progress, force=force)
-    typer.echo(
-        f"{summary.done} recordings done, {summary.skipped} kept from before, {len(summary.failures)} failed: {output}"
-    )
+    run = make(device=sharing.own_device(), part=sharing.part)
+    checked = check_inputs(audio, output, bytes_per_second=run.bytes_per_second)
+    distribution = sharing.distribution(partial(make, device=device))
+    with run.folder, RunProgressDisplay("embed") as progress:
+        summary = run.execute(checked, progress, force=force, distribution=distribution)
+    tell_run(summary, output, sharing.part)
     raise typer.Exit(summary.exit_code)
 
 

@@ -14,6 +14,8 @@ from babyhubert.timebase import seconds_to_samples
 if TYPE_CHECKING:
     from babyhubert.inference.speed import Speed
 
+_MANY = "Many recordings"
+
 AudioArgument = Annotated[
     list[Path],
     typer.Argument(
@@ -52,6 +54,41 @@ BootstrapOption = Annotated[
 ]
 SeedOption = Annotated[int, typer.Option(help="Decides the resamples.", min=0)]
 ConfidenceOption = Annotated[float, typer.Option(help="Share of the resamples within an interval.")]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes that share the recordings out, each with its share of the cores and one GPU where there are "
+        "any. Default: this one alone. Needs the 'cluster' extra.",
+        metavar="N",
+        rich_help_panel=_MANY,
+    ),
+]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Give the recordings to the workers of a Dask scheduler that runs already, such as tcp://node1:8786.",
+        metavar="ADDRESS",
+        rich_help_panel=_MANY,
+    ),
+]
+SlurmOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Give the recordings to jobs of a SLURM queue, described in a TOML file (configs/slurm.toml is one to "
+        "fill in); --workers then says how many.",
+        metavar="FILE",
+        rich_help_panel=_MANY,
+    ),
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Do only the I-th of N parts (1/4 to 4/4), for any queue that starts N commands, at once or one after "
+        "the other; then run 'babyhubert merge' on the output.",
+        metavar="I/N",
+        rich_help_panel=_MANY,
+    ),
+]
 ForceOption = Annotated[bool, typer.Option("--force", help="Compute everything again, also what is complete.")]
 
 

@@ -14,7 +14,11 @@ from babyhubert.cli.options import (
     DeviceOption,
     ForceOption,
     OutputOption,
+    SchedulerOption,
+    ShardOption,
+    SlurmOption,
     SpeedOption,
+    WorkersOption,
 )
 
 _BLENDS: tuple[Literal["mean", "taper"], ...] = ("mean", "taper")
@@ -68,21 +72,29 @@ def segment(
         typer.Option("--keep-raw", help="Also write raw_rttm/: before gaps are closed and short segments dropped."),
     ] = False,
     force: ForceOption = False,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    slurm: SlurmOption = None,
+    shard: ShardOption = None,
 ) -> None:
     """Find who speaks when: key child (KCHI), other child (OCH), male adult (MAL), female adult (FEM).
 
     Writes rttm/<id>.rttm, csv/<id>.csv (ChildProject), rttm.csv, run.json and failures.csv into the output folder. Run
     the same command again to continue an interrupted run; other thresholds or minimum durations reuse the kept scores.
     """
+    from functools import partial
+
     from babyhubert.audio.channels import parse_channel
+    from babyhubert.batch.sharing import Sharing
+    from babyhubert.cli.endings import tell_run
     from babyhubert.cli.inputs import check_inputs
     from babyhubert.cli.options import check_choice, duration_samples
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.inference.post_processing import MinimumDurations
-    from babyhubert.inference.segment_run import SegmentOutputs, SegmentRun
-    from babyhubert.inference.voice_type import SHIPPED_MODEL_NOTICE, VoiceTypeSettings, load_model
-    from babyhubert.run_folder import RunFolder
+    from babyhubert.inference.segment_run import SegmentOutputs, open_segment_run
+    from babyhubert.inference.voice_type import SHIPPED_MODEL_NOTICE, VoiceTypeSettings
 
+    sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
     mode = check_choice("--speed", speed, SPEED_NAMES)
     settings = VoiceTypeSettings.for_speed(
         mode,
@@ -95,16 +107,20 @@ def segment(
     chosen_channel = parse_channel(channel)
     if model is None:
         typer.echo(f"note: {SHIPPED_MODEL_NOTICE}", err=True)
-    classifier = load_model(model, device=device, speed=mode).with_settings(settings)
-    if batch_size is not None:
-        classifier = classifier.with_batch_size(batch_size)
-    folder = RunFolder(output, "segment")
-    run = SegmentRun(folder, classifier, chosen_channel, SegmentOutputs(save_probs, keep_raw))
-    checked = check_inputs(audio, output, bytes_per_second=50 * 2 * len(classifier.labels) + 100)
-    with folder, RunProgressDisplay("segment") as progress:
-        summary = run.execute(checked, progress, force=force)
-    typer.echo(
-        f"{summary.done} recordings done, {summary.skipped} kept from before, {len(summary.failures)} failed: {output}"
-        + (f" (see {output / 'failures.csv'})" if summary.failures else "")
+    make = partial(
+        open_segment_run,
+        output,
+        model,
+        settings,
+        speed=mode,
+        batch_size=batch_size,
+        channel=chosen_channel,
+        outputs=SegmentOutputs(save_probs, keep_raw),
     )
+    run = make(device=sharing.own_device(decides=mode != "exact"), part=sharing.part)
+    checked = check_inputs(audio, output, bytes_per_second=run.bytes_per_second)
+    distribution = sharing.distribution(partial(make, device=device))
+    with run.folder, RunProgressDisplay("segment") as progress:
+        summary = run.execute(checked, progress, force=force, distribution=distribution)
+    tell_run(summary, output, sharing.part)
     raise typer.Exit(summary.exit_code)

@@ -131,6 +131,11 @@ class ScanJob:
         return all(record[name] == value for name, value in file_identity(file.path).items())
 
 
+def open_scan_job(output: Path, channel: Channel) -> ScanJob:
+    """The job in a worker: nothing is locked."""
+    return ScanJob(RunFolder(output, "scan"), channel)
+
+
 def scan(
     checked: PreflightReport,
     output: Path,

@@ -140,6 +140,11 @@ class RegionJob:
         return close_gaps(np.clip(start - pad, 0, row.samples), np.clip(end + pad, 0, row.samples))
 
 
+def open_region_job(corpus: Path, settings: RegionSettings) -> RegionJob:
+    """The job in a worker: nothing is locked."""
+    return RegionJob(RunFolder(corpus, "regions"), settings)
+
+
 def find_regions(
     corpus: Path,
     settings: RegionSettings,

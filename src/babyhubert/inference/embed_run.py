@@ -23,11 +23,13 @@ from torch import Tensor
 from babyhubert.annotation.frames import FRAME_HOP, frame_count, frame_spans
 from babyhubert.annotation.rttm import rttm_uri
 from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.tables import read_annotations
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.batch.distribution import IN_PROCESS, Distribution
 from babyhubert.batch.journal import Outcome, RunJournal, plan_run
+from babyhubert.batch.parts import Part
 from babyhubert.device import resolve_device, windows_per_batch
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.loading import load_encoder, model_hash, resolve_model
@@ -120,6 +122,44 @@ class _Wanted:
         return bool(np.any((first < end) & (stop > begin)))
 
 
+def open_embed_run(
+    output: Path,
+    model: str,
+    *,
+    layers: tuple[int, ...] | None,
+    plan: WindowPlan,
+    dtype: FrameType = "float32",
+    batch_size: int | None = None,
+    channel: Channel = "mean",
+    segments: Path | None = None,
+    device: str = "auto",
+    part: Part | None = None,
+) -> EmbedRun:
+    """A run of ``embed`` with its encoder loaded, in this process or in a worker.
+
+    Args:
+        output: The output folder.
+        model: As `Embedder.load` takes it.
+        layers: As in `EmbedSettings`; None takes the last.
+        plan: Windows.
+        dtype: What is stored.
+        batch_size: Windows in one call; None chooses.
+        channel: Channel choice.
+        segments: A file or folder of segments: one vector for each.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        part: The share of the recordings that the run does.
+
+    Raises:
+        AnnotationError: the segments cannot be read.
+        CheckpointError: no such model.
+        ConfigError: layers or a device that there are not.
+    """
+    tables = None if segments is None else read_annotations(segments)
+    embedder = Embedder.load(model, device=device, batch_size=batch_size)
+    settings = EmbedSettings((embedder.encoder.config.layers,) if layers is None else layers, plan, dtype)
+    return EmbedRun(RunFolder(output, "embed", part), embedder, settings, channel, tables)
+
+
 class EmbedRun:
     """One run of ``embed`` over recordings into a folder.
 
@@ -200,6 +240,12 @@ class EmbedRun:
     def identity(self) -> str:
         """Hash of everything that decides a result, segments aside (each recording's record holds theirs)."""
         return fingerprint(self._record)
+
+    @property
+    def bytes_per_second(self) -> int:
+        """Disk that the frames of a second of audio take; the vectors of segments are few."""
+        frame = len(self._settings.layers) * self.width * np.dtype(self._settings.dtype).itemsize
+        return 50 * frame if self._segments is None else 0
 
     def about(self) -> dict[str, Any]:
         """What the tables tell besides recordings."""

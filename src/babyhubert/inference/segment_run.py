@@ -26,13 +26,15 @@ from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.batch.distribution import IN_PROCESS, Distribution
 from babyhubert.batch.journal import Outcome, RunJournal, plan_run
+from babyhubert.batch.parts import Part
 from babyhubert.errors import DiskFullError, OutputError
 from babyhubert.files import make_folder, write_json, write_text
 from babyhubert.frame_store import FrameWriter
 from babyhubert.hashing import fingerprint
 from babyhubert.inference.recordings import Reading, run_recordings
+from babyhubert.inference.speed import Speed
 from babyhubert.inference.thresholds import format_thresholds
-from babyhubert.inference.voice_type import SCORE_DTYPE, VoiceTypeClassifier
+from babyhubert.inference.voice_type import SCORE_DTYPE, VoiceTypeClassifier, VoiceTypeSettings, load_model
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.run_folder import RunFolder, file_identity
 from babyhubert.run_record import RunSummary, run_facts
@@ -51,6 +53,41 @@ class SegmentOutputs:
 
     probabilities: bool = False
     raw: bool = False
+
+
+def open_segment_run(
+    output: Path,
+    model: str | None,
+    settings: VoiceTypeSettings,
+    *,
+    speed: Speed = "exact",
+    batch_size: int | None = None,
+    channel: Channel = "mean",
+    outputs: SegmentOutputs = SegmentOutputs(),
+    device: str = "auto",
+    part: Part | None = None,
+) -> SegmentRun:
+    """A run of ``segment`` with its model loaded, in this process or in a worker.
+
+    Args:
+        output: The output folder.
+        model: As `load_model` takes it.
+        settings: Windows, thresholds, clean-up.
+        speed: ``exact``, ``balanced`` or ``fast``.
+        batch_size: Windows in one call; None chooses.
+        channel: Channel choice.
+        outputs: What to write besides segments.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        part: The share of the recordings that the run does.
+
+    Raises:
+        CheckpointError: no such model, or it has no voice-type head.
+        ConfigError: thresholds or a device that there are not.
+    """
+    classifier = load_model(model, device=device, speed=speed).with_settings(settings)
+    if batch_size is not None:
+        classifier = classifier.with_batch_size(batch_size)
+    return SegmentRun(RunFolder(output, "segment", part), classifier, channel, outputs)
 
 
 class SegmentRun:
@@ -126,6 +163,11 @@ class SegmentRun:
     def identity(self) -> str:
         """Hash of everything that decides a result."""
         return fingerprint(self._settings)
+
+    @property
+    def bytes_per_second(self) -> int:
+        """Disk that the results of a second of audio take: scores, and segments in several formats."""
+        return 50 * np.dtype(SCORE_DTYPE).itemsize * len(self._classifier.labels) + 100
 
     def about(self) -> dict[str, Any]:
         """What the tables tell besides recordings."""

@@ -1,0 +1,54 @@
+"""``babyhubert merge``: the tables of a run that was done in shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from babyhubert.batch.merging import TableWriter
+
+_WRITERS = {
+    "segment": "babyhubert.inference.segment_run",
+    "embed": "babyhubert.inference.embed_run",
+    "scan": "babyhubert.corpus.inventory",
+    "regions": "babyhubert.corpus.regions",
+}
+"""Where each command that takes ``--shard`` has its ``write_tables``."""
+
+
+def merge(
+    output: Annotated[
+        Path, typer.Argument(help="Folder of results, as given to -o.", metavar="OUT", show_default=False)
+    ],
+    unfinished: Annotated[
+        bool, typer.Option("--unfinished", help="Write tables of what is there although shards are not finished.")
+    ] = False,
+) -> None:
+    """Write the tables of commands that were run with --shard, once all shards are done.
+
+    Needs neither the model nor the audio; may be repeated. Shards that are not finished are named, and nothing is
+    written.
+    """
+    from babyhubert.batch.merging import merge_parts, parted_commands
+    from babyhubert.run_record import exit_code
+
+    codes = []
+    for command in parted_commands(output):
+        outcome = merge_parts(output, command, _writer(command.command), unfinished=unfinished)
+        left = f", {command.left} left" if command.unfinished else ""
+        typer.echo(
+            f"{command.command}: {len(command.states)} of {len(command.parts)} shards merged, "
+            f"{len(outcome.complete)} recordings done, {len(outcome.failures)} failed{left}: {output}"
+        )
+        codes.append(exit_code(len(outcome.complete), len(outcome.failures) + len(command.unfinished)))
+    raise typer.Exit(max(codes))
+
+
+def _writer(command: str) -> TableWriter:
+    from importlib import import_module
+
+    writer: TableWriter = import_module(_WRITERS[command]).write_tables
+    return writer

@@ -1,0 +1,62 @@
+"""``babyhubert status``: what is done, failed, left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from babyhubert.batch.status import CommandStatus, PartStatus
+
+
+def status(
+    output: Annotated[
+        Path, typer.Argument(help="Folder of results, as given to -o.", metavar="OUT", show_default=False)
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="For programs: a line of JSON a command.")] = False,
+) -> None:
+    """Tell how far the runs of an output folder are: recordings done, failed and left, of every command and shard.
+
+    Can be asked while they run. Exit code 0: all is done; 1: something failed or is left; 2: no run was started here.
+    """
+    import json
+
+    from babyhubert.batch.status import folder_status
+
+    found = folder_status(output)
+    for command in found:
+        if as_json:
+            typer.echo(json.dumps(command.as_record(), ensure_ascii=False))
+        else:
+            _tell(command)
+    raise typer.Exit(int(any(command.failures or command.unfinished for command in found)))
+
+
+def _tell(command: CommandStatus) -> None:
+    from babyhubert.timebase import SAMPLE_RATE, format_clock
+
+    whole = command.parts[0].part is None
+    typer.echo(f"{command.command}: {command.parts[0].condition if whole else f'{len(command.parts)} shards'}")
+    done = command.done
+    typer.echo(f"  done    {len(done):6}  {format_clock(sum(p.samples for p in done)):>9} of audio")
+    typer.echo(f"  failed  {len(command.failures):6}")
+    ending = ""
+    if command.seconds_left is not None and command.left:
+        speed = sum(part.speed for part in command.parts)
+        ending = f", {speed:.1f} x real time, {format_clock(round(command.seconds_left * SAMPLE_RATE))} to go"
+    typer.echo(f"  left    {command.left:6}  {format_clock(command.left_samples):>9} of audio{ending}")
+    if not whole:
+        for part in command.parts:
+            _tell_part(part)
+    for _, error in command.failures:
+        typer.echo(f"  failed: {error}")
+
+
+def _tell_part(part: PartStatus) -> None:
+    figures = ""
+    if part.state is not None:
+        failed = len(part.state.errors) + len(part.state.plan.bad)
+        figures = f"  {len(part.state.complete)} done, {failed} failed, {len(part.state.left)} left"
+    typer.echo(f"  shard {part.part}  {part.condition:<11}{figures}".rstrip())

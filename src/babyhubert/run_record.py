@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import torch
 
 import babyhubert
 from babyhubert.batch.journal import Outcome
@@ -63,6 +62,8 @@ def run_facts(about: Mapping[str, Any], outcome: Outcome, records: Iterable[Mapp
 
 def software_versions() -> dict[str, str]:
     """Versions that decide a result."""
+    import torch  # seconds: not for those who only want an exit code
+
     return {
         "babyhubert": babyhubert.__version__,
         "python": platform.python_version(),

@@ -31,6 +31,8 @@ _MIME_TYPES = {
     ".mp4": "video/mp4",
 }
 _VOICE_TYPE_OF_TIER = "transcription"
+_NO_DATE = "1970-01-01T00:00:00+00:00"
+"""The same annotations give the same bytes; ELAN puts a date of its own when somebody saves."""
 
 
 def write_eaf(path: Path, tiers: Sequence[Tier], media: Path | None = None) -> None:
@@ -47,6 +49,7 @@ def write_eaf(path: Path, tiers: Sequence[Tier], media: Path | None = None) -> N
     from pympi.Elan import Eaf
 
     eaf = Eaf(author="babyhubert")
+    eaf.adocument["DATE"] = _NO_DATE
     eaf.add_linguistic_type(_VOICE_TYPE_OF_TIER)
     identifiers: dict[str, dict[tuple[int, int], str]] = {}
     for tier in tiers:

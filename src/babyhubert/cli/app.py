@@ -26,6 +26,7 @@ from babyhubert.cli import (
     pretrain,
     recipe,
     report,
+    sample,
     segment,
     simulate,
     status,
@@ -56,6 +57,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "measures": measures.measures,
     "export": export.export,
     "report": report.report,
+    "sample": sample.sample,
     "simulate": simulate.simulate,
     "demo": demo.demo,
 }

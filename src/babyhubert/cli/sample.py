@@ -1,0 +1,162 @@
+"""``babyhubert sample``: clips for people to annotate, and their corrections read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from babyhubert.exchange.recordings import Failure
+
+
+def sample(
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="Folder for the clips (with --collect: the reference).", show_default=False
+        ),
+    ],
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Output folder of 'babyhubert segment', or annotations in any format that is read.",
+            show_default=False,
+        ),
+    ] = None,
+    collect: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CLIPS",
+            help="Read corrected clips back from this folder instead: rttm/, csv/ and annotated.uem in the "
+            "recordings' time, for 'babyhubert evaluate'.",
+        ),
+    ] = None,
+    audio: Annotated[
+        list[Path],
+        typer.Option(
+            help="The recordings, files or folders; may be given several times. Default: where the run or the project "
+            "found them."
+        ),
+    ] = [],  # noqa: B006 (typer reads it, nobody writes to it)
+    method: Annotated[
+        str,
+        typer.Option(
+            help="random or periodic (a fair sample: use one of these to report accuracy), high-volubility (most "
+            "speech of --voice), low-confidence (where the model doubts most)."
+        ),
+    ] = "random",
+    clips: Annotated[int, typer.Option(help="Clips a recording.", min=1)] = 5,
+    length: Annotated[float, typer.Option(help="Length of a clip, in seconds.")] = 60.0,
+    context: Annotated[
+        float, typer.Option(help="Sound before and after, to listen to and not to annotate, in seconds.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Decides random choices.", min=0)] = 0,
+    voice: Annotated[str, typer.Option(help="For high-volubility: KCHI, OCH, MAL, FEM or any.")] = "KCHI",
+    format_: Annotated[str, typer.Option("--format", help="eaf (ELAN) or textgrid (Praat).")] = "eaf",
+    blank: Annotated[
+        bool,
+        typer.Option(
+            "--blank",
+            help="Leave the tiers empty. Who corrects what a model found agrees with it more than who starts afresh.",
+        ),
+    ] = False,
+    tiers: Annotated[
+        str, typer.Option(help="Names of tiers: aclew (CHI, OC0, MA0, FA0) or labels (KCHI, OCH, MAL, FEM).")
+    ] = "aclew",
+    channel: Annotated[
+        str, typer.Option(help="What to take of several channels: mean, first, loudest, or a number from 0.")
+    ] = "mean",
+    include_unchanged: Annotated[
+        bool,
+        typer.Option(
+            "--include-unchanged",
+            help="With --collect: also count clips whose file nobody changed since it was written, as annotated so.",
+        ),
+    ] = False,
+) -> None:
+    """Cut clips for people to annotate in ELAN or Praat, with the predictions filled in; read the corrections back.
+
+    Writes <id>_<onset>_<offset>.wav with an .eaf or .TextGrid beside it, clips.csv and sample.json. The tier 'code'
+    shows what to annotate; write 'done' there when finished. Then:
+
+    babyhubert sample --collect CLIPS -o REFERENCE
+
+    babyhubert evaluate voice-type --reference REFERENCE --predictions OUT --uem REFERENCE/annotated.uem
+    """
+    from babyhubert.errors import ConfigError
+
+    if collect is not None:
+        if source is not None:
+            raise ConfigError(f"{source} and --collect {collect}: one of them")
+        _collect(collect, output, include_unchanged)
+    if source is None:
+        raise ConfigError("give the output folder of 'babyhubert segment', or --collect CLIPS")
+
+    from babyhubert.annotation.codes import TIER_NAMINGS
+    from babyhubert.annotation.segments import VOICE_TYPES
+    from babyhubert.audio.channels import parse_channel
+    from babyhubert.audio.preflight import check_recordings
+    from babyhubert.cli.options import check_choice, duration_samples
+    from babyhubert.exchange.clip_choice import CLIP_METHODS
+    from babyhubert.exchange.clips import ANY_VOICE, CLIP_FORMATS, ClipSettings, sample_clips
+    from babyhubert.exchange.recordings import Source
+    from babyhubert.timebase import samples_to_ms
+
+    settings = ClipSettings(
+        method=check_choice("--method", method, CLIP_METHODS),
+        clips=clips,
+        length_ms=samples_to_ms(duration_samples("--length", length)),
+        context_ms=samples_to_ms(duration_samples("--context", context)),
+        seed=seed,
+        voice=check_choice("--voice", voice, (*VOICE_TYPES, ANY_VOICE)),
+        format=check_choice("--format", format_.lower(), CLIP_FORMATS),
+        blank=blank,
+        naming=check_choice("--tiers", tiers, TIER_NAMINGS),
+        channel=parse_channel(channel),
+    )
+    if settings.length_ms < 100:
+        raise ConfigError(f"--length {length}: 0.1 s or more")
+    check_recordings([], output, 0)
+    summary = sample_clips(Source(source, audio), output, settings)
+    _tell(summary.notes, summary.failures)
+    typer.echo(
+        f"{summary.clips} clips of {summary.recordings} recordings, {len(summary.failures)} failed: {output}"
+        + ("" if summary.clips else " (nothing written)")
+    )
+    raise typer.Exit(0 if summary.clips and not summary.failures else 1 if summary.clips else 2)
+
+
+def _collect(clips: Path, output: Path, include_unchanged: bool) -> None:
+    from babyhubert.audio.preflight import check_recordings
+    from babyhubert.exchange.collect import collect
+    from babyhubert.timebase import format_clock
+
+    check_recordings([], output, 0)
+    summary = collect(clips, output, include_untouched=include_unchanged)
+    notes = []
+    if summary.untouched:
+        notes.append(
+            f"{len(summary.untouched)} clips left out: nobody changed their file since it was written "
+            "(where a clip is right as it is, write 'done' on its tier 'code', or use --include-unchanged for all); "
+            f"{summary.untouched[0]}, for one"
+        )
+    _tell(notes, summary.failures)
+    what = f"{summary.clips} clips, {format_clock(summary.samples)}, {len(summary.failures)} failed"
+    typer.echo(f"{what}: {output}" if summary.clips else f"{what}: nothing written")
+    if summary.clips:
+        typer.echo(f"next: babyhubert evaluate voice-type --reference {output} --predictions OUT --uem {summary.uem}")
+    raise typer.Exit(0 if summary.clips and not summary.failures else 1 if summary.clips else 2)
+
+
+def _tell(notes: Iterable[str], failures: Iterable[Failure]) -> None:
+    from rich.console import Console
+
+    console = Console(stderr=True, highlight=False)
+    for note in notes:
+        console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
+    for failure in failures:
+        console.print(f"failed: {failure.error}", style="red", soft_wrap=True, markup=False)

@@ -1,0 +1,271 @@
+"""Clips of recordings for people to annotate: sound, a file for ELAN or Praat to correct, and the list of them.
+
+``<id>_<onset>_<offset>.wav`` (ms) and beside it ``.eaf`` or ``.TextGrid``, sub-folders as in the ids; ``clips.csv``,
+written last, says where in which recording each clip lies; ``sample.json`` how they were chosen.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import wave
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+import babyhubert
+from babyhubert.annotation.codes import TierNaming
+from babyhubert.annotation.eaf import write_eaf
+from babyhubert.annotation.segments import VOICE_TYPES, Segments
+from babyhubert.annotation.textgrid import write_textgrid
+from babyhubert.annotation.tiers import Piece, Tier, lay_out
+from babyhubert.audio.channels import Channel
+from babyhubert.audio.recording import Recording, open_recording
+from babyhubert.errors import AnnotationError, BabyHubertError, DiskFullError, OutputError
+from babyhubert.exchange.clip_choice import (
+    ClipMethod,
+    best_starts,
+    candidate_starts,
+    clips_that_fit,
+    doubt_within,
+    periodic_starts,
+    random_starts,
+    recording_generator,
+    speech_within,
+)
+from babyhubert.exchange.recordings import AnnotatedRecording, Failure, Source
+from babyhubert.files import atomic_path, write_json, write_text
+from babyhubert.hashing import file_sha256
+from babyhubert.timebase import SAMPLE_RATE, SAMPLES_PER_MS, ms_to_samples, samples_to_ms
+
+ClipFormat = Literal["eaf", "textgrid"]
+CLIP_FORMATS: tuple[ClipFormat, ...] = ("eaf", "textgrid")
+SUFFIXES = {"eaf": ".eaf", "textgrid": ".TextGrid"}
+
+CLIPS_TABLE = "clips.csv"
+COLUMNS = (
+    *("clip", "recording_id", "recording_filename", "segment_onset", "segment_offset", "audio_onset"),
+    *("method", "seed", "worth", "annotation_sha256"),
+)
+"""``recording_filename``, ``segment_onset`` and ``segment_offset`` (ms) are what ChildProject's samplers write too."""
+
+ANY_VOICE = "any"
+
+TO_DO = "annotate"
+"""Text on the tier ``code`` over the stretch to annotate. Any other text there (say, ``done``) changes the file, and
+so tells that a clip which needs no correction, a silent one perhaps, was annotated."""
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """How clips are chosen and written.
+
+    Attributes:
+        method: See :mod:`babyhubert.exchange.clip_choice`.
+        clips: So many a recording, fewer where they do not fit.
+        length_ms: Length of the stretch to annotate.
+        context_ms: Sound before and after it that the clip also holds, to listen to.
+        seed: Decides random choices.
+        voice: For ``high-volubility``: a label, or ``any``.
+        format: Kind of the annotation file.
+        blank: Leave its tiers empty instead of putting in what the source says.
+        naming: Names of its tiers.
+        channel: What is heard of several channels.
+    """
+
+    method: ClipMethod = "random"
+    clips: int = 5
+    length_ms: int = 60_000
+    context_ms: int = 0
+    seed: int = 0
+    voice: str = "KCHI"
+    format: ClipFormat = "eaf"
+    blank: bool = False
+    naming: TierNaming = "aclew"
+    channel: Channel = "mean"
+
+
+@dataclass
+class SampleSummary:
+    """How it ended.
+
+    Attributes:
+        clips: Clips written.
+        recordings: Recordings they come from.
+        failures: Recordings that could not be read or cut.
+        notes: Sentences a user must know.
+    """
+
+    clips: int = 0
+    recordings: int = 0
+    failures: list[Failure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def sample_clips(source: Source, output: Path, settings: ClipSettings) -> SampleSummary:
+    """Choose and write clips of every recording of a source.
+
+    Raises:
+        OutputError: the folder holds clips already, which may have been corrected.
+        DiskFullError: the disk is full.
+    """
+    table = output / CLIPS_TABLE
+    if table.exists():
+        raise OutputError(f"{output}: holds clips already, perhaps corrected ones; choose another folder")
+    summary, rows = SampleSummary(), []
+    for recording in source.recordings():
+        if isinstance(recording, Failure):
+            summary.failures.append(recording)
+            continue
+        try:
+            written = _cut(recording, output, settings, summary.notes)
+        except DiskFullError:
+            raise
+        except BabyHubertError as error:
+            summary.failures.append(Failure(recording.recording_id, str(error)))
+            continue
+        rows += written
+        summary.recordings += bool(written)
+    summary.clips = len(rows)
+    if rows:
+        write_json(output / "sample.json", _about(source, settings))
+        write_text(table, _format_table(rows))
+    return summary
+
+
+def choose(recording: AnnotatedRecording, duration_ms: int, settings: ClipSettings) -> list[tuple[int, float | None]]:
+    """First millisecond of each clip of a recording, and what made it be chosen (seconds of speech, bits of doubt).
+
+    Raises:
+        AnnotationError: low-confidence clips of a recording without kept frame scores.
+    """
+    length = settings.length_ms
+    count = clips_that_fit(duration_ms, length, settings.clips)
+    if not count:
+        return []
+    rng = recording_generator(settings.seed, recording.recording_id)
+    match settings.method:
+        case "random":
+            return [(int(start), None) for start in random_starts(duration_ms, length, count, rng)]
+        case "periodic":
+            return [(int(start), None) for start in periodic_starts(duration_ms, length, count, rng)]
+        case "high-volubility":
+            starts = candidate_starts(duration_ms, length)
+            label = None if settings.voice == ANY_VOICE else settings.voice
+            worth = speech_within(recording.segments.intervals(label), starts, length)
+        case "low-confidence":
+            starts = candidate_starts(duration_ms, length)
+            worth = doubt_within(_scores(recording), starts, length)
+    return [(start, value) for start, value in best_starts(starts, worth, length, count)]
+
+
+def within(segments: Segments, start: int, stop: int) -> Segments:
+    """The segments in ``[start, stop)``, cut at its ends, in its own time; columns are kept."""
+    keep = (segments.start < stop) & (segments.end > start)
+    part = segments.where(keep)
+    return Segments(
+        np.clip(part.start, start, stop) - start, np.clip(part.end, start, stop) - start, part.label, part.columns
+    )
+
+
+def _cut(
+    recording: AnnotatedRecording, output: Path, settings: ClipSettings, notes: list[str]
+) -> list[dict[str, Any]]:
+    name = recording.recording_id
+    if recording.audio is None:
+        raise AnnotationError(f"{name}: its audio is not known; name it with --audio")
+    with open_recording(recording.audio, settings.channel) as audio:
+        duration = audio.n_samples // SAMPLES_PER_MS
+        chosen = choose(recording, duration, settings)
+        if len(chosen) < settings.clips:
+            notes.append(f"{name}: {len(chosen)} of {settings.clips} clips ({_why_fewer(duration, settings)})")
+        return [
+            _write_clip(recording, audio, start, output, settings)
+            | {"method": settings.method, "seed": settings.seed, "worth": "" if worth is None else f"{worth:.4f}"}
+            for start, worth in chosen
+        ]
+
+
+def _write_clip(
+    recording: AnnotatedRecording, audio: Recording, onset: int, output: Path, settings: ClipSettings
+) -> dict[str, Any]:
+    """Write the sound and the annotation file of one clip; its row of the table."""
+    offset = onset + settings.length_ms
+    first = max(onset - settings.context_ms, 0)
+    last = min(offset + settings.context_ms, audio.n_samples // SAMPLES_PER_MS)
+    clip = f"{recording.recording_id}_{onset:08d}_{offset:08d}"
+    sound = output / f"{clip}.wav"
+    samples = audio.read(ms_to_samples(first), ms_to_samples(last))
+    if len(samples) < ms_to_samples(offset - first):
+        raise AnnotationError(f"{recording.audio}: ends before {offset} ms, where its header says there is more")
+    _write_sound(sound, samples)
+    annotation = sound.with_name(f"{sound.stem}{SUFFIXES[settings.format]}")
+    known = Segments.empty() if settings.blank else recording.segments
+    segments = within(known, ms_to_samples(first), ms_to_samples(last))
+    voices = lay_out(segments, recording.recording_id, settings.naming).tiers
+    tiers = (Tier("code", (Piece(onset - first, offset - first, TO_DO),)), *voices)
+    if settings.format == "eaf":
+        write_eaf(annotation, tiers, sound)
+    else:
+        write_textgrid(annotation, tiers, samples_to_ms(len(samples)))
+    return {
+        "clip": annotation.relative_to(output).as_posix(),
+        "recording_id": recording.recording_id,
+        "recording_filename": f"{recording.recording_id}{Path(str(recording.audio)).suffix}",
+        "segment_onset": onset,
+        "segment_offset": offset,
+        "audio_onset": first,
+        "annotation_sha256": file_sha256(annotation),
+    }
+
+
+def _write_sound(path: Path, samples: NDArray[np.float32]) -> None:
+    """16 kHz, mono, 16 bits. By the standard library, whose errors tell a full disk from others."""
+    whole = np.clip(np.rint(samples * 32767.0), -32768, 32767).astype("<i2")
+    with atomic_path(path) as temporary, wave.open(str(temporary), "wb") as file:
+        file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
+        file.writeframes(whole.tobytes())
+
+
+def _scores(recording: AnnotatedRecording) -> NDArray[np.float16]:
+    if recording.scores is None:
+        raise AnnotationError(
+            f"{recording.recording_id}: no frame scores were kept; low-confidence clips need the output folder of "
+            "'babyhubert segment'"
+        )
+    try:
+        scores: NDArray[np.float16] = np.load(recording.scores, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise AnnotationError(f"{recording.scores}: damaged frame scores ({error}); run 'segment' again") from error
+    return scores
+
+
+def _why_fewer(duration_ms: int, settings: ClipSettings) -> str:
+    room = duration_ms // settings.length_ms
+    if room < settings.clips:
+        return f"{duration_ms / 1000:.1f} s have no room for more of {settings.length_ms / 1000:g} s"
+    if settings.method == "high-volubility" and settings.voice in (ANY_VOICE, *VOICE_TYPES):
+        return f"no more {settings.voice} speech"
+    return "what is left between those chosen is shorter, or worth nothing"
+
+
+def _about(source: Source, settings: ClipSettings) -> Mapping[str, Any]:
+    return {
+        "command": "sample",
+        "babyhubert": babyhubert.__version__,
+        "source": str(source.path),
+        "model": source.about().get("model"),
+        "settings": {key: str(value) if key == "channel" else value for key, value in vars(settings).items()},
+    }
+
+
+def _format_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,0 +1,166 @@
+"""Corrected clips read back as a reference in recording time, for ``babyhubert evaluate``.
+
+A clip whose file is byte for byte as it was written was not annotated yet: counting it would score the predictions
+against themselves. Whoever finds nothing to correct writes ``done`` on the tier ``code``. Only the stretch to annotate
+counts, not the context around it, and ``annotated.uem`` says so.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from babyhubert.annotation.intervals import Intervals, union
+from babyhubert.annotation.rttm import read_lines, write_rttm
+from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.tables import read_segments, write_childproject_csv
+from babyhubert.annotation.tiers import column_texts
+from babyhubert.errors import AnnotationError
+from babyhubert.exchange.clips import CLIPS_TABLE, within
+from babyhubert.exchange.export import UEM_NAME, format_uem
+from babyhubert.exchange.recordings import Failure
+from babyhubert.files import write_text
+from babyhubert.hashing import file_sha256
+from babyhubert.timebase import format_seconds, ms_to_samples, samples_to_ms
+
+ADDRESSEE_HEADER = "uid,start_time_s,duration_s,label,addressee\n"
+_NEEDED = ("clip", "recording_id", "segment_onset", "segment_offset", "audio_onset", "annotation_sha256")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A row of ``clips.csv``; times in milliseconds of the recording."""
+
+    file: Path
+    recording_id: str
+    onset: int
+    offset: int
+    audio_onset: int
+    sha256: str
+
+
+@dataclass
+class CollectSummary:
+    """How it ended.
+
+    Attributes:
+        clips: Clips read.
+        samples: Their length without context.
+        untouched: Clips left out because nobody has changed them.
+        failures: Clips that cannot be read.
+        uem: The UEM file.
+    """
+
+    clips: int = 0
+    samples: int = 0
+    untouched: list[str] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    uem: Path = Path()
+
+
+def read_clips(folder: Path) -> list[Clip]:
+    """The list of clips of a folder that ``babyhubert sample`` wrote.
+
+    Raises:
+        AnnotationError: no such list, or a row of it is malformed (named).
+    """
+    path = folder / CLIPS_TABLE
+    if not path.exists():
+        raise AnnotationError(f"{folder}: holds no {CLIPS_TABLE}; give a folder that 'babyhubert sample' wrote")
+    reader = csv.DictReader(read_lines(path), restval="")
+    absent = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
+    if absent:
+        raise AnnotationError(
+            f"{path}: column {absent[0]} is missing; restore the file that 'babyhubert sample' wrote"
+        )
+    clips = []
+    for row in reader:
+        try:
+            onset, offset, audio_onset = (int(row[name]) for name in _NEEDED[2:5])
+        except ValueError:
+            raise AnnotationError(f"{path}, line {reader.line_num}: times must be whole milliseconds") from None
+        if not 0 <= audio_onset <= onset < offset:
+            raise AnnotationError(f"{path}, line {reader.line_num}: {onset} to {offset} ms is no clip")
+        clips.append(
+            Clip(folder / row["clip"], row["recording_id"], onset, offset, audio_onset, row["annotation_sha256"])
+        )
+    return clips
+
+
+def collect(folder: Path, output: Path, *, include_untouched: bool = False) -> CollectSummary:
+    """Write ``rttm/``, ``csv/`` and ``annotated.uem`` of the clips that were annotated.
+
+    Where somebody said to whom adults speak, also ``rttm_addressee.csv``.
+
+    Args:
+        folder: The clips.
+        output: Folder for the reference.
+        include_untouched: Count clips whose file was never changed as annotated, and right.
+
+    Raises:
+        AnnotationError: see :func:`read_clips`; two clips of a recording overlap; no clip was annotated.
+    """
+    summary = CollectSummary(uem=output / UEM_NAME)
+    segments: dict[str, list[Segments]] = {}
+    stretches: dict[str, list[Clip]] = {}
+    for clip in read_clips(folder):
+        try:
+            if not include_untouched and clip.file.is_file() and file_sha256(clip.file) == clip.sha256:
+                summary.untouched.append(str(clip.file))
+                continue
+            part = _in_recording_time(clip)
+        except (AnnotationError, OSError) as error:
+            summary.failures.append(Failure(str(clip.file), str(error)))
+            continue
+        segments.setdefault(clip.recording_id, []).append(part)
+        stretches.setdefault(clip.recording_id, []).append(clip)
+        summary.clips += 1
+        summary.samples += ms_to_samples(clip.offset - clip.onset)
+    whole = {name: Segments.concatenate(parts) for name, parts in segments.items()}
+    scored = {name: _stretch(clips) for name, clips in stretches.items()}
+    if whole:
+        _write(output, whole, scored)
+    return summary
+
+
+def _in_recording_time(clip: Clip) -> Segments:
+    """The segments of a clip's file inside the stretch to annotate, in samples of the recording."""
+    found = read_segments(clip.file, clip.recording_id)[clip.recording_id]
+    first, last = (ms_to_samples(side - clip.audio_onset) for side in (clip.onset, clip.offset))
+    inside = within(found, first, last)
+    shift = ms_to_samples(clip.onset)
+    return Segments(inside.start + shift, inside.end + shift, inside.label, inside.columns)
+
+
+def _stretch(clips: list[Clip]) -> Intervals:
+    clips = sorted(clips, key=lambda clip: clip.onset)
+    for one, other in itertools.pairwise(clips):
+        if other.onset < one.offset:
+            raise AnnotationError(f"{one.file} and {other.file} overlap in {one.recording_id}; keep one in clips.csv")
+    spans = np.array([(ms_to_samples(clip.onset), ms_to_samples(clip.offset)) for clip in clips], dtype=np.int64)
+    return union(*spans.T)
+
+
+def _write(output: Path, recordings: dict[str, Segments], stretches: dict[str, Intervals]) -> None:
+    for name, segments in recordings.items():
+        write_rttm(output / "rttm" / f"{name}.rttm", name, segments)
+        write_childproject_csv(output / "csv" / f"{name}.csv", segments)
+    if any("addressee" in segments.columns for segments in recordings.values()):
+        rows = (row for name, segments in recordings.items() for row in _addressee_rows(name, segments))
+        write_text(output / "rttm_addressee.csv", ADDRESSEE_HEADER + "".join(rows))
+    write_text(output / UEM_NAME, format_uem(stretches))
+
+
+def _addressee_rows(name: str, segments: Segments) -> Iterator[str]:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for (start, end, label), addressee in zip(segments, column_texts(segments, "addressee"), strict=True):
+        duration = ms_to_samples(samples_to_ms(end) - samples_to_ms(start))
+        writer.writerow((name, format_seconds(start), format_seconds(duration), label, addressee))
+    yield text.getvalue()

@@ -255,3 +255,15 @@ def test_further_columns_of_tables_are_kept(tmp_path):
     lines = ["uid,start_time_s,duration_s,label,addressee", "d,2,1,FEM,ADS", "d,0,1,KCHI,NA"]
     (tmp_path / "a.csv").write_text("\n".join(lines), encoding="utf-8")
     assert read_segments(tmp_path / "a.csv")["d"].columns["addressee"].tolist() == ["", "ADS"]
+
+
+def test_labels_that_name_another_tier_are_told():
+    layout = lay_out(Segments.from_rows([(0, 160, name) for name in ("FEM", "FA3", "notes", "a@b", "x")]), "day")
+    assert layout.misread == ("FA3", "a@b", "notes")
+    assert any("something else" in note and "FA3, a@b, notes" in note for note in layout.notes())
+
+
+def test_rows_of_childproject_that_are_nobodys_voice_are_no_segments(tmp_path):
+    lines = ["segment_onset,segment_offset,speaker_type", "0,100,CHI", "100,9000,NA", "9000,9100,", "9100,9200,FEM"]
+    (tmp_path / "day.csv").write_text("\n".join(lines), encoding="utf-8")
+    assert [label for _, _, label in read_segments(tmp_path / "day.csv")["day"]] == ["KCHI", "FEM"]

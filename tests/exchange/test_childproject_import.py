@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from babyhubert.annotation.childproject import annotated_stretches, find_set
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.annotation.tables import read_annotations
 from commands import command
 
 PYTHON = os.environ.get("BABYHUBERT_CHILDPROJECT_PYTHON", "")
 CODES = {"KCHI": "CHI", "OCH": "OCH", "MAL": "MAL", "FEM": "FEM"}
-RECORDINGS = {"sub/Zoé 1.wav": 60_000, "007.wav": 5000, "day.1.mp3": 40_000}
+RECORDINGS = {"sub/Zoé 1.wav": 60_000, "007.wav": 5000, "b/007.wav": 40_000, "day.1.mp3": 40_000}
 SILENT = "007"
 FORMATS = {"rttm": ("rttm", "vtc_rttm"), "eaf": ("eaf", "eaf"), "textgrid": ("TextGrid", "TextGrid")}
 
@@ -41,7 +42,7 @@ def truth(seed: int) -> list[tuple[int, int, str, str]]:
     return sorted(rows)
 
 
-TRUTH = {"sub/Zoé 1": truth(1), "day.1": truth(2), SILENT: []}
+TRUTH = {"sub/Zoé 1": truth(1), "day.1": truth(2), "b/007": truth(3), SILENT: []}
 
 
 def write_source(folder: Path) -> Path:
@@ -90,6 +91,18 @@ def write_project(root: Path) -> Path:
     return root
 
 
+CLIPS = ((1000, 3000), (10_000, 14_000))
+
+
+def write_clips(folder: Path) -> None:
+    """What ``sample --collect`` leaves: one recording of which two stretches were annotated."""
+    rows = [row for row in TRUTH["day.1"] if any(on <= row[0] and row[1] <= off for on, off in CLIPS)]
+    (folder / "rttm").mkdir(parents=True)
+    lines = [f"SPEAKER day.1 1 {a / 1000} {(b - a) / 1000} <NA> <NA> {label} <NA> <NA>\n" for a, b, label, _ in rows]
+    (folder / "rttm" / "day.1.rttm").write_text("".join(lines))
+    (folder / "annotated.uem").write_text("".join(f"day.1 1 {on / 1000} {off / 1000}\n" for on, off in CLIPS))
+
+
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory):
     folder = tmp_path_factory.mktemp("exchange")
@@ -106,12 +119,16 @@ def imported(tmp_path_factory):
         (raw.parent / f"{name}-files").rename(raw / "raw")
         lines = ["set,recording_filename,time_seek,range_onset,range_offset,raw_filename,format"]
         for file, length in RECORDINGS.items():
-            if not (name == "rttm" and Path(file).stem == SILENT):
+            if not (name == "rttm" and file == f"{SILENT}.wav"):
                 path = Path(file).with_suffix(f".{suffix}").as_posix()
                 lines.append(f"{name},{file},0,0,{length},{path},{kind}")
         (folder / f"{name}.csv").write_text("\n".join(lines), encoding="utf-8")
         tables.append(str(folder / f"{name}.csv"))
     grids = {name: str(project / "annotations/textgrid/raw" / f"{name}.TextGrid") for name in TRUTH}
+    clips = folder / "clips"
+    write_clips(clips)
+    assert command("export", clips, "--childproject", project, "--sets", "people").code == 0
+    tables.append(str(project / "annotations" / "people" / "vtc" / "import.csv"))
     spec = {"tables": tables, "metrics": ["babyhubert/vtc"], "textgrids": list(grids.values())}
     (folder / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
     run = subprocess.run(
@@ -225,3 +242,14 @@ def test_importing_again_is_told_to_overwrite(imported):
     outcome = command("export", project / "annotations" / "babyhubert" / "vtc", "--childproject", project)
     assert outcome.code == 0
     assert "--overwrite-existing" in outcome.err
+
+
+def test_what_people_annotated_covers_what_they_annotated(imported):
+    project, found = imported
+    rows = [row for row in TRUTH["day.1"] if any(on <= row[0] and row[1] <= off for on, off in CLIPS)]
+    assert len(rows) > 2
+    folder = project / "annotations" / "people" / "vtc"
+    assert read_annotations(folder) == {"day.1": Segments.from_rows((a * 16, b * 16, who) for a, b, who, _ in rows)}
+    chosen = find_set(folder)
+    assert np.transpose(annotated_stretches(chosen)["day.1"]).tolist() == [[on * 16, off * 16] for on, off in CLIPS]
+    assert found["sets"]["people/vtc"].get("method") in (None, "")

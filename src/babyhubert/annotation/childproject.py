@@ -219,15 +219,15 @@ def format_metannots(fields: Mapping[str, str]) -> str:
     return "".join(f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in fields.items())
 
 
-def write_import_table(path: Path, set_name: str, rows: Sequence[tuple[ProjectRecording, int]]) -> None:
-    """The table for ``child-project import-annotations``: each recording and the milliseconds that it covers."""
+def write_import_table(path: Path, set_name: str, rows: Sequence[tuple[ProjectRecording, int, int]]) -> None:
+    """The table for ``child-project import-annotations``: each recording, and a stretch in ms that was annotated."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
         ("set", "recording_filename", "time_seek", "range_onset", "range_offset", "raw_filename", "format")
     )
-    for recording, covered in rows:
-        writer.writerow((set_name, recording.filename, 0, 0, covered, f"{recording.recording_id}.csv", "csv"))
+    for recording, onset, offset in rows:
+        writer.writerow((set_name, recording.filename, 0, onset, offset, f"{recording.recording_id}.csv", "csv"))
     write_text(path, text.getvalue())
 
 

@@ -4,7 +4,8 @@ CSV layouts are told apart by their header; columns beyond those needed are kept
 
 - ``uid,start_time_s,duration_s,label`` (VTC's combined table; seconds, three decimals; many recordings);
 - ``segment_onset,segment_offset,speaker_type`` (ChildProject's own ``csv`` format; integer milliseconds; one
-  recording, named by the file; CHI there is the key child);
+  recording, named by the file; CHI there is the key child; rows whose type is ``NA`` are nobody's voice: its importer
+  keeps LENA's noise and silence as such);
 - ``recording_id,start_s,end_s,label`` (what the simulator writes; seconds; many recordings; read only);
 - ``filename,onset,offset,speaker`` (what BabAR writes; seconds; many recordings; read only);
 - ``recording_id,spkr,startTime,endTime`` (LENA's codes; seconds; many recordings; see ``lena_table``).
@@ -251,7 +252,7 @@ def _lena_row(row: Mapping[str, str], _: str, where: str) -> _Row | None:
     return None if code in OTHER_LENA_CODES else (row["recording_id"], start, end, FROM_LENA.get(code, code))
 
 
-def _childproject_row(row: Mapping[str, str], recording_id: str, where: str) -> _Row:
+def _childproject_row(row: Mapping[str, str], recording_id: str, where: str) -> _Row | None:
     try:
         onset, offset = int(row["segment_onset"]), int(row["segment_offset"])
     except (ValueError, TypeError):
@@ -261,6 +262,8 @@ def _childproject_row(row: Mapping[str, str], recording_id: str, where: str) -> 
         ) from None
     if onset < 0 or offset < onset:
         raise AnnotationError(f"{where}: segment from {onset} to {offset} ms is negative or ends before it starts")
+    if row["speaker_type"] in _NOTHING:
+        return None
     label = FROM_CHILDPROJECT.get(row["speaker_type"], row["speaker_type"])
     return recording_id, ms_to_samples(onset), ms_to_samples(offset), label
 

@@ -60,11 +60,13 @@ class TierLayout:
         tiers: Parents before their dependents.
         extra: Tiers that were added because segments of one label overlap.
         too_short: Segments shorter than a millisecond: no tier can hold them.
+        misread: Labels that would be read back as another, or as none.
     """
 
     tiers: tuple[Tier, ...]
     extra: tuple[str, ...]
     too_short: int
+    misread: tuple[str, ...]
 
     def notes(self) -> Iterator[str]:
         """What a user must know, a sentence each."""
@@ -73,6 +75,8 @@ class TierLayout:
         unknown = [name for name in self.extra if name not in CHILDPROJECT_TIERS]
         if unknown:
             yield f"ChildProject's importer does not know {', '.join(unknown)}: give it the csv format"
+        if self.misread:
+            yield f"tiers named like these mean something else to annotation tools: {', '.join(self.misread)}"
         if self.too_short:
             yield f"{self.too_short} segments shorter than 1 ms left out: tiers cannot hold them"
 
@@ -96,7 +100,11 @@ def lay_out(segments: Segments, recording_id: str, naming: TierNaming = "aclew")
         for number, (name, line) in enumerate(zip(tier_names(label, naming), lines, strict=False)):
             extra += [name] if number else []
             tiers += _with_dependents(name, rows, start, end, line)
-    return TierLayout(tuple(tiers), tuple(extra), too_short)
+    names = [tier.name for tier in tiers]
+    misread = tuple(
+        label for label in segments.labels if label_of_tier(next(tier_names(label, naming)), names) != label
+    )
+    return TierLayout(tuple(tiers), tuple(extra), too_short, misread)
 
 
 def segments_of(tiers: Iterable[Tier]) -> Segments:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+_NOTES_SHOWN = 20
+
 
 def export(
     source: Annotated[
@@ -84,8 +86,12 @@ def export(
         check_recordings([], folder, 0)
     summary = write(Source(source, audio), ExportSettings(formats, folder, naming, childproject, sets))
     console = Console(stderr=True, highlight=False)
-    for note in summary.notes:
+    for note in summary.notes[:_NOTES_SHOWN]:
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
+    if len(summary.notes) > _NOTES_SHOWN:
+        console.print(f"note: and {len(summary.notes) - _NOTES_SHOWN} more like these", style="yellow")
+    for step in summary.steps:
+        console.print(step, soft_wrap=True, markup=False)
     for failure in summary.failures:
         console.print(f"failed: {failure.error}", style="red", soft_wrap=True, markup=False)
     where = [str(folder)] if set(formats) - {"childproject"} else []

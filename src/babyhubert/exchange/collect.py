@@ -23,8 +23,8 @@ from babyhubert.annotation.tables import read_segments, write_childproject_csv
 from babyhubert.annotation.tiers import column_texts
 from babyhubert.errors import AnnotationError
 from babyhubert.exchange.clips import CLIPS_TABLE, within
-from babyhubert.exchange.export import UEM_NAME, format_uem
-from babyhubert.exchange.recordings import Failure
+from babyhubert.exchange.export import format_uem
+from babyhubert.exchange.recordings import UEM_NAME, Failure
 from babyhubert.files import write_text
 from babyhubert.hashing import file_sha256
 from babyhubert.timebase import format_seconds, ms_to_samples, samples_to_ms

@@ -6,7 +6,7 @@ the others go on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -36,15 +36,13 @@ from babyhubert.annotation.tables import write_childproject_csv
 from babyhubert.annotation.textgrid import write_textgrid
 from babyhubert.annotation.tiers import lay_out
 from babyhubert.errors import AnnotationError, BabyHubertError, DiskFullError
-from babyhubert.exchange.recordings import AnnotatedRecording, Failure, Source
+from babyhubert.exchange.recordings import UEM_NAME, AnnotatedRecording, Failure, Source
 from babyhubert.files import write_text
 from babyhubert.run_record import exit_code
 from babyhubert.timebase import format_seconds, samples_to_ms
 
 ExportFormat = Literal["eaf", "textgrid", "audacity", "lena", "rttm", "csv", "childproject"]
 FORMATS: tuple[ExportFormat, ...] = ("eaf", "textgrid", "audacity", "lena", "rttm", "csv", "childproject")
-
-UEM_NAME = "annotated.uem"
 
 
 @dataclass(frozen=True)
@@ -73,13 +71,15 @@ class ExportSummary:
     Attributes:
         done: Recordings written.
         failures: Recordings that could not be read or written.
-        notes: Sentences a user must know.
+        notes: Sentences a user must know of a recording.
+        steps: What to do next.
         sets: Folders of ChildProject sets that were written.
     """
 
     done: int = 0
     failures: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
     sets: list[Path] = field(default_factory=list)
 
     @property
@@ -109,7 +109,7 @@ def export(source: Source, settings: ExportSettings) -> ExportSummary:
             raise
         except BabyHubertError as error:
             summary.failures.append(Failure(recording.recording_id, str(error)))
-    summary.notes += exporter.finish()
+    summary.steps += exporter.finish()
     summary.sets = exporter.set_folders()
     return summary
 
@@ -160,7 +160,7 @@ class _Exporter:
             write_text(output / "lena.csv", LENA_HEADER + "".join(self._lena))
         if self._stretches and self._settings.formats:
             write_text(output / UEM_NAME, format_uem(self._stretches))
-            yield f"{output / UEM_NAME}: the stretches that were annotated, for 'evaluate --uem'"
+            yield f"annotated stretches, for 'evaluate --uem': {output / UEM_NAME}"
         for writer in self._sets:
             yield from writer.finish()
 
@@ -206,7 +206,7 @@ class _SetWriter:
         self.root = root
         self._prefix = prefix
         self._about = about
-        self._kinds: dict[SetKind, list[tuple[ProjectRecording, int]]] = {}
+        self._kinds: dict[SetKind, list[tuple[ProjectRecording, int, int]]] = {}
 
     def add(self, recording: AnnotatedRecording) -> None:
         """Write one recording of each set that it is part of."""
@@ -217,7 +217,8 @@ class _SetWriter:
             write_text(raw.with_name(f"{raw.name}.csv"), text)
             if kind.name == kind.segmentation:
                 write_rttm(raw.with_name(f"{raw.name}.rttm"), listed.recording_id, recording.segments)
-            self._kinds.setdefault(kind, []).append((listed, _covered(recording, listed)))
+            rows = [(listed, onset, offset) for onset, offset in _covered(recording, listed)]
+            self._kinds.setdefault(kind, []).extend(rows)
 
     def finish(self) -> Iterator[str]:
         """Write what describes each set."""
@@ -242,19 +243,19 @@ class _SetWriter:
         return ProjectRecording(f"{recording.recording_id}{suffix}", None)
 
     def _metannots(self, kind: SetKind) -> dict[str, str]:
-        """The fields that ChildProject knows; who made it and how, as far as the run says."""
-        model = self._about.get("model", {})
-        fields = {
-            "segmentation": self.set_name(kind.segmentation),
-            "segmentation_type": "permissive",
-            "method": "automated",
-            "sampling_method": "none",
-            "annotation_algorithm_name": f"BabyHuBERT {kind.name}",
-            "annotation_algorithm_version": f"babyhubert {babyhubert.__version__}",
-            "date_annotation": str(self._about.get("ended", ""))[:10],
-            **dict.fromkeys(kind.flags, "Y"),
-            "notes": _model_note(model) if isinstance(model, Mapping) else "",
-        }
+        """The fields that ChildProject knows; who made it and how, as far as a run says."""
+        fields = {"segmentation": self.set_name(kind.segmentation), "segmentation_type": "permissive"}
+        model = self._about.get("model")
+        if isinstance(model, Mapping):
+            fields |= {
+                "method": "automated",
+                "sampling_method": "none",
+                "annotation_algorithm_name": f"BabyHuBERT {kind.name}",
+                "annotation_algorithm_version": f"babyhubert {babyhubert.__version__}",
+                "date_annotation": str(self._about.get("ended", ""))[:10],
+                "notes": f"model {model.get('source')}, SHA-256 of its weights {model.get('sha256')}",
+            }
+        fields |= dict.fromkeys(kind.flags, "Y")
         return {name: value for name, value in fields.items() if value}
 
 
@@ -299,18 +300,14 @@ def format_uem(stretches: Mapping[str, Intervals]) -> str:
     )
 
 
-def _covered(recording: AnnotatedRecording, listed: ProjectRecording) -> int:
-    """Milliseconds that an annotation of the whole recording covers; the project's own figure where it has one."""
-    if listed.duration_ms is not None:
-        return listed.duration_ms
-    ends: Sequence[int] = recording.segments.end.tolist()
-    return samples_to_ms(recording.samples if recording.samples is not None else max(ends, default=0))
-
-
-def _model_note(model: Mapping[str, Any]) -> str:
-    if "sha256" not in model:
-        return ""
-    return f"model {model.get('source', '')}, SHA-256 of its weights {model['sha256']}"
+def _covered(recording: AnnotatedRecording, listed: ProjectRecording) -> list[tuple[int, int]]:
+    """Stretches that were annotated, in ms, inside the length that the project gives a recording, if it does."""
+    last = max(recording.segments.end.tolist(), default=0) if recording.samples is None else recording.samples
+    duration = samples_to_ms(last) if listed.duration_ms is None else listed.duration_ms
+    if recording.stretches is None:
+        return [(0, duration)]
+    spans = (map(samples_to_ms, span) for span in np.transpose(recording.stretches).tolist())
+    return [(onset, min(offset, duration)) for onset, offset in spans if onset < min(offset, duration)]
 
 
 def _length(recording: AnnotatedRecording) -> str:

@@ -22,13 +22,18 @@ from babyhubert.annotation.childproject import (
 )
 from babyhubert.annotation.intervals import Intervals
 from babyhubert.annotation.names import RecordingNames
+from babyhubert.annotation.rttm import rttm_uri
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.tables import read_each
 from babyhubert.audio.discovery import discover
 from babyhubert.audio.recording import probe
 from babyhubert.errors import AnnotationError, BabyHubertError
+from babyhubert.evaluation.uem import read_uem
 from babyhubert.measures.results import RecordingResult, read_results
 from babyhubert.timebase import ms_to_samples, samples_to_ms
+
+UEM_NAME = "annotated.uem"
+"""Says which stretches of which recordings were annotated, in folders that hold people's annotations."""
 
 
 @dataclass(frozen=True)
@@ -107,12 +112,16 @@ class Source:
             yield from _of_run(self.path)
             return
         known = _of_project(self.path)
+        uem = self.path / UEM_NAME
+        annotated = read_uem(uem) if uem.is_file() else {}
         for file, part in read_each(self.path):
             if isinstance(part, AnnotationError):
                 yield Failure(str(file), str(part))
                 continue
             for recording_id, segments in part.items():
-                audio, samples, stretches = known.get(recording_id, (None, None, None))
+                audio, samples, stretches = known.get(
+                    recording_id, (None, None, annotated.get(rttm_uri(recording_id)))
+                )
                 yield AnnotatedRecording(recording_id, segments, audio, samples, stretches)
 
     def _with_audio(self, recording: AnnotatedRecording) -> AnnotatedRecording | Failure:

@@ -23,11 +23,12 @@ def short(monkeypatch):
 
     def training(train, validation, seed):
         config = full(train, validation, seed)
-        fewer = config.train.model_copy(update={"steps": 2, "validate_every": 1, "batch_size": 2, "window_s": 1.0})
-        return config.model_copy(update={"train": fewer})
+        fewer = config.train.model_copy(update={"steps": 2, "validate_every": 1})
+        smaller = config.voice_type.model_copy(update={"batch_size": 2, "window_s": 1.0})
+        return config.model_copy(update={"train": fewer, "voice_type": smaller})
 
     monkeypatch.setattr(demo, "demo_training", training)
-    for name, value in {"TRAINING_SCENES": 1, "_TRAINING_MINUTES": 0.25, "_TEST_MINUTES": 0.25}.items():
+    for name, value in {"TRAINING_SCENES": 1, "_TRAINING_MINUTES": 1.0, "_TEST_MINUTES": 0.25}.items():
         monkeypatch.setattr(demo, name, value)
 
 

@@ -26,7 +26,10 @@ from babyhubert.inference.voice_type import SHIPPED_MODEL, load_model
 from babyhubert.progress import RunProgress
 from babyhubert.run_folder import RunFolder
 from babyhubert.simulation.writer import write_scenes
-from babyhubert.training.voice_type import VoiceTypeTraining, train_voice_type
+from babyhubert.tasks.heads import VOICE_TYPE
+from babyhubert.training.finetuning import finetune
+from babyhubert.training.group import Group
+from babyhubert.training.settings import FinetuningSettings
 
 TRAINING_SCENES = 4
 VALIDATION_SCENES = 2
@@ -71,7 +74,9 @@ def run_demo(
         say("2/5 the voice-type model is there from an earlier run")
     else:
         say("2/5 fine-tuning the small encoder that comes with the package on them (two minutes or so)")
-        train_voice_type(demo_training(train, validation, seed), model, lambda line: say(f"    {line}"))
+        settings = demo_training(train, validation, seed)
+        with Group.join(settings.machine.device) as group:
+            finetune(settings, (VOICE_TYPE,), model, group, lambda line: say(f"    {line}"))
     say("3/5 who speaks when in the test scenes")
     segment(test / "audio", output / "segments", model, progress)
     say("4/5 scoring against the truth")
@@ -90,13 +95,13 @@ def run_demo(
     return DemoResult(output, report, files)
 
 
-def demo_training(train: Path, validation: Path, seed: int) -> VoiceTypeTraining:
+def demo_training(train: Path, validation: Path, seed: int) -> FinetuningSettings:
     """The demonstration's training settings (``demo.toml`` in this package) on given folders."""
     content = tomllib.loads(resources.files("babyhubert").joinpath("demo.toml").read_text(encoding="utf-8"))
-    content["data"] |= {"train": str(train), "validation": str(validation)}
+    content["voice_type"]["data"] |= {"train": str(train), "validation": str(validation)}
     content["model"] |= {"encoder": str(SHIPPED_MODEL)}
     content["train"] |= {"seed": seed}
-    return build_config(content, VoiceTypeTraining, "demo.toml")
+    return build_config(content, FinetuningSettings, "demo.toml")
 
 
 def segment(audio: Path, output: Path, model: Path, progress: RunProgress | None) -> None:

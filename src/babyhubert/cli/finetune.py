@@ -1,13 +1,29 @@
-"""``babyhubert finetune``: train a derived model."""
+"""``babyhubert finetune``: train a derived model, of one task or of several on one encoder."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 app = typer.Typer(help="Train a derived model on annotated recordings.", no_args_is_help=True)
+
+Configuration = Annotated[Path, typer.Argument(help="TOML file; docs/finetuning.md explains every key.")]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        help="Model folder to write. OUT.work beside it keeps the run; the same command continues it.",
+        show_default=False,
+    ),
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change one setting: --set train.steps=100 (may be given several times)."),
+]
 
 
 @app.callback()
@@ -16,17 +32,42 @@ def _group() -> None:
 
 
 @app.command("voice-type")
-def voice_type(
-    config: Annotated[Path, typer.Argument(help="TOML file; see configs/ for examples.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Model folder to write.", show_default=False)],
-    changes: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Change one setting: --set train.steps=100 (may be given several times)."),
-    ] = None,
-) -> None:
-    """Train who-speaks-when (KCHI, OCH, MAL, FEM) on a folder of recordings with rttm/ below it."""
-    from babyhubert.config import read_config
-    from babyhubert.training.voice_type import VoiceTypeTraining, train_voice_type
+def voice_type(config: Configuration, output: Output, changes: Changes = None) -> None:
+    """Train who speaks when (KCHI, OCH, MAL, FEM): the table [voice_type] of CONFIG."""
+    _finetune(config, ("voice_type",), output, changes)
 
-    best = train_voice_type(read_config(config, VoiceTypeTraining, changes or ()), output, typer.echo)
-    typer.echo(f"kept step {best.step}, macro frame F1 {100 * best.macro_f1:.1f}: {output}")
+
+@app.command("addressee")
+def addressee(config: Configuration, output: Output, changes: Changes = None) -> None:
+    """Train to whom adults speak (ADS, KCDS, Other): the table [addressee] of CONFIG."""
+    _finetune(config, ("addressee",), output, changes)
+
+
+@app.command("phonemes")
+def phonemes(config: Configuration, output: Output, changes: Changes = None) -> None:
+    """Train what is said, in IPA: the table [phonemes] of CONFIG."""
+    _finetune(config, ("phonemes",), output, changes)
+
+
+@app.command("tasks")
+def tasks(config: Configuration, output: Output, changes: Changes = None) -> None:
+    """Train one encoder with a head for every task that CONFIG has a table of."""
+    _finetune(config, None, output, changes)
+
+
+def _finetune(config: Path, names: Sequence[str] | None, output: Path, changes: list[str] | None) -> None:
+    from babyhubert.config import read_config
+    from babyhubert.errors import ConfigError
+    from babyhubert.training.finetuning import TASKS, finetune
+    from babyhubert.training.group import Group
+    from babyhubert.training.settings import FinetuningSettings
+
+    settings = read_config(config, FinetuningSettings, changes or ())
+    names = names or [name for name in TASKS if getattr(settings, name) is not None]
+    if not names:
+        raise ConfigError(f"{config}: has none of the tables [voice_type], [addressee], [phonemes]")
+    with Group.join(settings.machine.device) as group:
+        result = finetune(settings, names, output, group, typer.echo)
+    if group.place.first and result.finished:
+        typer.echo(f"kept step {result.best_step}, score {100 * result.score:.1f}: {output}")
+    raise typer.Exit(0 if result.finished else 1)

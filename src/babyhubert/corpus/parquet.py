@@ -37,6 +37,19 @@ def write_table(
         arrow.parquet.write_table(table, temporary, compression="zstd")
 
 
+def table_columns(path: Path) -> list[str]:
+    """Names of a table's columns.
+
+    Raises:
+        CorpusError: absent or damaged.
+    """
+    arrow = _pyarrow()
+    try:
+        return list(arrow.parquet.read_schema(path).names)
+    except (arrow.ArrowException, OSError) as error:
+        raise CorpusError(f"{path}: not a Parquet table, or cut short ({' '.join(str(error).split())})") from error
+
+
 def read_table(path: Path, columns: Sequence[str]) -> dict[str, Any]:
     """Columns of a table: numpy arrays, lists of text for text columns.
 

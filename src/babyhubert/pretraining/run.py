@@ -44,6 +44,8 @@ from babyhubert.training.curves import Curves
 from babyhubert.training.group import Group
 from babyhubert.training.interruption import StopRequests
 from babyhubert.training.origin import starting_point
+from babyhubert.training.precision import autocast, resolve_precision
+from babyhubert.training.randomness import seed_dropout
 from babyhubert.training.schedules import warm_up_then_decay
 from babyhubert.training.snapshots import newest_snapshot, prune_snapshots, save_snapshot
 from babyhubert.units.counts import UnitCounts, perplexity
@@ -232,7 +234,7 @@ class Trainer:
             [sum(batch.masked for batch in batches), stop, sum(batch.seconds for batch in batches)]
         )
         for number, batch in enumerate(batches):
-            _seed_dropout(self.settings.seed, self.step, self.group.place.rank, number)
+            seed_dropout(self.settings.seed, self.step, self.group.place.rank, number)
             synchronise = number == len(batches) - 1
             outcome = self._accumulate(batch.to(self.group.device), masked, measure_unmasked, synchronise)
             interval.add(outcome, batch, measure_unmasked)
@@ -425,17 +427,8 @@ def labels_identity(labels: Labels) -> str:
 
 
 def _autocast(machine: MachineSettings, device: torch.device) -> Callable[[], Any]:
-    wanted = machine.precision
-    if wanted == "auto":
-        wanted = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "float32"
-    if wanted == "float32":
-        return nullcontext
-    return lambda: torch.autocast(device.type, torch.bfloat16)
-
-
-def _seed_dropout(seed: int, step: int, rank: int, batch: int) -> None:
-    """Dropout and layer drop take torch's own generator: it is set anew for every batch, from where the run stands."""
-    torch.manual_seed(int(np.random.SeedSequence([seed, step, rank, batch]).generate_state(1, np.uint64)[0] >> 1))
+    chosen = resolve_precision(machine.precision, device)
+    return autocast("float32" if chosen == "fp16" else chosen, device)  # there is no gradient scaler here
 
 
 def _take_folder(output: Path, resources: ExitStack) -> None:

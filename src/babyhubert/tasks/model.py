@@ -28,12 +28,15 @@ class TaskModel(nn.Module):
         self.encoder = encoder
         self.heads = nn.ModuleDict(dict(heads))
 
-    def features(self, waveforms: Tensor, tasks: Collection[str] | None = None) -> dict[str, Tensor]:
+    def features(
+        self, waveforms: Tensor, tasks: Collection[str] | None = None, lengths: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """What each head listens to, from one pass of the encoder.
 
         Args:
-            waveforms: float32, shape (B, n), 16 kHz, all of full length n.
+            waveforms: float32, shape (B, n), 16 kHz.
             tasks: Heads that are wanted; None: all.
+            lengths: Samples of each row before padding, on the CPU; None: all rows are of full length n.
 
         Returns:
             (B, T(n), D) by task: the last block, or the mix of blocks that the head has learnt.
@@ -41,10 +44,10 @@ class TaskModel(nn.Module):
         wanted = [name for name in self.heads if tasks is None or name in tasks]
         mixing = {name for name in wanted if self.head(name).layer_weights is not None}
         if not mixing:
-            last = self.encoder(waveforms).last
+            last = self.encoder(waveforms, lengths=lengths).last
             return dict.fromkeys(wanted, last)
         blocks = range(1, self.encoder.config.layers + 1)
-        output = self.encoder(waveforms, layers=blocks)
+        output = self.encoder(waveforms, layers=blocks, lengths=lengths)
         hidden = [output.hidden[block] for block in blocks]
         return {name: self.head(name).mix(hidden) if name in mixing else output.last for name in wanted}
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from babyhubert.tasks.voice_type_tuning import best_thresholds
+from babyhubert.tasks.threshold_counts import best_thresholds
 
 
 @settings(deadline=None, max_examples=30)

@@ -1,0 +1,129 @@
+"""What the fine-tuning loop asks of a task, and nothing more.
+
+A task knows its material, its labels, its loss and its score. The loop knows the encoder, the optimiser, the processes
+and the disk. Between them travel :class:`Batch` objects (a pure function of their number, so that any run can be
+continued or shared out over processes) and tallies: sums that may be added over batches and processes in any order
+and from which the score of a whole validation set follows exactly.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from babyhubert.tasks.heads import TaskHead
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Waveforms of one task and what is known about them.
+
+    Attributes:
+        waveforms: float32, (B, n), zeros after each row's own end.
+        lengths: Samples of each row, int64 (B,), on the CPU; None where all rows are n long.
+        targets: The task's own tensors by name.
+        weight: What the sum of losses is divided by (frames, utterances); added up over the batches of a step.
+        seconds: Audio in it, padding not counted.
+    """
+
+    waveforms: Tensor
+    lengths: Tensor | None
+    targets: Mapping[str, Tensor]
+    weight: float
+    seconds: float
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device; lengths stay where they are."""
+        targets = {name: value.to(device, non_blocking=True) for name, value in self.targets.items()}
+        return replace(self, waveforms=self.waveforms.to(device, non_blocking=True), targets=targets)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How a model does on a task's validation material.
+
+    Attributes:
+        score: What is to be high: macro F1, or 1 - PER.
+        loss: Mean loss.
+        figures: Every figure by name, plain numbers.
+        card: What goes into the model's ``task.json`` besides (thresholds, for example).
+    """
+
+    score: float
+    loss: float
+    figures: Mapping[str, float]
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+
+def identity_of(*arrays: NDArray) -> str:
+    """Hash of arrays, the same on every machine."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
+
+
+class Task(Protocol):
+    """One task with its material.
+
+    Attributes:
+        name: ``voice_type``, ``addressee`` or ``phonemes``.
+        labels: Meaning of the head's outputs.
+        batches_an_epoch: Batches that show all of the training material once.
+        seconds: Audio to train on.
+        summary: One line about the material.
+        identity: Hash of the material and what is known about it.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def batches_an_epoch(self) -> int: ...  # noqa: D102
+
+    @property
+    def seconds(self) -> float: ...  # noqa: D102
+
+    @property
+    def summary(self) -> str: ...  # noqa: D102
+
+    @property
+    def identity(self) -> str: ...  # noqa: D102
+
+    def new_head(self, width: int, mixed_layers: int | None) -> TaskHead:
+        """A head for features of a width; its parameters are drawn by the caller."""
+        ...
+
+    def batch(self, number: int) -> Batch:
+        """The training batch of a number: always the same one for the same number."""
+        ...
+
+    def validation_batches(self, rank: int, world: int) -> Iterator[Batch]:
+        """This process's share of the validation material: the same every time, each piece once over all processes."""
+        ...
+
+    def loss(self, head: TaskHead, features: Tensor, batch: Batch) -> Tensor:
+        """Sum of losses, to be divided by the batch's weight; features (B, T, D)."""
+        ...
+
+    def tally(self, head: TaskHead, features: Tensor, batch: Batch) -> NDArray[np.float64]:
+        """Sums that the score follows from, of one validation batch; always of the same shape, (N,)."""
+        ...
+
+    def conclude(self, tally: NDArray[np.float64]) -> Validation:
+        """The score from the sums of all batches."""
+        ...
+
+    def card(self) -> dict[str, Any]:
+        """What ``task.json`` says about the material and about how to run the head."""
+        ...

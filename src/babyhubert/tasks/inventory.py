@@ -1,0 +1,142 @@
+"""Phoneme inventories: the 57 published symbols or a lab's own, and how other symbols are brought into them.
+
+A transcription is symbols separated by spaces; ``|`` marks word boundaries and carries no sound. A symbol outside the
+inventory is an error that names it, unless it is mapped: by hand (``phone_map``), or by :func:`simplify`, which drops
+stress, length and ties and takes affricates and diphthongs apart, since the published inventory has neither.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from babyhubert.encoder.flavours.babar import BLANK
+from babyhubert.encoder.flavours.babar import LABELS as PUBLISHED_LABELS
+from babyhubert.errors import AnnotationError, ConfigError
+
+BOUNDARY = "|"
+
+_EQUIVALENTS = {"g": "ɡ", "ɝ": "ɜɹ", "ɚ": "əɹ", "r̩": "ɹ", "ʧ": "tʃ", "ʤ": "dʒ", "ʦ": "ts", "ʣ": "dz", "ɫ": "l"}
+"""Other spellings of the same sounds; r-coloured vowels become vowel and ɹ."""
+
+_UNHEARD = "ˈˌːˑ.ʰʲʷˠ˞\u0361\u035c\u0329\u032f\u031a\u030d"
+"""Stress, length, syllable dots, secondary articulations, ties, syllabic and unreleased marks."""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Symbols by output.
+
+    Attributes:
+        labels: Symbols and, last, the blank.
+        phone_map: What other symbols stand for, space-separated symbols of the inventory; ``""`` for nothing.
+        simplified: Whether symbols outside it go through :func:`simplify`.
+    """
+
+    labels: tuple[str, ...] = PUBLISHED_LABELS
+    phone_map: Mapping[str, str] = field(default_factory=dict)
+    simplified: bool = False
+
+    def __post_init__(self) -> None:
+        for source, target in self.phone_map.items():
+            for symbol in target.split():
+                if symbol not in self.symbols:
+                    raise ConfigError(f"phone_map: {source!r} stands for {symbol!r}, which is not in the inventory")
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The labels without the blank."""
+        return self.labels[:-1]
+
+    @property
+    def blank(self) -> int:
+        """Output of the blank."""
+        return len(self.labels) - 1
+
+    def encode(self, phones: str) -> list[int] | tuple[str, ...]:
+        """Outputs of a transcription, or, as a tuple, those of its symbols that are not in the inventory."""
+        index = {symbol: number for number, symbol in enumerate(self.symbols)}
+        outputs: list[int] = []
+        unknown: list[str] = []
+        for symbol in phones.split():
+            found = [BOUNDARY] if symbol == BOUNDARY else self._found(unicodedata.normalize("NFC", symbol), index)
+            if found is None:
+                unknown.append(symbol)
+            else:
+                outputs += [index[part] for part in found if part != BOUNDARY]
+        return tuple(unknown) if unknown else outputs
+
+    def _found(self, symbol: str, index: Mapping[str, int]) -> Sequence[str] | None:
+        if symbol in self.phone_map:
+            return self.phone_map[symbol].split()
+        if symbol in index:
+            return [symbol]
+        return simplify(symbol, self.symbols) if self.simplified else None
+
+
+def read_inventory(path: Path) -> tuple[str, ...]:
+    """Labels from a file: a symbol a line, or JSON ``{symbol: output}`` as published with BabAR; the blank is added.
+
+    Raises:
+        ConfigError: unreadable, empty, a symbol twice, or outputs that are not 0 to N - 1.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: an inventory cannot be read from it ({error})") from error
+    symbols = _from_json(path, text) if text.lstrip().startswith("{") else text.split()
+    symbols = [unicodedata.normalize("NFC", symbol) for symbol in symbols if symbol != BLANK]
+    if not symbols or len(set(symbols)) < len(symbols):
+        raise ConfigError(f"{path}: an inventory lists each symbol once; there are {len(symbols)}")
+    return (*symbols, BLANK)
+
+
+def simplify(symbol: str, inventory: Sequence[str]) -> list[str] | None:
+    """A symbol as symbols of an inventory: marks dropped, what is left taken apart; None where that fails.
+
+    ``tʃ`` becomes ``t ʃ``, ``aɪ`` becomes ``a ɪ``, ``iː`` becomes ``i``, ``ɝ`` becomes ``ɜ ɹ``.
+    """
+    plain = "".join(mark for mark in symbol if mark not in _UNHEARD)
+    for other, same in _EQUIVALENTS.items():
+        plain = plain.replace(other, same)
+    longest = sorted((unicodedata.normalize("NFC", known) for known in inventory), key=len, reverse=True)
+    found: list[str] = []
+    while plain:
+        part = next((known for known in longest if plain.startswith(known)), None)
+        if part is None:
+            return None
+        found.append(part)
+        plain = plain.removeprefix(part)
+    return found
+
+
+def refuse_unknown(unknown: Mapping[str, int], labels: Sequence[str], where: str) -> None:
+    """Name symbols that are not in the inventory.
+
+    Raises:
+        AnnotationError: there are any.
+    """
+    if unknown:
+        named = ", ".join(f"{symbol} ({count})" for symbol, count in sorted(unknown.items(), key=lambda x: -x[1]))
+        raise AnnotationError(
+            f"{where}: phones outside the inventory of {len(labels) - 1}: {named}; say what they stand for in "
+            "[phonemes.phone_map], set phonemes.simplify = true (which takes affricates and diphthongs apart), or "
+            "give another phonemes.inventory"
+        )
+
+
+def _from_json(path: Path, text: str) -> list[str]:
+    try:
+        content = json.loads(text)
+        return [symbol for symbol, _ in sorted(_checked(content).items(), key=lambda entry: entry[1])]
+    except (ValueError, AttributeError) as error:
+        raise ConfigError(f'{path}: not an inventory ({error}); it is {{"symbol": output, ...}}') from error
+
+
+def _checked(content: dict[str, int]) -> dict[str, int]:
+    if sorted(content.values()) != list(range(len(content))):
+        raise ValueError(f"outputs are not 0 to {len(content) - 1}")
+    return content

@@ -1,0 +1,263 @@
+"""Utterances to train on: where each is, the window it is heard in, and the order in which an epoch shows them.
+
+Shared by the tasks that say something about an utterance (addressee, phonemes). Batches of training hold windows of
+nearly equal length, so that little is padding; batches of validation hold windows of exactly equal length, so that no
+result depends on a neighbour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from babyhubert.annotation.frames import FRAME_RECEPTIVE_FIELD, frame_counts
+from babyhubert.audio.discovery import RecordingFile
+from babyhubert.errors import AnnotationError
+from babyhubert.tasks.audio_store import AudioStore
+from babyhubert.tasks.augmentation import Augmentation, resample_speed
+from babyhubert.tasks.context_windows import Samples, Windows, shifted
+from babyhubert.tasks.interface import Batch
+from babyhubert.tasks.sources import (
+    DataSettings,
+    DataSource,
+    LeftOut,
+    SourceRecording,
+    SourceRow,
+    hold_out,
+    read_source,
+)
+from babyhubert.timebase import SAMPLE_RATE
+
+POOL_BATCHES = 50
+"""Batches among which windows are sorted by length."""
+
+Place = Callable[[Samples, Samples, Samples], Windows]
+"""From start, end, and length of the recording, (S,) each, to windows."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a source with its recording and the group that a split may not separate."""
+
+    recording: SourceRecording
+    row: SourceRow
+    group: str
+
+    @property
+    def name(self) -> str:
+        """How the user finds it."""
+        return self.row.where
+
+
+@dataclass(frozen=True, eq=False)
+class Utterances:
+    """Utterances of many recordings.
+
+    Attributes:
+        store: Audio of the recordings.
+        recording: Index of each one's recording, (S,).
+        start: First sample, (S,).
+        end: Sample after the last, (S,).
+        windows: What each is heard in.
+    """
+
+    store: AudioStore
+    recording: Samples
+    start: Samples
+    end: Samples
+    windows: Windows
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    @classmethod
+    def place(cls, rows: Sequence[Row], store: AudioStore, place: Place) -> Utterances:
+        """Utterances of rows whose recordings are in a store, in windows of a rule.
+
+        Raises:
+            AnnotationError: nothing of one lies inside its recording.
+        """
+        index = {recording_id: number for number, recording_id in enumerate(store.recording_ids)}
+        recording = np.array([index[row.recording.file.recording_id] for row in rows], dtype=np.int64)
+        lengths = store.lengths[recording]
+        start = np.array([row.row.start for row in rows], dtype=np.int64)
+        end = np.array([-1 if row.row.end is None else row.row.end for row in rows], dtype=np.int64)
+        end = np.minimum(np.where(end < 0, lengths, end), lengths)
+        for outside in np.flatnonzero(end <= start).tolist():
+            raise AnnotationError(
+                f"{rows[outside].name}: nothing of it lies in its recording, which is "
+                f"{lengths[outside] / SAMPLE_RATE:.3f} s long ({rows[outside].recording.file.path})"
+            )
+        return cls(store, recording, start, end, place(start, end, lengths))
+
+    def where(self, keep: NDArray[np.bool_]) -> Utterances:
+        """Some of them, bool (S,)."""
+        return Utterances(self.store, self.recording[keep], self.start[keep], self.end[keep], self.windows[keep])
+
+    @property
+    def seconds(self) -> float:
+        """Audio of the utterances themselves."""
+        return float((self.end - self.start).sum()) / SAMPLE_RATE
+
+    def read(self, rows: Samples) -> WindowBatch:
+        """Windows of some utterances, as they are."""
+        return self._read(self.recording[rows], self.windows[rows], np.ones(len(rows)))
+
+    def read_changed(
+        self, rows: Samples, augmentation: Augmentation, context: int | None, rng: np.random.Generator
+    ) -> WindowBatch:
+        """The same for training: moved at random by windows of ``context`` (None: not), at other speeds, augmented."""
+        windows, recording = self.windows[rows], self.recording[rows]
+        if context is not None:
+            windows = shifted(windows, self.store.lengths[recording], context, rng)
+        read = self._read(recording, windows, augmentation.speeds(len(rows), rng))
+        return replace(read, waveforms=augmentation(read.waveforms, read.lengths, rng))
+
+    def _read(self, recording: Samples, windows: Windows, speeds: NDArray[np.float64]) -> WindowBatch:
+        lengths = np.maximum(np.rint(windows.width / speeds).astype(np.int64), FRAME_RECEPTIVE_FIELD)
+        waveforms = np.zeros((len(recording), int(lengths.max())), dtype=np.float32)
+        places = zip(recording.tolist(), windows.start.tolist(), windows.stop.tolist(), strict=True)
+        for number, (index, start, stop) in enumerate(places):
+            audio = self.store.read(index, start, stop)
+            if speeds[number] != 1.0:
+                audio = resample_speed(audio, int(lengths[number]))
+            waveforms[number, : len(audio)] = audio
+        frames = frame_counts(lengths)
+        first = np.clip(np.rint(windows.first_frame / speeds).astype(np.int64), 0, frames - 1)
+        stop = np.clip(np.rint(windows.stop_frame / speeds).astype(np.int64), first + 1, frames)
+        return WindowBatch(waveforms, lengths, first, stop)
+
+
+@dataclass(frozen=True, eq=False)
+class WindowBatch:
+    """Windows that were read.
+
+    Attributes:
+        waveforms: float32, (B, n), zeros after each one's end.
+        lengths: Samples of each, (B,).
+        first_frame: First frame of the utterance in its window, (B,).
+        stop_frame: Frame after its last.
+    """
+
+    waveforms: NDArray[np.float32]
+    lengths: Samples
+    first_frame: Samples
+    stop_frame: Samples
+
+    def batch(self, targets: Mapping[str, NDArray], weight: float) -> Batch:
+        """As the loop takes it."""
+        whole = bool((self.lengths == self.waveforms.shape[1]).all())
+        return Batch(
+            torch.from_numpy(self.waveforms),
+            None if whole else torch.from_numpy(self.lengths),
+            {name: torch.from_numpy(values) for name, values in targets.items()},
+            weight,
+            float(self.lengths.sum()) / SAMPLE_RATE,
+        )
+
+
+class EpochOrder:
+    """The batches of every epoch: each utterance once, similar lengths together.
+
+    Args:
+        lengths: Samples of each window.
+        batch_size: Utterances of a batch; the last of an epoch may hold fewer.
+        seed: Decides all epochs.
+    """
+
+    def __init__(self, lengths: Samples, batch_size: int, seed: int) -> None:
+        self._lengths, self._size, self._seed = lengths, batch_size, seed
+        self.batches = max(1, -(-len(lengths) // batch_size))
+        self._epoch = lru_cache(maxsize=2)(self._order)
+
+    def batch(self, number: int) -> Samples:
+        """Utterances of a batch, counted from the first of the first epoch."""
+        epoch, within = divmod(number, self.batches)
+        return self._epoch(epoch)[within]
+
+    def _order(self, epoch: int) -> list[Samples]:
+        rng = np.random.default_rng([self._seed, 2, epoch])
+        order = rng.permutation(len(self._lengths))
+        pool = POOL_BATCHES * self._size
+        batches = []
+        for begin in range(0, len(order), pool):
+            part = order[begin : begin + pool]
+            part = part[np.argsort(self._lengths[part], kind="stable")]
+            batches += [part[first : first + self._size] for first in range(0, len(part), self._size)]
+        return [batches[index] for index in rng.permutation(len(batches))]
+
+
+def equal_length_batches(lengths: Samples, batch_size: int) -> Iterator[Samples]:
+    """Every utterance once, in batches of windows of one length."""
+    order = np.argsort(lengths, kind="stable")
+    edges = np.flatnonzero(np.diff(lengths[order])) + 1
+    for run in np.split(order, edges):
+        for first in range(0, len(run), batch_size):
+            yield run[first : first + batch_size]
+
+
+def split_rows(
+    data: DataSettings,
+    task: str,
+    wanted: Callable[[SourceRow], bool],
+    group_columns: Sequence[str],
+    left_out: LeftOut,
+) -> tuple[list[Row], list[Row]]:
+    """Rows to train on and to validate on.
+
+    Args:
+        data: Where they are.
+        task: Its name, for messages.
+        wanted: Which rows are the task's at all.
+        group_columns: Columns that say which rows a split may not separate, unless a source names its own; without
+            any of them, it keeps recordings whole.
+        left_out: Told what is held out for a test.
+
+    Raises:
+        AnnotationError: no material, or none to validate on.
+    """
+    train = _rows(data.train, wanted, group_columns)
+    groups = [row.group for row in train]
+    if data.validation is not None:
+        validation = _rows(data.validation, wanted, group_columns)
+        held, test = frozenset[str](), hold_out(groups, 0.0, data.test_share, data.split_seed)[1]
+    elif data.validation_share:
+        held, test = hold_out(groups, data.validation_share, data.test_share, data.split_seed)
+        validation = [row for row in train if row.group in held]
+    else:
+        raise AnnotationError(f"no validation material: give {task}.data.validation or {task}.data.validation_share")
+    for row in train:
+        if row.group in test:
+            left_out.add("held out for a test", row.name)
+    train = [row for row in train if row.group not in held | test]
+    if not train or not validation:
+        raise AnnotationError(f"{task}: no utterance to {'validate' if train else 'train'} on")
+    return train, validation
+
+
+def build_store(rows: Sequence[Row], cache: Path) -> AudioStore:
+    """Audio of the recordings that rows are in."""
+    files: dict[str, RecordingFile] = {row.recording.file.recording_id: row.recording.file for row in rows}
+    return AudioStore.build(list(files.values()), cache)
+
+
+def _rows(source: str | DataSource, wanted: Callable[[SourceRow], bool], group_columns: Sequence[str]) -> list[Row]:
+    column = None if isinstance(source, str) else source.group_column
+    names = (column,) if column else group_columns
+    return [
+        Row(recording, row, _group(recording, row, names))
+        for recording in read_source(source)
+        for row in recording.rows
+        if wanted(row)
+    ]
+
+
+def _group(recording: SourceRecording, row: SourceRow, names: Sequence[str]) -> str:
+    found = next((row.fields[name] for name in names if row.fields.get(name)), None)
+    return found or recording.group or recording.file.recording_id

@@ -1,0 +1,29 @@
+"""Mixed precision: what runs in 16 bits, and the scaling of losses that half precision needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
+
+import torch
+
+Precision = Literal["auto", "float32", "bf16", "fp16"]
+
+
+def resolve_precision(wanted: Precision, device: torch.device) -> Precision:
+    """``auto``: bf16 on GPUs that have it, fp16 on other GPUs, float32 elsewhere."""
+    if wanted != "auto":
+        return wanted
+    if device.type != "cuda":
+        return "float32"
+    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+
+
+def autocast(precision: Precision, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
+    """What a forward pass runs in; parameters stay float32."""
+    chosen = resolve_precision(precision, device)
+    if chosen == "float32":
+        return nullcontext
+    dtype = torch.bfloat16 if chosen == "bf16" else torch.float16
+    return lambda: torch.autocast(device.type, dtype)

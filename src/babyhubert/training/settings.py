@@ -1,0 +1,149 @@
+"""Settings of fine-tuning: one file for one task or several on one encoder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from babyhubert.config import Config
+from babyhubert.tasks.addressee import AddresseeSettings
+from babyhubert.tasks.phonemes import PhonemeSettings
+from babyhubert.tasks.voice_type_training import VoiceTypeSettings
+from babyhubert.training.precision import Precision
+from babyhubert.training.schedules import ScheduleSettings
+
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class ModelSettings(Config):
+    """``[model]``: where the encoder comes from and what of it is trained.
+
+    Attributes:
+        encoder: Model folder, checkpoint or hub repository to start from. Without it, an encoder of ``size`` is drawn
+            at random.
+        size: ``nano``, ``small``, ``base`` or ``large``; not with ``encoder``.
+        encoder_settings: Changes of what holds no weights: dropouts, ``layer_drop``, ``feature_grad_scale``.
+        freeze_convolutions: Whether the convolutions keep their weights and run without gradients. When absent: yes
+            with ``encoder``, as published, no without.
+        freeze_encoder: Whether the heads alone are trained.
+        heads: ``new``: drawn at random; ``keep``: those of ``encoder``, a model of the same task and labels.
+        layer_mix: Whether each head learns a weighted sum over all blocks instead of taking the last.
+    """
+
+    encoder: str | None = None
+    size: str = "nano"
+    encoder_settings: Mapping[str, float] = Field(default_factory=dict)
+    freeze_convolutions: bool | None = None
+    freeze_encoder: bool = False
+    heads: Literal["new", "keep"] = "new"
+    layer_mix: bool = False
+
+    @property
+    def convolutions_frozen(self) -> bool:
+        """What ``freeze_convolutions`` comes to."""
+        return self.encoder is not None if self.freeze_convolutions is None else self.freeze_convolutions
+
+
+class TrainSettings(Config):
+    """``[train]``: AdamW, the schedule of its rate, and how a run ends.
+
+    Attributes:
+        seed: Decides everything that is drawn.
+        steps: Updates of the weights; or give ``epochs``.
+        epochs: Times that the material is seen (of several tasks, the one with most batches).
+        accumulate: Batches of each process in one step.
+        learning_rate: Highest rate.
+        schedule: How it rises and falls.
+        beta1: AdamW's first coefficient.
+        beta2: AdamW's second coefficient.
+        eps: AdamW's epsilon.
+        weight_decay: AdamW's decay.
+        clip_norm: Largest norm of the gradient; 0: any.
+        clip: What is clipped: ``all`` or, as published for the addressee, ``encoder``.
+        validate_every: Steps between validations; absent: once an epoch.
+        monitor: What the best weights, early stopping and the plateau go by: the ``score`` of the task (macro F1,
+            1 - PER; the mean over tasks) or, as published, the ``loss``.
+        patience: Validations without an improvement after which the run ends; absent: it never ends early.
+        most_skipped_steps: Steps in a row without a finite gradient that end the run.
+    """
+
+    seed: int = 0
+    steps: Count | None = None
+    epochs: Positive | None = None
+    accumulate: Count = 1
+    learning_rate: Positive = 1e-5
+    schedule: ScheduleSettings = ScheduleSettings()
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    eps: Positive = 1e-8
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip_norm: Annotated[float, Field(ge=0)] = 0.0
+    clip: Literal["all", "encoder"] = "all"
+    validate_every: Count | None = None
+    monitor: Literal["score", "loss"] = "score"
+    patience: Count | None = None
+    most_skipped_steps: Count = 50
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainSettings:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs")
+        return self
+
+
+class MachineSettings(Config):
+    """``[machine]``: how it runs; nothing here is part of what is trained.
+
+    Attributes:
+        device: ``auto``, ``cpu``, ``cuda`` (each process takes the GPU of its local rank) or ``mps``.
+        precision: ``float32``, ``bf16``, ``fp16`` (with a gradient scaler), or ``auto``: bf16 on GPUs that have it,
+            fp16 on older ones, float32 elsewhere.
+        workers: Threads that make batches ahead; 0: the training thread makes them.
+        gradient_checkpointing: Recompute activations instead of keeping them: less memory, a third more time.
+        log_every: Steps between lines of the log.
+        save_every: Steps between snapshots.
+        keep: Newest snapshots kept.
+        tensorboard: Write event files.
+    """
+
+    device: str = "auto"
+    precision: Precision = "auto"
+    workers: Annotated[int, Field(ge=0)] = 0
+    gradient_checkpointing: bool = False
+    log_every: Count = 50
+    save_every: Count = 500
+    keep: Count = 1
+    tensorboard: bool = False
+
+
+class CardSettings(Config):
+    """``[card]``: what the model's ``task.json`` says about it to those who get it.
+
+    ``licence`` must be compatible with the terms of the encoder it starts from: a model derived from the released
+    BabyHuBERT weights inherits their terms. The lineage is filled in from the encoder.
+    """
+
+    description: str = ""
+    trained_on: str = ""
+    licence: str = ""
+
+
+class FinetuningSettings(Config):
+    """A fine-tuning run: the tasks whose tables it has, on one encoder."""
+
+    model: ModelSettings = ModelSettings()
+    train: TrainSettings
+    machine: MachineSettings = MachineSettings()
+    card: CardSettings = CardSettings()
+    voice_type: VoiceTypeSettings | None = None
+    addressee: AddresseeSettings | None = None
+    phonemes: PhonemeSettings | None = None
+
+    def fingerprint(self, tasks: tuple[str, ...]) -> str:
+        """Hash of what decides the result: a run is only ever continued with the same one."""
+        decisive = self.model_dump_json(include={"model", "train", *tasks})
+        return hashlib.sha256(decisive.encode()).hexdigest()[:16]

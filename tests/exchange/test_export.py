@@ -131,6 +131,20 @@ def test_recordings_that_a_project_does_not_list_are_told_and_the_others_written
     assert table.splitlines()[1:] == ["babyhubert/vtc,007.wav,0,0,5000,007.csv,csv"]
 
 
+def test_lengths_that_a_project_has_wrong_are_told(run, tmp_path):
+    project = write_project(tmp_path / "p", "x,007.wav,0\nx,silent.wav,3000\nx,sub/Zoé 1.wav,5000\nx,gone.wav,9\n")
+    outcome = command("export", run, "--childproject", project)
+    assert outcome.code == 1
+    assert outcome.err.count("failed: 007: 007.wav has duration 0 in the project") == 1
+    assert outcome.err.count("note: silent: 5000 ms long, but 3000 in the project's recordings.csv") == 1
+    assert "2 recordings of the project stay without: 007.wav, gone.wav" in outcome.err
+    table = (project / "annotations/babyhubert/vtc/import.csv").read_text("utf-8")
+    assert [line.split(",")[1:5] for line in table.splitlines()[1:]] == [
+        ["silent.wav", "0", "0", "3000"],
+        ["sub/Zoé 1.wav", "0", "0", "5000"],
+    ]
+
+
 def test_two_recordings_that_mean_one_of_the_project(tmp_path):
     run = write_run(tmp_path / "out", {"a/day": [(0, 160, "FEM")], "b/a/day": [(0, 320, "FEM")]}, 5.0)
     outcome = command("export", run, "--childproject", write_project(tmp_path / "p", "x,a/day.wav,5000\n"))

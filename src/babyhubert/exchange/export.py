@@ -6,6 +6,7 @@ the others go on.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,7 +150,7 @@ class _Exporter:
             notes.update(dict.fromkeys(write(recording)))
         yield from notes
         for writer in self._sets:
-            writer.add(recording)
+            yield from writer.add(recording)
         if recording.stretches is not None:
             self._stretches[recording.recording_id] = recording.stretches
 
@@ -208,9 +209,15 @@ class _SetWriter:
         self._about = about
         self._kinds: dict[SetKind, list[tuple[ProjectRecording, int, int]]] = {}
 
-    def add(self, recording: AnnotatedRecording) -> None:
-        """Write one recording of each set that it is part of."""
+    def add(self, recording: AnnotatedRecording) -> Iterator[str]:
+        """Write one recording of each set that it is part of; what a user must know of it."""
         listed = self._listed(recording)
+        length = samples_to_ms(recording.samples or 0)
+        if listed.duration_ms is not None and length > listed.duration_ms:
+            yield (
+                f"{length} ms long, but {listed.duration_ms} in the project's recordings.csv: ChildProject's importer "
+                "drops what lies beyond"
+            )
         for kind in kinds_in(recording.segments):
             raw = self.folder(kind) / "raw" / f"{listed.recording_id}"
             text = format_set_csv(recording.segments, kind, recording.recording_id)
@@ -266,7 +273,8 @@ class _ProjectWriter(_SetWriter):
         super().__init__(root, prefix, about)
         if not is_project(root):
             raise AnnotationError(f"{root}: not a ChildProject project (it holds no metadata/recordings.csv)")
-        self._names = RecordingNames((one.recording_id, one) for one in read_project_recordings(root))
+        self._recordings = read_project_recordings(root)
+        self._names = RecordingNames((one.recording_id, one) for one in self._recordings)
         self._taken: dict[str, str] = {}
 
     def finish(self) -> Iterator[str]:
@@ -276,7 +284,12 @@ class _ProjectWriter(_SetWriter):
             name, table = self.set_name(kind), self.folder(kind) / "import.csv"
             write_import_table(table, name, rows)
             again = " --overwrite-existing" if imported_before(self.root, name) else ""
-            yield f"to import: child-project import-annotations {self.root} --annotations {table}{again}"
+            command = shlex.join(("child-project", "import-annotations", str(self.root), "--annotations", str(table)))
+            yield f"to import: {command}{again}"
+        absent = [one.filename for one in self._recordings if one.recording_id not in self._taken]
+        if absent:
+            some = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
+            yield f"{len(absent)} recordings of the project stay without: {some}"
 
     def _listed(self, recording: AnnotatedRecording) -> ProjectRecording:
         found = self._names.find(recording.recording_id)
@@ -284,6 +297,11 @@ class _ProjectWriter(_SetWriter):
             raise AnnotationError(
                 f"{recording.recording_id}: not in {self.root / 'metadata' / 'recordings.csv'}, or more than one "
                 "recording of this name; add it there, or rename"
+            )
+        if found.duration_ms == 0:
+            raise AnnotationError(
+                f"{recording.recording_id}: {found.filename} has duration 0 in the project, so nothing of it can be "
+                "imported; fetch its audio and run 'child-project compute-durations'"
             )
         other = self._taken.setdefault(found.recording_id, recording.recording_id)
         if other != recording.recording_id:

@@ -21,6 +21,7 @@ from results_folders import write_run
 from babyhubert.annotation.rttm import read_rttm, write_rttm
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.annotation.tables import read_annotations, read_segments
+from babyhubert.audio.recording import open_recording
 from babyhubert.evaluation.uem import read_uem
 from commands import command, contents
 
@@ -113,6 +114,27 @@ def test_the_same_command_gives_the_same_clips_and_another_seed_others(run, tmp_
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     onsets = [[row["segment_onset"] for row in rows_of(tmp_path / folder)] for folder in "abc"]
     assert onsets[0] == onsets[1] != onsets[2]
+
+
+@pytest.mark.parametrize("suffix", ["flac", "mp3", "ogg", "opus"])
+def test_a_clip_of_any_format_is_that_slice_of_the_whole(tmp_path, suffix):
+    rate = 48_000 if suffix == "opus" else 44_100
+    both = np.stack([babble(20 * rate, rate, seed=channel) for channel in range(2)], axis=1)
+    kind = {"format": "OGG", "subtype": "OPUS"} if suffix == "opus" else {}
+    (tmp_path / "audio").mkdir()
+    soundfile.write(tmp_path / "audio" / f"a.{suffix}", both, rate, **kind)
+    write_rttm(tmp_path / "rttm" / "a.rttm", "a", Segments.empty())
+    outcome = command(
+        *("sample", tmp_path / "rttm", "-o", tmp_path / "x", "--audio", tmp_path / "audio", "--channel", "1"),
+        *("--clips", 3, "--length", 2),
+    )
+    assert outcome.code == 0, outcome.err
+    with open_recording(tmp_path / "audio" / f"a.{suffix}", 1) as recording:
+        whole = np.concatenate([block.samples for block in recording.blocks()])
+    for row in rows_of(tmp_path / "x"):
+        sound, _ = soundfile.read((tmp_path / "x" / row["clip"]).with_suffix(".wav"), dtype="float32")
+        first = int(row["segment_onset"]) * 16
+        assert np.abs(sound - np.clip(whole[first : first + 32_000], -1, 1)).max() < 1e-4
 
 
 def test_low_confidence_finds_the_doubt(run, tmp_path):

@@ -1,5 +1,6 @@
 """ELAN, Praat, Audacity, LENA and pyannote: round trips to the millisecond, and files those tools wrote."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.annotation.tables import read_annotations, read_segments
 from babyhubert.annotation.textgrid import read_textgrid_tiers, write_textgrid
 from babyhubert.annotation.tiers import lay_out, segments_of
-from babyhubert.errors import AnnotationError
+from babyhubert.errors import AnnotationError, MissingExtraError
 
 DAY_MS = 16 * 3600 * 1000
 
@@ -147,6 +148,34 @@ def test_an_aclew_transcript_written_by_pympi(tmp_path):
     assert segments.of("KCHI").columns["transcription"].tolist() == ["0."]
 
 
+def test_values_below_values_and_below_pieces_of_a_tier_below(tmp_path):
+    eaf = Eaf()
+    eaf.add_linguistic_type("VCM", "Symbolic_Association", timealignable=False)
+    eaf.add_linguistic_type("PARTS", "Included_In")
+    for name, kind, parent in (
+        *(("CHI", "default-lt", None), ("vcm@CHI", "VCM", "CHI"), ("lex@CHI", "VCM", "vcm@CHI")),
+        *(("SAMPLER", "default-lt", None), ("code_periodic", "PARTS", "SAMPLER"), ("remark", "VCM", "code_periodic")),
+    ):
+        eaf.add_tier(name, kind, parent)
+    eaf.add_annotation("CHI", 100, 200)
+    eaf.add_annotation("CHI", 300, 400)
+    eaf.add_ref_annotation("vcm@CHI", "CHI", 350, "C")
+    eaf.add_ref_annotation("lex@CHI", "vcm@CHI", 350, "W")
+    eaf.add_annotation("code_periodic", 0, 5000)
+    eaf.add_ref_annotation("remark", "code_periodic", 300, "noisy")
+    path = tmp_path / "x.eaf"
+    eaf.to_file(str(path))
+    segments = read_segments(path)["x"]
+    assert list(segments) == [(1600, 3200, "KCHI"), (4800, 6400, "KCHI")]
+    assert segments.columns["vcm_type"].tolist() == ["", "C"]
+    assert segments.columns["lex_type"].tolist() == ["", "W"]
+    assert {tier.name: tier.pieces for tier in read_eaf_tiers(path)}["remark"] == ((0, 5000, "noisy"),)
+    (reference,) = eaf.tiers["vcm@CHI"][1].values()
+    path.write_text(path.read_text().replace(f'ANNOTATION_REF="{reference[0]}"', 'ANNOTATION_REF="a99"'))
+    with pytest.raises(AnnotationError, match=r"tier vcm@CHI: a value refers to annotation a99, which is absent"):
+        read_segments(path)
+
+
 @pytest.mark.parametrize("kind", ["long_textgrid", "short_textgrid"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_a_textgrid_written_by_praatio(tmp_path, kind, encoding):
@@ -183,6 +212,12 @@ def test_an_annotation_of_pyannote_with_float_times():
     annotation[Segment(0.1 + 0.2, 1.7), "a"] = "FEM"
     annotation[Segment(0.1 + 0.2, 1.7), "b"] = 3
     assert list(from_annotation(annotation)) == [(4800, 27_200, "3"), (4800, 27_200, "FEM")]
+
+
+def test_without_pyannote_one_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyannote.core", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'babyhubert\[pyannote\]'"):
+        to_annotation(Segments.empty())
 
 
 def test_what_lena_marks_besides_near_voices_is_no_segment(tmp_path):

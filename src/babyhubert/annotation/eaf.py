@@ -94,15 +94,22 @@ def _tier(eaf: Eaf, name: str, path: Path) -> Tier:
     times = {key: (eaf.timeslots.get(row[0]), eaf.timeslots.get(row[1])) for key, row in aligned.items()}
     pieces = [(*times[key], row[2]) for key, row in aligned.items()]
     for key, row in references.items():
-        try:
-            first, last, *_ = eaf.get_parent_aligned_annotation(key)
-        except KeyError as error:
-            raise AnnotationError(
-                f"{path}: tier {name}: annotation {key} refers to {error}, which is absent"
-            ) from None
+        first, last = _aligned(eaf, key, f"{path}, tier {name}")
         pieces.append((eaf.timeslots.get(first), eaf.timeslots.get(last), row[1]))
     timed = _check(((start, end, text or "") for start, end, text in pieces), f"{path}, tier {name}")
     return Tier(name, timed, attributes.get("PARENT_REF"))
+
+
+def _aligned(eaf: Eaf, key: str, where: str) -> tuple[str, str]:
+    """Time slots of the annotation that a value stands below, over however many tiers."""
+    seen: set[str] = set()
+    while key in eaf.annotations and key not in seen:
+        seen.add(key)
+        aligned, references, *_ = eaf.tiers[eaf.annotations[key]]
+        if key in aligned:
+            return aligned[key][:2]
+        key = references[key][0]
+    raise AnnotationError(f"{where}: a value refers to annotation {key}, which is absent; save the file in ELAN again")
 
 
 def _check(pieces: Iterable[tuple[Any, Any, str]], where: str) -> tuple[Piece, ...]:

@@ -1,141 +1,231 @@
-"""Voice type over a recording: our engine against the usual way, in one run, as ratios.
+"""Voice types of a recording: ours in each speed mode beside the alternatives, in turns, in one run.
 
-The usual way is what the published tool does since its version 2.2: transformers' ``HubertModel`` on windows of 4 s
-at a hop of 1 s, batch after batch, outputs averaged. Both sides get the same weights and the same samples, take turns,
-and are compared by the median over rounds; the largest difference between their hidden states is reported too.
+- `vtc loop`: what VTC 2.2 does, on transformers: windows of 4 s every second, 32 a call, float32, scores averaged;
+- `transformers`, `minimal_hubert`: one pass, windows of 4 s end to end, one a call (fastest on a CPU; 32 on a GPU);
+- `ours ...`: the three speed modes, then one pass (no overlap) in each precision, to be compared with the former two.
 
-    python benchmarks/inference.py --size base --minutes 1 -o inference.json
+All carry the same random weights (speed does not depend on them) and hear the same noise. On a CPU, rates are also
+given by CPU time: that of one core. minimal_hubert is measured where a folder is given that holds it and spidr.
+
+    python benchmarks/inference.py --size base --seconds 20 --threads 1 -o benchmarks/results/inference-base-1.json
+    python benchmarks/inference.py --size base --seconds 3600 --device cuda -o benchmarks/results/inference-gpu.json
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
-import os
-import platform
-import time
-from collections.abc import Callable
+import resource
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
 import transformers
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
+from alternation import Way, alternate, clocks, peaks, ratio, row
+from babyhubert.device import resolve_device
 from babyhubert.encoder.config import HubertConfig
+from babyhubert.encoder.cost import forward_operations
 from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.model_folder import save_model_folder
+from babyhubert.encoder.precision import Precision, fastest_precision, use_precision
+from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.voice_type import VoiceTypeClassifier, VoiceTypeSettings
-from babyhubert.inference.windows import WindowPlan
 from babyhubert.tasks.voice_type import VoiceTypeModel
+from results import write_results
 
 RATE = 16_000
 WINDOW, HOP = 4 * RATE, RATE
+TILE = 199 * 320
 FRAMES, HOP_FRAMES = 199, 50
+VTC_BATCH = 32
 
 
 def main() -> None:
     """Measure and print."""
     options = parse()
+    device = resolve_device(options.device)
     torch.set_num_threads(options.threads)
-    encoder = initialise(HubertEncoder(HubertConfig.of_size(options.size)), torch.Generator().manual_seed(0))
-    model = VoiceTypeModel(encoder).eval()
-    reference = as_transformers(model, options.folder)
-    model.encoder.fold_weight_norm()
-    sound = np.random.default_rng(0).standard_normal(round(options.minutes * 60) * RATE).astype(np.float32) * 0.1
-    difference = hidden_difference(reference, model, sound[:WINDOW])
-    ways: dict[str, Callable[[], NDArray[np.float32]]] = {
-        f"transformers, 1 s hop, {n} windows a call": lambda n=n: usual_way(reference, model, sound, n)
-        for n in options.reference_batch
-    }
-    for overlap in (0.75, 0.0):
-        settings = VoiceTypeSettings(plan=WindowPlan.from_overlap(4.0, overlap))
-        ours = VoiceTypeClassifier(model, "benchmark", "", settings)
-        ways[f"ours, overlap {overlap}"] = lambda ours=ours: ours.scores(sound)
-    scores = {name: way() for name, way in ways.items()}  # the first call of each also warms it up
-    seconds = measure(ways, options.rounds)
-    names = list(ways)
-    best_usual = min(names[:-2], key=lambda name: float(np.median(seconds[name])))
-    medians = {name: float(np.median(times)) for name, times in seconds.items()}
-    result = {
+    tiles = max(1, round((options.seconds * RATE - WINDOW) / TILE))  # so that windows end to end end with the sound
+    sound = np.random.default_rng(0).standard_normal(WINDOW + tiles * TILE).astype(np.float32) * 0.1
+    contest = Contest(options, device, sound)
+    if options.only:
+        contest.ways()[options.only]()
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        return
+    ways = contest.ways()
+    for way in contest.warm_up():
+        way()
+    before = peaks(device)
+    seconds = alternate(ways, options.rounds)
+    after = peaks(device)
+    peak = {name: max(before[name], after[name]) for name in before}
+    rows = {}
+    for name in ways:
+        encoded, dtype = contest.encoded(name)
+        operations = encoded * sum(forward_operations(contest.config, WINDOW).values())
+        rows[name] = row(seconds[name], len(sound) / RATE, operations, device)
+        rows[name]["encoded_windows"] = encoded
+        rate = rows[name][f"gflops_{clocks(device)[-1]}"] * 1e9
+        rows[name]["share_of_peak"] = round(rate / peak[dtype], 3)
+        rows[name]["faster_than_vtc_loop"] = {c: ratio(seconds, "vtc loop", name, c) for c in clocks(device)}
+        if not options.no_memory and device.type == "cpu":
+            rows[name]["peak_mb"] = memory_of(name)
+        print(name, json.dumps(rows[name]), flush=True)
+    results = {
         "size": options.size,
+        "weights": "random",
         "audio_s": len(sound) / RATE,
-        "rounds": options.rounds,
-        "machine": {
-            "cores": os.cpu_count(),
-            "threads": options.threads,
-            "system": platform.platform(),
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-        },
-        "median_seconds": medians,
-        "times_real_time": {name: len(sound) / RATE / value for name, value in medians.items()},
-        "speed_over_best_usual_way": {name: medians[best_usual] / medians[name] for name in names[-2:]},
-        "best_usual_way": best_usual,
-        "max_difference_hidden_states": difference,
-        "max_difference_scores_same_overlap": float(
-            np.abs(scores[best_usual] - scores[names[-2]][: len(scores[best_usual])].astype(np.float32)).max()
-        ),
+        "threads": options.threads,
+        "matrix_product_peak_gflops": {name: round(value / 1e9, 1) for name, value in peak.items()},
+        "ways": rows,
+        "error_of_last_layer": contest.errors(),
     }
-    text = json.dumps(result, indent=2)
-    print(text)
-    if options.output:
-        options.output.write_text(text + "\n", encoding="utf-8")
+    if device.type == "cuda":
+        results["peak_gpu_mb"] = round(torch.cuda.max_memory_allocated() / 1e6)
+    write_results(options, results)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="base", help="encoder size: nano, small, base, large")
-    parser.add_argument("--minutes", type=float, default=1.0)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--reference-batch", type=int, nargs="+", default=[1, 8], help="the best of these counts")
-    parser.add_argument("--folder", type=Path, default=Path("/tmp/benchmark-model"), help="scratch model folder")
+    parser.add_argument("--seconds", type=float, default=20.0, help="audio to run over")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--minimal-hubert", type=Path, help="folder that holds minimal_hubert and spidr, not ours")
+    parser.add_argument("--no-memory", action="store_true", help="skip the peak memory of each way, a process each")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", type=Path)
     return parser.parse_args()
 
 
-def as_transformers(model: VoiceTypeModel, folder: Path) -> transformers.HubertModel:
-    save_model_folder(folder, model.to_checkpoint(), {})
-    return transformers.HubertModel.from_pretrained(folder).eval()
+def memory_of(name: str) -> int:
+    """Peak resident memory of a process that does this way once."""
+    command = [sys.executable, __file__, *sys.argv[1:], "--only", name]
+    return round(float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]))
 
 
-@torch.inference_mode()
-def hidden_difference(reference: transformers.HubertModel, model: VoiceTypeModel, sound: NDArray[np.float32]) -> float:
-    waveform = torch.from_numpy(sound)[None]
-    theirs = reference(waveform, output_hidden_states=True).hidden_states
-    ours = model.encoder(waveform, layers=range(len(theirs))).hidden
-    return max(float((ours[k] - theirs[k]).abs().max()) for k in range(len(theirs)))
+class Contest:
+    """Who takes part, with the same weights, over the same sound."""
+
+    def __init__(self, options: argparse.Namespace, device: torch.device, sound: NDArray[np.float32]) -> None:
+        self.device = device
+        self.sound = sound
+        self.config = HubertConfig.of_size(options.size)
+        encoder = initialise(HubertEncoder(self.config), torch.Generator().manual_seed(0))
+        self.model = VoiceTypeModel(encoder).to(device).eval()
+        self.model.encoder.fold_weight_norm()
+        self.precisions: list[Precision] = list(dict.fromkeys(("exact", "float32", fastest_precision(device))))
+        self.models = {precision: copy.deepcopy(self.model) for precision in self.precisions}
+        for precision, model in self.models.items():
+            use_precision(model.encoder, precision)
+        with tempfile.TemporaryDirectory() as folder:
+            save_model_folder(Path(folder), self.model.to_checkpoint(), {})
+            self.reference = transformers.HubertModel.from_pretrained(folder).to(device).eval()
+        self.anchor = self._minimal_hubert(options.minimal_hubert) if options.minimal_hubert else None
+
+    def ways(self) -> dict[str, Way]:
+        """What is measured, by name."""
+        tiles = VTC_BATCH if self.device.type == "cuda" else 1
+        reference = LastHiddenState(self.reference)
+        ways: dict[str, Way] = {
+            "vtc loop": lambda: self.loop(reference, HOP, VTC_BATCH),
+            "transformers": lambda: self.loop(reference, TILE, tiles),
+        }
+        if self.anchor is not None:
+            anchor = self.anchor
+            ways["minimal_hubert"] = lambda: self.loop(anchor, TILE, tiles)
+        for speed in SPEEDS:
+            ways[f"ours {speed}"] = lambda speed=speed: self.ours(speed, SPEEDS[speed].precision(self.device))
+        for precision in self.precisions:
+            ways[f"ours {precision}, one pass"] = lambda precision=precision: self.ours("exact", precision, 0.0)
+        return ways
+
+    def warm_up(self) -> list[Way]:
+        """The same over two windows: kernels are chosen, memory is taken."""
+        short = Contest.__new__(Contest)
+        short.__dict__.update(self.__dict__, sound=self.sound[: 2 * TILE + 400])
+        return list(short.ways().values())
+
+    def encoded(self, name: str) -> tuple[int, str]:
+        """Windows of 4 s that a way encodes, and the type of its products."""
+        if not name.startswith("ours"):
+            hop = HOP if name == "vtc loop" else TILE
+            return len(range(0, len(self.sound) - WINDOW + 1, hop)), "float32"
+        kind = name.removeprefix("ours ").removesuffix(", one pass")
+        speed: Speed = kind if kind in SPEEDS else "exact"  # type: ignore[assignment]
+        overlap = 0.0 if name.endswith("one pass") else None
+        precision = SPEEDS[speed].precision(self.device) if kind in SPEEDS else kind
+        plan = VoiceTypeSettings.for_speed(speed, overlap=overlap).plan
+        return len(plan.spans(len(self.sound))), "bfloat16" if precision == "bfloat16" else "float32"
+
+    def ours(self, speed: Speed, precision: Precision, overlap: float | None = None) -> NDArray[np.float16]:
+        """Ours as a user gets it."""
+        settings = VoiceTypeSettings.for_speed(speed, overlap=overlap)
+        model = VoiceTypeClassifier(self.models[precision], "", "", settings, speed=speed, precision=precision)
+        return model.scores(self.sound)
+
+    @torch.inference_mode()
+    def loop(self, encoder: nn.Module, hop: int, batch: int) -> NDArray[np.float32]:
+        """The usual loop: batches of windows, scores added up where they overlap."""
+        starts = range(0, len(self.sound) - WINDOW + 1, hop)
+        head = self.model.head("voice_type")
+        scores = []
+        for first in range(0, len(starts), batch):
+            windows = np.stack([self.sound[start : start + WINDOW] for start in starts[first : first + batch]])
+            scores.append(torch.sigmoid(head(encoder(torch.from_numpy(windows).to(self.device)))).cpu().numpy())
+        frames = starts[-1] // 320 + FRAMES
+        total, count = np.zeros((frames, 4), np.float32), np.zeros((frames, 1), np.float32)
+        for start, part in zip(starts, np.concatenate(scores), strict=True):
+            where = slice(start // 320, start // 320 + FRAMES)
+            total[where] += part
+            count[where] += 1
+        return total / count
+
+    @torch.inference_mode()
+    def errors(self) -> dict[str, dict[str, float]]:
+        """Last layer of one window against the plain encoder: relative, and largest beside the largest value."""
+        window = torch.from_numpy(self.sound[:WINDOW])[None].to(self.device)
+        plain = self.model.encoder(window).last
+        others = {"transformers": self.reference(window).last_hidden_state}
+        others |= {name: model.encoder(window).last for name, model in self.models.items() if name != "exact"}
+        return {
+            name: {
+                "relative": float((value - plain).norm() / plain.norm()),
+                "mean": float((value - plain).abs().mean()),
+                "largest": float((value - plain).abs().max()),
+                "largest_value": float(plain.abs().max()),
+            }
+            for name, value in others.items()
+        }
+
+    def _minimal_hubert(self, folder: Path) -> nn.Module:
+        sys.path.insert(0, str(folder))
+        from minimal_hubert.model import HuBERT
+
+        model = HuBERT("base")
+        model.load_state_dict(dict(self.reference.cpu().state_dict()))
+        self.reference.to(self.device)
+        return model.to(self.device).eval()
 
 
-@torch.inference_mode()
-def usual_way(
-    reference: transformers.HubertModel, model: VoiceTypeModel, sound: NDArray[np.float32], batch: int
-) -> NDArray[np.float32]:
-    starts = range(0, len(sound) - WINDOW + 1, HOP)
-    windows = torch.from_numpy(np.stack([sound[start : start + WINDOW] for start in starts]))
-    scores = [
-        torch.sigmoid(model.head("voice_type")(reference(part).last_hidden_state)).numpy()
-        for part in torch.split(windows, batch)
-    ]
-    frames = (len(starts) - 1) * HOP_FRAMES + FRAMES
-    total, count = np.zeros((frames, len(model.labels)), np.float32), np.zeros((frames, 1), np.float32)
-    for index, part in enumerate(np.concatenate(scores)):
-        where = slice(index * HOP_FRAMES, index * HOP_FRAMES + FRAMES)
-        total[where] += part
-        count[where] += 1
-    return total / count
+class LastHiddenState(nn.Module):
+    """transformers' encoder, giving the tensor alone."""
 
+    def __init__(self, model: transformers.HubertModel) -> None:
+        super().__init__()
+        self.model = model
 
-def measure(ways: dict[str, Callable[[], NDArray[np.float32]]], rounds: int) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(rounds):
-        order = list(ways) if number % 2 == 0 else list(ways)[::-1]
-        for name in order:
-            began = time.perf_counter()
-            ways[name]()
-            seconds[name].append(time.perf_counter() - began)
-    return seconds
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """(B, n) -> (B, T, D)."""
+        return self.model(waveforms).last_hidden_state
 
 
 if __name__ == "__main__":

@@ -46,6 +46,4 @@ def operations_a_second(config: HubertConfig, samples: int, hop: int) -> float:
 
 def by_stage(operations: dict[str, int], prefixes: Iterable[str]) -> dict[str, int]:
     """Sums over parts whose names begin alike, such as ``convolution`` or ``block``."""
-    return {
-        prefix: sum(value for name, value in operations.items() if name.startswith(prefix)) for prefix in prefixes
-    }
+    return {prefix: sum(value for name, value in operations.items() if name.startswith(prefix)) for prefix in prefixes}

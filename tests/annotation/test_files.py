@@ -1,4 +1,4 @@
-"""RTTM and CSV: dialects read, round trips, malformed files named."""
+"""RTTM and CSV: dialects read, round trips; malformed files of every format named."""
 
 import numpy as np
 import pytest
@@ -84,6 +84,14 @@ def test_no_rttm_contains_chi():
         ("a.csv", "segment_onset,segment_offset,speaker_type\n1.5,2,CHI\n", "whole milliseconds"),
         ("a.csv", "recording_id,start_s,end_s,label\na,2,1,KCHI\n", "before it starts"),
         ("a.doc", "", "unknown kind"),
+        ("a.eaf", "hello", "not an ELAN file"),
+        ("a.eaf", "<ANNOTATION_DOCUMENT/>", "not an ELAN file"),
+        ("a.TextGrid", "hello", "not a TextGrid"),
+        ("a.TextGrid", "ooBinaryFile\x08TextGrid", "not a TextGrid"),
+        ("a.txt", "1.0\t0.5\tKCHI\n", "line 1: ends at 0.5 s, before it starts at 1.0 s"),
+        ("a.txt", "Remember the milk\n", "line 1: not an Audacity label"),
+        ("a.csv", "recording_id,spkr,startTime,endTime\nd,CHN,4,3\n", "line 2: ends at 3 s"),
+        ("a.csv", "filename,onset,offset,speaker\nd,4,x,KCHI\n", "line 2: start 'x'"),
     ],
 )
 def test_malformed_files_are_named(tmp_path, name, text, message):
@@ -92,6 +100,7 @@ def test_malformed_files_are_named(tmp_path, name, text, message):
     with pytest.raises(AnnotationError, match=message) as caught:
         read_segments(path)
     assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_folder_keeps_sub_folders_in_ids_and_silent_recordings(tmp_path):

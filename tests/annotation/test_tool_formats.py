@@ -240,28 +240,6 @@ def test_a_label_that_would_silently_change_its_meaning_is_refused(write):
         write("day", Segments.from_rows([(0, 160, "CHI")]))
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("a.eaf", "hello", "not an ELAN file"),
-        ("a.eaf", "<ANNOTATION_DOCUMENT/>", "not an ELAN file"),
-        ("a.TextGrid", "hello", "not a TextGrid"),
-        ("a.TextGrid", "ooBinaryFile\x08TextGrid", "not a TextGrid"),
-        ("a.txt", "1.0\t0.5\tKCHI\n", "line 1: ends at 0.5 s, before it starts at 1.0 s"),
-        ("a.txt", "Remember the milk\n", "line 1: not an Audacity label"),
-        ("a.csv", "recording_id,spkr,startTime,endTime\nd,CHN,4,3\n", "line 2: ends at 3 s"),
-        ("a.csv", "filename,onset,offset,speaker\nd,4,x,KCHI\n", "line 2: start 'x'"),
-    ],
-)
-def test_malformed_files_are_named(tmp_path, name, text, message):
-    path = tmp_path / name
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(AnnotationError, match=message) as caught:
-        read_segments(path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
 def test_an_eaf_whose_times_are_out_of_order_is_refused(tmp_path):
     write_eaf(tmp_path / "x.eaf", lay_out(table([(10, 500, "FEM", "", "")]), "x").tiers)
     text = (tmp_path / "x.eaf").read_text(encoding="utf-8")

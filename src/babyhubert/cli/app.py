@@ -23,6 +23,7 @@ from babyhubert.cli import (
     finetune,
     measures,
     merge,
+    plot,
     pretrain,
     recipe,
     report,
@@ -58,6 +59,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "export": export.export,
     "report": report.report,
     "sample": sample.sample,
+    "plot": plot.plot,
     "simulate": simulate.simulate,
     "demo": demo.demo,
 }

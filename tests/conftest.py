@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # on tensors this small, threads only wait for one another
-sys.path += [str(Path(__file__).parent / folder) for folder in ("audio", "encoder")]  # helpers that several rooms use
+sys.path += [
+    str(Path(__file__).parent / folder) for folder in ("audio", "encoder", "inference")
+]  # helpers that several rooms use
 
 
 @pytest.fixture(scope="session")

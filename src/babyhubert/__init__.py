@@ -17,11 +17,11 @@ except PackageNotFoundError:  # a checkout that was never installed
 if TYPE_CHECKING:
     from babyhubert.annotation.segments import Segments
     from babyhubert.encoder.loading import load_encoder
-    from babyhubert.inference.voice_type import load_model
+    from babyhubert.inference.loading import load_model
 
 _LAZY = {
     "load_encoder": "babyhubert.encoder.loading",
-    "load_model": "babyhubert.inference.voice_type",
+    "load_model": "babyhubert.inference.loading",
     "Segments": "babyhubert.annotation.segments",
 }
 

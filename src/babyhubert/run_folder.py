@@ -95,9 +95,33 @@ class RunFolder:
         return sorted((record for record in found if record is not None), key=lambda record: record["recording_id"])
 
     def write_failures(self, failures: Sequence[tuple[Path, str]]) -> None:
-        """``failures.csv`` (``path,error``), header only when all went well."""
+        """``failures.csv`` (``path,error``), header only when all went well.
+
+        What failed in the latest runs of other commands in this folder stays in it.
+        """
         told = [(" ".join(str(path).split()), " ".join(error.split())) for path, error in failures]
-        write_failures(self.output / "failures.csv", told)
+        for record in self._other_runs():
+            told += [(" ".join(each["path"].split()), " ".join(each["error"].split())) for each in record["failures"]]
+        write_failures(self.output / "failures.csv", dict.fromkeys(told))
+
+    def write_run(self, record: Mapping[str, Any]) -> None:
+        """``run.json``: what the latest run of this command says of itself, with ``command`` and ``failures``.
+
+        Where other commands have run in this folder, their latest records stand under ``also``, by command; the record
+        of `segment` always stands at the top.
+        """
+        write_json(self.state / "run.json", record)
+        runs = sorted([record, *self._other_runs()], key=lambda run: run["command"] != "segment")
+        also = {run["command"]: run for run in runs[1:]}
+        write_json(self.output / "run.json", {**runs[0], "also": also} if also else runs[0])
+
+    def _other_runs(self) -> list[dict[str, Any]]:
+        found = []
+        for path in sorted((self.output / STATE_FOLDER).glob("*/run.json")):
+            if path.parent.name != self.command:
+                with suppress(OSError, ValueError):
+                    found.append(json.loads(path.read_text(encoding="utf-8")))
+        return found
 
     def combine(self, path: Path, header: str, parts: Callable[[dict[str, Any]], str]) -> None:
         """Write one table of all complete recordings: ``header``, then ``parts(record)`` for each."""

@@ -14,6 +14,7 @@ import typer
 
 import babyhubert
 from babyhubert.cli import (
+    addressee,
     convert,
     corpus,
     demo,
@@ -23,6 +24,7 @@ from babyhubert.cli import (
     finetune,
     measures,
     merge,
+    phonemes,
     plot,
     pretrain,
     recipe,
@@ -49,6 +51,8 @@ app = typer.Typer(
 
 _COMMANDS: dict[str, Callable[..., None]] = {
     "segment": segment.segment,
+    "addressee": addressee.addressee,
+    "phonemes": phonemes.phonemes,
     "embed": embed.embed,
     "pretrain": pretrain.pretrain,
     "recipe": recipe.recipe,

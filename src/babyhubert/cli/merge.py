@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 _WRITERS = {
     "segment": "babyhubert.inference.segment_run",
+    "addressee": "babyhubert.inference.addressee_run",
+    "phonemes": "babyhubert.inference.phoneme_run",
     "embed": "babyhubert.inference.embed_run",
     "scan": "babyhubert.corpus.inventory",
     "regions": "babyhubert.corpus.regions",

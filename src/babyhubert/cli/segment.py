@@ -21,7 +21,7 @@ from babyhubert.cli.options import (
     WorkersOption,
 )
 
-_BLENDS: tuple[Literal["mean", "taper"], ...] = ("mean", "taper")
+_BLENDS: tuple[Literal["mean", "taper", "crop"], ...] = ("mean", "taper", "crop")
 
 
 def segment(
@@ -37,22 +37,29 @@ def segment(
     thresholds: Annotated[
         str, typer.Option(help="f1, high-precision, or a TOML file with one table a class.", metavar="SET|FILE")
     ] = "f1",
-    window: Annotated[float, typer.Option(help="Window the model sees at once, in seconds.")] = 4.0,
     speed: SpeedOption = "exact",
+    window: Annotated[
+        float | None,
+        typer.Option(
+            help="Window the model sees at once, in seconds. Default: 4.0, or for a model with several heads what "
+            "they share.",
+            show_default=False,
+        ),
+    ] = None,
     overlap: Annotated[
         float | None,
         typer.Option(
             help="Share of a window that neighbours have in common, 0 to below 1. 0.75 averages four windows a frame "
             "(as VTC 2.2); 0 tiles them (as VTC 2.1) and is about four times as fast. Default: 0.75, or what "
-            "--speed says.",
+            "--speed says; for a model with several heads what they share.",
             show_default=False,
         ),
     ] = None,
     blend: Annotated[
         str | None,
         typer.Option(
-            help="How overlapping windows are joined: mean (as VTC 2.2), or taper (edges of windows count less). "
-            "Default: mean.",
+            help="How overlapping windows are joined: mean (as VTC 2.2), taper (edges of windows count less), or "
+            "crop (each frame from the window where it lies deepest). Default: mean, or crop for several heads.",
             show_default=False,
         ),
     ] = None,
@@ -96,7 +103,8 @@ def segment(
 
     sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
     mode = check_choice("--speed", speed, SPEED_NAMES)
-    settings = VoiceTypeSettings.for_speed(
+    settings = partial(
+        VoiceTypeSettings.for_speed,
         mode,
         window_s=window,
         overlap=overlap,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from babyhubert.annotation.frames import FRAME_HOP, frame_count, frame_spans
-from babyhubert.annotation.rttm import rttm_uri
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.tables import read_annotations
 from babyhubert.audio.channels import Channel
@@ -34,10 +33,11 @@ from babyhubert.device import resolve_device, windows_per_batch
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.loading import load_encoder, model_hash, resolve_model
 from babyhubert.errors import AnnotationError, ConfigError
-from babyhubert.files import atomic_path, make_folder, write_json, write_text
+from babyhubert.files import atomic_path, make_folder, write_text
 from babyhubert.frame_store import FrameWriter
 from babyhubert.hashing import fingerprint
 from babyhubert.inference.engine import Engine
+from babyhubert.inference.given_segments import names_of, refuse_strangers
 from babyhubert.inference.recordings import Reading, Sink, run_recordings
 from babyhubert.inference.windows import WindowPlan
 from babyhubert.progress import NoProgress, RunProgress
@@ -210,7 +210,7 @@ class EmbedRun:
             for layer in self._settings.layers:
                 make_folder(self.folder.output / f"layer{layer}")
         else:
-            self._refuse_strangers({file.recording_id for file, _ in (*checked.good, *checked.bad)})
+            refuse_strangers(self._segments, {file.recording_id for file, _ in (*checked.good, *checked.bad)})
         good = [(file, info.n_samples) for file, info in checked.good if self._is_wanted(file)]
         plan = plan_run(self.folder.part, good, checked.bad)
         new = [p.file.recording_id for p in plan.good if force or not self._is_whole(p.file)]
@@ -292,20 +292,11 @@ class EmbedRun:
 
     def _is_wanted(self, file: RecordingFile) -> bool:
         """Whether there is anything to do for a recording: all of it, or the segments it has."""
-        return self._segments is None or any(name in self._segments for name in _names(file))
+        return self._segments is None or any(name in self._segments for name in names_of(file))
 
     def _segments_of(self, file: RecordingFile) -> Segments:
         assert self._segments is not None
-        return self._segments[next(name for name in _names(file) if name in self._segments)]
-
-    def _refuse_strangers(self, given: Collection[str]) -> None:
-        """Fail where segments are of recordings that were not given."""
-        absent = sorted(set(self._segments or ()) - set(given) - {rttm_uri(name) for name in given})
-        if absent:
-            raise AnnotationError(
-                f"the segments name {len(absent)} recordings that were not given (first: {absent[0]}); "
-                "give their audio or take them out"
-            )
+        return self._segments[next(name for name in names_of(file) if name in self._segments)]
 
     def _is_whole(self, file: RecordingFile) -> bool:
         record = self.folder.record(file.recording_id)
@@ -339,7 +330,7 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
         ],
         "failures": [{"path": str(path), "error": error} for path, error in outcome.failures],
     }
-    write_json(folder.output / "run.json", record)
+    folder.write_run(record)
 
 
 def _join(folder: RunFolder, about: Mapping[str, Any], names: Sequence[str]) -> None:
@@ -364,11 +355,6 @@ def _join(folder: RunFolder, about: Mapping[str, Any], names: Sequence[str]) -> 
                 vectors.append(np.load(_pooled(folder, layers, name)[index]))
             vectors.finish((about["width"],))
     write_text(folder.output / "segments.csv", buffer.getvalue())
-
-
-def _names(file: RecordingFile) -> tuple[str, str]:
-    """What a segments file may call a recording."""
-    return file.recording_id, rttm_uri(file.recording_id)
 
 
 def _pooled(folder: RunFolder, layers: Sequence[int], recording_id: str) -> list[Path]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -58,7 +58,7 @@ class SegmentOutputs:
 def open_segment_run(
     output: Path,
     model: str | None,
-    settings: VoiceTypeSettings,
+    settings: Callable[..., VoiceTypeSettings],
     *,
     speed: Speed = "exact",
     batch_size: int | None = None,
@@ -72,7 +72,7 @@ def open_segment_run(
     Args:
         output: The output folder.
         model: As `load_model` takes it.
-        settings: Windows, thresholds, clean-up.
+        settings: Gives windows, thresholds and clean-up for a model's ``listening``.
         speed: ``exact``, ``balanced`` or ``fast``.
         batch_size: Windows in one call; None chooses.
         channel: Channel choice.
@@ -84,7 +84,8 @@ def open_segment_run(
         CheckpointError: no such model, or it has no voice-type head.
         ConfigError: thresholds or a device that there are not.
     """
-    classifier = load_model(model, device=device, speed=speed).with_settings(settings)
+    classifier = load_model(model, device=device, speed=speed)
+    classifier = classifier.with_settings(settings(listening=classifier.listening))
     if batch_size is not None:
         classifier = classifier.with_batch_size(batch_size)
     return SegmentRun(RunFolder(output, "segment", part), classifier, channel, outputs)
@@ -285,7 +286,7 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
         write_json(output / "probs" / "format.json", _probability_format(about["model"]["classes"]))
     write_text(output / "thresholds.toml", format_thresholds(about["settings"]["thresholds"]))
     folder.write_failures(outcome.failures)
-    write_json(output / "run.json", _run_record(folder, about, outcome))
+    folder.write_run(_run_record(folder, about, outcome))
 
 
 def _probability_format(classes: Sequence[str]) -> dict[str, Any]:

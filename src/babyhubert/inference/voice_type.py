@@ -10,21 +10,21 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.recording import open_recording
-from babyhubert.device import resolve_device
-from babyhubert.encoder.checkpoints import Checkpoint
-from babyhubert.encoder.loading import load_checkpoint, model_hash, resolve_model
 from babyhubert.encoder.precision import Precision
 from babyhubert.inference.engine import Engine, Failed, Frames
 from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
 from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.stitching import Blend
+from babyhubert.inference.task_model import LoadedModel, load_task_model, plan_of, standardised
 from babyhubert.inference.thresholds import Thresholds, select_thresholds
 from babyhubert.inference.transfers import batches_ahead
 from babyhubert.inference.window_calls import arranged, windows_per_call
 from babyhubert.inference.windows import WindowPlan
+from babyhubert.tasks.listening import PUBLISHED_LISTENING, Listening
 from babyhubert.tasks.voice_type import TASK, VoiceTypeModel
 
 SHIPPED_MODEL = Path(__file__).parent.parent / "models" / "demo-voice-type"
@@ -59,18 +59,17 @@ class VoiceTypeSettings:
         cls,
         speed: Speed,
         *,
-        window_s: float = 4.0,
+        window_s: float | None = None,
         overlap: float | None = None,
         blend: Blend | None = None,
         thresholds: str = "f1",
         minimum: MinimumDurations | None = None,
+        listening: Listening = PUBLISHED_LISTENING[TASK],
     ) -> VoiceTypeSettings:
-        """The settings of a speed mode; an overlap or a blend that is given wins over the mode's."""
-        mode = SPEEDS[speed]
-        chosen = overlap if overlap is not None else 0.75 if mode.overlap is None else mode.overlap
-        return cls(
-            WindowPlan.from_overlap(window_s, chosen), blend or mode.blend, thresholds, minimum or MinimumDurations()
-        )
+        """The settings of a speed mode for a model; what is given wins over the mode, the mode over the model."""
+        own: Blend = "crop" if listening.shared else SPEEDS[speed].blend
+        plan = plan_of(listening, speed, window_s, overlap)
+        return cls(plan, blend or own, thresholds, minimum or MinimumDurations())
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +83,7 @@ class VoiceTypeClassifier:
         settings: Windows, thresholds, clean-up.
         batch_size: Windows in one call; None chooses from the device and the model.
         card: The model folder's ``task.json`` (lineage, licence, tuned thresholds).
+        listening: Windows the model asks for.
         speed: The mode it was loaded in.
         precision: The arithmetic its encoder runs in.
     """
@@ -96,6 +96,23 @@ class VoiceTypeClassifier:
     card: Mapping[str, Any] = field(default_factory=dict)
     speed: Speed = "exact"
     precision: Precision = "exact"
+    listening: Listening = PUBLISHED_LISTENING[TASK]
+
+    @classmethod
+    def of(cls, loaded: LoadedModel) -> VoiceTypeClassifier:
+        """A model with the windows it asks for."""
+        assert isinstance(loaded.network, VoiceTypeModel)
+        listening = loaded.listening[TASK]
+        return cls(
+            loaded.network,
+            loaded.name,
+            loaded.hash,
+            VoiceTypeSettings.for_speed(loaded.speed, listening=listening),
+            card=loaded.card,
+            speed=loaded.speed,
+            precision=loaded.precision,
+            listening=listening,
+        )
 
     def __call__(self, audio: Path | str | NDArray[np.float32]) -> Segments:
         """Segments of a recording.
@@ -153,9 +170,12 @@ class VoiceTypeClassifier:
         plan, device = self.settings.plan, self.device
         channels = self.model.encoder.config.conv_dim[0]
         batch_size = self.batch_size or windows_per_call(device, plan.length, channels, self.precision)
-        compute = arranged(self.model.probabilities, device, self.precision, (batch_size, plan.length))
+        compute = arranged(self._probabilities, device, self.precision, (batch_size, plan.length))
         mix = device.type != "cpu"
         return Engine(compute, plan, batch_size, self.settings.blend, mix, ahead=batches_ahead(device))
+
+    def _probabilities(self, waveforms: Tensor) -> Tensor:
+        return self.model.probabilities(standardised(waveforms) if self.listening.normalise else waveforms)
 
     def frames(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
         """Probabilities of a recording given in blocks, as they come: float32, (T, C) each, not yet rounded."""
@@ -181,13 +201,6 @@ def load_model(
         CheckpointError: no such model, or it has no voice-type head.
         ModelAccessError: the repository is gated or cannot be reached.
     """
-    path = resolve_model(str(source or SHIPPED_MODEL))
-    checkpoint: Checkpoint = load_checkpoint(str(path))
-    model = VoiceTypeModel.from_checkpoint(checkpoint, (TASK,), str(source or SHIPPED_MODEL))
-    model.encoder.fold_weight_norm()
-    name = str(source) if source is not None else "demo-voice-type (shipped)"
-    card = checkpoint.metadata.get("task", {})
-    model.to(resolve_device(device)).eval()
-    precision = SPEEDS[speed].prepare(model.encoder)
-    settings = VoiceTypeSettings.for_speed(speed)
-    return VoiceTypeClassifier(model, name, model_hash(path), settings, None, card, speed, precision)
+    loaded = load_task_model(source or SHIPPED_MODEL, (TASK,), device=device, speed=speed)
+    name = loaded.name if source is not None else "demo-voice-type (shipped)"
+    return VoiceTypeClassifier.of(replace(loaded, name=name))

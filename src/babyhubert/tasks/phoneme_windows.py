@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from babyhubert.annotation.frames import FRAME_HOP, frame_count
+from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_count
 from babyhubert.tasks.addressee_windows import UtteranceWindow
 from babyhubert.timebase import SAMPLE_RATE
 
@@ -20,7 +20,8 @@ def phoneme_window(onset: int, offset: int, recording: int, context: int = 20 * 
         context: Length of the window, samples.
     """
     half = max((context - (offset - onset)) // 2, 0)
-    start, stop = max(onset - half, 0), min(offset + half, recording)
+    stop = min(offset + half, recording)
+    start = max(min(onset - half, stop - FRAME_RECEPTIVE_FIELD), 0)
     last = frame_count(stop - start) - 1
     first = round((onset - start) / FRAME_HOP)
     end = max(round((offset - start) / FRAME_HOP), first + 1)

@@ -1,0 +1,95 @@
+"""``babyhubert addressee``: to whom adults speak."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from babyhubert.cli.judging import (
+    ContextOption,
+    GridOverlapOption,
+    PublishedOption,
+    SegmentsOption,
+    VoiceTypeOption,
+)
+from babyhubert.cli.options import (
+    AudioArgument,
+    BatchSizeOption,
+    ChannelOption,
+    DeviceOption,
+    ForceOption,
+    OutputOption,
+    SchedulerOption,
+    ShardOption,
+    SlurmOption,
+    SpeedOption,
+    WorkersOption,
+)
+
+
+def addressee(
+    audio: AudioArgument,
+    output: OutputOption,
+    segments: SegmentsOption = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Model with an addressee head: folder, checkpoint file, or hub repository such as coml/addressee."
+        ),
+    ] = None,
+    voice_type: VoiceTypeOption = None,
+    published: PublishedOption = False,
+    speed: SpeedOption = "exact",
+    window: ContextOption = None,
+    overlap: GridOverlapOption = None,
+    channel: ChannelOption = "mean",
+    device: DeviceOption = "auto",
+    batch_size: BatchSizeOption = None,
+    force: ForceOption = False,
+    workers: WorkersOption = None,
+    scheduler: SchedulerOption = None,
+    slurm: SlurmOption = None,
+    shard: ShardOption = None,
+) -> None:
+    """Find to whom adults (FEM, MAL) speak: to adults (ADS), to the key child (KCDS), or to others (Other).
+
+    Writes rttm_addressee.csv (uid,start_time_s,duration_s,label,addressee; empty for children), addressee/<id>.csv
+    with the probabilities, run.json and failures.csv. Utterances of any length are judged, always with what surrounds
+    them. Run the same command again to continue an interrupted run.
+    """
+    from functools import partial
+
+    from babyhubert.audio.channels import parse_channel
+    from babyhubert.batch.sharing import Sharing
+    from babyhubert.cli.judging import execute, named_model
+    from babyhubert.cli.options import SPEED_NAMES, check_choice
+    from babyhubert.inference.addressee_run import open_addressee_run
+
+    sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
+    mode = check_choice("--speed", speed, SPEED_NAMES)
+    chosen_channel = parse_channel(channel)
+    make = partial(
+        open_addressee_run,
+        output,
+        named_model(model, "addressee"),
+        segments=segments,
+        published=published,
+        window_s=window,
+        overlap=overlap,
+        speed=mode,
+        batch_size=batch_size,
+        channel=chosen_channel,
+    )
+    execute(
+        make,
+        audio,
+        output,
+        segments,
+        (voice_type, model),
+        sharing,
+        mode,
+        chosen_channel,
+        left_out="are Other without running the model",
+        force=force,
+    )

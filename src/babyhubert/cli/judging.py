@@ -1,0 +1,166 @@
+"""What the commands that judge utterances share: their options, and finding out who speaks when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from babyhubert.audio.channels import Channel
+    from babyhubert.audio.preflight import PreflightReport
+    from babyhubert.batch.sharing import Sharing
+    from babyhubert.inference.speed import Speed
+    from babyhubert.inference.utterance_run import UtteranceRun
+
+SegmentsOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Who speaks when: an RTTM or CSV file (rttm.csv of 'segment'), or a folder of them. Default: what "
+        "'segment' left in the output folder; without that, a voice-type model is run first."
+    ),
+]
+VoiceTypeOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Voice-type model to run where there are no segments. Default: --model if it has such a head, else the "
+        "small demonstration model that comes with the package."
+    ),
+]
+PublishedOption = Annotated[
+    bool,
+    typer.Option(
+        "--published",
+        help="Windows and rules of the published tool: a window of its own for every utterance, one at a time, "
+        "none for utterances over 30 s. For comparison with published results.",
+    ),
+]
+ContextOption = Annotated[
+    float | None,
+    typer.Option(help="Window the model sees at once, in seconds. Default: what the model was trained with."),
+]
+GridOverlapOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Share of a window that neighbours have in common; each frame is taken from the window where it lies "
+        "deepest, so 0.5 gives it a quarter of a window on either side. Default: the model's, or 0.5."
+    ),
+]
+
+
+def named_model(model: str | None, task: str) -> str:
+    """The model of a command: the one named, or the shipped one where it has the head.
+
+    Raises:
+        ConfigError: none was named and the shipped one lacks the head.
+    """
+    from babyhubert.encoder.loading import load_checkpoint
+    from babyhubert.errors import ConfigError
+    from babyhubert.inference.voice_type import SHIPPED_MODEL
+
+    if model is not None:
+        return model
+    if task not in load_checkpoint(SHIPPED_MODEL).heads:
+        raise ConfigError(
+            f"--model is needed: a model with a head for {task} (published weights, or made by 'babyhubert finetune "
+            f"{task}'); the demonstration model that comes with the package has none"
+        )
+    typer.echo("note: no --model given: using the small demonstration model that comes with the package", err=True)
+    return str(SHIPPED_MODEL)
+
+
+def execute(
+    make: Callable[..., UtteranceRun],
+    audio: Sequence[Path],
+    output: Path,
+    segments: Path | None,
+    find_with: Sequence[str | None],
+    sharing: Sharing,
+    speed: Speed,
+    channel: Channel,
+    *,
+    left_out: str,
+    force: bool,
+) -> NoReturn:
+    """Run a command that judges utterances, finding who speaks when first where that is not known.
+
+    Args:
+        make: Makes the run, given ``device`` and ``part``.
+        audio: What the user named.
+        output: The output folder.
+        segments: As given.
+        find_with: Models to find who speaks when with; the first that has a voice-type head is taken.
+        sharing: How the recordings are shared out.
+        speed: The mode.
+        channel: Channel choice.
+        left_out: What becomes of utterances that the published rules leave out.
+        force: Whether to compute everything again.
+
+    Raises:
+        Exit: with the exit code of the run.
+    """
+    from babyhubert.cli.endings import tell_run
+    from babyhubert.cli.inputs import check_inputs
+    from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.inference.given_segments import require_segments, segments_source
+
+    run = make(device=sharing.own_device(decides=speed != "exact"), part=sharing.part)
+    checked = check_inputs(audio, output, bytes_per_second=run.bytes_per_second)
+    find = partial(_find, output, find_with, sharing, speed, channel)
+    checked, notes = require_segments(segments_source(output, segments), checked, find)
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+    distribution = sharing.distribution(partial(make, device=sharing.device))
+    with run.folder, RunProgressDisplay(run.folder.command) as progress:
+        summary = run.execute(checked, progress, force=force, distribution=distribution)
+    count = run.left_out([file.recording_id for file, _ in checked.good])
+    if count:
+        typer.echo(f"note: {count} utterances over 30 s {left_out}, as published", err=True)
+    tell_run(summary, output, sharing.part)
+    raise typer.Exit(summary.exit_code)
+
+
+def _find(
+    output: Path,
+    models: Sequence[str | None],
+    sharing: Sharing,
+    speed: Speed,
+    channel: Channel,
+    missing: PreflightReport,
+) -> Sequence[tuple[Path, str]]:
+    """Run `segment` over recordings; path and error of those that failed."""
+    from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.errors import ConfigError
+    from babyhubert.inference.segment_run import open_segment_run
+    from babyhubert.inference.voice_type import SHIPPED_MODEL_NOTICE, VoiceTypeSettings
+
+    if sharing.part is not None:
+        raise ConfigError(
+            f"{len(missing.good)} recordings have no segments yet: run 'babyhubert segment' on them first, or give "
+            "--segments (a shard finds none on its own)"
+        )
+    model = _with_voice_type(models)
+    if model is None:
+        typer.echo(f"note: {SHIPPED_MODEL_NOTICE.replace('--model', '--voice-type')}", err=True)
+    typer.echo(f"no segments yet: finding who speaks when with {model or 'the demonstration model'}", err=True)
+    make = partial(
+        open_segment_run, output, model, partial(VoiceTypeSettings.for_speed, speed), speed=speed, channel=channel
+    )
+    run = make(device=sharing.own_device(decides=speed != "exact"))
+    distribution = sharing.distribution(partial(make, device=sharing.device))
+    with run.folder, RunProgressDisplay("segment") as progress:
+        return run.execute(missing, progress, distribution=distribution).failures
+
+
+def _with_voice_type(models: Sequence[str | None]) -> str | None:
+    """The model that was named for it, else the first that has the head, else None: the shipped one."""
+    from babyhubert.encoder.loading import load_checkpoint
+    from babyhubert.tasks.heads import VOICE_TYPE
+
+    named, *others = models
+    if named is not None:
+        return named
+    return next((model for model in others if model and VOICE_TYPE in load_checkpoint(model).heads), None)

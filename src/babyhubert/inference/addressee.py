@@ -1,0 +1,56 @@
+"""To whom adults speak, utterance by utterance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.segments import Segments
+from babyhubert.inference.utterance_model import Judged, UtteranceModel
+from babyhubert.tasks.addressee_windows import addressee_window
+from babyhubert.tasks.ctc import log_softmax
+from babyhubert.tasks.heads import ADDRESSEE
+
+ADULTS = ("FEM", "MAL")
+TOO_LONG = "Other"
+"""What the published tool says of utterances over 30 s, without running the model."""
+
+
+@dataclass(frozen=True, eq=False)
+class AddresseeClassifier(UtteranceModel[NDArray[np.float64]]):
+    """An addressee model ready to run. Call it with a recording and its segments."""
+
+    task = ADDRESSEE
+    rule = staticmethod(addressee_window)
+    voices = ADULTS
+
+    def judge(self, frames: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float64]]:
+        """Probabilities of the classes, (C,) each: the softmax of the mean of the frames' logits."""
+        return [np.exp(log_softmax(each.mean(axis=0, dtype=np.float64))) for each in frames]
+
+    def __call__(self, audio: Path | str | NDArray[np.float32], segments: Segments) -> Segments:
+        """The same segments with columns ``addressee`` (empty for children) and ``p_<class>`` (NaN for children).
+
+        Raises:
+            AudioError: the file cannot be read.
+            AnnotationError: a segment lies past the end of the recording.
+        """
+        return self.annotated(segments, self.results(audio, segments))
+
+    def annotated(self, segments: Segments, results: Mapping[int, Judged[NDArray[np.float64]]]) -> Segments:
+        """Segments with columns ``addressee`` and ``p_<class>``, from probabilities by row."""
+        adult = np.isin(segments.label.astype(str), self.voices)
+        probabilities = np.full((len(segments), len(self.labels)), np.nan)
+        addressee = np.full(len(segments), "", dtype=object)
+        addressee[adult] = TOO_LONG
+        for row, judged in results.items():
+            probabilities[row] = judged.result
+            addressee[row] = self.labels[int(judged.result.argmax())]
+        columns = {f"p_{label}": probabilities[:, k] for k, label in enumerate(self.labels)}
+        return Segments(
+            segments.start, segments.end, segments.label, {**segments.columns, "addressee": addressee, **columns}
+        )

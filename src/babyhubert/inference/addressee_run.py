@@ -1,0 +1,143 @@
+"""To whom adults speak, in many recordings, into the output folder that ``babyhubert addressee`` promises."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.rttm import read_lines
+from babyhubert.annotation.segments import Segments
+from babyhubert.audio.channels import Channel
+from babyhubert.batch.journal import Outcome
+from babyhubert.batch.parts import Part
+from babyhubert.files import write_text
+from babyhubert.inference.addressee import AddresseeClassifier
+from babyhubert.inference.given_segments import segments_source
+from babyhubert.inference.speed import Speed
+from babyhubert.inference.task_model import load_task_model, plan_of
+from babyhubert.inference.utterance_model import Judged
+from babyhubert.inference.utterance_run import UtteranceRun, run_record
+from babyhubert.run_folder import RunFolder
+from babyhubert.tasks.heads import ADDRESSEE
+from babyhubert.timebase import format_seconds, samples_to_ms
+
+COMMAND = "addressee"
+TABLE = "rttm_addressee.csv"
+FOLDER = "addressee"
+COLUMNS = ("uid", "start_time_s", "duration_s", "label", "addressee")
+
+
+def open_addressee_run(
+    output: Path,
+    model: str,
+    *,
+    segments: Path | None = None,
+    published: bool = False,
+    window_s: float | None = None,
+    overlap: float | None = None,
+    speed: Speed = "exact",
+    batch_size: int | None = None,
+    channel: Channel = "mean",
+    device: str = "auto",
+    part: Part | None = None,
+) -> AddresseeRun:
+    """A run of ``addressee`` with its model loaded, in this process or in a worker.
+
+    Args:
+        output: The output folder.
+        model: A model with an addressee head.
+        segments: A segments file or a folder of them; None: what `segment` left in the output folder.
+        published: Windows and rules of the published tool.
+        window_s: Length of windows; None: the model's own.
+        overlap: Share that windows have in common; None: the mode's, or the model's own.
+        speed: ``exact``, ``balanced`` or ``fast``.
+        batch_size: Windows in one call; None chooses.
+        channel: Channel choice.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        part: The share of the recordings that the run does.
+
+    Raises:
+        CheckpointError: no such model, or it has no addressee head.
+        AnnotationError: the segments cannot be read.
+        ConfigError: impossible windows, or a device that there is not.
+    """
+    loaded = load_task_model(model, (ADDRESSEE,), device=device, speed=speed)
+    plan = plan_of(loaded.listening[ADDRESSEE], speed, window_s, overlap)
+    classifier = AddresseeClassifier(loaded, plan, published, batch_size)
+    return AddresseeRun(RunFolder(output, COMMAND, part), classifier, segments_source(output, segments), channel)
+
+
+class AddresseeRun(UtteranceRun[NDArray[np.float64]]):
+    """One run of ``addressee`` over recordings into a folder."""
+
+    model: AddresseeClassifier
+
+    def outputs(self, recording_id: str) -> list[Path]:
+        """The table of one recording."""
+        return [_table_of(self.folder, recording_id)]
+
+    def write(
+        self, recording_id: str, segments: Segments, judged: Mapping[int, Judged[NDArray[np.float64]]]
+    ) -> dict[str, Any]:
+        """All segments of a recording, with the addressee and the probabilities of the adults'."""
+        (path,) = self.outputs(recording_id)
+        table = self.model.annotated(segments, judged)
+        write_text(path, format_addressees(recording_id, table, self.model.labels))
+        adults = int(np.isin(segments.label.astype(str), self.model.voices).sum())
+        return {"segments": len(segments), "adult_segments": adults, "not_run": adults - len(judged)}
+
+    def write_tables(self, outcome: Outcome) -> None:
+        """The published table over all complete recordings, ``failures.csv`` and ``run.json``."""
+        write_tables(self.folder, self.about(), outcome)
+
+
+def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> None:
+    """Write everything that is made of all complete recordings.
+
+    Args:
+        folder: The folder, held.
+        about: What `AddresseeRun.about` said.
+        outcome: How the run ended.
+    """
+    folder.combine(folder.output / TABLE, ",".join(COLUMNS) + "\n", partial(_published_rows, folder))
+    folder.write_failures(outcome.failures)
+    folder.write_run(run_record(folder, about, outcome))
+
+
+def format_addressees(uid: str, table: Segments, labels: tuple[str, ...]) -> str:
+    """The published columns, then ``confidence`` (probability of the addressee) and ``p_<class>``.
+
+    Children's segments have an empty addressee; what no model was run for has no probabilities.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow((*COLUMNS, "confidence", *(f"p_{label}" for label in labels)))
+    probabilities = np.stack([table.columns[f"p_{label}"] for label in labels], axis=1)
+    addressees = table.columns["addressee"]
+    for (start, end, label), addressee, values in zip(table, addressees, probabilities, strict=True):
+        duration = format_seconds((samples_to_ms(end) - samples_to_ms(start)) * 16)
+        known = np.isfinite(values).all()
+        numbers = [f"{value:.4f}" for value in (values.max(), *values)] if known else [""] * (len(values) + 1)
+        writer.writerow((uid, format_seconds(start), duration, label, addressee, *numbers))
+    return buffer.getvalue()
+
+
+def _table_of(folder: RunFolder, recording_id: str) -> Path:
+    return folder.output / FOLDER / f"{recording_id}.csv"
+
+
+def _published_rows(folder: RunFolder, record: Mapping[str, Any]) -> str:
+    path = _table_of(folder, record["recording_id"])
+    if not path.exists():
+        return ""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerows([row[name] for name in COLUMNS] for row in csv.DictReader(read_lines(path)))
+    return buffer.getvalue()

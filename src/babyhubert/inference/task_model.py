@@ -1,0 +1,145 @@
+"""A model with the heads a command asked for, and the frame outputs of several heads side by side from one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from babyhubert.device import resolve_device
+from babyhubert.encoder.loading import load_checkpoint, model_hash, resolve_model
+from babyhubert.encoder.precision import Precision
+from babyhubert.inference.speed import SPEEDS, Speed
+from babyhubert.inference.windows import WindowPlan
+from babyhubert.tasks.heads import VOICE_TYPE, FrameHead
+from babyhubert.tasks.listening import Listening, listening_of
+from babyhubert.tasks.model import TaskModel
+from babyhubert.tasks.voice_type import VoiceTypeModel
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """An encoder with heads, on its device, in evaluation mode.
+
+    Attributes:
+        network: Encoder and heads.
+        name: Where it came from.
+        hash: SHA-256 of its weights file.
+        listening: How each head listens.
+        card: The model folder's ``task.json``.
+        speed: The mode it was loaded in.
+        precision: The arithmetic its encoder runs in.
+    """
+
+    network: TaskModel
+    name: str
+    hash: str
+    listening: Mapping[str, Listening]
+    card: Mapping[str, Any] = field(default_factory=dict)
+    speed: Speed = "exact"
+    precision: Precision = "exact"
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.network.device
+
+    def describe(self, task: str) -> dict[str, Any]:
+        """The model, for the record of a run."""
+        return {
+            "source": self.name,
+            "sha256": self.hash,
+            "classes": list(self.network.head(task).labels),
+            "card": dict(self.card),
+        }
+
+
+def load_task_model(
+    source: str | Path, tasks: Collection[str] | None = None, *, device: str = "auto", speed: Speed = "exact"
+) -> LoadedModel:
+    """A model with the heads of some tasks.
+
+    Args:
+        source: A model folder, a checkpoint file of any published layout, or a hub repository ``owner/name``.
+        tasks: Heads that are needed; None: all it has, and at least one.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        speed: ``exact``, ``balanced`` or ``fast``: the arithmetic of the encoder.
+
+    Raises:
+        CheckpointError: no such model, or it lacks a head.
+        ModelAccessError: the repository is gated or cannot be reached.
+    """
+    path = resolve_model(str(source))
+    checkpoint = load_checkpoint(str(path))
+    has_voice_type = VOICE_TYPE in (checkpoint.heads if tasks is None else tasks)
+    network = (VoiceTypeModel if has_voice_type else TaskModel).from_checkpoint(checkpoint, tasks, str(source))
+    network.encoder.fold_weight_norm()
+    card = checkpoint.metadata.get("task", {})
+    listening = listening_of(card, checkpoint.heads)
+    network.to(resolve_device(device)).eval()
+    precision = SPEEDS[speed].prepare(network.encoder)
+    return LoadedModel(network, str(source), model_hash(path), listening, card, speed, precision)
+
+
+def plan_of(
+    listening: Listening, speed: Speed = "exact", window_s: float | None = None, overlap: float | None = None
+) -> WindowPlan:
+    """Windows over a whole recording: what is given wins over the speed mode, the mode over what the head asks for.
+
+    Raises:
+        ConfigError: an impossible window or overlap.
+    """
+    chosen = next(value for value in (overlap, SPEEDS[speed].overlap, listening.overlap) if value is not None)
+    return WindowPlan.from_overlap(listening.context_s if window_s is None else window_s, chosen)
+
+
+class FrameOutputs:
+    """Waveforms in, outputs of several heads for every frame, side by side, out.
+
+    Voice type gives probabilities. Addressee gives the logits each frame alone would have: their mean over an
+    utterance is what the head, which is linear, gives for the mean of the utterance's features. Phonemes give logits.
+
+    Args:
+        network: Encoder and heads.
+        tasks: Heads to run, in the order of the output's columns.
+        normalise: Bring each waveform to zero mean and unit variance first.
+    """
+
+    def __init__(self, network: TaskModel, tasks: Collection[str], *, normalise: bool = False) -> None:
+        self._network = network
+        self._tasks = tuple(tasks)
+        self._normalise = normalise
+
+    @property
+    def columns(self) -> dict[str, slice]:
+        """Where each task's outputs are."""
+        found, start = {}, 0
+        for task in self._tasks:
+            stop = start + len(self._network.head(task).labels)
+            found[task], start = slice(start, stop), stop
+        return found
+
+    @torch.inference_mode()
+    def __call__(self, waveforms: Tensor) -> Tensor:
+        """Outputs, (B, T(n), C), from waveforms, float32, (B, n), 16 kHz."""
+        waveforms = waveforms.to(self._network.device, non_blocking=True)
+        if self._normalise:
+            waveforms = standardised(waveforms)
+        features = self._network.features(waveforms, self._tasks)
+        return torch.cat([self._outputs(task, features[task]) for task in self._tasks], dim=-1)
+
+    def _outputs(self, task: str, features: Tensor) -> Tensor:
+        head = self._network.head(task)
+        # A pooled head called as a frame head: one answer a frame.
+        outputs = FrameHead.forward(head, features) if isinstance(head, FrameHead) else head(features)
+        return torch.sigmoid(outputs) if task == VOICE_TYPE else outputs
+
+
+def standardised(waveforms: Tensor) -> Tensor:
+    """Each waveform, (B, n), at zero mean and unit variance, as BabAR hears it (1e-7 keeps silence finite)."""
+    variance, mean = torch.var_mean(waveforms, dim=-1, correction=0, keepdim=True)
+    return (waveforms - mean) / torch.sqrt(variance + 1e-7)

@@ -1,0 +1,238 @@
+"""What the models that judge utterances have in common: the windows they hear them in, and how they are run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from babyhubert.annotation.segments import Segments
+from babyhubert.audio.recording import open_recording
+from babyhubert.inference.engine import Engine, Failed, Finished, Frames
+from babyhubert.inference.recordings import FrameSource
+from babyhubert.inference.task_model import FrameOutputs, LoadedModel, plan_of
+from babyhubert.inference.transfers import batches_ahead
+from babyhubert.inference.utterances import GridUtterances, OwnWindowEngine, OwnWindows, Utterances
+from babyhubert.inference.window_calls import arranged, windows_per_call
+from babyhubert.inference.windows import WindowPlan
+from babyhubert.tasks.addressee_windows import LONGEST_PUBLISHED
+from babyhubert.timebase import seconds_to_samples
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Judged(Generic[Result]):
+    """What a model says of one utterance, and the sample of the recording at which its first frame begins."""
+
+    result: Result
+    origin: int
+
+
+@dataclass(frozen=True, eq=False)
+class UtteranceModel(ABC, Generic[Result]):
+    """A model that says something of utterances.
+
+    Attributes:
+        loaded: The network.
+        plan: Windows over the recording.
+        published: Whether each utterance is heard in a window of its own, by the published rules, one at a time.
+        batch_size: Windows in one call; None chooses from the device and the model.
+    """
+
+    loaded: LoadedModel
+    plan: WindowPlan
+    published: bool = False
+    batch_size: int | None = None
+
+    task: ClassVar[str]
+    rule: ClassVar[Any]
+    voices: ClassVar[tuple[str, ...]]
+    """Labels of the segments it is asked about."""
+
+    @abstractmethod
+    def judge(self, frames: Sequence[NDArray[np.float32]]) -> list[Result]:
+        """What it says of utterances, given the outputs of their frames, (t, C) each."""
+
+    @classmethod
+    def of(cls, loaded: LoadedModel) -> Self:
+        """The model with the windows its head asks for."""
+        return cls(loaded, plan_of(loaded.listening[cls.task], loaded.speed))
+
+    def with_changes(self, **changes: Any) -> Self:
+        """The same with other windows, rules or batch size."""
+        return replace(self, **changes)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What its outputs mean, in order."""
+        return self.loaded.network.head(self.task).labels
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.loaded.device
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides a result, for records."""
+        listening = self.loaded.listening[self.task]
+        windows = {"published_context_s": listening.context_s} if self.published else self.plan.describe()
+        return {
+            "model_sha256": self.loaded.hash,
+            "windows": "published" if self.published else "grid",
+            **windows,
+            "normalise": listening.normalise,
+            "precision": self.loaded.precision,
+        }
+
+    def asked(self, segments: Segments) -> NDArray[np.int64]:
+        """Rows of a table that the model is asked about; as published, utterances over 30 s are not among them."""
+        chosen = np.isin(segments.label.astype(str), self.voices)
+        if self.published:
+            chosen &= segments.end - segments.start <= LONGEST_PUBLISHED
+        return np.flatnonzero(chosen)
+
+    def collector(self, utterances: Utterances, samples: int | None) -> Collector:
+        """What takes the frames that :meth:`source` gives and makes utterances of them."""
+        return OwnFrames(self.own_windows(utterances)) if self.published else GridUtterances(utterances, samples)
+
+    def own_windows(self, utterances: Utterances) -> OwnWindows:
+        """The published window of each utterance."""
+        context = seconds_to_samples(self.loaded.listening[self.task].context_s)
+        rule = type(self).rule
+        return OwnWindows(utterances, lambda onset, offset, samples: rule(onset, offset, samples, context), context)
+
+    def source(self, utterances: Mapping[str, Utterances], lengths: Mapping[str, int | None]) -> FrameSource:
+        """What turns recordings into the frames that the collector takes.
+
+        Args:
+            utterances: By recording.
+            lengths: Samples of each recording, None where only reading it will tell.
+        """
+        listening = self.loaded.listening[self.task]
+        compute = FrameOutputs(self.loaded.network, (self.task,), normalise=listening.normalise)
+        if self.published:
+            return OwnWindowEngine(compute, {name: self.own_windows(each) for name, each in utterances.items()})
+        asked = {name: GridUtterances(each, lengths[name]) for name, each in utterances.items()}
+
+        def wanted(key: Hashable, first: int, stop: int) -> bool:
+            return asked[str(key)].wanted(first, stop)
+
+        device, precision, length = self.device, self.loaded.precision, self.plan.length
+        channels = self.loaded.network.encoder.config.conv_dim[0]
+        size = self.batch_size or windows_per_call(device, length, channels, precision)
+        call = arranged(compute, device, precision, (size, length))
+        return Engine(call, self.plan, size, "crop", device.type != "cpu", wanted, batches_ahead(device))
+
+    def results(self, audio: Path | str | NDArray[np.float32], segments: Segments) -> dict[int, Judged[Result]]:
+        """Results by row of ``segments``, for the rows it is asked about.
+
+        Args:
+            audio: A file, or samples: float32, shape (n,), 16 kHz.
+            segments: Who speaks when.
+
+        Raises:
+            AudioError: the file cannot be read.
+            AnnotationError: a segment lies past the end of the recording.
+        """
+        rows = self.asked(segments)
+        utterances = Utterances(segments.start[rows], segments.end[rows])
+        if isinstance(audio, np.ndarray):
+            return self._run(rows, utterances, [np.asarray(audio, dtype=np.float32)], len(audio))
+        with open_recording(Path(audio)) as recording:
+            samples = recording.n_samples if recording.info.exact else None
+            return self._run(rows, utterances, (block.samples for block in recording.blocks()), samples)
+
+    def _run(
+        self,
+        rows: NDArray[np.int64],
+        utterances: Utterances,
+        blocks: Iterable[NDArray[np.float32]],
+        samples: int | None,
+    ) -> dict[int, Judged[Result]]:
+        judging = Judging(self, self.collector(utterances, samples))
+        for event in self.source({"recording": utterances}, {"recording": samples}).run([("recording", blocks)]):
+            if isinstance(event, Failed):
+                raise event.error
+            if isinstance(event, Frames):
+                judging.add(event.first, event.values)
+            elif isinstance(event, Finished):
+                judging.finish(event.samples)
+        return {int(rows[index]): judged for index, judged in judging.judged.items()}
+
+
+@dataclass(eq=False)
+class OwnFrames:
+    """Collects what an :class:`OwnWindowEngine` gives: each event is one utterance."""
+
+    windows: OwnWindows
+
+    def add(self, first: int, values: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """The utterance itself."""
+        yield first, values
+
+    def finish(self, samples: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Nothing is left.
+
+        Raises:
+            AnnotationError: an utterance lies past the end.
+        """
+        self.windows.check(samples)
+        yield from ()
+
+    def origins(self, samples: int) -> NDArray[np.int64]:
+        """Where the first frame of each utterance begins, in a recording of so many samples."""
+        return self.windows.origins(samples)
+
+
+Collector = GridUtterances | OwnFrames
+
+
+@dataclass(eq=False)
+class Judging(Generic[Result]):
+    """Frames in, results out; utterances are judged some at a time.
+
+    Attributes:
+        judged: By utterance; filled at the end.
+    """
+
+    model: UtteranceModel[Result]
+    collector: Collector
+    judged: dict[int, Judged[Result]] = field(default_factory=dict)
+    _results: dict[int, Result] = field(default_factory=dict)
+    _waiting: list[tuple[int, NDArray[np.float32]]] = field(default_factory=list)
+
+    at_once: ClassVar[int] = 64
+
+    def add(self, first: int, values: NDArray[np.float32]) -> None:
+        """Take frames, as the model's source gives them."""
+        self._take(self.collector.add(first, values))
+
+    def finish(self, samples: int) -> None:
+        """The recording ended after so many samples.
+
+        Raises:
+            AnnotationError: an utterance lies past its end.
+        """
+        self._take(self.collector.finish(samples))
+        self._judge()
+        origins = self.collector.origins(samples).tolist()
+        self.judged = {index: Judged(result, origins[index]) for index, result in sorted(self._results.items())}
+
+    def _take(self, utterances: Iterable[tuple[int, NDArray[np.float32]]]) -> None:
+        for each in utterances:
+            self._waiting.append(each)
+            if len(self._waiting) == self.at_once:
+                self._judge()
+
+    def _judge(self) -> None:
+        if self._waiting:
+            indices, frames = zip(*self._waiting, strict=True)
+            self._results |= dict(zip(indices, self.model.judge(frames), strict=True))
+            self._waiting = []

@@ -10,10 +10,10 @@ import pytest
 
 from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.uem import read_uem
 from babyhubert.errors import AnnotationError
 from babyhubert.evaluation.detection import compare
 from babyhubert.evaluation.presentation import as_json, fscore_csv, notes, read_side, write_report
-from babyhubert.evaluation.uem import read_uem
 
 REFERENCE = {
     "a": Segments.from_rows([(0, 160_000, "KCHI"), (80_000, 240_000, "FEM")]),

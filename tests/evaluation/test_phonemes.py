@@ -16,9 +16,10 @@ from babyhubert.evaluation.phoneme_tables import (
     PUBLISHED_PHONEMES,
     Utterance,
     pair_transcriptions,
-    read_inventory,
     read_rewriting,
+    read_symbols,
     read_transcriptions,
+    simplified,
     split_phones,
 )
 from babyhubert.evaluation.phonemes import NO_UTTERANCE, error_rate, score_phonemes
@@ -93,13 +94,14 @@ class TestReading:
             read_rewriting(table(tmp_path / "n.csv", "a,b", ["aɪ", "a ɪ"]))
 
     def test_inventories(self, tmp_path):
-        (tmp_path / "a.json").write_text('{"a": 0, "g": 1, "<blank>": 2}', encoding="utf-8")
-        assert read_inventory(tmp_path / "a.json") == ("a", "ɡ")
-        (tmp_path / "b.txt").write_text("a\n\nb\n", encoding="utf-8")
-        assert read_inventory(tmp_path / "b.txt") == ("a", "b")
-        (tmp_path / "c.json").write_text("3", encoding="utf-8")
-        with pytest.raises(AnnotationError, match="names no phoneme"):
-            read_inventory(tmp_path / "c.json")
+        (tmp_path / "a.json").write_text('{"a": 0, "ɡ": 1, "<blank>": 2}', encoding="utf-8")
+        assert read_symbols(tmp_path / "a.json") == ("a", "ɡ")
+        assert read_symbols(None) == PUBLISHED_PHONEMES
+
+    def test_what_is_outside_the_inventory_is_taken_apart_if_it_can_be(self):
+        (found,) = simplified([spoken("x", "tʃ aɪ ! ? m", age="3")], PUBLISHED_PHONEMES)
+        assert found.phones == ("t", "ʃ", "a", "ɪ", "!", "?", "m")
+        assert (found.name, found.columns) == ("x", {"age": "3"})
 
 
 class TestPairing:

@@ -21,8 +21,8 @@ from results_folders import write_run
 from babyhubert.annotation.rttm import read_rttm, write_rttm
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.annotation.tables import read_annotations, read_segments
+from babyhubert.annotation.uem import read_uem
 from babyhubert.audio.recording import open_recording
-from babyhubert.evaluation.uem import read_uem
 from commands import command, contents
 
 SECONDS = {"sub/Zoé 1": 30.0, "007": 20.0, "short": 3.0}

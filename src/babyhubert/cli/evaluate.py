@@ -78,11 +78,11 @@ def voice_type(
     """
     import numpy as np
 
+    from babyhubert.annotation.uem import read_uem
     from babyhubert.errors import ConfigError
     from babyhubert.evaluation import presentation as shown
     from babyhubert.evaluation.detection import compare
     from babyhubert.evaluation.recording_groups import GroupedScoring
-    from babyhubert.evaluation.uem import read_uem
 
     if recordings is None and (by or over):
         raise ConfigError("--by and --over name columns of a table of recordings; give it with --recordings")
@@ -147,10 +147,10 @@ def addressee(
     """To whom adults speak: F1 a class and their mean, of utterances or, with predicted segments, of time."""
     import numpy as np
 
+    from babyhubert.annotation.uem import read_uem
     from babyhubert.cli.options import check_choice
     from babyhubert.evaluation import addressee as task
     from babyhubert.evaluation import addressee_presentation as shown
-    from babyhubert.evaluation.uem import read_uem
 
     choice = check_choice("--segments", segments, _SEGMENTS)
     result = task.evaluate_addressee(
@@ -233,6 +233,14 @@ def phonemes(
             metavar="FILE",
         ),
     ] = None,
+    simplify: Annotated[
+        bool,
+        typer.Option(
+            "--simplify",
+            help="Take symbols outside the inventory apart on both sides (affricates, diphthongs), without stress and "
+            "length.",
+        ),
+    ] = False,
     ignore_unmatched: Annotated[
         bool,
         typer.Option(
@@ -264,9 +272,13 @@ def phonemes(
     from babyhubert.evaluation.phonemes import score_phonemes
 
     rewrite = None if phone_map is None else tables.read_rewriting(phone_map)
+    symbols = tables.read_symbols(inventory)
+    truth, found = (tables.read_transcriptions(path, rewrite) for path in (reference, predictions))
+    if simplify:
+        truth, found = tables.simplified(truth, symbols), tables.simplified(found, symbols)
     pairing = tables.pair_transcriptions(
-        tables.read_transcriptions(reference, rewrite),
-        tables.read_transcriptions(predictions, rewrite),
+        truth,
+        found,
         None if speakers == "all" else split_names(speakers),
         count_unmatched=not ignore_unmatched,
     )
@@ -274,7 +286,7 @@ def phonemes(
         pairing,
         by=by or (),
         unit=over,
-        inventory=tables.PUBLISHED_PHONEMES if inventory is None else tables.read_inventory(inventory),
+        inventory=symbols,
         rng=np.random.default_rng(seed),
         resamples=bootstrap,
         confidence=confidence,
@@ -288,6 +300,7 @@ def phonemes(
             speakers=speakers,
             map=phone_map,
             inventory=inventory,
+            simplify=simplify,
             seed=seed,
         )
         say_written(shown.write_report(output, report, settings))
@@ -327,10 +340,10 @@ def agreement(
     """How well two annotators agree on voice types: F1 as for a model, and Cohen's kappa on frames of 20 ms."""
     import numpy as np
 
+    from babyhubert.annotation.uem import read_uem
     from babyhubert.evaluation import agreement_presentation as shown
     from babyhubert.evaluation.agreement import agree
     from babyhubert.evaluation.presentation import read_side
-    from babyhubert.evaluation.uem import read_uem
 
     stretches = None if uem is None else read_uem(uem)
     report = agree(read_side(first), read_side(second), split_names(labels), stretches)

@@ -91,13 +91,13 @@ def voice_type(
 
     Every threshold is scored with the published metric itself on the segments that 'segment' would write.
     """
+    from babyhubert.annotation.uem import read_uem
     from babyhubert.cli.evaluate import say_written, show, source
     from babyhubert.cli.options import check_choice
     from babyhubert.evaluation import tuning_presentation as shown
     from babyhubert.evaluation.presentation import read_side
     from babyhubert.evaluation.score_folder import find_scores
     from babyhubert.evaluation.tuning_run import TuningSettings, tune_voice_type
-    from babyhubert.evaluation.uem import read_uem
 
     kind = check_choice("--calibrate", calibrate, _CALIBRATIONS)
     settings = TuningSettings(

@@ -98,7 +98,7 @@ def notes(report: PhonemeReport) -> Iterator[str]:
     for side, symbols in report.outside.items():
         if symbols:
             told = some_names([f"{symbol} ({count})" for symbol, count in symbols.items()], most=12)
-            yield f"phones in the {side} outside the inventory (--map rewrites them): {told}"
+            yield f"phones in the {side} outside the inventory (--map and --simplify rewrite them): {told}"
     if any(math.isnan(end) for end in report.interval) and report.resamples:
         yield f"one {report.unit}: no interval, since it cannot show how they vary"
     elif report.resamples:

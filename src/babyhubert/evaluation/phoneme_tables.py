@@ -13,21 +13,20 @@ most; several of one utterance are joined in order of time.
 from __future__ import annotations
 
 import csv
-import json
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from babyhubert.annotation.rttm import parse_span, read_lines
-from babyhubert.encoder.flavours.babar import BLANK, LABELS
 from babyhubert.errors import AnnotationError
 from babyhubert.evaluation.detection import check_names, match_names, some_names
 from babyhubert.evaluation.recording_table import without_suffix
+from babyhubert.tasks.inventory import BOUNDARY, Inventory, read_inventory, simplify
 
-PUBLISHED_PHONEMES = tuple(label for label in LABELS if label != BLANK)
+PUBLISHED_PHONEMES = Inventory().symbols
 """The 57 phonemes of the published recogniser."""
 
 UNKNOWN = "?"
@@ -36,7 +35,6 @@ UNKNOWN = "?"
 _TEXT = ("phones", "phonemes")
 _NAMES = ("utterance_id", "audio_filename")
 _SPEAKER = ("label", "speaker_type", "speaker")
-_BOUNDARY = "|"
 _STRETCHES = (
     ("recording_id", "start_s", "end_s"),
     ("filename", "onset", "offset"),
@@ -104,7 +102,7 @@ def split_phones(text: str, rewrite: Mapping[str, Sequence[str]] | None = None) 
     symbols = unicodedata.normalize("NFC", text).replace("g", "ɡ").split()
     found: list[str] = []
     for symbol in symbols:
-        if symbol != _BOUNDARY:
+        if symbol != BOUNDARY:
             found += (symbol,) if rewrite is None else rewrite.get(symbol, (symbol,))
     return tuple(found)
 
@@ -125,24 +123,30 @@ def read_rewriting(path: Path) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def read_inventory(path: Path) -> tuple[str, ...]:
-    """Symbols of a model: a JSON list, a JSON object of symbols and rows, or a text file with one a line.
+def read_symbols(path: Path | None) -> tuple[str, ...]:
+    """Symbols of a model's inventory (see :func:`babyhubert.tasks.inventory.read_inventory`); None: the published.
 
     Raises:
-        AnnotationError: unreadable or empty.
+        ConfigError: unreadable, empty, or a symbol twice.
     """
-    lines = list(read_lines(path))
-    if path.suffix.lower() == ".json":
-        try:
-            content = json.loads("\n".join(lines))
-        except ValueError as error:
-            raise AnnotationError(f"{path}: not JSON ({error})") from error
-        lines = [str(symbol) for symbol in content] if isinstance(content, list | dict) else []
-    found = [unicodedata.normalize("NFC", line.strip()).replace("g", "ɡ") for line in lines]
-    inventory = tuple(symbol for symbol in found if symbol and symbol != unicodedata.normalize("NFC", BLANK))
-    if not inventory:
-        raise AnnotationError(f"{path}: names no phoneme")
-    return inventory
+    return PUBLISHED_PHONEMES if path is None else read_inventory(path)[:-1]
+
+
+def simplified(utterances: Iterable[Utterance], inventory: Sequence[str]) -> list[Utterance]:
+    """Utterances whose symbols outside an inventory are taken apart where that gives symbols in it.
+
+    Affricates and diphthongs become two symbols, stress and length go; what cannot be taken apart stays as it is.
+    """
+    parts: dict[str, tuple[str, ...]] = {symbol: (symbol,) for symbol in (*inventory, UNKNOWN)}
+    found = []
+    for utterance in utterances:
+        for symbol in utterance.phones:
+            if symbol not in parts:
+                taken_apart = simplify(symbol, inventory)
+                parts[symbol] = (symbol,) if taken_apart is None else tuple(taken_apart)
+        phones = tuple(part for symbol in utterance.phones for part in parts[symbol])
+        found.append(replace(utterance, phones=phones))
+    return found
 
 
 def read_transcriptions(path: Path, rewrite: Mapping[str, Sequence[str]] | None = None) -> list[Utterance]:

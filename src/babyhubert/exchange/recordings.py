@@ -25,10 +25,10 @@ from babyhubert.annotation.names import RecordingNames
 from babyhubert.annotation.rttm import rttm_uri
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.tables import read_each
+from babyhubert.annotation.uem import read_uem
 from babyhubert.audio.discovery import discover
 from babyhubert.audio.recording import probe
 from babyhubert.errors import AnnotationError, BabyHubertError
-from babyhubert.evaluation.uem import read_uem
 from babyhubert.measures.results import RecordingResult, read_results
 from babyhubert.timebase import ms_to_samples, samples_to_ms
 

@@ -220,6 +220,15 @@ class TestScores:
         assert commonest.symbols == ("a",)
         assert commonest.rate == pytest.approx((5 * 3 + 1) / 22)
 
+    def test_baselines_answer_every_utterance_and_nothing_else(self):
+        reference = [spoken("x", "a i", 0, 1), spoken("x", "a i", 1, 2)] + [
+            spoken("x", "", n, n + 1) for n in (2, 3, 4)
+        ]
+        report = scored(reference, [spoken("x", "a", 8, 9)])
+        constant, commonest = report.baselines
+        assert (constant.symbols, constant.rate) == ((), 1.0)  # three are silent: answering costs more than it gains
+        assert commonest.rate == pytest.approx((2 + 3) / 4)
+
     def test_phones_outside_the_inventory_are_named(self):
         report = scored([spoken("a", "aɪ b aɪ")], [spoken("a", "tʃ b")])
         assert report.outside == {"reference": {"aɪ": 2}, "predictions": {"tʃ": 1}}

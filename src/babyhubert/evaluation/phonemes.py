@@ -194,7 +194,7 @@ def score_phonemes(
         _interval(counted.operations, units, sampling),
         confidence,
         0 if sampling.rng is None else resamples,
-        _baselines(truth, symbols),
+        _baselines([text for text, pair in zip(truth, pairs, strict=True) if pair.reference], symbols),
         _feature_error(truth, found, symbols),
         _outside(pairs, inventory),
     )
@@ -264,8 +264,8 @@ def _baselines(truth: Sequences, symbols: tuple[str, ...]) -> tuple[Baseline, ..
     total = sum(map(len, truth))
     if not total:
         return ()
-    known = [sequence for sequence in truth if 0 < len(sequence) <= _LEARN_UP_TO]
-    sample = known[:: -(-len(known) // _LEARN_FROM)] if known else []
+    known = [sequence for sequence in truth if len(sequence) <= _LEARN_UP_TO]
+    sample = known[:: max(-(-len(known) // _LEARN_FROM), 1)]
     counts = np.bincount(np.concatenate(truth), minlength=len(symbols))
     answers = {
         "best constant answer": best_constant(sample, len(symbols)),

@@ -20,8 +20,9 @@ from babyhubert.annotation.rttm import parse_span, read_lines
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.tables import read_segments
 from babyhubert.errors import AnnotationError, OutputError
-from babyhubert.measures.syllables import SYLLABLE_SEPARATOR, is_canonical, syllabify
+from babyhubert.measures.syllables import is_canonical, syllabify
 from babyhubert.run_folder import STATE_FOLDER, RunFolder
+from babyhubert.tasks.syllables import BOUNDARY
 from babyhubert.timebase import seconds_to_samples
 
 ADDRESSEE_TABLE = "rttm_addressee.csv"
@@ -81,7 +82,7 @@ class RunResults:
         folder: The folder.
         run: Content of ``run.json``.
         audio: The audio file of each processed recording, by id, as the run named it.
-        failures: Path and reason of each recording that failed.
+        failures: Path and reason of each recording that failed, in any command that ran here.
     """
 
     folder: Path
@@ -122,7 +123,7 @@ def read_results(folder: Path) -> RunResults:
 
     Raises:
         OutputError: not such a folder, or its ``run.json`` is damaged.
-        AnnotationError: the table of addressees or of failures is malformed.
+        AnnotationError: the table of addressees is malformed.
     """
     folder = Path(folder)
     run = _read_run(folder)
@@ -130,7 +131,7 @@ def read_results(folder: Path) -> RunResults:
         name: record for name, record in _records(folder, run).items() if _segments_path(folder, name) is not None
     }
     audio = {name: Path(str(record.get("path", name))) for name, record in records.items()}
-    failures = _read_failures(folder / "failures.csv")
+    failures = _failures(run)
     return RunResults(folder, run, audio, failures, records, _read_addressees(folder / ADDRESSEE_TABLE))
 
 
@@ -238,7 +239,7 @@ def _utterance(row: Mapping[str, str], where: str) -> Utterance:
     phonemes = tuple((row["phonemes"] or "").split())
     told = row.get("syllables")
     if told:
-        syllables = [tuple(part.split()) for part in told.split(SYLLABLE_SEPARATOR) if part.strip()]
+        syllables = [tuple(part.split()) for part in told.split(BOUNDARY) if part.strip()]
     else:
         syllables = syllabify(phonemes)
     return Utterance(start, end, phonemes, len(syllables), sum(is_canonical(syllable) for syllable in syllables))
@@ -254,7 +255,10 @@ def _rows(path: Path, needed: Iterable[str]) -> Iterable[tuple[str, dict[str, st
     return [(f"{path}, line {reader.line_num}", row) for row in reader]
 
 
-def _read_failures(path: Path) -> tuple[tuple[str, str], ...]:
-    if not path.is_file():
-        return ()
-    return tuple((row["path"], row["error"]) for _, row in _rows(path, ("path", "error")))
+def _failures(run: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Of the command at the top of ``run.json`` and of those that ran into the same folder, each once."""
+    also = run.get("also")
+    runs = [run, *(also.values() if isinstance(also, dict) else ())]
+    listed = [entry for one in runs if isinstance(one, dict) for entry in one.get("failures") or ()]
+    told = ((str(entry.get("path")), str(entry.get("error"))) for entry in listed if isinstance(entry, dict))
+    return tuple(dict.fromkeys(told))

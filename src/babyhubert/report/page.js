@@ -984,6 +984,8 @@ function modelSection() {
     element("p", {}, "Recognised speech is not true speech: every number here carries the errors of the model. Measure them on your own recordings with 'babyhubert evaluate' and report them beside the numbers. Other children (OCH) are usually the hardest to tell."),
     definitions({ model: model.source, "weights (SHA-256)": model.sha256, classes: model.classes, device: about.device, "run began": about.began, "run ended": about.ended, "page made": about.made, babyhubert: about.babyhubert }),
     element("details", { class: "print" }, element("summary", {}, "Model card"), Object.keys(card).length ? definitions(card) : element("p", {}, "The model carries no card.")),
+    ...Object.entries(about.also || {}).map(([command, run]) =>
+      element("details", { class: "print" }, element("summary", {}, `Also run here: ${command}`), definitions(run))),
     element("details", { class: "print" }, element("summary", {}, "Settings and versions"), definitions({ settings: about.settings, versions: about.versions, measures: about.measures })));
 }
 

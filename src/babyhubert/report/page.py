@@ -201,10 +201,16 @@ def _about(results: RunResults) -> dict[str, Any]:
         "model": run.get("model"),
         "settings": run.get("settings"),
         "versions": run.get("versions"),
+        "also": {name: _kept(one) for name, one in _part(run, "also").items() if isinstance(one, dict)},
         "measures": _measure_settings(results.folder).model_dump(),
         "failures": [],
         "index": None,
     }
+
+
+def _kept(run: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told of another command that ran into the folder."""
+    return {key: run[key] for key in ("ended", "device", "model", "settings") if key in run}
 
 
 def _title(results: RunResults) -> str:

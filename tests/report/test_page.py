@@ -259,3 +259,11 @@ class TestOddRuns:
         path = tmp_path / "run.json"
         path.write_text(path.read_text(encoding="utf-8").replace("0.437", "NaN"), encoding="utf-8")
         assert report(tmp_path, "--no-levels")["about"]["settings"]["thresholds"]["KCHI"] is None
+
+    def test_a_recording_kept_from_other_settings_says_so(self, tmp_path):
+        write_run(tmp_path, {"a": []}, 60)
+        path = tmp_path / "run.json"
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace('"current_settings": true', '"current_settings": false'), encoding="utf-8")
+        (note,) = report(tmp_path, "--no-levels")["recordings"][0]["notes"]
+        assert "other settings" in note

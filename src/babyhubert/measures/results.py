@@ -162,7 +162,9 @@ def _records(folder: Path, run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """One record a recording, by id: as ``segment`` kept them, else as ``run.json`` lists them."""
     told = [record for record in run["recordings"] if isinstance(record, dict) and "recording_id" in record]
     kept = RunFolder(folder, "segment").records()
-    found = {str(record["recording_id"]): record for record in (*told, *kept)}
+    found: dict[str, dict[str, Any]] = {}
+    for record in (*told, *kept):
+        found[str(record["recording_id"])] = {**found.get(str(record["recording_id"]), {}), **record}
     return dict(sorted(found.items()))
 
 

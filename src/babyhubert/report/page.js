@@ -237,6 +237,7 @@ function recordingsTable(rows, open) {
     if (["id", "strip"].includes(name)) return true;
     return rows.some((row) => ![null, undefined, 0].includes(cellValue(row, name)) || name === "duration_h");
   });
+  const short = rows.every((row) => row.measures.duration_h < 1);
   const strips = rows.map((row) => unpackBytes(row.strip));
   const lines = rows.map((row, index) => {
     const link = element("a", { href: row.href ?? `#${encodeURIComponent(row.id)}` }, row.id);
@@ -245,7 +246,7 @@ function recordingsTable(rows, open) {
       if (name === "id") return element("th", { scope: "row", title: row.id }, link);
       if (name === "strip") return element("td", {}, element("canvas", { role: "img", "aria-label": "speech over the recording" }));
       if (name === "start") return element("td", {}, row.start === null ? "–" : clock(0, row.start, -1));
-      return element("td", {}, format(cellValue(row, name), digits));
+      return element("td", {}, format(cellValue(row, name), name === "duration_h" && short ? 2 : digits));
     });
     return { row, strip: strips[index], node: element("tr", { "data-id": row.id }, ...cells) };
   });
@@ -778,7 +779,7 @@ const hourTitle = (recording) => (recording.start === null ? "hours from the beg
 
 function minutesChart(recording) {
   const { hours, measures } = recording.hours;
-  const count = Math.max(1, hours.length);
+  const count = Math.max(6, hours.length); // a short recording's bar is not a wall
   const minutes = (voice, hour) => measures[`${voice.toLowerCase()}_speech_min`][hour];
   const most = niceTop(Math.max(1, ...hours.map((_, hour) => VOICES.reduce((sum, voice) => sum + minutes(voice, hour), 0))));
   const chart = plot("Minutes of speech in each hour, by voice type", most, { xTitle: hourTitle(recording) });
@@ -808,7 +809,7 @@ function turnsChart(recording) {
   function choose(rule) {
     const { hours, measures } = recording.hours;
     const [turns, chance] = [measures[`turns_${rule}`], measures[`turns_${rule}_chance`]];
-    const count = Math.max(1, hours.length);
+    const count = Math.max(6, hours.length);
     const most = niceTop(Math.max(1, ...turns, ...chance.map((value) => value ?? 0)));
     const chart = plot("Conversational turns in each hour, and by chance", most, { xTitle: hourTitle(recording) });
     hours.forEach((_, hour) => {

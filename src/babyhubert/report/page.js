@@ -150,9 +150,11 @@ function remembered(name) {
   }
 }
 
+const theme = () => (["light", "dark"].includes(remembered("babyhubert-theme")) ? remembered("babyhubert-theme") : "system");
+
 function setTheme(theme) {
-  if (theme === "system") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = theme;
+  const dark = theme === "dark" || (theme === "system" && matchMedia("(prefers-color-scheme: dark)").matches);
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
   const button = document.getElementById("theme");
   button.textContent = `Colours: ${theme}`;
   button.setAttribute("aria-label", `Colours: ${theme}. Press to change`);
@@ -1027,9 +1029,9 @@ function show() {
   const failures = failuresSection();
   if (failures) main.append(failures);
   main.append(modelSection());
-  setTheme(["light", "dark"].includes(remembered("babyhubert-theme")) ? remembered("babyhubert-theme") : "system");
+  setTheme(theme());
   if (data.recordings.length) open(asked ?? data.recordings[0].id, asked !== undefined);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", coloursChanged);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme(theme()));
   // Paper is light: canvases are painted again in the colours that page.css sets for print.
   matchMedia("print").addEventListener("change", coloursChanged);
   let opened = [];

@@ -39,8 +39,8 @@ def write_scenes(folder: Path, names=("a", "b"), seconds: int = 20) -> Path:
         rows = []
         for label, pitch in PITCHES.items():
             for begin in range(0, seconds, 4):
-                start = int((begin + rng.uniform(0, 2)) * RATE)
-                stop = start + int(rng.uniform(0.8, 1.8) * RATE)
+                start = int((begin + rng.uniform(0, 2)) * 1000) * 16
+                stop = start + int(rng.uniform(0.8, 1.8) * 1000) * 16
                 kind = ("KCDS", "ADS", "OCDS")[begin // 4 % 3] if label == "FEM" else ""
                 tremble = 1 + {"KCDS": 0.9, "OCDS": 0.4}.get(kind, 0) * np.sin(
                     2 * np.pi * 8 * np.arange(stop - start) / RATE

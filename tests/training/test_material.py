@@ -1,0 +1,398 @@
+"""What enters training: every layout gives the same material, and what does not fit is named."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from tones import RATE, addressee_table, phoneme_table, settings, voice_type_table, write_table
+
+from babyhubert.annotation.frames import frame_count
+from babyhubert.annotation.rttm import read_rttm, write_rttm
+from babyhubert.annotation.segments import Segments
+from babyhubert.errors import AnnotationError, AudioError, ConfigError
+from babyhubert.tasks.addressee import AddresseeTask
+from babyhubert.tasks.addressee_windows import addressee_window
+from babyhubert.tasks.context_windows import shifted, windows_by, windows_with_context
+from babyhubert.tasks.edit_distance import edit_distance
+from babyhubert.tasks.inventory import Inventory, read_inventory, simplify
+from babyhubert.tasks.phonemes import PhonemeTask, normalised
+from babyhubert.tasks.sources import LeftOut
+from babyhubert.tasks.utterances import EpochOrder, equal_length_batches
+from babyhubert.tasks.voice_type_training import VoiceTypeTask
+
+KINDS = {"voice_type": VoiceTypeTask, "addressee": AddresseeTask, "phonemes": PhonemeTask}
+
+
+def prepare(name, table, tmp_path, seed=0):
+    left_out = LeftOut()
+    chosen = getattr(settings(None, {name: table}), name)
+    return KINDS[name].prepare(chosen, tmp_path / "audio", seed, left_out), left_out
+
+
+def voices(folder, tmp_path, data=None, **changes):
+    table = voice_type_table(folder, **changes)
+    return prepare("voice_type", {**table, "data": data or table["data"]}, tmp_path)[0]
+
+
+@pytest.fixture
+def copied(scenes, tmp_path) -> Path:
+    return Path(shutil.copytree(scenes, tmp_path / "copy"))
+
+
+def targets(task):
+    return [array.tolist() for array in (*task.train.targets, *task.validation.targets)]
+
+
+def test_published_lists_tables_and_projects_give_what_the_folder_gives(scenes, copied, tmp_path):
+    expected = targets(voices(scenes, tmp_path))
+    for name in ("train", "validation"):
+        names = ["a", "b"] if name == "train" else ["c"]
+        (copied / name / "list.txt").write_text("\n".join(["", *names, ""]), encoding="utf-8")
+        write_project(copied / f"{name}-project", copied / name, names)
+    lists = {side: str(copied / side / "list.txt") for side in ("train", "validation")}
+    assert targets(voices(scenes, tmp_path, lists)) == expected
+    tables = {side: str(copied / side / "segments.csv") for side in ("train", "validation")}
+    assert targets(voices(scenes, tmp_path, tables)) == expected
+    projects = {
+        side: {"path": str(copied / f"{side}-project"), "annotation_set": "eaf/an1"}
+        for side in ("train", "validation")
+    }
+    found = voices(scenes, tmp_path, projects)
+    assert [np.abs(np.array(a) - np.array(b)).mean() < 0.01 for a, b in zip(targets(found), expected, strict=True)]
+
+
+def write_project(project, folder, names):
+    for name in names:
+        segments = read_rttm(folder / "rttm" / f"{name}.rttm")[name]
+        raw = project / "recordings/raw"
+        raw.mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / "wav" / f"{name}.wav", raw)
+        converted = project / "annotations/eaf/an1/converted"
+        converted.mkdir(parents=True, exist_ok=True)
+        rows = [(s // 16, e // 16, "CHI" if label == "KCHI" else label) for s, e, label in segments]
+        write_table(converted / f"{name}_0_20000.csv", "segment_onset,segment_offset,speaker_type", rows)
+    (project / "metadata").mkdir()
+    recordings = [(f"{name}.wav", f"child-{name}") for name in names]
+    write_table(project / "metadata/recordings.csv", "recording_filename,child_id", recordings)
+    ranges = [("eaf/an1", f"{name}.wav", 0, 20_000, f"{name}_0_20000.csv", "") for name in names]
+    header = "set,recording_filename,range_onset,range_offset,annotation_filename,error"
+    write_table(project / "metadata/annotations.csv", header, ranges)
+
+
+def test_parquet_keeps_zero_padded_ids(scenes, copied, tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    folder = copied / "train"
+    (folder / "wav/a.wav").rename(folder / "wav/0007.wav")
+    (folder / "wav/b.wav").rename(folder / "wav/12.wav")
+    with (folder / "segments.csv").open(encoding="utf-8") as file:
+        rows = [{**row, "recording_id": {"a": "0007", "b": "12"}[row["recording_id"]]} for row in csv.DictReader(file)]
+    for row in rows:
+        row |= {"start_s": float(row["start_s"]), "end_s": float(row["end_s"])}
+    parquet.write_table(pyarrow.Table.from_pylist(rows), folder / "segments.parquet")
+    data = {"train": str(folder / "segments.parquet"), "validation": str(scenes / "validation")}
+    task = voices(scenes, tmp_path, data)
+    assert task.train.store.recording_ids == ("wav/0007", "wav/12")
+    assert sorted(map(np.sum, task.train.targets)) == sorted(map(np.sum, voices(scenes, tmp_path).train.targets))
+
+
+def test_uem_keeps_unannotated_stretches_out_of_loss_and_score(scenes, copied, tmp_path):
+    (copied / "train/uem").mkdir()
+    for name in ("a", "b"):
+        (copied / f"train/uem/{name}.uem").write_text(f"{name} 1 4.0 10.0\n", encoding="utf-8")
+    (copied / "validation/c.uem").write_text("c 1 0.0 5.0\n", encoding="utf-8")
+    data = {
+        "train": str(copied / "train"),
+        "validation": {"path": str(copied / "validation"), "uem": str(copied / "validation/c.uem")},
+    }
+    task = voices(copied, tmp_path, data)
+    assert task.seconds == pytest.approx(12.0)
+    batch = task.batch(0)
+    assert 0 < batch.weight < batch.targets["annotated"].numel()
+    assert sum(b.weight for b in task.validation_batches(0, 1)) == 250
+    head = task.new_head(8, None)
+    features = torch.randn(*batch.targets["annotated"].shape, 8)
+    changed = features + 100 * (1 - batch.targets["annotated"])[..., None]
+    head.eval()
+    assert task.loss(head, features, batch).item() == pytest.approx(task.loss(head, changed, batch).item())
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.9, 2.0, 7.3])
+def test_validation_scores_every_frame_once_whatever_the_length(scenes, tmp_path, seconds):
+    folder = tmp_path / "odd"
+    samples = round(seconds * RATE)
+    folder.mkdir()
+    soundfile.write(folder / "x.wav", np.random.default_rng(0).standard_normal(samples) * 0.01, RATE)
+    write_rttm(folder / "rttm/x.rttm", "x", Segments.from_rows([(0, samples // 2, "KCHI")]))
+    task = voices(scenes, tmp_path, {"train": str(scenes / "train"), "validation": str(folder)})
+    seen = list(task.validation_batches(0, 1))
+    assert sum(batch.weight for batch in seen) == frame_count(samples)
+    positive = sum((b.targets["labels"] * b.targets["annotated"][..., None]).sum().item() for b in seen)
+    assert positive == task.validation.targets[0].sum()
+    shares = [sum(b.weight for b in task.validation_batches(rank, 3)) for rank in range(3)]
+    assert sum(shares) == frame_count(samples)
+
+
+def test_recordings_shorter_than_the_window_are_trained_on_with_their_own_length(scenes, copied, tmp_path):
+    sound, _ = soundfile.read(copied / "train/wav/a.wav")
+    soundfile.write(copied / "train/wav/a.wav", sound[: RATE // 2], RATE)
+    write_rttm(copied / "train/rttm/a.rttm", "a", Segments.from_rows([(0, RATE // 4, "KCHI")]))
+    task = voices(copied, tmp_path, batch_size=200)
+    batch = task.batch(0)
+    assert batch.lengths is not None
+    short = batch.lengths == RATE // 2
+    assert short.any()
+    assert (batch.targets["annotated"][short].sum(dim=1) == frame_count(RATE // 2)).all()
+    assert not batch.waveforms[short][:, RATE // 2 :].any()
+
+
+def test_balanced_windows_hold_rare_classes_more_often(scenes, tmp_path):
+    rare = tmp_path / "rare"
+    rare.mkdir()
+    soundfile.write(rare / "x.wav", np.zeros(120 * RATE), RATE)
+    rows = [(begin * RATE, begin * RATE + RATE, "FEM") for begin in range(0, 119, 2)] + [
+        (50 * RATE, 51 * RATE, "KCHI")
+    ]
+    write_rttm(rare / "rttm/x.rttm", "x", Segments.from_rows(rows))
+    data = {"train": str(rare), "validation": str(scenes / "validation")}
+    met = {}
+    for share in (0.0, 1.0):
+        task = voices(scenes, tmp_path, data, balanced_share=share, batch_size=100)
+        met[share] = (task.batch(0).targets["labels"][..., 0].sum(dim=1) > 0).float().mean().item()
+    assert met[0.0] < 0.1
+    assert met[1.0] > 0.4
+
+
+def test_mixed_windows_unite_their_targets(scenes, tmp_path):
+    plain = voices(scenes, tmp_path, batch_size=8)
+    mixed = voices(scenes, tmp_path, batch_size=8, mix={"probability": 1.0, "level_db": [0.0, 0.0]})
+    a, b = plain.batch(3), mixed.batch(3)
+    gained = b.targets["labels"] - a.targets["labels"]
+    assert gained.min() == 0
+    assert gained.sum() > 0
+    added = (b.waveforms - a.waveforms).numpy()
+    for row in range(8):
+        frames = np.flatnonzero(gained[row].sum(dim=-1).numpy())
+        if len(frames):
+            assert np.abs(added[row, frames[0] * 320 : frames[-1] * 320 + 320]).max() > 0.1
+
+
+def test_targets_follow_the_speed(scenes, tmp_path):
+    """A tone is heard where the labels say so, at any speed."""
+    table = {"augmentation": {"speed": {"probability": 1.0, "factor": [0.8, 1.25]}}, "batch_size": 16}
+    batch = voices(scenes, tmp_path, **table).batch(0)
+    sound = batch.waveforms.numpy()
+    cells = np.square(sound[:, : 99 * 320].reshape(16, 99, 320)).mean(axis=-1)
+    spoken = batch.targets["labels"].numpy()[:, :99].max(axis=-1) > 0
+    assert ((cells > 0.002) == spoken).mean() > 0.98
+
+
+def test_a_test_share_is_seen_by_neither_training_nor_validation(utterances, tmp_path):
+    data = {"train": str(utterances / "utterances.csv"), "validation_share": 0.2, "test_share": 0.2}
+    task, left_out = prepare("phonemes", phoneme_table(utterances, data=data), tmp_path)
+    held = left_out.items["held out for a test"]
+    assert len(held) == 4
+    assert len(task.train.utterances) + len(task.validation.utterances) + len(held) == 24
+    other, _ = prepare("phonemes", phoneme_table(utterances, data={**data, "split_seed": 1}), tmp_path)
+    assert other.identity != task.identity
+
+
+# --- what does not fit ---
+
+
+def test_labels_that_are_unknown_are_named_with_the_remedy(copied, tmp_path):
+    write_rttm(copied / "train/rttm/a.rttm", "a", Segments.from_rows([(0, RATE, "SPEECH"), (0, RATE, "KCHI")]))
+    with pytest.raises(AnnotationError, match=r"SPEECH.*label_map"):
+        voices(copied, tmp_path)
+    voices(copied, tmp_path, label_map={"SPEECH": ""})
+
+
+def test_an_annotation_without_its_recording_is_named(copied, tmp_path):
+    write_rttm(copied / "train/rttm/gone.rttm", "gone", Segments.from_rows([(0, 100, "KCHI")]))
+    with pytest.raises(AnnotationError, match="gone"):
+        voices(copied, tmp_path)
+
+
+def test_a_class_that_never_occurs_is_named(scenes, tmp_path):
+    with pytest.raises(AnnotationError, match=r"no OCH.*voice_type\.labels"):
+        voices(scenes, tmp_path, labels=["KCHI", "OCH", "FEM"])
+
+
+def test_a_class_that_validation_lacks_counts_in_no_mean(scenes, copied, tmp_path):
+    write_rttm(copied / "validation/rttm/c.rttm", "c", Segments.from_rows([(0, 5 * RATE, "KCHI")]))
+    task = voices(copied, tmp_path)
+    head = task.new_head(8, None).eval()
+    with torch.no_grad():
+        tallies = [
+            task.tally(head, torch.randn(*b.targets["annotated"].shape, 8), b) for b in task.validation_batches(0, 1)
+        ]
+    tally = sum(tallies)
+    found = task.conclude(tally)
+    assert found.score == found.figures["f1_KCHI"]
+    assert np.isnan(found.figures["f1_FEM"])
+
+
+def test_recordings_in_both_parts_are_refused(scenes, tmp_path):
+    with pytest.raises(AnnotationError, match="in training and in validation"):
+        voices(scenes, tmp_path, {"train": str(scenes / "train"), "validation": str(scenes / "train")})
+
+
+def test_a_recording_that_cannot_be_read_is_named(copied, tmp_path):
+    (copied / "train/wav/a.wav").write_bytes(b"no sound")
+    with pytest.raises(AudioError, match=r"1 of 2.*a\.wav"):
+        voices(copied, tmp_path)
+
+
+def test_no_validation_material_is_an_error_that_says_what_to_give(scenes, tmp_path):
+    with pytest.raises(AnnotationError, match="validation_share"):
+        voices(scenes, tmp_path, {"train": str(scenes / "train")})
+
+
+def test_adults_without_addressee_and_long_ones_are_told(scenes, copied, tmp_path):
+    with (copied / "train/segments.csv").open(encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    adults = [row for row in rows[1:] if row[3] == "FEM"]
+    adults[0][4] = ""
+    write_table(copied / "train/segments.csv", ",".join(rows[0]), rows[1:])
+    data = {"train": str(copied / "train/segments.csv"), "validation": str(scenes / "validation/segments.csv")}
+    task, left_out = prepare("addressee", addressee_table(scenes, data=data, longest_s=1.7), tmp_path)
+    assert len(left_out.items["no addressee given"]) == 1
+    assert len(task.train) == len(adults) - sum(map(len, left_out.items.values())) + sum(
+        "validation" in item for items in left_out.items.values() for item in items
+    )
+    adults[1][4] = "XDS"
+    write_table(copied / "train/segments.csv", ",".join(rows[0]), rows[1:])
+    with pytest.raises(AnnotationError, match=r"XDS.*label_map"):
+        prepare("addressee", addressee_table(scenes, data=data), tmp_path)
+
+
+def rewrite(utterances, tmp_path, phones):
+    """A copy of the corpus whose first utterance has other phones."""
+    folder = Path(shutil.copytree(utterances, tmp_path / "utterances"))
+    with (folder / "utterances.csv").open(encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    rows[1][3] = phones
+    write_table(folder / "utterances.csv", ",".join(rows[0]), rows[1:])
+    return folder
+
+
+def test_phones_outside_the_inventory_are_named_and_can_be_mapped(utterances, tmp_path):
+    folder = rewrite(utterances, tmp_path, "tʃ a ! !")
+    with pytest.raises(AnnotationError, match=r"! \(2\), tʃ \(1\).*phone_map"):
+        prepare("phonemes", phoneme_table(folder), tmp_path)
+    with pytest.raises(AnnotationError, match=r": ! \(2\);"):
+        prepare("phonemes", phoneme_table(folder, simplify=True), tmp_path)
+    prepare("phonemes", phoneme_table(folder, simplify=True, phone_map={"!": ""}), tmp_path)
+    with pytest.raises(ConfigError, match="not in the inventory"):
+        prepare("phonemes", phoneme_table(folder, phone_map={"!": "q"}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("phones", "reason"), [("", "no phones given"), ("a ? i", "not known"), ("a i u " * 40, "frames a phone")]
+)
+def test_utterances_that_cannot_be_learnt_from_are_left_out_and_told(utterances, tmp_path, phones, reason):
+    _, left_out = prepare("phonemes", phoneme_table(rewrite(utterances, tmp_path, phones)), tmp_path)
+    (found,) = left_out.items
+    assert reason in found
+    assert "line 2" in str(left_out)
+
+
+def test_utterances_longer_than_the_limit_are_left_out_and_told(utterances, tmp_path):
+    _, left_out = prepare("phonemes", phoneme_table(utterances, longest_s=1.6), tmp_path)
+    assert next(iter(left_out.items)) == "longer than 1.6 s"
+
+
+def test_the_published_inventory_and_how_other_symbols_are_taken_apart(tmp_path):
+    published = Inventory().symbols
+    assert len(published) == 57
+    taken_apart = {
+        "tʃ": "t ʃ",
+        "dʒ": "d ʒ",
+        "aɪ": "a ɪ",
+        "oʊ": "o ʊ",
+        "iː": "i",
+        "ɝ": "ɜ ɹ",
+        "ˈa": "a",
+        "g": "ɡ",
+    }
+    for symbol, parts in taken_apart.items():
+        assert simplify(symbol, published) == parts.split()
+    assert simplify("!", published) is None
+    assert Inventory().encode("a | i") == [0, 7 - 1]
+    (tmp_path / "vocabulary.json").write_text('{"b": 1, "a": 0, "<blank>": 2}', encoding="utf-8")
+    assert read_inventory(tmp_path / "vocabulary.json") == ("a", "b", "<blank>")
+    (tmp_path / "twice.txt").write_text("a\nb\na\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="once"):
+        read_inventory(tmp_path / "twice.txt")
+
+
+# --- order and windows ---
+
+
+def test_an_epoch_shows_every_utterance_once_and_another_epoch_in_another_order():
+    order = EpochOrder(np.arange(1000) % 37, 16, seed=3)
+    epochs = [np.concatenate([order.batch(e * order.batches + n) for n in range(order.batches)]) for e in range(2)]
+    assert all(sorted(epoch) == list(range(1000)) for epoch in epochs)
+    assert epochs[0].tolist() != epochs[1].tolist()
+    lengths = np.random.default_rng(0).integers(0, 5, 100)
+    batches = list(equal_length_batches(lengths, 8))
+    assert sorted(np.concatenate(batches)) == list(range(100))
+    assert all(len(set(lengths[batch])) == 1 for batch in batches)
+
+
+def test_windows_always_have_context_and_moved_ones_hold_the_same_utterance():
+    rng = np.random.default_rng(0)
+    start = rng.integers(0, 50 * RATE, 200)
+    end = np.minimum(start + rng.integers(100, 15 * RATE, 200), 60 * RATE)
+    length = np.full(200, 60 * RATE)
+    windows = windows_with_context(start, end, length, 10 * RATE)
+    assert (windows.start >= 0).all()
+    assert (windows.stop <= length).all()
+    inside = (start > 3 * RATE) & (end < 57 * RATE)
+    assert ((start - windows.start)[inside] >= 2.5 * RATE).all()
+    assert ((windows.stop - end)[inside] >= 2.5 * RATE).all()
+    assert np.abs(windows.start + windows.first_frame * 320 - start).max() <= 320
+    moved = shifted(windows, length, 10 * RATE, rng)
+    assert (moved.width == windows.width).all()
+    assert (moved.start + moved.first_frame * 320 == windows.start + windows.first_frame * 320).all()
+    short = (end - start < 4 * RATE) & inside
+    assert (moved.start != windows.start)[short].mean() > 0.9
+    assert (moved.start >= 0).all()
+    assert (moved.stop <= length).all()
+
+
+def test_published_windows_are_those_of_the_sheet():
+    windows = windows_by(
+        addressee_window, np.array([20, 20]) * RATE, np.array([21, 32]) * RATE, np.array([60, 60]) * RATE, 10 * RATE
+    )
+    assert windows.start.tolist() == [15.5 * RATE, 20 * RATE]
+    assert windows.first_frame.tolist() == [221, 0]
+    assert windows.stop_frame.tolist() == [273, 598]
+
+
+def test_normalised_rows_do_not_see_their_padding():
+    rows = np.random.default_rng(0).standard_normal((2, 1000)).astype(np.float32) * 3 + 1
+    rows[1, 600:] = 0
+    found = normalised(rows, np.array([1000, 600]))
+    assert np.allclose([found[0].mean(), found[1, :600].mean()], 0, atol=1e-6)
+    assert np.allclose([found[0].std(), found[1, :600].std()], 1, atol=1e-5)
+    assert not found[1, 600:].any()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_edit_distance_equals_the_textbook(seed):
+    rng = np.random.default_rng(seed)
+    a, b = (rng.integers(0, 4, rng.integers(0, 9)).tolist() for _ in range(2))
+
+    def textbook(i, j):
+        if i == 0 or j == 0:
+            return i + j
+        return min(textbook(i - 1, j) + 1, textbook(i, j - 1) + 1, textbook(i - 1, j - 1) + (a[i - 1] != b[j - 1]))
+
+    assert edit_distance(a, b) == textbook(len(a), len(b))

@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing on a busy machine
+settings.load_profile("untimed")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # on tensors this small, threads only wait for one another
 sys.path += [
     str(Path(__file__).parent / folder) for folder in ("audio", "encoder", "inference")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -153,6 +154,28 @@ def test_previous_needs_an_iteration_before(kitchen, tmp_path):
     (tmp_path / "recipe.toml").write_text(text)
     with Group.join("cpu") as group, pytest.raises(ConfigError, match="no iteration before the first"):
         cook(read_config(tmp_path / "recipe.toml", Recipe), tmp_path / "out", group, lambda _: None)
+
+
+def test_an_iteration_goes_on_from_the_one_before(kitchen, undisturbed, tmp_path):
+    """One step at a vanishing rate leaves the weights of iteration 1 where they were."""
+    text = (kitchen / "recipe.toml").read_text()
+    first, mark, second = text.rpartition("[[iterations]]")
+    second = second.replace('encoder = { size = "nano" }', 'encoder = { size = "nano", start = "previous" }')
+    second = second.replace("steps = 6, warmup_steps = 2", "steps = 1, warmup_steps = 1, learning_rate = 1e-12")
+    (tmp_path / "recipe.toml").write_text(first + mark + second)
+    output = tmp_path / "out"
+    shutil.copytree(undisturbed, output, ignore=shutil.ignore_patterns("iteration-2", "model", "*.lock"))
+    shutil.copytree(undisturbed / "iteration-1" / "run" / "model", output / "iteration-1" / "run" / "model")
+    journal = json.loads((output / "recipe.json").read_text())
+    journal["steps"] = {name: step for name, step in journal["steps"].items() if not name.endswith("2")}
+    (output / "recipe.json").write_text(json.dumps(journal))
+    with Group.join("cpu") as group:
+        cook(read_config(tmp_path / "recipe.toml", Recipe), output, group, lambda _: None)
+    before = load_checkpoint(output / "iteration-1" / "run" / "model")
+    after = load_checkpoint(output / "model")
+    assert all(torch.allclose(tensor, after.encoder[name], atol=1e-6) for name, tensor in before.encoder.items())
+    card = json.loads((output / "model" / "task.json").read_text())
+    assert any("iteration-1" in line and "SHA-256" in line for line in card["lineage"])
 
 
 def test_unknown_keys_are_named(kitchen):

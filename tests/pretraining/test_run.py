@@ -38,6 +38,7 @@ def run_settings(steps=8, **changes):
         "optimiser": {"steps": steps, "warmup_steps": 2, "learning_rate": 1e-3, **changes.pop("optimiser", {})},
         "machine": {
             "device": "cpu",
+            "precision": "float32",
             "workers": 0,
             "log_every": 2,
             "save_every": 3,
@@ -191,6 +192,17 @@ def test_it_learns(material, tmp_path):
     often = {"log_every": 35, "save_every": 1000, "validate_every": 1000}
     result = train(material, tmp_path / "run", run_settings(70, optimiser={"warmup_steps": 30}, machine=often))
     assert result.last["train/masked_accuracy"] > 1.5 * result.chance
+
+
+def test_it_learns_sooner_from_what_it_hears_too(material, tmp_path):
+    """The settings of the short recipes: embeddings at right angles, and a loss on unmasked frames."""
+    often = {"log_every": 25, "save_every": 1000, "validate_every": 1000}
+    settings = {"optimiser": {"warmup_steps": 10}, "machine": often, "health": {"stop_at_chance": False}}
+    short = {"head": {"embeddings": "centred"}, "loss": {"unmasked": 1.0, "penalty": 1.0}}
+    published = train(material, tmp_path / "published", run_settings(25, **settings))
+    sooner = train(material, tmp_path / "sooner", run_settings(25, **settings, **short))
+    assert sooner.last["train/unmasked_accuracy"] > published.last["train/unmasked_accuracy"]
+    assert sooner.last["train/unmasked_accuracy"] > 2 * sooner.chance
 
 
 def test_accumulation_is_the_same_step_as_one_large_batch(material, tmp_path):

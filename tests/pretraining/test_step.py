@@ -10,9 +10,10 @@ import torch
 import torch.nn.functional as F
 
 from babyhubert.encoder.config import HubertConfig
+from babyhubert.encoder.pretraining_head import PretrainingHead
 from babyhubert.pretraining.batches import Batch
 from babyhubert.pretraining.masking import MaskSettings, span_mask
-from babyhubert.pretraining.model import MaskedPrediction
+from babyhubert.pretraining.model import LossWeights, MaskedPrediction
 from babyhubert.pretraining.run import build_optimiser
 from babyhubert.pretraining.settings import OptimiserSettings
 from babyhubert.training.schedules import warm_up_then_decay
@@ -130,6 +131,27 @@ def test_gradient_into_the_convolutions_is_scaled():
         model(a_batch()).loss.backward()
         gradients.append(model.encoder.feature_extractor.conv_layers[0].conv.weight.grad)
     assert torch.allclose(0.1 * gradients[0], gradients[1], rtol=1e-3, atol=1e-5)
+
+
+def test_weight_of_unmasked_frames():
+    model, batch = a_model(), a_batch()
+    published = model(batch).loss
+    model.weights = LossWeights(unmasked=0.5, penalty=0.0)
+    outcome = model(batch)
+    frames = model.encoder(batch.pcm.float() / 32_767, mask=batch.mask, mask_embedding=model.head.mask_embedding).last
+    each = F.cross_entropy(model.head.logits(frames).flatten(0, 1), batch.units.flatten(), reduction="none")
+    masked = batch.mask.flatten()
+    assert outcome.loss.item() == pytest.approx((each[masked].sum() + 0.5 * each[~masked].sum()).item(), rel=1e-5)
+    plain = each[masked].sum() + 10 * outcome.penalty * batch.masked
+    assert published.item() == pytest.approx(plain.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("embeddings", "alike"), [("published", 0.75), ("centred", 0.0)])
+def test_how_unit_embeddings_begin(embeddings, alike):
+    head = PretrainingHead(8, 200).initialise(torch.Generator().manual_seed(0), embeddings)
+    directions = F.normalize(head.label_embeddings, dim=-1)
+    others = (directions @ directions.T)[~torch.eye(200, dtype=torch.bool)]
+    assert others.mean().item() == pytest.approx(alike, abs=0.02)
 
 
 def test_accuracies_count_what_they_say():

@@ -6,6 +6,7 @@ Together with the encoder they are the published pre-training model: 94,696,576 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,10 @@ from torch import Tensor, nn
 
 from babyhubert.encoder.hubert import initialise_linear
 from babyhubert.errors import CheckpointError
+
+EmbeddingStart = Literal["published", "centred"]
+"""How unit embeddings begin. ``published``: uniform in [0, 1), so that all of them point much the same way (cosine
+0.75) and many steps go by before units are told apart. ``centred``: uniform in [-1, 1), about at right angles."""
 
 TEMPERATURE = 0.1
 """Divides the cosine similarities (HuBERT, Hsu et al. 2021, eq. 3)."""
@@ -33,10 +38,11 @@ class PretrainingHead(nn.Module):
         self.final_proj = nn.Linear(hidden_size, projected)
         self.label_embeddings = nn.Parameter(torch.rand(classes, projected))
 
-    def initialise(self, generator: torch.Generator) -> PretrainingHead:
-        """Draw fresh parameters as published: both embeddings uniform in [0, 1), torch's default projection."""
+    def initialise(self, generator: torch.Generator, embeddings: EmbeddingStart = "published") -> PretrainingHead:
+        """Draw fresh parameters: mask vector uniform in [0, 1), embeddings as asked, torch's default projection."""
         nn.init.uniform_(self.mask_embedding, generator=generator)
-        nn.init.uniform_(self.label_embeddings, generator=generator)
+        lowest = 0.0 if embeddings == "published" else -1.0
+        nn.init.uniform_(self.label_embeddings, lowest, 1.0, generator=generator)
         initialise_linear(self.final_proj, generator)
         return self
 

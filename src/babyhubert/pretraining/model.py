@@ -6,6 +6,8 @@ unmasked frames and multiplies them by 0, and builds a (K + 1, N, P) tensor to d
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -16,19 +18,32 @@ from babyhubert.encoder.canonical import Checkpoint
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.loading import build_encoder
-from babyhubert.encoder.pretraining_head import PretrainingHead
+from babyhubert.encoder.pretraining_head import EmbeddingStart, PretrainingHead
 from babyhubert.pretraining.batches import Batch, waveforms
 
 PENALTY_WEIGHT = 10.0
 """On the mean square of the convolutions' output, times the masked frames (Hsu et al. 2021, base recipe)."""
 
 
+@dataclass(frozen=True)
+class LossWeights:
+    """What the parts of the loss count beside the cross-entropy of masked frames, which counts 1.
+
+    Attributes:
+        unmasked: Cross-entropy of frames that were heard. Published: 0 (Hsu et al. 2021, eq. 4 with alpha = 1).
+        penalty: Mean square of the convolutions' output, times the masked frames.
+    """
+
+    unmasked: float = 0.0
+    penalty: float = PENALTY_WEIGHT
+
+
 class Outcome(NamedTuple):
     """What a batch gave: float32 on the model's device, scalars but for one.
 
     Attributes:
-        loss: Cross-entropy summed over masked frames, plus the weighted penalty times their number; to be divided by
-            the number of masked frames of the whole step.
+        loss: Cross-entropy summed over masked frames, plus that of unmasked frames and the penalty times the number
+            of masked frames, each weighted; to be divided by the number of masked frames of the whole step.
         cross_entropy: Summed over masked frames, nats.
         penalty: Mean square of the convolutions' output.
         correct: Masked frames whose most probable unit is the right one.
@@ -50,30 +65,42 @@ class MaskedPrediction(nn.Module):
     Args:
         encoder: Any HuBERT encoder.
         head: Of the same width.
-        penalty_weight: Weight of the feature penalty.
+        weights: Of the parts of the loss; the published ones by default.
     """
 
-    def __init__(self, encoder: HubertEncoder, head: PretrainingHead, penalty_weight: float = PENALTY_WEIGHT) -> None:
+    def __init__(self, encoder: HubertEncoder, head: PretrainingHead, weights: LossWeights = LossWeights()) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head
-        self.penalty_weight = penalty_weight
+        self.weights = weights
 
     @classmethod
-    def fresh(cls, config: HubertConfig, units: int, generator: torch.Generator) -> MaskedPrediction:
-        """A model with weights drawn as published."""
+    def fresh(
+        cls,
+        config: HubertConfig,
+        units: int,
+        generator: torch.Generator,
+        embeddings: EmbeddingStart = "published",
+    ) -> MaskedPrediction:
+        """A model with weights drawn as published, but for the unit embeddings, which begin as asked."""
         encoder = initialise(HubertEncoder(config), generator)
-        return cls(encoder, PretrainingHead(config.hidden_size, units).initialise(generator))
+        return cls(encoder, PretrainingHead(config.hidden_size, units).initialise(generator, embeddings))
 
     @classmethod
-    def from_checkpoint(cls, checkpoint: Checkpoint, units: int, generator: torch.Generator) -> MaskedPrediction:
+    def from_checkpoint(
+        cls,
+        checkpoint: Checkpoint,
+        units: int,
+        generator: torch.Generator,
+        embeddings: EmbeddingStart = "published",
+    ) -> MaskedPrediction:
         """A model that goes on from an encoder.
 
         Units of another k-means are other classes: unit embeddings are always drawn anew. The mask vector and the
         final projection are kept where the checkpoint has them.
         """
         encoder = build_encoder(checkpoint).train()
-        head = PretrainingHead(checkpoint.config.hidden_size, units).initialise(generator)
+        head = PretrainingHead(checkpoint.config.hidden_size, units).initialise(generator, embeddings)
         kept = {name: tensor for name, tensor in checkpoint.pretraining.items() if "label_embeddings" not in name}
         state = head.state_dict()
         state.update({name: tensor.float() for name, tensor in kept.items() if state[name].shape == tensor.shape})
@@ -81,7 +108,7 @@ class MaskedPrediction(nn.Module):
         return cls(encoder, head)
 
     def forward(self, batch: Batch, measure_unmasked: bool = False) -> Outcome:
-        """The loss of a batch and what it tells. ``measure_unmasked`` costs a second product, without gradient."""
+        """The loss of a batch and what it tells. ``measure_unmasked`` costs a second product."""
         output = self.encoder(waveforms(batch.pcm), mask=batch.mask, mask_embedding=self.head.mask_embedding)
         frames, units = output.last.flatten(0, 1), batch.units.flatten()
         targets = units[batch.positions]
@@ -89,12 +116,16 @@ class MaskedPrediction(nn.Module):
         cross_entropy = F.cross_entropy(logits, targets, reduction="sum")
         correct = (logits.detach().argmax(-1) == targets).sum().float()
         predicted = logits.detach().softmax(-1).sum(0)
+        loss = cross_entropy + self.weights.penalty * output.feature_penalty * len(targets)
         unmasked = logits.new_zeros(())
-        if measure_unmasked:
-            with torch.no_grad():
-                others = (~batch.mask).flatten().nonzero().squeeze(-1)
-                unmasked = (self.head.logits(frames[others]).argmax(-1) == units[others]).sum().float()
-        loss = cross_entropy + self.penalty_weight * output.feature_penalty * len(targets)
+        if self.weights.unmasked or measure_unmasked:
+            others = (~batch.mask).flatten().nonzero().squeeze(-1)
+            with nullcontext() if self.weights.unmasked else torch.no_grad():
+                heard = self.head.logits(frames[others])
+            if measure_unmasked:
+                unmasked = (heard.detach().argmax(-1) == units[others]).sum().float()
+            if self.weights.unmasked:
+                loss = loss + self.weights.unmasked * F.cross_entropy(heard, units[others], reduction="sum")
         return Outcome(loss, cross_entropy.detach(), output.feature_penalty.detach(), correct, predicted, unmasked)
 
     def to_checkpoint(self) -> Checkpoint:

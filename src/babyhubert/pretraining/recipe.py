@@ -51,8 +51,10 @@ from babyhubert.units.assign import AssignSettings, assign
 from babyhubert.units.kmeans import FitSettings, KMeans, fit_units
 from babyhubert.units.report import ReportSettings, report
 
-PREVIOUS = "previous:"
-"""A teacher of this name is the model of the iteration before, at the layer that follows."""
+PREVIOUS_MODEL = "previous"
+"""As ``encoder.start``: the model of the iteration before. As a teacher, ``previous:7`` is its layer 7."""
+
+_PREVIOUS_LAYER = f"{PREVIOUS_MODEL}:"
 
 Say = Callable[[str], None]
 
@@ -74,7 +76,8 @@ class IterationSettings(Config):
 
     Attributes:
         units: Teacher and k-means; ``previous:7`` is layer 7 of the iteration before.
-        training: The run, as in ``babyhubert pretrain``; without ``[data]``.
+        training: The run, as in ``babyhubert pretrain``; without ``[data]``. ``encoder.start = "previous"`` goes on
+            from the model of the iteration before; without a start, the encoder is drawn anew, as published.
     """
 
     units: FitSettings
@@ -187,7 +190,8 @@ def cook(recipe: Recipe, output: Path, group: Group, say: Say = print) -> Recipe
         _report_step(recipe.report, number, labels, made, folder, journal, group)
         origin = f"{units.clusters} k-means clusters of {iteration.units.teacher}"
         lineage = [*lineage, f"units of iteration {number}: {origin}"]
-        last = _training_step(number, iteration.training, labels, folder, journal, group, say, lineage)
+        training = _with_start(iteration.training, model)
+        last = _training_step(number, training, labels, folder, journal, group, say, lineage)
         if last is not None and not last.finished:
             return RecipeResult(None, last)
         model = folder / "run" / "model"
@@ -312,11 +316,20 @@ class _StoppedError(Exception):
 
 def _with_teacher(units: FitSettings, model: Path | None, device: str) -> FitSettings:
     changes: dict[str, Any] = {"device": device}
-    if units.teacher.startswith(PREVIOUS):
+    if units.teacher.startswith(_PREVIOUS_LAYER):
         if model is None:
             raise ConfigError(f"iterations.units.teacher = {units.teacher!r}: there is no iteration before the first")
-        changes["teacher"] = f"{model}:{units.teacher.removeprefix(PREVIOUS)}"
+        changes["teacher"] = f"{model}:{units.teacher.removeprefix(_PREVIOUS_LAYER)}"
     return units.model_copy(update=changes)
+
+
+def _with_start(training: TrainingSettings, model: Path | None) -> TrainingSettings:
+    if training.encoder.start != PREVIOUS_MODEL:
+        return training
+    if model is None:
+        raise ConfigError('iterations.training.encoder.start = "previous": there is no iteration before the first')
+    encoder = training.encoder.model_copy(update={"start": str(model)})
+    return training.model_copy(update={"encoder": encoder})
 
 
 def _first(group: Group, say: Say, name: str, action: Callable[[], StepSummary]) -> None:

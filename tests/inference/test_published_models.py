@@ -133,7 +133,7 @@ def spoken(labels=None):
 @pytest.mark.parametrize("block", [160_000, 7_777])
 def test_addressees(hubert, audio, tmp_path, block):
     model = AddresseeClassifier.of(load_task_model(weights("addressee", tmp_path), device="cpu"))
-    model = model.with_changes(published=True)
+    model = model.with_changes(windows="published")
     found = model(audio, spoken())
     probabilities = np.stack([found.columns[f"p_{label}"] for label in twins.ADDRESSEES], axis=1)
     seen = set()
@@ -164,7 +164,7 @@ def utterances(segments, rows):
 def test_phonemes(hubert, audio, tmp_path):
     model = PhonemeRecogniser.of(load_task_model(weights("babar", tmp_path), device="cpu"))
     assert model.loaded.listening["phonemes"].normalise
-    found = model.with_changes(published=True)(audio, spoken("KCHI"))
+    found = model.with_changes(windows="published")(audio, spoken("KCHI"))
     assert len(found) == len(TIMES_MS) - 1, "published: utterances over 30 s are left out"
     lengths = []
     for (start, end, _), text, timed in zip(found, found.columns["phonemes"], found.columns["timed"], strict=True):

@@ -15,6 +15,7 @@ import typer
 import babyhubert
 from babyhubert.cli import (
     addressee,
+    analyze,
     convert,
     corpus,
     demo,
@@ -51,6 +52,7 @@ app = typer.Typer(
 
 _COMMANDS: dict[str, Callable[..., None]] = {
     "segment": segment.segment,
+    "analyze": analyze.analyze,
     "addressee": addressee.addressee,
     "phonemes": phonemes.phonemes,
     "embed": embed.embed,

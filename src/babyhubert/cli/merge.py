@@ -14,6 +14,7 @@ _WRITERS = {
     "segment": "babyhubert.inference.segment_run",
     "addressee": "babyhubert.inference.addressee_run",
     "phonemes": "babyhubert.inference.phoneme_run",
+    "analyze": "babyhubert.inference.analyze_run",
     "embed": "babyhubert.inference.embed_run",
     "scan": "babyhubert.corpus.inventory",
     "regions": "babyhubert.corpus.regions",

@@ -22,7 +22,7 @@ from babyhubert.inference.addressee import AddresseeClassifier
 from babyhubert.inference.given_segments import segments_source
 from babyhubert.inference.speed import Speed
 from babyhubert.inference.task_model import load_task_model, plan_of
-from babyhubert.inference.utterance_model import Judged
+from babyhubert.inference.utterance_model import Judged, choose_windows
 from babyhubert.inference.utterance_run import UtteranceRun, run_record
 from babyhubert.run_folder import RunFolder
 from babyhubert.tasks.heads import ADDRESSEE
@@ -70,7 +70,8 @@ def open_addressee_run(
     """
     loaded = load_task_model(model, (ADDRESSEE,), device=device, speed=speed)
     plan = plan_of(loaded.listening[ADDRESSEE], speed, window_s, overlap)
-    classifier = AddresseeClassifier(loaded, plan, published, batch_size)
+    windows = choose_windows(loaded, ADDRESSEE, published=published, window_s=window_s)
+    classifier = AddresseeClassifier(loaded, plan, windows, batch_size)
     return AddresseeRun(RunFolder(output, COMMAND, part), classifier, segments_source(output, segments), channel)
 
 

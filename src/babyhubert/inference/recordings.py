@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.prefetch import prefetch
-from babyhubert.audio.recording import open_recording
 from babyhubert.errors import DiskFullError, one_line
+from babyhubert.inference.decoded import Opener, open_directly
 from babyhubert.inference.engine import Failed, Finished, Frames
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.timebase import SAMPLE_RATE, samples_to_seconds
@@ -84,6 +84,7 @@ def run_recordings(
     open_sink: Callable[[RecordingFile], Sink],
     channel: Channel = "mean",
     progress: RunProgress | None = None,
+    opener: Opener = open_directly,
 ) -> list[tuple[Path, str]]:
     """Run an engine over recordings, each into a sink of its own.
 
@@ -98,7 +99,7 @@ def run_recordings(
     """
     progress = progress or NoProgress()
     by_id = {file.recording_id: file for file in files}
-    streams = {file.recording_id: _Stream(file, channel, progress) for file in files}
+    streams = {file.recording_id: _Stream(file, channel, progress, opener) for file in files}
     sinks: dict[str, Sink] = {}
     failures: dict[str, str] = {}
 
@@ -136,7 +137,8 @@ def run_recordings(
 class _Stream:
     """A recording's blocks, and what was learnt while they were read."""
 
-    def __init__(self, file: RecordingFile, channel: Channel, progress: RunProgress) -> None:
+    def __init__(self, file: RecordingFile, channel: Channel, progress: RunProgress, opener: Opener) -> None:
+        self._opener = opener
         self._file = file
         self._channel = channel
         self._progress = progress
@@ -145,7 +147,7 @@ class _Stream:
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         self._began = time.perf_counter()
-        with open_recording(self._file.path, self._channel) as recording:
+        with self._opener(self._file.path, self._channel) as recording:
             for block in prefetch(recording.blocks(BLOCK_SAMPLES), depth=_BLOCKS_AHEAD):
                 self._progress.advance(self._file.recording_id, len(block.samples))
                 yield block.samples

@@ -31,7 +31,8 @@ from babyhubert.errors import DiskFullError, OutputError
 from babyhubert.files import make_folder, write_json, write_text
 from babyhubert.frame_store import FrameWriter
 from babyhubert.hashing import fingerprint
-from babyhubert.inference.recordings import Reading, run_recordings
+from babyhubert.inference.decoded import Opener, open_directly
+from babyhubert.inference.recordings import Reading, Sink, run_recordings
 from babyhubert.inference.speed import Speed
 from babyhubert.inference.thresholds import format_thresholds
 from babyhubert.inference.voice_type import SCORE_DTYPE, VoiceTypeClassifier, VoiceTypeSettings, load_model
@@ -39,6 +40,7 @@ from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.run_folder import RunFolder, file_identity
 from babyhubert.run_record import RunSummary, run_facts
 
+COMMAND = "segment"
 SCORE_FORMAT = 1
 
 
@@ -88,7 +90,7 @@ def open_segment_run(
     classifier = classifier.with_settings(settings(listening=classifier.listening))
     if batch_size is not None:
         classifier = classifier.with_batch_size(batch_size)
-    return SegmentRun(RunFolder(output, "segment", part), classifier, channel, outputs)
+    return SegmentRun(RunFolder(output, COMMAND, part), classifier, channel, outputs)
 
 
 class SegmentRun:
@@ -156,9 +158,26 @@ class SegmentRun:
                     write_tables(self.folder, self.about(), journal.outcome())
         return RunSummary.of(journal.outcome())
 
-    def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> list[tuple[Path, str]]:
+    def process(
+        self, files: Sequence[RecordingFile], progress: RunProgress, opener: Opener = open_directly
+    ) -> list[tuple[Path, str]]:
         """Run the model over recordings and make the outputs of each whole."""
-        return run_recordings(self._classifier.engine(), files, self._open, self._channel, progress)
+        return run_recordings(self._classifier.engine(), files, self.open_sink, self._channel, progress, opener)
+
+    def renew(self, file: RecordingFile) -> bool:
+        """Make a recording's outputs from kept scores where that is enough; whether they are whole now.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        state = self._state(file)
+        if state == "scored":
+            self._write_from_scores(file)
+        return state != "new"
+
+    def is_whole(self, file: RecordingFile) -> bool:
+        """Whether a recording's outputs stand and are what this run would make."""
+        return self._state(file) == "whole"
 
     @property
     def identity(self) -> str:
@@ -223,7 +242,8 @@ class SegmentRun:
         """Take a recording's mark back before its scores are replaced."""
         self.folder.forget(file.recording_id)
 
-    def _open(self, file: RecordingFile) -> _ScoreSink:
+    def open_sink(self, file: RecordingFile) -> Sink:
+        """What takes a recording's probabilities and makes its outputs whole."""
         return _ScoreSink(self, file, len(self._classifier.labels))
 
     def _expected(self, name: str) -> list[Path]:
@@ -253,16 +273,19 @@ class SegmentRun:
             return None
         return scores
 
+    def _write_from_scores(self, file: RecordingFile) -> None:
+        record, scores = self.folder.record(file.recording_id), self._kept_scores(file.recording_id)
+        assert record is not None
+        assert scores is not None
+        about = {key: record[key] for key in (*Reading().as_record(), "device") if key in record}
+        self.write_outputs(file, scores, about)
+
     def _decide_again(self, files: Sequence[RecordingFile], journal: RunJournal) -> None:
         """Write outputs from kept scores."""
         for file in files:
-            record, scores = self.folder.record(file.recording_id), self._kept_scores(file.recording_id)
-            assert record is not None
-            assert scores is not None
             error = None
             try:
-                about = {key: record[key] for key in (*Reading().as_record(), "device") if key in record}
-                self.write_outputs(file, scores, about)
+                self._write_from_scores(file)
             except DiskFullError:
                 raise
             except OutputError as problem:
@@ -303,7 +326,7 @@ def _probability_format(classes: Sequence[str]) -> dict[str, Any]:
 def _run_record(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
     records = folder.records()
     return {
-        "command": "segment",
+        "command": COMMAND,
         **run_facts(about, outcome, records),
         "recordings": [
             {key: value for key, value in record.items() if key not in ("audio", "scores", "result", "device")}

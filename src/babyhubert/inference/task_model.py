@@ -94,7 +94,12 @@ def plan_of(
         ConfigError: an impossible window or overlap.
     """
     chosen = next(value for value in (overlap, SPEEDS[speed].overlap, listening.overlap) if value is not None)
-    return WindowPlan.from_overlap(listening.context_s if window_s is None else window_s, chosen)
+    length = listening.context_s or NO_CONTEXT_WINDOW_S
+    return WindowPlan.from_overlap(length if window_s is None else window_s, chosen)
+
+
+NO_CONTEXT_WINDOW_S = 10.0
+"""Windows over a whole recording for a head that was trained on utterances alone."""
 
 
 class FrameOutputs:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
 import torch
@@ -21,7 +21,8 @@ from babyhubert.inference.transfers import batches_ahead
 from babyhubert.inference.utterances import GridUtterances, OwnWindowEngine, OwnWindows, Utterances
 from babyhubert.inference.window_calls import arranged, windows_per_call
 from babyhubert.inference.windows import WindowPlan
-from babyhubert.tasks.addressee_windows import LONGEST_PUBLISHED
+from babyhubert.tasks.addressee_windows import LONGEST_PUBLISHED, UtteranceWindow
+from babyhubert.tasks.context_windows import windows_with_context
 from babyhubert.timebase import seconds_to_samples
 
 Result = TypeVar("Result")
@@ -35,6 +36,25 @@ class Judged(Generic[Result]):
     origin: int
 
 
+WindowChoice = Literal["grid", "published", "alone"]
+
+
+def choose_windows(
+    loaded: LoadedModel, task: str, *, published: bool = False, window_s: float | None = None
+) -> WindowChoice:
+    """How utterances are heard: as published if asked for, alone by models trained so, else on the grid."""
+    if published:
+        return "published"
+    return "alone" if loaded.listening[task].context_s == 0 and window_s is None else "grid"
+
+
+def alone(onset: int, offset: int, samples: int) -> UtteranceWindow:
+    """The window of an utterance without context, as training has it."""
+    found = windows_with_context(np.array([onset]), np.array([offset]), np.array([samples]), 0)
+    parts = (found.start, found.stop, found.first_frame, found.stop_frame)
+    return UtteranceWindow(*(int(part[0]) for part in parts))
+
+
 @dataclass(frozen=True, eq=False)
 class UtteranceModel(ABC, Generic[Result]):
     """A model that says something of utterances.
@@ -42,13 +62,14 @@ class UtteranceModel(ABC, Generic[Result]):
     Attributes:
         loaded: The network.
         plan: Windows over the recording.
-        published: Whether each utterance is heard in a window of its own, by the published rules, one at a time.
+        windows: ``grid``; ``published``: each utterance in a window of its own, by the published rules, one at a
+            time; ``alone``: each utterance without anything around it, for models trained so.
         batch_size: Windows in one call; None chooses from the device and the model.
     """
 
     loaded: LoadedModel
     plan: WindowPlan
-    published: bool = False
+    windows: WindowChoice = "grid"
     batch_size: int | None = None
 
     task: ClassVar[str]
@@ -63,7 +84,7 @@ class UtteranceModel(ABC, Generic[Result]):
     @classmethod
     def of(cls, loaded: LoadedModel) -> Self:
         """The model with the windows its head asks for."""
-        return cls(loaded, plan_of(loaded.listening[cls.task], loaded.speed))
+        return cls(loaded, plan_of(loaded.listening[cls.task], loaded.speed), choose_windows(loaded, cls.task))
 
     def with_changes(self, **changes: Any) -> Self:
         """The same with other windows, rules or batch size."""
@@ -82,10 +103,10 @@ class UtteranceModel(ABC, Generic[Result]):
     def settings(self) -> dict[str, Any]:
         """Everything that decides a result, for records."""
         listening = self.loaded.listening[self.task]
-        windows = {"published_context_s": listening.context_s} if self.published else self.plan.describe()
+        windows = self.plan.describe() if self.windows == "grid" else {"context_s": listening.context_s}
         return {
             "model_sha256": self.loaded.hash,
-            "windows": "published" if self.published else "grid",
+            "windows": self.windows,
             **windows,
             "normalise": listening.normalise,
             "precision": self.loaded.precision,
@@ -94,16 +115,20 @@ class UtteranceModel(ABC, Generic[Result]):
     def asked(self, segments: Segments) -> NDArray[np.int64]:
         """Rows of a table that the model is asked about; as published, utterances over 30 s are not among them."""
         chosen = np.isin(segments.label.astype(str), self.voices)
-        if self.published:
+        if self.windows == "published":
             chosen &= segments.end - segments.start <= LONGEST_PUBLISHED
         return np.flatnonzero(chosen)
 
     def collector(self, utterances: Utterances, samples: int | None) -> Collector:
         """What takes the frames that :meth:`source` gives and makes utterances of them."""
-        return OwnFrames(self.own_windows(utterances)) if self.published else GridUtterances(utterances, samples)
+        if self.windows == "grid":
+            return GridUtterances(utterances, samples)
+        return OwnFrames(self.own_windows(utterances))
 
     def own_windows(self, utterances: Utterances) -> OwnWindows:
-        """The published window of each utterance."""
+        """The window of each utterance where each has its own."""
+        if self.windows == "alone":
+            return OwnWindows(utterances, alone, 0)
         context = seconds_to_samples(self.loaded.listening[self.task].context_s)
         rule = type(self).rule
         return OwnWindows(utterances, lambda onset, offset, samples: rule(onset, offset, samples, context), context)
@@ -117,7 +142,7 @@ class UtteranceModel(ABC, Generic[Result]):
         """
         listening = self.loaded.listening[self.task]
         compute = FrameOutputs(self.loaded.network, (self.task,), normalise=listening.normalise)
-        if self.published:
+        if self.windows != "grid":
             return OwnWindowEngine(compute, {name: self.own_windows(each) for name, each in utterances.items()})
         asked = {name: GridUtterances(each, lengths[name]) for name, each in utterances.items()}
 

@@ -20,6 +20,7 @@ from babyhubert.batch.journal import Outcome, RunJournal, plan_run
 from babyhubert.errors import AnnotationError, BabyHubertError
 from babyhubert.files import make_folder
 from babyhubert.hashing import fingerprint
+from babyhubert.inference.decoded import Opener, open_directly
 from babyhubert.inference.given_segments import SegmentsSource
 from babyhubert.inference.recordings import Reading, run_recordings
 from babyhubert.inference.utterance_model import Judged, Judging, UtteranceModel
@@ -95,15 +96,21 @@ class UtteranceRun(ABC, Generic[Result]):
                     self.write_tables(journal.outcome())
         return RunSummary.of(journal.outcome())
 
-    def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> list[tuple[Path, str]]:
+    def process(
+        self, files: Sequence[RecordingFile], progress: RunProgress, opener: Opener = open_directly
+    ) -> list[tuple[Path, str]]:
         """Run the model over recordings and make the outputs of each whole."""
         asked = {file.recording_id: self.utterances(file.recording_id) for file in files}
-        lengths = {file.recording_id: _known_length(file.path) for file in files}
+        lengths = {file.recording_id: known_length(file.path) for file in files}
 
         def open_sink(file: RecordingFile) -> UtteranceSink[Result]:
-            return UtteranceSink(self, file, asked[file.recording_id], lengths[file.recording_id])
+            return self.open_sink(file, lengths[file.recording_id])
 
-        return run_recordings(self.model.source(asked, lengths), files, open_sink, self._channel, progress)
+        return run_recordings(self.model.source(asked, lengths), files, open_sink, self._channel, progress, opener)
+
+    def open_sink(self, file: RecordingFile, samples: int | None) -> UtteranceSink[Result]:
+        """What takes the frames of a recording of so many samples and makes its outputs whole."""
+        return UtteranceSink(self, file, self.utterances(file.recording_id), samples)
 
     def segments(self, recording_id: str) -> Segments:
         """Who speaks when in a recording."""
@@ -225,7 +232,7 @@ def run_record(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) ->
     }
 
 
-def _known_length(path: Path) -> int | None:
+def known_length(path: Path) -> int | None:
     """Samples of a recording, where its header tells them exactly."""
     try:
         info = probe(path)

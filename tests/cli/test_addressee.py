@@ -258,3 +258,23 @@ def test_from_python(addressee_model, tmp_path):
         assert found.columns["addressee"].tolist() == [row["addressee"] for row in written]
         np.testing.assert_allclose(found.columns["p_ADS"], [float(row["p_ADS"]) for row in written], atol=1e-4)
     assert len(model(audio / "a.wav", Segments.empty())) == 0
+
+
+def test_a_model_trained_on_utterances_alone_hears_them_alone(tmp_path):
+    audio = write_sounds(tmp_path / "audio", ["a.wav"], seconds=45)
+    model = write_task_model(tmp_path / "model", ["addressee"], {"addressee": {"context_s": 0.0}})
+    loaded = babyhubert.load_model(model, device="cpu")
+    segments = Segments.from_rows([(16_000, 40_000, "FEM"), (20_000, 620_000, "MAL"), (719_900, 720_000, "FEM")])
+    found = loaded(audio / "a.wav", segments)
+    sound = samples_of(audio / "a.wav")
+    for (start, end, _), p_ads in zip(segments, found.columns["p_ADS"], strict=True):
+        alone = sound[min(start, len(sound) - 400) : max(end, start + 400)]
+        logits = FrameOutputs(loaded.loaded.network, ["addressee"])(torch.from_numpy(alone.copy())[None])[0].mean(
+            dim=0
+        )
+        assert p_ads == pytest.approx(float(torch.softmax(logits, 0)[0]), abs=1e-5)
+    table = HEADER + "a,1.000,1.500,FEM\n"
+    (tmp_path / "s.csv").write_text(table, encoding="utf-8")
+    command("addressee", audio, "-o", tmp_path / "o", "--segments", tmp_path / "s.csv", "--model", model)
+    record = json.loads((tmp_path / "o/run.json").read_text(encoding="utf-8"))
+    assert (record["settings"]["windows"], record["settings"]["context_s"]) == ("alone", 0.0)

@@ -133,7 +133,7 @@ class OwnWindows:
     def __init__(self, utterances: Utterances, rule: Rule, context: int) -> None:
         self._utterances = utterances
         self._rule = rule
-        self._context = context
+        self._context = max(context, FRAME_RECEPTIVE_FIELD)
 
     def cut(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[tuple[int, UtteranceWindow, NDArray[np.float32]]]:
         """Index of the utterance, its window, and the window's samples, by the window's end.

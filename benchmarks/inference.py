@@ -20,6 +20,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -59,8 +60,8 @@ def main() -> None:
         contest.ways()[options.only]()
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return
-    ways = contest.ways()
-    for way in contest.warm_up():
+    ways = {name: way for name, way in contest.ways().items() if not options.ways or name in options.ways}
+    for way in contest.warm_up(ways):
         way()
     before = peaks(device)
     seconds = alternate(ways, options.rounds)
@@ -101,6 +102,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--minimal-hubert", type=Path, help="folder that holds minimal_hubert and spidr, not ours")
     parser.add_argument("--no-memory", action="store_true", help="skip the peak memory of each way, a process each")
+    parser.add_argument("--ways", nargs="+", help="measure these only; 'vtc loop' must be among them")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", type=Path)
     return parser.parse_args()
@@ -148,11 +150,11 @@ class Contest:
             ways[f"ours {precision}, one pass"] = lambda precision=precision: self.ours("exact", precision, 0.0)
         return ways
 
-    def warm_up(self) -> list[Way]:
+    def warm_up(self, names: Collection[str]) -> list[Way]:
         """The same over two windows: kernels are chosen, memory is taken."""
         short = Contest.__new__(Contest)
         short.__dict__.update(self.__dict__, sound=self.sound[: 2 * TILE + 400])
-        return list(short.ways().values())
+        return [way for name, way in short.ways().items() if name in names]
 
     def encoded(self, name: str) -> tuple[int, str]:
         """Windows of 4 s that a way encodes, and the type of its products."""

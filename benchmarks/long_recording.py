@@ -1,8 +1,10 @@
-"""Does memory grow with a recording's length? Runs ``babyhubert segment`` on generated recordings, a process each.
+"""Does cost grow as it should? Runs ``babyhubert segment`` on generated recordings, a process each measurement.
 
-    python benchmarks/long_recording.py --hours 1 4 16 --format wav --size nano --overlap 0 -o long.json
+First over one recording of each length, then over many short ones. Writes peak memory, wall and CPU seconds, and with
+``--plot`` a figure: time must be a straight line through what starting costs, memory a flat one. The model's weights
+are random: cost does not depend on them.
 
-Writes peak memory, wall and CPU seconds of every length. The model's weights are random: cost does not depend on them.
+    python benchmarks/long_recording.py --hours 0.02 1 4 16 --recordings 1 10 100 -o long.json --plot long.png
 """
 
 from __future__ import annotations
@@ -27,20 +29,34 @@ from babyhubert.tasks.voice_type import VoiceTypeModel
 from results import write_results
 
 RATE = 16_000
+SHORT_HOURS = 10 / 3600
 
 
 def main() -> None:
     """Measure and print."""
     options = parse()
-    results = []
+    results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory(dir=options.folder) as scratch:
         model = write_model(Path(scratch) / "model", options.size)
         for hours in options.hours:
             audio = write_recording(Path(scratch) / f"{hours:g}h.{options.format}", hours)
-            results.append({"hours": hours, **segment(audio, model, Path(scratch) / f"out{hours:g}", options)})
+            cost = segment(audio, model, Path(scratch) / f"out{hours:g}", options)
+            results.append({"hours": hours, "recordings": 1, **cost})
             print(json.dumps(results[-1]), flush=True)
+            write_results(options, results)
             audio.unlink()
-    write_results(options, results)
+        for count in options.recordings:
+            folder = Path(scratch) / f"many{count}"
+            folder.mkdir()
+            write_recording(folder / f"0.{options.format}", SHORT_HOURS)
+            for number in range(1, count):
+                os.link(folder / f"0.{options.format}", folder / f"{number}.{options.format}")
+            cost = segment(folder, model, Path(scratch) / f"outmany{count}", options)
+            results.append({"hours": count * SHORT_HOURS, "recordings": count, **cost})
+            print(json.dumps(results[-1]), flush=True)
+            write_results(options, results)
+    if options.plot:
+        plot(results, len(options.hours), options.plot)
 
 
 def parse() -> argparse.Namespace:
@@ -48,9 +64,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--hours", type=float, nargs="+", default=[1.0, 4.0, 16.0])
     parser.add_argument("--format", choices=("wav", "flac", "mp3"), default="wav")
     parser.add_argument("--size", default="nano", help="encoder size: nano, small, base, large")
-    parser.add_argument("--overlap", default="0.75")
+    parser.add_argument("--recordings", type=int, nargs="*", default=[], help="numbers of recordings of 10 s")
+    parser.add_argument("--speed", default="exact")
     parser.add_argument("--folder", help="where recordings of up to 2 GB are put; default: the system's")
     parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("--plot", type=Path, help="figure, PNG or SVG")
     return parser.parse_args()
 
 
@@ -66,28 +84,50 @@ def write_recording(path: Path, hours: float) -> Path:
     rng = np.random.default_rng(0)
     block = rng.standard_normal(60 * RATE).astype(np.float32)
     with soundfile.SoundFile(path, "w", RATE, 1) as file:
-        for _ in range(round(hours * 60)):
-            file.write(block * np.float32(rng.uniform(0.01, 0.1)))
+        left = round(hours * 3600) * RATE
+        while left > 0:
+            file.write(block[:left] * np.float32(rng.uniform(0.01, 0.1)))
+            left -= len(block)
     return path
 
 
 def segment(audio: Path, model: Path, output: Path, options: argparse.Namespace) -> dict[str, Any]:
     code = "from babyhubert.cli.app import main; main()"
-    arguments = ["segment", str(audio), "-o", str(output), "--model", str(model), "--overlap", options.overlap]
-    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stderr=subprocess.DEVNULL)
+    arguments = ["segment", str(audio), "-o", str(output), "--model", str(model), "--speed", options.speed]
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"segment ended with {process.returncode}")
-    record = json.loads((output / "run.json").read_text(encoding="utf-8"))["recordings"][0]
+    records = json.loads((output / "run.json").read_text(encoding="utf-8"))["recordings"]
     cpu = usage.ru_utime + usage.ru_stime
+    audio_s = sum(record["duration_s"] for record in records)
     return {
         "peak_mb": round(usage.ru_maxrss / 1024),
-        "wall_s": record["seconds"],
+        "wall_s": round(sum(record["seconds"] for record in records), 2),
         "cpu_s": round(cpu, 1),
-        "times_real_time": record["times_real_time"],
-        "audio_s_per_cpu_s": round(record["duration_s"] / cpu, 1),
+        "audio_s_per_cpu_s": round(audio_s / cpu, 1),
     }
+
+
+def plot(results: list[dict[str, Any]], lengths: int, path: Path) -> None:
+    """Time and memory, left against the length of one recording, right against the number of short ones."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 6), layout="constrained")
+    axes = figure.subplots(2, 2, sharex="col")
+    sides = [("hours", "length of one recording (h)", results[:lengths])]
+    sides.append(("recordings", "number of recordings of 10 s", results[lengths:]))
+    for column, (key, label, rows) in zip(axes.T, sides, strict=True):
+        for axis, value, unit in zip(column, ("cpu_s", "peak_mb"), ("CPU time (s)", "peak memory (MB)"), strict=True):
+            axis.plot([one[key] for one in rows], [one[value] for one in rows], "o-")
+            axis.set_ylabel(unit)
+            axis.set_ylim(bottom=0)
+            axis.grid(alpha=0.3)
+        column[-1].set_xlabel(label)
+    figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":

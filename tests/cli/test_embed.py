@@ -216,3 +216,16 @@ class TestSegments:
         _, _, result = self.run(small_model, tmp_path, changed)
         assert "0 recordings done, 2 kept from before" in result.out
         assert contents(tmp_path / "out") == fresh
+
+
+def test_speed_changes_the_arithmetic_alone_and_is_told_apart(small_model, tmp_path):
+    audio, out = write_sounds(tmp_path / "audio", ["a.wav"]), tmp_path / "out"
+    run = ("embed", audio, "-o", out, "--model", small_model)
+    assert command(*run).code == 0
+    (path,) = out.glob("layer*")
+    exact = np.load(path / "a.npy").astype(np.float64)
+    assert "1 recordings done" in command(*run, "--speed", "fast").out
+    quick = np.load(path / "a.npy").astype(np.float64)
+    assert quick.shape == exact.shape
+    assert 0 < np.linalg.norm(quick - exact) < 0.03 * np.linalg.norm(exact)
+    assert "1 kept from before" in command(*run, "--speed", "fast").out

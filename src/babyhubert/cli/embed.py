@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from babyhubert.cli.options import (
+    SPEED_NAMES,
     AudioArgument,
     BatchSizeOption,
     ChannelOption,
@@ -17,6 +18,7 @@ from babyhubert.cli.options import (
     SchedulerOption,
     ShardOption,
     SlurmOption,
+    SpeedOption,
     WorkersOption,
 )
 
@@ -57,6 +59,7 @@ def embed(
     channel: ChannelOption = "mean",
     device: DeviceOption = "auto",
     batch_size: BatchSizeOption = None,
+    speed: SpeedOption = "exact",
     force: ForceOption = False,
     workers: WorkersOption = None,
     scheduler: SchedulerOption = None,
@@ -91,6 +94,7 @@ def embed(
         batch_size=batch_size,
         channel=parse_channel(channel),
         segments=segments,
+        speed=check_choice("--speed", speed, SPEED_NAMES),
     )
     if model is None:
         typer.echo(f"note: {SHIPPED_MODEL_NOTICE}", err=True)

@@ -29,9 +29,10 @@ from babyhubert.audio.preflight import PreflightReport
 from babyhubert.batch.distribution import IN_PROCESS, Distribution
 from babyhubert.batch.journal import Outcome, RunJournal, plan_run
 from babyhubert.batch.parts import Part
-from babyhubert.device import resolve_device, windows_per_batch
+from babyhubert.device import resolve_device
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.loading import load_encoder, model_hash, resolve_model
+from babyhubert.encoder.precision import Precision
 from babyhubert.errors import AnnotationError, ConfigError
 from babyhubert.files import atomic_path, make_folder, write_text
 from babyhubert.frame_store import FrameWriter
@@ -39,6 +40,9 @@ from babyhubert.hashing import fingerprint
 from babyhubert.inference.engine import Engine
 from babyhubert.inference.given_segments import names_of, refuse_strangers
 from babyhubert.inference.recordings import Reading, Sink, run_recordings
+from babyhubert.inference.speed import SPEEDS, Speed
+from babyhubert.inference.transfers import batches_ahead
+from babyhubert.inference.window_calls import arranged, windows_per_call
 from babyhubert.inference.windows import WindowPlan
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.run_folder import RunFolder, file_identity
@@ -73,19 +77,23 @@ class Embedder:
         name: Where it came from.
         hash: SHA-256 of its weights file.
         batch_size: Windows in one call; None chooses.
+        precision: The arithmetic it runs in.
     """
 
     encoder: HubertEncoder
     name: str
     hash: str
     batch_size: int | None = None
+    precision: Precision = "exact"
 
     @classmethod
-    def load(cls, source: str | Path, *, device: str = "auto", batch_size: int | None = None) -> Embedder:
+    def load(
+        cls, source: str | Path, *, device: str = "auto", batch_size: int | None = None, speed: Speed = "exact"
+    ) -> Embedder:
         """Load any encoder: a model folder, a checkpoint of any published layout, a hub repository."""
         path = resolve_model(str(source))
         encoder = load_encoder(path, device=resolve_device(device))
-        return cls(encoder, str(source), model_hash(path), batch_size)
+        return cls(encoder, str(source), model_hash(path), batch_size, SPEEDS[speed].prepare(encoder))
 
     @property
     def device(self) -> torch.device:
@@ -100,15 +108,16 @@ class Embedder:
 
     def engine(self, settings: EmbedSettings, wanted: _Wanted | None = None) -> Engine:
         """The engine that gives frames of shape (T, L, D) for the layers asked for."""
-        size = self.batch_size or windows_per_batch(self.device, settings.plan.length, self.encoder.config.conv_dim[0])
-        mix = self.device.type != "cpu"
+        device, length = self.device, settings.plan.length
+        size = self.batch_size or windows_per_call(device, length, self.encoder.config.conv_dim[0], self.precision)
 
         @torch.inference_mode()
         def hidden_states(waveforms: Tensor) -> Tensor:
-            output = self.encoder(waveforms.to(self.device, non_blocking=True), layers=settings.layers)
+            output = self.encoder(waveforms.to(device, non_blocking=True), layers=settings.layers)
             return torch.stack([output.hidden[layer] for layer in settings.layers], dim=2)
 
-        return Engine(hidden_states, settings.plan, size, "crop", mix, wanted)
+        compute = arranged(hidden_states, device, self.precision, (size, length))
+        return Engine(compute, settings.plan, size, "crop", device.type != "cpu", wanted, batches_ahead(device))
 
 
 class _Wanted:
@@ -133,6 +142,7 @@ def open_embed_run(
     channel: Channel = "mean",
     segments: Path | None = None,
     device: str = "auto",
+    speed: Speed = "exact",
     part: Part | None = None,
 ) -> EmbedRun:
     """A run of ``embed`` with its encoder loaded, in this process or in a worker.
@@ -147,6 +157,7 @@ def open_embed_run(
         channel: Channel choice.
         segments: A file or folder of segments: one vector for each.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        speed: ``exact``, ``balanced`` or ``fast``: here only the arithmetic, the latter two alike.
         part: The share of the recordings that the run does.
 
     Raises:
@@ -155,7 +166,7 @@ def open_embed_run(
         ConfigError: layers or a device that there are not.
     """
     tables = None if segments is None else read_annotations(segments)
-    embedder = Embedder.load(model, device=device, batch_size=batch_size)
+    embedder = Embedder.load(model, device=device, batch_size=batch_size, speed=speed)
     settings = EmbedSettings((embedder.encoder.config.layers,) if layers is None else layers, plan, dtype)
     return EmbedRun(RunFolder(output, "embed", part), embedder, settings, channel, tables)
 
@@ -190,6 +201,7 @@ class EmbedRun:
             "layers": list(settings.layers),
             "plan": settings.plan.describe(),
             "dtype": settings.dtype,
+            "precision": embedder.precision,
             "channel": str(channel),
             "pool": None if segments is None else "mean",
         }

@@ -8,7 +8,10 @@ other in every round; what counts is the ratio within a round.
 - published: transformers' HubertModel with a dense additive mask in attention, and the logits of masked frames, and of
   all others, as a (K + 1, N, 256) tensor of cosine similarities each.
 
-    python benchmarks/pretraining_step.py --size nano --rows 4 --seconds 10 --rounds 5
+Operations are counted as three forward passes of the encoder; their rate is set beside the machine's own peak.
+
+    python benchmarks/training.py --size nano --rows 4 --seconds 10 --rounds 5 -o benchmarks/results/training-nano.json
+    python benchmarks/training.py --size base --rows 11 --seconds 15.9 --device cuda --precision bf16 --compile -o ...
 """
 
 # ruff: noqa: D102  (the class says what its forward takes and gives)
@@ -17,10 +20,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-import statistics
-import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,13 +30,16 @@ import torch.nn.functional as F
 import transformers
 from torch import Tensor, nn
 
+from alternation import Way, alternate, clocks, peaks, ratio, row
 from babyhubert.encoder.config import HubertConfig
+from babyhubert.encoder.cost import forward_operations
 from babyhubert.encoder.pretraining_head import PretrainingHead
 from babyhubert.pretraining.batches import Batch
 from babyhubert.pretraining.masking import MaskSettings, span_mask
 from babyhubert.pretraining.model import MaskedPrediction
 from babyhubert.pretraining.run import build_optimiser
 from babyhubert.pretraining.settings import OptimiserSettings
+from results import write_results
 
 Step = Callable[[Batch], Tensor]
 
@@ -118,16 +123,6 @@ def make_step(model: nn.Module, loss_of: Callable[[Batch], Tensor], device: torc
     return step
 
 
-def seconds_of(step: Step, batch: Batch) -> float:
-    if batch.pcm.is_cuda:
-        torch.cuda.synchronize()
-    began = time.perf_counter()
-    step(batch)
-    if batch.pcm.is_cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="nano")
@@ -138,6 +133,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=["float32", "bf16"], default="float32")
     parser.add_argument("--compile", action="store_true", help="torch.compile our encoder")
+    parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--skip", nargs="*", default=[], choices=["plain", "published"])
     arguments = parser.parse_args()
     device, config = torch.device(arguments.device), HubertConfig.of_size(arguments.size)
@@ -158,30 +154,32 @@ def main() -> None:
         )
         for name, model in models.items()
     }
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    names = list(steps)
-    for number in range(arguments.rounds + 1):
-        turn = number % len(names)  # nobody always comes after the one that has just filled the memory
-        for name in names[turn:] + names[:turn]:
-            times[name].append(seconds_of(steps[name], batch))
-    times = {name: values[1:] for name, values in times.items()}
+    ways: dict[str, Way] = {name: partial(step, batch) for name, step in steps.items()}
+    for way in ways.values():
+        way()
+    seconds = alternate(ways, arguments.rounds)
+    found = peaks(device)
     audio = arguments.rows * arguments.seconds
+    window = int(arguments.seconds * 16_000)
+    operations = 3 * arguments.rows * sum(forward_operations(config, window).values())
+    dtype = "bfloat16" if arguments.precision == "bf16" else "float32"
+    rows = {}
+    for name in ways:
+        rows[name] = row(seconds[name], audio, operations, device)
+        rate = rows[name][f"gflops_{clocks(device)[-1]}"] * 1e9
+        rows[name]["share_of_peak"] = round(rate / found[dtype], 3)
+        rows[name]["ours_is_faster_by"] = {clock: ratio(seconds, name, "ours", clock) for clock in clocks(device)}
+        print(name, json.dumps(rows[name]), flush=True)
     result = {
         "size": arguments.size,
         "batch": f"{arguments.rows} x {arguments.seconds:g} s, {arguments.units} units, {arguments.precision}",
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.processor()} cpu",
         "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "times_real_time": {name: round(audio / statistics.median(values), 2) for name, values in times.items()},
-        "ours_is_faster_by": {
-            name: round(statistics.median(a / b for a, b in zip(values, times["ours"], strict=True)), 2)
-            for name, values in times.items()
-            if name != "ours"
-        },
+        "matrix_product_peak_gflops": {name: round(value / 1e9, 1) for name, value in found.items()},
+        "ways": rows,
     }
     if device.type == "cuda":
         result["peak_memory_gb"] = round(torch.cuda.max_memory_allocated(device) / 1e9, 2)
-    print(json.dumps(result, indent=2))
+    write_results(arguments, result)
 
 
 if __name__ == "__main__":

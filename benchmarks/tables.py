@@ -1,0 +1,164 @@
+"""Write the tables of docs/speed.md from the results beside this file, between its markers.
+
+    python benchmarks/tables.py
+
+Each table stands between ``<!-- table NAME -->`` and ``<!-- end -->``.
+The text around it is nobody's but the author's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+PAGE = Path(__file__).parent.parent / "docs" / "speed.md"
+
+
+def main() -> None:
+    """Rewrite every table of the page."""
+    text = PAGE.read_text(encoding="utf-8")
+    for name, write in TABLES.items():
+        pattern = re.compile(rf"(<!-- table {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        table = write()
+        text, count = pattern.subn(lambda found, table=table: found[1] + table + found[2], text)
+        if count != 1:
+            raise SystemExit(f"{PAGE.name} has {count} places for the table {name}: one is needed")
+    PAGE.write_text(text, encoding="utf-8")
+
+
+def read(name: str) -> dict[str, Any]:
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def table(heads: Iterable[str], rows: Iterable[Iterable[object]], source: dict[str, Any]) -> str:
+    heads = list(heads)
+    lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *rows]
+    machine = source["machine"]
+    return (
+        "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
+        + f"\n`{source['command']}`; {machine['processor']}, torch {machine['torch']}.\n"
+    )
+
+
+def spread(ratio: dict[str, float]) -> str:
+    return f"{ratio['median']:g} ({ratio['least']:g} to {ratio['most']:g})"
+
+
+def inference(name: str) -> Callable[[], str]:
+    def write() -> str:
+        source = read(name)
+        results = source["results"]
+        rows = [
+            (
+                way,
+                f"{one['times_real_time_cpu']:g}",
+                one["gflops_cpu"],
+                f"{one['share_of_peak']:.0%}",
+                spread(one["faster_than_vtc_loop"]["cpu"]),
+                spread(one["faster_than_vtc_loop"]["wall"]),
+            )
+            for way, one in results["ways"].items()
+        ]
+        peak = results["matrix_product_peak_gflops"]
+        heads = (
+            f"{results['size']}, {results['threads']} thread{'s' * (results['threads'] > 1)}",
+            "x real time a core",
+            "GFLOP/s a core",
+            "of the core's peak",
+            "x VTC loop, CPU time",
+            "x VTC loop, wall",
+        )
+        note = f"\nPeak of a core: {peak['float32']:g} GFLOP/s in float32, {peak['bfloat16']:g} in bfloat16.\n"
+        return table(heads, rows, source) + note
+
+    return write
+
+
+def accuracy() -> str:
+    source = read("speed-accuracy")
+    rows = [
+        (
+            one["name"],
+            one["precision"],
+            f"{one['f1']:.2f}",
+            f"{one['f1_change']:+.2f}",
+            f"{one['score_difference']['mean']:.4f}",
+            f"{one['times_real_time_a_core']:g}",
+        )
+        for one in source["results"]["rows"]
+    ]
+    heads = ("", "arithmetic", "F1", "change", "mean change of a score", "x real time a core")
+    return table(heads, rows, source)
+
+
+def pipeline() -> str:
+    source = read("pipeline-base")
+    rows = [
+        (
+            name,
+            f"{one['ms_per_audio_s']:.3g}",
+            f"{one['share_of_time']:.1%}",
+            one.get("gflops", ""),
+            f"{one['share_of_peak']:.0%}" if "share_of_peak" in one else "",
+        )
+        for name, one in source["results"]["stages"].items()
+    ]
+    return table(("stage", "ms for a second of audio", "of the time", "GFLOP/s", "of peak"), rows, source)
+
+
+def training() -> str:
+    text = ""
+    for name in ("training-nano-float32", "training-nano-bf16"):
+        source = read(name)
+        rows = [
+            (
+                way,
+                one["times_real_time_cpu"],
+                one["gflops_cpu"],
+                f"{one['share_of_peak']:.0%}",
+                spread(one["ours_is_faster_by"]["cpu"]),
+            )
+            for way, one in source["results"]["ways"].items()
+        ]
+        heads = (
+            f"{source['results']['size']}, {source['results']['batch']}",
+            "x real time a core",
+            "GFLOP/s",
+            "of peak",
+            "ours is faster by",
+        )
+        text += table(heads, rows, source) + "\n"
+    return text
+
+
+def growth() -> str:
+    source = read("long-recording-nano")
+    rows = [
+        (
+            f"{one['hours']:.3g} h",
+            one["recordings"],
+            one["cpu_s"],
+            one["audio_s_per_cpu_s"],
+            one["peak_mb"],
+        )
+        for one in source["results"]
+    ]
+    return table(("audio", "recordings", "CPU s", "x real time a core", "peak MB"), rows, source)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "accuracy": accuracy,
+    "one core": inference("inference-base-1-thread"),
+    "two cores": inference("inference-base-2-threads"),
+    "nano": inference("inference-nano-1-thread"),
+    "pipeline": pipeline,
+    "training": training,
+    "growth": growth,
+}
+
+if __name__ == "__main__":
+    main()

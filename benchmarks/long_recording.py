@@ -124,7 +124,7 @@ def plot(results: list[dict[str, Any]], lengths: int, path: Path) -> None:
         for axis, value, unit in zip(column, ("cpu_s", "peak_mb"), ("CPU time (s)", "peak memory (MB)"), strict=True):
             axis.plot([one[key] for one in rows], [one[value] for one in rows], "o-")
             axis.set_ylabel(unit)
-            axis.set_ylim(bottom=0)
+            axis.set_ylim(0, 1.15 * max(one[value] for one in rows))
             axis.grid(alpha=0.3)
         column[-1].set_xlabel(label)
     figure.savefig(path, dpi=110)

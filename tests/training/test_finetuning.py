@@ -29,6 +29,13 @@ from babyhubert.training.group import Group
 SINGLE = ("voice_type",)
 
 
+@pytest.fixture(autouse=True)
+def without_pictures(request, monkeypatch):
+    """Drawing the curves takes longer than the runs here; one test looks at the picture."""
+    if request.function.__name__ != "test_several_tasks_train_one_encoder":
+        monkeypatch.setattr(finetuning, "_draw", lambda *_: None)
+
+
 def run(config, output, names=None, say=lambda _: None):
     tables = [name for name in finetuning.TASKS if getattr(config, name) is not None]
     with Group.join("cpu") as group:
@@ -89,6 +96,18 @@ def test_several_tasks_train_one_encoder(scenes, utterances, encoder, tmp_path):
     assert set(weights(tmp_path / "model")) >= {"voice_type.weight", "addressee.bias", "phonemes.3.weight"}
     steps = [entry["step"] for entry in read_log(tmp_path / "model.work/log.jsonl") if "train/hours" in entry]
     assert steps == [2, 4, 6]
+    assert {"curves.png", "curves.csv", "run.json", "left_out.csv"} <= {
+        path.name for path in (tmp_path / "model.work").iterdir()
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(scenes, utterances, encoder, tmp_path_factory):
+    """Settings with dropout, and the run that nothing disturbed."""
+    changes = {"layer_drop": 0.3, "hidden_dropout": 0.2}
+    config = settings(encoder, all_tables(scenes, utterances), {"encoder_settings": changes})
+    folder = tmp_path_factory.mktemp("undisturbed") / "model"
+    return config, folder, run(config, folder)
 
 
 class KilledError(Exception):
@@ -96,10 +115,8 @@ class KilledError(Exception):
 
 
 @pytest.mark.parametrize("at", [1, 3, 5])
-def test_killed_and_continued_is_the_run_that_was_never_killed(at, scenes, utterances, encoder, tmp_path, monkeypatch):
-    changes = {"layer_drop": 0.3, "hidden_dropout": 0.2}
-    config = settings(encoder, all_tables(scenes, utterances), {"encoder_settings": changes})
-    whole = run(config, tmp_path / "whole")
+def test_killed_and_continued_is_the_run_that_was_never_killed(at, undisturbed, tmp_path, monkeypatch):
+    config, folder, whole = undisturbed
     take_step = Trainer.take_step
 
     def until(trainer, *arguments, **options):
@@ -112,7 +129,7 @@ def test_killed_and_continued_is_the_run_that_was_never_killed(at, scenes, utter
         run(config, tmp_path / "killed")
     monkeypatch.undo()
     continued = run(config, tmp_path / "killed")
-    assert same(weights(tmp_path / "whole"), weights(tmp_path / "killed"))
+    assert same(weights(folder), weights(tmp_path / "killed"))
     assert continued.best_step == whole.best_step
     assert continued.validations == whole.validations
 

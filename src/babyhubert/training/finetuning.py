@@ -221,6 +221,7 @@ class Trainer:
         self.seconds = 0.0
         self.history: list[float] = []
         self.best_step, self.best_validations = 0, dict[str, Validation]()
+        self._saved = 0
         self.skipped_in_a_row = torch.zeros((), device=group.device)
         self.model, self.lineage = build_model(settings.model, self.tasks, train.seed)
         self.model.to(group.device)
@@ -326,6 +327,9 @@ class Trainer:
 
     def save(self) -> None:
         """Write a snapshot (first process), prune older ones, and best weights that no snapshot refers to."""
+        if self._saved == self.step:
+            return
+        self._saved = self.step
 
         def write() -> None:
             save_snapshot(self.work / "snapshots", self.step, self._state())

@@ -14,6 +14,7 @@ from task_models import write_task_model
 
 from babyhubert.audio.recording import Recording
 from babyhubert.encoder.hubert import HubertEncoder
+from babyhubert.inference.utterance_run import UtteranceSink
 from commands import command, contents, write_sounds
 
 TASKS = ("voice_type", "addressee", "phonemes")
@@ -121,6 +122,27 @@ def test_shards_and_their_merge_equal_one_run(models, tmp_path):
     merged = command("merge", tmp_path / "shards")
     assert merged.code == 0, merged.err
     assert contents(tmp_path / "shards") == contents(tmp_path / "whole")
+
+
+def test_a_run_killed_between_two_models_is_continued_and_leaves_nothing(models, tmp_path, monkeypatch):
+    audio = write_sounds(tmp_path / "audio", ["a.wav", "b.wav"])
+    run = ("analyze", audio, "--model", models["all"], "--no-report")
+    command(*run, "-o", tmp_path / "whole")
+    left = tmp_path / "out/.babyhubert/analyze/frames/addressee/a.npy"
+    with monkeypatch.context() as patch:
+
+        def killed(self, reading):
+            raise KeyboardInterrupt
+
+        patch.setattr(UtteranceSink, "finish", killed)
+        assert command(*run, "-o", tmp_path / "out").code == 130
+    assert (tmp_path / "out/rttm/a.rttm").is_file()
+    left.parent.mkdir(parents=True, exist_ok=True)
+    left.write_bytes(b"what a killed process leaves")
+    result = command(*run, "-o", tmp_path / "out")
+    assert result.code == 0, result.err
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert not list((tmp_path / "out/.babyhubert/analyze").rglob("*.npy"))
 
 
 def test_other_thresholds_need_no_pass_for_voice_types(models, tmp_path, heard):

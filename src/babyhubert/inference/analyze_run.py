@@ -7,6 +7,7 @@ pass: frame outputs of addressee and phonemes wait in a file until it is known w
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -48,6 +49,9 @@ from babyhubert.run_record import RunSummary
 from babyhubert.tasks.heads import ADDRESSEE, PHONEMES, VOICE_TYPE
 
 COMMAND = "analyze"
+_DECODED, _FRAMES = "decoded", "frames"
+"""Folders of what waits for a later pass over the same recording."""
+
 _FRAMES_AT_ONCE = 3_000
 _WRITERS = {
     segment_run.COMMAND: segment_run.write_tables,
@@ -191,6 +195,9 @@ class AnalyzeRun:
 
         Of a folder that is held for one part, only that part is done, and no tables are written (`merge` does).
         """
+        if self.folder.part is None:  # what a killed run left; another part's may be in use
+            for folder in (_DECODED, _FRAMES):
+                shutil.rmtree(self.folder.state / folder, ignore_errors=True)
         plan = plan_run(self.folder.part, [(file, info.n_samples) for file, info in checked.good], checked.bad)
         new = [each.file for each in plan.good if force or not self._is_whole(each.file)]
         if force:
@@ -209,7 +216,7 @@ class AnalyzeRun:
     def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> None:
         """Make everything of each recording whole that is not."""
         for file in files:
-            audio = DecodedRecording(self.folder.state / "decoded" / f"{file.recording_id}.npy")
+            audio = DecodedRecording(self.folder.state / _DECODED / f"{file.recording_id}.npy")
             try:
                 with audio as opener:
                     error = self._process(file, opener, _OnePass(progress))
@@ -293,7 +300,7 @@ class AnalyzeRun:
             for judge in self._sharing
             if not judge.is_whole(file)
         }
-        kept = self.folder.state / "frames"
+        kept = self.folder.state / _FRAMES
         return _SharedSink(file, self._voices.open_sink(file), columns[VOICE_TYPE], waiting, kept)
 
 

@@ -68,7 +68,8 @@ def test_a_dead_worker_costs_no_recording_and_a_deadly_recording_only_itself(sch
     assert ended["broken"] == "broken.wav: broken"
     assert ended["raises"] == "raises.wav: RuntimeError: what nobody foresaw"
     assert "kills.wav: every worker that processed it died" in (ended["kills"] or "")
-    assert (tmp_path / "out" / "kills.tries").read_text().count("\n") == DEATHS
+    tries = (tmp_path / "out" / "kills.tries").read_text().count("\n")
+    assert DEATHS <= tries <= DEATHS * DEATHS  # more than DEATHS only where the word that it began was lost
     assert any("dies.wav: the worker that processed it died; another tries again (2 of 3)" in n for n in account.notes)
     assert account.heard == 10 * 8
 

@@ -102,7 +102,7 @@ def settings(encoder: Path | None, tasks: dict, model: dict | None = None, machi
     content = {
         "model": {**chosen, "encoder_settings": NO_DROPOUT, "freeze_convolutions": False, **(model or {})},
         "train": {"steps": 6, "learning_rate": 1e-3, "validate_every": 3, **train},
-        "machine": {"device": "cpu", "log_every": 2, "save_every": 2, **(machine or {})},
+        "machine": {"device": "cpu", "precision": "float32", "log_every": 2, "save_every": 2, **(machine or {})},
         **tasks,
     }
     return build_config(content, FinetuningSettings, "test")

@@ -84,6 +84,7 @@ class _Flight:
     events: queue.SimpleQueue = field(default_factory=queue.SimpleQueue)
     heard: dict[str, int] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
+    acquittals: dict[str, int] = field(default_factory=dict)
     slots: int = 0
     slots_known: float = -_TICK_SECONDS
     worker_seen: float = field(default_factory=time.monotonic)
@@ -148,6 +149,9 @@ class _Flight:
         name = planned.file.recording_id
         if future.status == "cancelled" or future.status == "lost":
             raise ConfigError("the Dask scheduler is gone; run the same command again to continue")
+        if future.status == "error" and self._was_a_bystander(name, future.exception()):
+            self._send(planned)
+            return
         if future.status == "error":
             self.progress.done(name, self._explain(planned, future.exception()))
             return
@@ -160,6 +164,19 @@ class _Flight:
             self.progress.done(name, report.message)
         else:
             self.unseen[name] = (planned, time.monotonic())
+
+    def _was_a_bystander(self, name: str, error: BaseException) -> bool:
+        """Whether a recording was given up though it only waited on workers that others killed; then it flies again.
+
+        Dask blames all that a dead worker held; only what had begun there (a worker has one thread) can be at fault.
+        The word that it began may be lost with the worker, so this too has an end.
+        """
+        from distributed import KilledWorker
+
+        if not isinstance(error, KilledWorker) or self.attempts.get(name, 0) >= DEATHS:
+            return False
+        self.acquittals[name] = self.acquittals.get(name, 0) + 1
+        return self.acquittals[name] < DEATHS
 
     def _explain(self, planned: Planned, error: BaseException) -> str:
         """One line for a recording that no worker came back from.

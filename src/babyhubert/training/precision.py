@@ -14,12 +14,16 @@ Precision = Literal["auto", "float32", "bf16", "fp16"]
 
 
 def resolve_precision(wanted: Precision, device: torch.device) -> Precision:
-    """``auto``: bf16 on GPUs and CPUs made for it (nano trains twice as fast), fp16 on other GPUs, else float32."""
+    """``auto``: bf16 on GPUs made for it, fp16 on other GPUs, float32 elsewhere.
+
+    Not bf16 on CPUs with AMX, though it is twice as fast: a nano encoder fine-tuned in it reached a frame F1 of 44
+    where float32 reached 57, from the same start in the same steps.
+    """
     if wanted != "auto":
         return wanted
-    if fastest_precision(device) == "bfloat16":
-        return "bf16"
-    return "fp16" if device.type == "cuda" else "float32"
+    if device.type != "cuda":
+        return "float32"
+    return "bf16" if fastest_precision(device) == "bfloat16" else "fp16"
 
 
 def autocast(precision: Precision, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:

@@ -8,8 +8,6 @@ still holds.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -18,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from babyhubert.batch.parts import Part
-from babyhubert.files import make_folder, remove_leftovers, write_json, write_text
+from babyhubert.files import csv_text, make_folder, remove_leftovers, write_json, write_text
 from babyhubert.locking import FolderLock
 
 STATE_FOLDER = ".babyhubert"
@@ -138,8 +136,4 @@ def _read_record(path: Path) -> dict[str, Any] | None:
 
 def write_failures(path: Path, failures: Iterable[tuple[Path | str, str]]) -> None:
     """Write ``path,error`` rows, the header alone when all went well."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("path", "error"))
-    writer.writerows((str(file), error) for file, error in failures)
-    write_text(path, text.getvalue())
+    write_text(path, csv_text([("path", "error"), *((str(file), error) for file, error in failures)]))

@@ -52,6 +52,11 @@ def format_seconds(samples: int) -> str:
     return f"{sign}{milliseconds // 1000}.{milliseconds % 1000:03d}"
 
 
+def format_length(start: int, end: int) -> str:
+    """Length of a segment in seconds, such that its start and this, as files carry them, give its end as they do."""
+    return format_seconds(ms_to_samples(samples_to_ms(end) - samples_to_ms(start)))
+
+
 def format_clock(samples: int) -> str:
     """Duration as ``H:MM:SS`` for people, rounded to the second."""
     seconds = (int(samples) + SAMPLE_RATE // 2) // SAMPLE_RATE

@@ -11,9 +11,8 @@ ChildProject package, which is tested against instead.
 from __future__ import annotations
 
 import csv
-import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -26,7 +25,7 @@ from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.annotation.tables import read_segments
 from babyhubert.annotation.tiers import column_texts
 from babyhubert.errors import AnnotationError
-from babyhubert.files import write_text
+from babyhubert.files import csv_text, write_text
 from babyhubert.timebase import ms_to_samples, samples_to_ms
 
 _INDEX = Path("metadata") / "annotations.csv"
@@ -196,9 +195,7 @@ def format_set_csv(segments: Segments, kind: SetKind, recording_id: str) -> str:
         AnnotationError: a label CHI, see :mod:`babyhubert.annotation.codes`.
     """
     refuse_ambiguous(segments.label, recording_id)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("segment_onset", "segment_offset", "speaker_type", *kind.columns))
+    lines: list[Iterable[object]] = [("segment_onset", "segment_offset", "speaker_type", *kind.columns)]
     addressees = column_texts(segments, "addressee")
     phonemes = segments.columns.get("phonemes", np.full(len(segments), None, dtype=object))
     for (start, end, label), addressee, phones in zip(segments, addressees, phonemes, strict=True):
@@ -210,8 +207,8 @@ def format_set_csv(segments: Segments, kind: SetKind, recording_id: str) -> str:
             if label != "KCHI" or phones is None:
                 continue
             row += [len(str(phones).split()), str(phones) or "NA"]
-        writer.writerow(row)
-    return text.getvalue()
+        lines.append(row)
+    return csv_text(lines)
 
 
 def format_metannots(fields: Mapping[str, str]) -> str:
@@ -221,14 +218,12 @@ def format_metannots(fields: Mapping[str, str]) -> str:
 
 def write_import_table(path: Path, set_name: str, rows: Sequence[tuple[ProjectRecording, int, int]]) -> None:
     """The table for ``child-project import-annotations``: each recording, and a stretch in ms that was annotated."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
+    lines: list[Iterable[object]] = [
         ("set", "recording_filename", "time_seek", "range_onset", "range_offset", "raw_filename", "format")
-    )
+    ]
     for recording, onset, offset in rows:
-        writer.writerow((set_name, recording.filename, 0, onset, offset, f"{recording.recording_id}.csv", "csv"))
-    write_text(path, text.getvalue())
+        lines.append((set_name, recording.filename, 0, onset, offset, f"{recording.recording_id}.csv", "csv"))
+    write_text(path, csv_text(lines))
 
 
 def imported_before(project: Path, set_name: str) -> bool:

@@ -7,22 +7,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
-
 from babyhubert.annotation.codes import TO_LENA
 from babyhubert.annotation.segments import Segments
-from babyhubert.timebase import format_seconds, ms_to_samples, samples_to_ms
+from babyhubert.files import csv_text
+from babyhubert.timebase import format_length, format_seconds
 
 LENA_HEADER = "recording_id,spkr,startTime,endTime,duration\n"
 
 
 def format_lena_rows(recording_id: str, segments: Segments) -> str:
     """Rows of one recording; labels that LENA has no code for stand as they are."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    for start, end, label in segments:
-        duration = ms_to_samples(samples_to_ms(end) - samples_to_ms(start))
-        times = (format_seconds(start), format_seconds(end), format_seconds(duration))
-        writer.writerow((recording_id, TO_LENA.get(label, label), *times))
-    return text.getvalue()
+    return csv_text(
+        (
+            recording_id,
+            TO_LENA.get(label, label),
+            format_seconds(start),
+            format_seconds(end),
+            format_length(start, end),
+        )
+        for start, end, label in segments
+    )

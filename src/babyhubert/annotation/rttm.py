@@ -18,7 +18,7 @@ from babyhubert.annotation.segments import Segments
 from babyhubert.audio.presence import absence
 from babyhubert.errors import AnnotationError
 from babyhubert.files import write_text
-from babyhubert.timebase import format_seconds, samples_to_ms, seconds_to_samples
+from babyhubert.timebase import format_length, format_seconds, seconds_to_samples
 
 _MINIMUM_FIELDS = 8
 _OTHER_TYPES = {
@@ -68,9 +68,9 @@ def format_rttm(uri: str, segments: Segments) -> str:
     uri = rttm_uri(uri)
     lines = []
     for start, end, label in segments:
-        start_ms, end_ms = samples_to_ms(start), samples_to_ms(end)
-        duration = format_seconds((end_ms - start_ms) * 16)
-        lines.append(f"SPEAKER {uri} 1 {format_seconds(start)} {duration} <NA> <NA> {label} <NA> <NA>\n")
+        lines.append(
+            f"SPEAKER {uri} 1 {format_seconds(start)} {format_length(start, end)} <NA> <NA> {label} <NA> <NA>\n"
+        )
     return "".join(lines)
 
 

@@ -14,7 +14,6 @@ CSV layouts are told apart by their header; columns beyond those needed are kept
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -32,8 +31,8 @@ from babyhubert.annotation.its import read_its
 from babyhubert.annotation.rttm import parse_ends, parse_span, read_lines, read_rttm, rttm_uri
 from babyhubert.annotation.segments import Segments
 from babyhubert.errors import AnnotationError
-from babyhubert.files import write_text
-from babyhubert.timebase import format_seconds, ms_to_samples, samples_to_ms
+from babyhubert.files import csv_text, write_text
+from babyhubert.timebase import format_length, format_seconds, ms_to_samples, samples_to_ms
 
 _Row = tuple[str, int, int, str]
 
@@ -55,12 +54,7 @@ def write_childproject_csv(path: Path, segments: Segments) -> None:
 
 def format_combined_rows(uid: str, segments: Segments) -> str:
     """Rows ``uid,start_time_s,duration_s,label`` of one recording, for a table of many."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    for start, end, label in segments:
-        duration = samples_to_ms(end) - samples_to_ms(start)
-        writer.writerow((uid, format_seconds(start), format_seconds(ms_to_samples(duration)), label))
-    return buffer.getvalue()
+    return csv_text((uid, format_seconds(start), format_length(start, end), label) for start, end, label in segments)
 
 
 COMBINED_HEADER = "uid,start_time_s,duration_s,label\n"

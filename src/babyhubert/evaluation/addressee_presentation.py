@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from babyhubert.evaluation import presentation as time_shown
 from babyhubert.evaluation.addressee import AddresseeEvaluation, UtteranceReport
 from babyhubert.evaluation.detection import BootstrapIntervals, DetectionReport, some_names
 from babyhubert.evaluation.presentation import NOTHING, cells, empty_score_table, interval_notes, percent, scores_json
-from babyhubert.files import write_json, write_text
+from babyhubert.files import csv_text, write_json, write_text
 
 
 def evaluation_tables(result: AddresseeEvaluation, intervals: BootstrapIntervals | None) -> Iterator[Table]:
@@ -134,15 +132,13 @@ def write_report(
     write_json(output / "evaluation.json", {**settings, **as_json(result, intervals)})
     report: UtteranceReport | DetectionReport | None = result.utterances or result.time
     assert report is not None
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("class", "precision", "recall", "f1", "f1_low", "f1_high"))
+    lines: list[Iterable[object]] = [("class", "precision", "recall", "f1", "f1_low", "f1_high")]
     nothing = np.full(2, np.nan)
     for row, label in enumerate((*report.labels, "mean")):
         mean = row == len(report.labels)
         scores = report.macro if mean else report.scores[row]
         ends = nothing if intervals is None else (intervals.macro[2] if mean else intervals.classes[row, 2])
         values = [*scores.tolist(), *ends.tolist()]
-        writer.writerow((label, *("" if np.isnan(value) else f"{value:.5f}" for value in values)))
-    write_text(output / "scores.csv", text.getvalue())
+        lines.append((label, *("" if np.isnan(value) else f"{value:.5f}" for value in values)))
+    write_text(output / "scores.csv", csv_text(lines))
     return [output / "evaluation.json", output / "scores.csv"]

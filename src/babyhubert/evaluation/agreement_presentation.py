@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ from babyhubert.evaluation import presentation as time_shown
 from babyhubert.evaluation.agreement import AgreementReport, KappaIntervals
 from babyhubert.evaluation.detection import BootstrapIntervals, some_names
 from babyhubert.evaluation.presentation import interval_notes, number, percent
-from babyhubert.files import write_json, write_text
+from babyhubert.files import csv_text, write_json, write_text
 from babyhubert.timebase import format_clock
 
 Intervals = tuple[BootstrapIntervals, KappaIntervals] | None
@@ -108,19 +106,17 @@ def write_report(
         OutputError: they cannot be written.
     """
     write_json(output / "evaluation.json", {**settings, **as_json(report, intervals)})
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("class", "f1", "f1_low", "f1_high", "kappa", "kappa_low", "kappa_high"))
+    lines: list[Iterable[object]] = [("class", "f1", "f1_low", "f1_high", "kappa", "kappa_low", "kappa_high")]
     time, nothing = report.time, np.full(2, np.nan)
     for row, label in enumerate(time.labels):
         f1_ends, ends = (nothing, nothing) if intervals is None else (
             intervals[0].classes[row, 2], intervals[1].classes[row])  # fmt: skip
-        writer.writerow((label, *_decimals([time.scores[row, 2], *f1_ends, report.class_kappas[row], *ends])))
+        lines.append((label, *_decimals([time.scores[row, 2], *f1_ends, report.class_kappas[row], *ends])))
     f1_ends, ends = (nothing, nothing) if intervals is None else (intervals[0].macro[2], intervals[1].mean)
-    writer.writerow(("mean", *_decimals([time.macro_f1, *f1_ends, report.mean_kappa, *ends])))
+    lines.append(("mean", *_decimals([time.macro_f1, *f1_ends, report.mean_kappa, *ends])))
     ends = nothing if intervals is None else intervals[1].whole
-    writer.writerow(("whole answer", *_decimals([math.nan, *nothing, report.whole_kappa, *ends])))
-    write_text(output / "agreement.csv", text.getvalue())
+    lines.append(("whole answer", *_decimals([math.nan, *nothing, report.whole_kappa, *ends])))
+    write_text(output / "agreement.csv", csv_text(lines))
     return [output / "evaluation.json", output / "agreement.csv"]
 
 

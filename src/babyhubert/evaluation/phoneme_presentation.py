@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +12,7 @@ from rich.table import Table
 from babyhubert.evaluation.detection import some_names
 from babyhubert.evaluation.phonemes import DELETIONS, INSERTIONS, SUBSTITUTIONS, PhonemeReport
 from babyhubert.evaluation.presentation import number, percent
-from babyhubert.files import write_json, write_text
+from babyhubert.files import csv_text, write_json, write_text
 from babyhubert.timebase import format_seconds
 
 _PARTS = (SUBSTITUTIONS, DELETIONS, INSERTIONS)
@@ -153,9 +151,7 @@ def write_report(output: Path, report: PhonemeReport, settings: Mapping[str, Any
     write_json(output / "evaluation.json", {**settings, **as_json(report)})
     tables = {"groups.csv": _group_rows(report), "confusions.csv": _confusion_rows(report)}
     for name, rows in (tables | {"utterances.csv": _utterance_rows(report)}).items():
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        write_text(output / name, text.getvalue())
+        write_text(output / name, csv_text(rows))
     return [output / name for name in ("evaluation.json", "groups.csv", "confusions.csv", "utterances.csv")]
 
 

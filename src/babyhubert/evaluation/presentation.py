@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from babyhubert.evaluation.detection import (
     detection_scores,
     some_names,
 )
-from babyhubert.files import write_json, write_text
+from babyhubert.files import csv_text, write_json, write_text
 from babyhubert.timebase import format_clock, samples_to_seconds
 
 SCORES = ("precision", "recall", "f1")
@@ -195,13 +193,11 @@ def as_json(
 
 def fscore_csv(report: DetectionReport) -> str:
     """The published table: one row a recording and TOTAL, one column a class, F1 from 0 to 1."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("item", *report.labels))
+    lines: list[Iterable[object]] = [("item", *report.labels)]
     per_file = detection_scores(report.counts)[..., 2]
     for uri, row in (*zip(report.recordings, per_file, strict=True), ("TOTAL", report.scores[:, 2])):
-        writer.writerow((uri, *(f"{value:.5f}" for value in row)))
-    return buffer.getvalue()
+        lines.append((uri, *(f"{value:.5f}" for value in row)))
+    return csv_text(lines)
 
 
 def write_report(

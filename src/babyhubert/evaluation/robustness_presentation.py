@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from rich.table import Table
 
 from babyhubert.evaluation.presentation import number, percent
 from babyhubert.evaluation.robustness import PEAK_CHANCE, PEAK_RATIO, FalseAlarms, Peak, Shift
-from babyhubert.files import write_json, write_text
+from babyhubert.files import csv_text, write_json, write_text
 
 
 @dataclass(frozen=True)
@@ -131,11 +129,11 @@ def write_report(output: Path, result: RobustnessResult, settings: Mapping[str, 
         OutputError: they cannot be written.
     """
     write_json(output / "evaluation.json", {**settings, **as_json(result)})
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("sound", "class", "seconds_per_hour", "segments_per_hour"))
-    for alarm in result.alarms:
-        for label in result.labels:
-            writer.writerow((alarm.sound, label, *(f"{rate:.3f}" for rate in alarm.per_hour(label))))
-    write_text(output / "false_alarms.csv", text.getvalue())
+    rows = (
+        (alarm.sound, label, *(f"{rate:.3f}" for rate in alarm.per_hour(label)))
+        for alarm in result.alarms
+        for label in result.labels
+    )
+    header = ("sound", "class", "seconds_per_hour", "segments_per_hour")
+    write_text(output / "false_alarms.csv", csv_text([header, *rows]))
     return [output / "evaluation.json", output / "false_alarms.csv"]

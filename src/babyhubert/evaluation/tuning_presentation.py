@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from babyhubert.evaluation.calibration import Reliability
 from babyhubert.evaluation.presentation import as_json, notes, percent
 from babyhubert.evaluation.tuning import HIGH_PRECISION_RECALL, Choice
 from babyhubert.evaluation.tuning_run import TuningResult
-from babyhubert.files import write_json, write_text
+from babyhubert.files import csv_text, write_json, write_text
 from babyhubert.inference.thresholds import format_thresholds
 from babyhubert.timebase import samples_to_seconds
 
@@ -201,27 +199,23 @@ def _curves_csv(result: TuningResult) -> str:
     """With the minimum durations that were chosen: every class and threshold."""
     curves = result.curves
     scores = curves.scores()[curves.minimums.index(result.best.choice.minimum)]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("class", "threshold", "precision", "recall", "f1"))
+    lines: list[Iterable[object]] = [("class", "threshold", "precision", "recall", "f1")]
     for label, rows in zip(curves.labels, scores.tolist(), strict=True):
         for threshold, row in zip(curves.grid.tolist(), rows, strict=True):
-            writer.writerow((label, f"{threshold:g}", *(f"{value:.5f}" for value in row)))
-    return buffer.getvalue()
+            lines.append((label, f"{threshold:g}", *(f"{value:.5f}" for value in row)))
+    return csv_text(lines)
 
 
 def _reliability_csv(result: TuningResult) -> str:
     assert result.calibration is not None
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("class", "scores", "low", "high", "frames", "mean_score", "observed"))
+    lines: list[Iterable[object]] = [("class", "scores", "low", "high", "frames", "mean_score", "observed")]
     for label, fit in result.calibration[1].items():
         for name, found in (("as they are", fit.before), ("calibrated", fit.after), ("held out", fit.held_out)):
             for low, high, frames, confidence, observed in () if found is None else found.bins:
-                writer.writerow(
+                lines.append(
                     (label, name, f"{low:.4f}", f"{high:.4f}", frames, f"{confidence:.5f}", f"{observed:.5f}")
                 )
-    return buffer.getvalue()
+    return csv_text(lines)
 
 
 def _choice_json(choice: Choice) -> dict[str, Any]:

@@ -8,7 +8,6 @@ counts, not the context around it, and ``annotated.uem`` says so.
 from __future__ import annotations
 
 import csv
-import io
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -25,9 +24,9 @@ from babyhubert.errors import AnnotationError
 from babyhubert.exchange.clips import CLIPS_TABLE, within
 from babyhubert.exchange.export import format_uem
 from babyhubert.exchange.recordings import UEM_NAME, Failure
-from babyhubert.files import write_text
+from babyhubert.files import csv_text, write_text
 from babyhubert.hashing import file_sha256
-from babyhubert.timebase import format_seconds, ms_to_samples, samples_to_ms
+from babyhubert.timebase import format_length, format_seconds, ms_to_samples
 
 ADDRESSEE_HEADER = "uid,start_time_s,duration_s,label,addressee\n"
 _NEEDED = ("clip", "recording_id", "segment_onset", "segment_offset", "audio_onset", "annotation_sha256")
@@ -158,9 +157,8 @@ def _write(output: Path, recordings: dict[str, Segments], stretches: dict[str, I
 
 
 def _addressee_rows(name: str, segments: Segments) -> Iterator[str]:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    for (start, end, label), addressee in zip(segments, column_texts(segments, "addressee"), strict=True):
-        duration = ms_to_samples(samples_to_ms(end) - samples_to_ms(start))
-        writer.writerow((name, format_seconds(start), format_seconds(duration), label, addressee))
-    yield text.getvalue()
+    rows = zip(segments, column_texts(segments, "addressee"), strict=True)
+    yield csv_text(
+        (name, format_seconds(start), format_length(start, end), label, addressee)
+        for (start, end, label), addressee in rows
+    )

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import csv
-import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from babyhubert.annotation.segments import Segments
 from babyhubert.audio.channels import Channel
 from babyhubert.batch.journal import Outcome
 from babyhubert.batch.parts import Part
-from babyhubert.files import write_text
+from babyhubert.files import csv_text, write_text
 from babyhubert.inference.addressee import AddresseeClassifier
 from babyhubert.inference.given_segments import segments_source
 from babyhubert.inference.speed import Speed
@@ -26,7 +25,7 @@ from babyhubert.inference.utterance_model import Judged, choose_windows
 from babyhubert.inference.utterance_run import UtteranceRun, run_record
 from babyhubert.run_folder import RunFolder
 from babyhubert.tasks.heads import ADDRESSEE
-from babyhubert.timebase import format_seconds, samples_to_ms
+from babyhubert.timebase import format_length, format_seconds
 
 COMMAND = "addressee"
 TABLE = "rttm_addressee.csv"
@@ -117,17 +116,14 @@ def format_addressees(uid: str, table: Segments, labels: tuple[str, ...]) -> str
 
     Children's segments have an empty addressee; what no model was run for has no probabilities.
     """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow((*COLUMNS, "confidence", *(f"p_{label}" for label in labels)))
+    lines: list[Iterable[object]] = [(*COLUMNS, "confidence", *(f"p_{label}" for label in labels))]
     probabilities = np.stack([table.columns[f"p_{label}"] for label in labels], axis=1)
     addressees = table.columns["addressee"]
     for (start, end, label), addressee, values in zip(table, addressees, probabilities, strict=True):
-        duration = format_seconds((samples_to_ms(end) - samples_to_ms(start)) * 16)
         known = np.isfinite(values).all()
         numbers = [f"{value:.4f}" for value in (values.max(), *values)] if known else [""] * (len(values) + 1)
-        writer.writerow((uid, format_seconds(start), duration, label, addressee, *numbers))
-    return buffer.getvalue()
+        lines.append((uid, format_seconds(start), format_length(start, end), label, addressee, *numbers))
+    return csv_text(lines)
 
 
 def _table_of(folder: RunFolder, recording_id: str) -> Path:
@@ -138,7 +134,4 @@ def _published_rows(folder: RunFolder, record: Mapping[str, Any]) -> str:
     path = _table_of(folder, record["recording_id"])
     if not path.exists():
         return ""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerows([row[name] for name in COLUMNS] for row in csv.DictReader(read_lines(path)))
-    return buffer.getvalue()
+    return csv_text([row[name] for name in COLUMNS] for row in csv.DictReader(read_lines(path)))

@@ -7,10 +7,8 @@ of exactly those rows that the whole recording's file would hold, so the model h
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -34,7 +32,7 @@ from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.loading import load_encoder, model_hash, resolve_model
 from babyhubert.encoder.precision import Precision
 from babyhubert.errors import AnnotationError, ConfigError
-from babyhubert.files import atomic_path, make_folder, write_text
+from babyhubert.files import atomic_path, csv_text, make_folder, write_text
 from babyhubert.frame_store import FrameWriter
 from babyhubert.hashing import fingerprint
 from babyhubert.inference.engine import Engine
@@ -348,9 +346,7 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
 def _join(folder: RunFolder, about: Mapping[str, Any], names: Sequence[str]) -> None:
     """One table of segments and one array a layer, of all recordings in order."""
     layers, dtype = about["settings"]["layers"], about["settings"]["dtype"]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(("row", "recording_id", "start_s", "end_s", "label", "frames"))
+    lines: list[Iterable[object]] = [("row", "recording_id", "start_s", "end_s", "label", "frames")]
     row = 0
     for name in names:
         table = _read_pooled_segments(folder, name)
@@ -359,14 +355,14 @@ def _join(folder: RunFolder, about: Mapping[str, Any], names: Sequence[str]) -> 
         heard = np.minimum(stop, frame_count(seconds_to_samples(duration))) - first
         for segment, frames in zip(table, heard.tolist(), strict=True):
             times = format_seconds(segment.start), format_seconds(segment.end)
-            writer.writerow((row, name, *times, segment.label, frames))
+            lines.append((row, name, *times, segment.label, frames))
             row += 1
     for index, layer in enumerate(layers):
         with FrameWriter(folder.output / f"layer{layer}.npy", dtype) as vectors:
             for name in names:
                 vectors.append(np.load(_pooled(folder, layers, name)[index]))
             vectors.finish((about["width"],))
-    write_text(folder.output / "segments.csv", buffer.getvalue())
+    write_text(folder.output / "segments.csv", csv_text(lines))
 
 
 def _pooled(folder: RunFolder, layers: Sequence[int], recording_id: str) -> list[Path]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from babyhubert.annotation.segments import Segments
 from babyhubert.audio.channels import Channel
 from babyhubert.batch.journal import Outcome
 from babyhubert.batch.parts import Part
-from babyhubert.files import write_text
+from babyhubert.files import csv_text, write_text
 from babyhubert.inference.given_segments import SegmentsSource, segments_source
 from babyhubert.inference.phonemes import PhonemeRecogniser
 from babyhubert.inference.speed import Speed
@@ -141,7 +139,7 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
 
 def format_phonemes(recording_id: str, table: Segments) -> str:
     """One row an utterance, the published columns."""
-    return _csv(COLUMNS, (_utterance(recording_id, *row) for row in _rows(table)))
+    return csv_text([COLUMNS, *(_utterance(recording_id, *row) for row in _rows(table))])
 
 
 def format_syllables(recording_id: str, table: Segments) -> str:
@@ -150,23 +148,23 @@ def format_syllables(recording_id: str, table: Segments) -> str:
     Raises:
         MissingExtraError: panphon is not installed.
     """
-    rows = []
+    rows: list[Iterable[object]] = [(*COLUMNS, *SYLLABLE_COLUMNS)]
     for start, end, label, phonemes in _rows(table):
         found = syllables_of(phonemes.split())
         more = (found.text, found.syllables, found.phonemes, found.cv)
         rows.append((*_utterance(recording_id, start, end, label, phonemes), *more))
-    return _csv((*COLUMNS, *SYLLABLE_COLUMNS), rows)
+    return csv_text(rows)
 
 
 def format_times(recording_id: str, table: Segments) -> str:
     """One row a phoneme: its utterance, its place in it, its times in the recording, its confidence."""
-    rows = []
+    rows: list[Iterable[object]] = [TIME_COLUMNS]
     for (start, end, _), timed in zip(table, table.columns["timed"], strict=True):
         utterance = recording_id, format_seconds(start), format_seconds(end)
         for index, phoneme in enumerate(timed):
             times = format_seconds(phoneme.start), format_seconds(phoneme.end)
             rows.append((*utterance, index, phoneme.phoneme, *times, f"{phoneme.confidence:.4f}"))
-    return _csv(TIME_COLUMNS, rows)
+    return csv_text(rows)
 
 
 def _rows(table: Segments) -> Iterable[tuple[int, int, str, str]]:
@@ -176,11 +174,3 @@ def _rows(table: Segments) -> Iterable[tuple[int, int, str, str]]:
 
 def _utterance(recording_id: str, start: int, end: int, label: str, phonemes: str) -> tuple[str, ...]:
     return recording_id, format_seconds(start), format_seconds(end), label, phonemes
-
-
-def _csv(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return buffer.getvalue()

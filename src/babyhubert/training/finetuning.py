@@ -17,8 +17,6 @@ Beside the model folder ``OUT`` stands ``OUT.work``::
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import shutil
@@ -40,7 +38,7 @@ from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.loading import build_encoder, load_checkpoint
 from babyhubert.encoder.model_folder import save_model_folder
 from babyhubert.errors import ConfigError, TrainingError
-from babyhubert.files import make_folder, remove_leftovers, write_json, write_text
+from babyhubert.files import csv_text, make_folder, remove_leftovers, write_json, write_text
 from babyhubert.locking import exclusive
 from babyhubert.run_record import software_versions
 from babyhubert.tasks.addressee import AddresseeTask
@@ -614,11 +612,8 @@ def _write_record(work: Path, trainer: Trainer, left_out: LeftOut) -> None:
             "software": software_versions(),
         },
     )
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(("reason", "item"))
-    table.writerows((reason, item) for reason, items in left_out.items.items() for item in items)
-    write_text(work / "left_out.csv", text.getvalue())
+    rows = ((reason, item) for reason, items in left_out.items.items() for item in items)
+    write_text(work / "left_out.csv", csv_text([("reason", "item"), *rows]))
 
 
 def _introduce(trainer: Trainer, left_out: LeftOut, say: Report) -> None:

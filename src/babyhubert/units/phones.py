@@ -8,7 +8,6 @@ phone-normalised mutual information (PNMI).
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.errors import AnnotationError, CorpusError
-from babyhubert.files import write_text
+from babyhubert.files import csv_text, write_text
 from babyhubert.timebase import format_seconds, seconds_to_samples
 
 SILENCE = "sil"
@@ -81,13 +80,11 @@ class Alignment:
 
     def write(self, path: Path) -> None:
         """Write the table, times to the millisecond."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
+        lines: list[Iterable[object]] = [COLUMNS]
         for recording, spans in self.spans.items():
             for start, end, phone in zip(*(part.tolist() for part in spans), strict=True):
-                writer.writerow((recording, format_seconds(start), format_seconds(end), self.phones[phone]))
-        write_text(path, text.getvalue())
+                lines.append((recording, format_seconds(start), format_seconds(end), self.phones[phone]))
+        write_text(path, csv_text(lines))
 
     def of_frames(self, pack: Pack, row: int, recording: str) -> NDArray[np.int64]:
         """Phone at the middle of what each frame of a segment sees, int64 (T,); -1 where there is none."""

@@ -33,6 +33,11 @@ def resolve_device(name: str = "auto") -> torch.device:
     return device
 
 
+def device_name(device: torch.device) -> str:
+    """What a record calls a device: a GPU's product name, else its kind."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def windows_per_batch(device: torch.device, window_samples: int, first_convolution_channels: int) -> int:
     """Windows in one call such that the first convolution's output, the largest activation, stays in bounds.
 

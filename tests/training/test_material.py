@@ -19,7 +19,7 @@ from babyhubert.errors import AnnotationError, AudioError, ConfigError
 from babyhubert.tasks.addressee import AddresseeTask
 from babyhubert.tasks.addressee_windows import addressee_window
 from babyhubert.tasks.context_windows import shifted, windows_by, windows_with_context
-from babyhubert.tasks.edit_distance import edit_distance
+from babyhubert.tasks.edit_distance import edit_distances
 from babyhubert.tasks.inventory import Inventory, read_inventory, simplify
 from babyhubert.tasks.phonemes import PhonemeTask, normalised
 from babyhubert.tasks.sources import LeftOut
@@ -395,4 +395,4 @@ def test_edit_distance_equals_the_textbook(seed):
             return i + j
         return min(textbook(i - 1, j) + 1, textbook(i, j - 1) + 1, textbook(i - 1, j - 1) + (a[i - 1] != b[j - 1]))
 
-    assert edit_distance(a, b) == textbook(len(a), len(b))
+    assert edit_distances([np.array(a, int)], [np.array(b, int)], 4) == textbook(len(a), len(b))

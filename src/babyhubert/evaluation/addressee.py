@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from babyhubert.annotation.intervals import Intervals, complement, intersect, union
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.tables import read_annotations
-from babyhubert.errors import AnnotationError, ConfigError
+from babyhubert.errors import AnnotationError
 from babyhubert.evaluation.bootstrap import check_bootstrap, percentile_ends, resampled_sums
 from babyhubert.evaluation.detection import (
     BootstrapIntervals,
     DetectionReport,
-    check_names,
     compare,
-    match_names,
+    distinct,
     some_names,
+    under_reference_names,
 )
 from babyhubert.timebase import samples_to_ms
 
@@ -203,12 +203,8 @@ def evaluate_addressee(
         AnnotationError: no adult turn of the reference has an addressee, an unknown addressee, or no common name.
         ConfigError: no classes, or one twice.
     """
-    labels = tuple(labels)
-    if not labels or len(set(labels)) < len(labels):
-        raise ConfigError(f"labels {', '.join(labels) or '(none)'}: at least one is needed, each once")
-    matched = match_names(reference, prediction)
-    prediction = {matched.get(uri, uri): table for uri, table in prediction.items()}
-    check_names(reference, prediction)
+    labels = distinct(labels)
+    prediction, matched = under_reference_names(reference, prediction)
     truth = adult_turns(reference, labels, rewrite, "reference")
     found = adult_turns(prediction, labels, rewrite, "predictions")
     if uem is not None:

@@ -234,12 +234,8 @@ def compare(
         AnnotationError: there is no reference to score, or no prediction carries the name of a reference.
         ConfigError: no labels, or one twice.
     """
-    labels = tuple(labels)
-    if not labels or len(set(labels)) < len(labels):
-        raise ConfigError(f"labels {', '.join(labels) or '(none)'}: at least one is needed, each once")
-    matched = match_names(reference, prediction)
-    prediction = {matched.get(uri, uri): segments for uri, segments in prediction.items()}
-    check_names(reference, prediction)
+    labels = distinct(labels)
+    prediction, matched = under_reference_names(reference, prediction)
     scored = sorted(uri for uri in reference if uem is None or uri in uem)
     if not scored:
         raise AnnotationError("the UEM names none of the reference recordings; the ids of both must be the same")
@@ -312,6 +308,31 @@ def _active(intervals: Intervals, cuts: NDArray[np.int64]) -> NDArray[np.bool_]:
     start, end = intervals
     where = cuts[:-1]
     return np.searchsorted(start, where, side="right") > np.searchsorted(end, where, side="right")
+
+
+def distinct(labels: Sequence[str]) -> tuple[str, ...]:
+    """The classes to score.
+
+    Raises:
+        ConfigError: none, or one twice.
+    """
+    if not labels or len(set(labels)) < len(labels):
+        raise ConfigError(f"labels {', '.join(labels) or '(none)'}: at least one is needed, each once")
+    return tuple(labels)
+
+
+def under_reference_names(
+    reference: Collection[str], prediction: Mapping[str, Segments]
+) -> tuple[dict[str, Segments], dict[str, str]]:
+    """Predictions under the names the reference has for their recordings, and which had another (see `match_names`).
+
+    Raises:
+        AnnotationError: no prediction carries the name of a reference.
+    """
+    matched = match_names(reference, prediction)
+    renamed = {matched.get(uri, uri): segments for uri, segments in prediction.items()}
+    check_names(reference, renamed)
+    return renamed, matched
 
 
 def match_names(reference: Collection[str], prediction: Collection[str]) -> dict[str, str]:

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from babyhubert.errors import ConfigError, MissingExtraError
 from babyhubert.evaluation.bootstrap import check_bootstrap, percentile_ends, resampled_sums
-from babyhubert.evaluation.edit_distance import Sequences, align, best_constant, weighted_distances
 from babyhubert.evaluation.phoneme_tables import PUBLISHED_PHONEMES, Pair, Pairing
 from babyhubert.evaluation.recording_table import in_order, members
+from babyhubert.tasks.edit_distance import Sequences, align, best_constant, weighted_distances
 
 HITS, SUBSTITUTIONS, DELETIONS, INSERTIONS = range(4)
 NO_UTTERANCE = "(no utterance)"

@@ -7,13 +7,14 @@ unmasked frames and multiplies them by 0, and builds a (K + 1, N, P) tensor to d
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
+from babyhubert.config import Config
 from babyhubert.encoder.canonical import Checkpoint
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.hubert import HubertEncoder, initialise
@@ -25,17 +26,20 @@ PENALTY_WEIGHT = 10.0
 """On the mean square of the convolutions' output, times the masked frames (Hsu et al. 2021, base recipe)."""
 
 
-@dataclass(frozen=True)
-class LossWeights:
-    """What the parts of the loss count beside the cross-entropy of masked frames, which counts 1.
+class LossWeights(Config):
+    """``[loss]``: what its parts count beside the cross-entropy of masked frames, which counts 1.
 
     Attributes:
-        unmasked: Cross-entropy of frames that were heard. Published: 0 (Hsu et al. 2021, eq. 4 with alpha = 1).
+        unmasked: Cross-entropy of frames that were heard. Published: 0 (Hsu et al. 2021, eq. 4 with alpha = 1). Above
+            0 the convolutions learn to hear long before context is understood, which a short run cannot wait for.
         penalty: Mean square of the convolutions' output, times the masked frames.
     """
 
-    unmasked: float = 0.0
-    penalty: float = PENALTY_WEIGHT
+    unmasked: Annotated[float, Field(ge=0)] = 0.0
+    penalty: Annotated[float, Field(ge=0)] = PENALTY_WEIGHT
+
+
+PUBLISHED_WEIGHTS = LossWeights()
 
 
 class Outcome(NamedTuple):
@@ -68,7 +72,9 @@ class MaskedPrediction(nn.Module):
         weights: Of the parts of the loss; the published ones by default.
     """
 
-    def __init__(self, encoder: HubertEncoder, head: PretrainingHead, weights: LossWeights = LossWeights()) -> None:
+    def __init__(
+        self, encoder: HubertEncoder, head: PretrainingHead, weights: LossWeights = PUBLISHED_WEIGHTS
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = head

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from babyhubert.corpus.shards import Labels
+from babyhubert.device import device_name
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.model_folder import save_model_folder
 from babyhubert.errors import ConfigError, TrainingError
@@ -37,9 +38,10 @@ from babyhubert.files import make_folder, remove_leftovers, write_json
 from babyhubert.locking import exclusive
 from babyhubert.pretraining.batches import Batch, BatchPlan, BatchReader, Cursor, Request, load
 from babyhubert.pretraining.health import check_labels, check_progress
-from babyhubert.pretraining.model import LossWeights, MaskedPrediction, Outcome
+from babyhubert.pretraining.model import MaskedPrediction, Outcome
 from babyhubert.pretraining.settings import CardSettings, MachineSettings, OptimiserSettings, TrainingSettings
 from babyhubert.run_record import software_versions
+from babyhubert.timebase import SAMPLE_RATE, format_clock
 from babyhubert.training.curves import Curves
 from babyhubert.training.group import Group
 from babyhubert.training.interruption import StopRequests
@@ -409,7 +411,7 @@ def build_model(settings: TrainingSettings, units: int) -> tuple[MaskedPredictio
     else:
         checkpoint, lineage = starting_point(chosen.start, chosen.settings, "encoder.settings")
         model = MaskedPrediction.from_checkpoint(checkpoint, units, generator, embeddings)
-    model.weights = LossWeights(settings.loss.unmasked, settings.loss.penalty)
+    model.weights = settings.loss
     return model, lineage
 
 
@@ -470,13 +472,13 @@ def _introduce(trainer: Trainer, statistics: UnitCounts, say: Report) -> None:
 
 
 def _line(entry: dict[str, Any], total: int) -> str:
-    left = int(entry["train/seconds_left"])
+    left = format_clock(int(entry["train/seconds_left"]) * SAMPLE_RATE)
     return (
         f"step {entry['step']}/{total}  loss {entry['train/loss']:.3f}  "
         f"accuracy masked {100 * entry['train/masked_accuracy']:.1f}% other "
         f"{100 * entry['train/unmasked_accuracy']:.1f}%  gradient {entry['train/gradient_norm']:.2f}  "
         f"rate {entry['train/learning_rate']:.2e}  {entry['train/times_real_time']:.0f} h of audio an hour  "
-        f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
+        f"{left} left"
     )
 
 
@@ -503,14 +505,10 @@ def _write_record(output: Path, labels: Labels, settings: TrainingSettings, grou
             "labels": {"folder": str(labels.folder), **dict(labels.facts)},
             "lineage": trainer.lineage,
             "processes": group.place.world,
-            "device": _device_name(group.device),
+            "device": device_name(group.device),
             "software": software_versions(),
         },
     )
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def _card(

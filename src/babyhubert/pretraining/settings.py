@@ -12,7 +12,7 @@ from babyhubert.config import Config
 from babyhubert.encoder.pretraining_head import EmbeddingStart
 from babyhubert.pretraining.batches import BatchSettings
 from babyhubert.pretraining.masking import MaskSettings
-from babyhubert.pretraining.model import PENALTY_WEIGHT
+from babyhubert.pretraining.model import LossWeights
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -48,19 +48,6 @@ class HeadSettings(Config):
     """
 
     embeddings: EmbeddingStart = "published"
-
-
-class LossSettings(Config):
-    """``[loss]``: weights beside the cross-entropy of masked frames, which counts 1.
-
-    Attributes:
-        unmasked: Of the cross-entropy of frames that were heard. 0 as published; above 0 the convolutions learn to
-            hear long before context is understood, which a short run cannot wait for.
-        penalty: Of the mean square of the convolutions' output.
-    """
-
-    unmasked: Annotated[float, Field(ge=0)] = 0.0
-    penalty: Annotated[float, Field(ge=0)] = PENALTY_WEIGHT
 
 
 class OptimiserSettings(Config):
@@ -146,7 +133,7 @@ class TrainingSettings(Config):
     batches: BatchSettings = BatchSettings()
     mask: MaskSettings = MaskSettings()
     head: HeadSettings = HeadSettings()
-    loss: LossSettings = LossSettings()
+    loss: LossWeights = LossWeights()
     optimiser: OptimiserSettings = OptimiserSettings()
     machine: MachineSettings = MachineSettings()
     health: HealthSettings = HealthSettings()

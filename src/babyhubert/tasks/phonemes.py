@@ -24,7 +24,7 @@ from babyhubert.errors import AnnotationError
 from babyhubert.tasks.augmentation import Augmentation, AugmentationSettings
 from babyhubert.tasks.context_windows import Samples, WindowRule, Windows, windows_by, windows_with_context
 from babyhubert.tasks.ctc import greedy
-from babyhubert.tasks.edit_distance import edit_distance
+from babyhubert.tasks.edit_distance import edit_distances
 from babyhubert.tasks.heads import PHONEME_HEAD_DROPOUT, PHONEMES, PhonemeHead, TaskHead
 from babyhubert.tasks.interface import Batch, Validation, identity_of
 from babyhubert.tasks.inventory import Inventory, read_inventory, refuse_unknown
@@ -219,7 +219,7 @@ class PhonemeTask:
         found = [greedy(rows[:frames], self.inventory.blank).ids for rows, frames in own]
         counts = batch.targets["phone_counts"].tolist()
         truth = np.split(batch.targets["phones"].cpu().numpy(), np.cumsum(counts)[:-1])
-        edits = sum(edit_distance(a.tolist(), b.tolist()) for a, b in zip(truth, found, strict=True))
+        edits = edit_distances(truth, found, len(self.labels)).sum()
         return np.array([losses.sum().item(), len(counts), sum(counts), edits, sum(map(len, found))], dtype=float)
 
     def conclude(self, tally: NDArray[np.float64]) -> Validation:

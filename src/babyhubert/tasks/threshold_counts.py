@@ -6,7 +6,6 @@ fine grid (0.001, as the published f1 set was made with) is scored at once, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,11 +50,3 @@ def best_point(histograms: NDArray[np.float64]) -> OperatingPoint:
     active = hits[choice] + alarms[choice]
     precision = float(hits[choice] / active) if active else 0.0
     return OperatingPoint(float(GRID[choice]), float(f1[choice]), precision, float(hits[choice] / positives))
-
-
-def best_thresholds(
-    probabilities: NDArray[np.floating], targets: NDArray, labels: Sequence[str]
-) -> dict[str, tuple[float, float]]:
-    """``{label: (threshold, F1)}`` of (N, C) probabilities and 0/1 targets; (0.5, NaN) where a class never occurs."""
-    counts = count_levels(probabilities, np.asarray(targets) > 0)
-    return {label: best_point(counts[k])[:2] for k, label in enumerate(labels)}

@@ -33,6 +33,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from babyhubert.device import device_name
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.loading import build_encoder, load_checkpoint
@@ -48,6 +49,7 @@ from babyhubert.tasks.model import TaskModel
 from babyhubert.tasks.phonemes import PhonemeTask
 from babyhubert.tasks.sources import LeftOut
 from babyhubert.tasks.voice_type_training import VoiceTypeTask
+from babyhubert.timebase import SAMPLE_RATE, format_clock
 from babyhubert.training.curves import Curves
 from babyhubert.training.group import Group
 from babyhubert.training.interruption import StopRequests
@@ -597,7 +599,6 @@ def _take_folder(work: Path, resources: ExitStack) -> None:
 
 
 def _write_record(work: Path, trainer: Trainer, left_out: LeftOut) -> None:
-    device = trainer.group.device
     write_json(
         work / "run.json",
         {
@@ -608,7 +609,7 @@ def _write_record(work: Path, trainer: Trainer, left_out: LeftOut) -> None:
             "lineage": trainer.lineage,
             "steps": trainer.total,
             "processes": trainer.group.place.world,
-            "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            "device": device_name(trainer.group.device),
             "software": software_versions(),
         },
     )
@@ -633,11 +634,11 @@ def _introduce(trainer: Trainer, left_out: LeftOut, say: Report) -> None:
 
 def _line(entry: Mapping[str, Any], total: int) -> str:
     losses = [f"{name.split('/')[1].replace('_', ' ')} {value:.3f}" for name, value in entry.items() if "loss" in name]
-    left = int(entry["train/seconds_left"])
+    left = format_clock(int(entry["train/seconds_left"]) * SAMPLE_RATE)
     return (
         f"step {entry['step']}/{total}  loss {', '.join(losses)}  gradient {entry['train/gradient_norm']:.2f}  "
         f"rate {entry['train/learning_rate']:.2e}  {entry['train/times_real_time']:.0f} x real time  "
-        f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
+        f"{left} left"
     )
 
 

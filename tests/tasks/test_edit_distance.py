@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from babyhubert.errors import AnnotationError
-from babyhubert.evaluation import edit_distance
-from babyhubert.evaluation.edit_distance import align, best_constant, weighted_distances
+from babyhubert.tasks import edit_distance
+from babyhubert.tasks.edit_distance import align, best_constant, edit_distances, weighted_distances
 
 SYMBOLS = 4
 sequences = st.lists(st.lists(st.integers(0, SYMBOLS - 1), max_size=9), min_size=1, max_size=8)
@@ -42,6 +42,7 @@ def test_equals_the_textbook(first, second):
     first, second = first[:count], second[:count]
     found = align(arrays(first), arrays(second), SYMBOLS)
     hits, changed, gone, new = found.operations.T
+    np.testing.assert_array_equal(edit_distances(arrays(first), arrays(second), SYMBOLS), changed + gone + new)
     np.testing.assert_array_equal(changed + gone + new, [textbook(a, b) for a, b in zip(first, second, strict=True)])
     np.testing.assert_array_equal(hits + changed + gone, [len(a) for a in first])
     np.testing.assert_array_equal(hits + changed + new, [len(b) for b in second])

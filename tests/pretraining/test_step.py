@@ -35,8 +35,10 @@ def a_batch(rows=3, samples=32_080, seed=0):
     return Batch.of(pcm, rng.integers(0, CLASSES, (rows, frames)), mask)
 
 
-def a_model(config=None, seed=0):
-    return MaskedPrediction.fresh(config or without_dropout(), CLASSES, torch.Generator().manual_seed(seed)).train()
+def a_model(config=None, seed=0, **weights):
+    generator = torch.Generator().manual_seed(seed)
+    config = config or without_dropout()
+    return MaskedPrediction.fresh(config, CLASSES, generator, weights=LossWeights(**weights)).train()
 
 
 class Published(torch.nn.Module):
@@ -144,6 +146,17 @@ def test_weight_of_unmasked_frames():
     assert outcome.loss.item() == pytest.approx((each[masked].sum() + 0.5 * each[~masked].sum()).item(), rel=1e-5)
     plain = each[masked].sum() + 10 * outcome.penalty * batch.masked
     assert published.item() == pytest.approx(plain.item(), rel=1e-5)
+
+
+def test_weight_of_the_spectrum():
+    model, batch = a_model(spectrum=3.0), a_batch()
+    outcome = model(batch)
+    without = a_model()(batch)
+    assert without.spectrum == 0
+    assert outcome.spectrum.item() == pytest.approx(1, abs=1e-3)
+    assert outcome.loss.item() == pytest.approx(
+        without.loss.item() + 3 * outcome.spectrum.item() * batch.masked, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize(("embeddings", "alike"), [("published", 0.75), ("centred", 0.0)])

@@ -13,7 +13,7 @@ import soundfile
 from babyhubert.annotation.rttm import read_rttm
 from babyhubert.errors import AnnotationError, AudioError, ConfigError, OutputError
 from babyhubert.simulation.scene import SceneConfig, simulate_scene
-from babyhubert.simulation.utterance_table import RecordedVoices
+from babyhubert.simulation.utterance_table import RecordedVoices, SpeakerChoice, read_speaker_ids
 from babyhubert.simulation.voices import SyntheticSpeaker
 from babyhubert.simulation.writer import write_scenes
 from babyhubert.timebase import seconds_to_samples
@@ -153,6 +153,29 @@ def test_no_child_is_two_people_in_one_recording(table):
         names = [person.speaker_id for person in (cast.key_child, *cast.other_children, *cast.women, *cast.television)]
         assert len(names) == len(set(names))
     assert len({voices.cast(index, np.random.default_rng(0)).key_child.speaker_id for index in range(12)}) == 4
+
+
+def test_speakers_of_a_test_set_stay_out(table, tmp_path):
+    everybody = {row["speaker_id"] for row in rows(table)}
+    kept_out = {name for name in everybody if name.endswith(("0", "1"))}
+    named = tmp_path / "test.csv"
+    named.write_text("speaker_id,note\n" + "".join(f"{name},\n" for name in sorted(kept_out)), encoding="utf-8")
+    shared = {"recordings": 2, "minutes": 0.5, "seed": 0, "utterances": table}
+    names = read_speaker_ids(named)
+    assert names == kept_out
+    write_scenes(tmp_path / "train", **shared, speakers=SpeakerChoice(without=names))
+    write_scenes(tmp_path / "test", **shared, speakers=SpeakerChoice(only=names))
+    heard = {part: {row["speaker_id"] for row in rows(tmp_path / part / "segments.csv")} for part in ("train", "test")}
+    assert heard["train"]
+    assert heard["train"] <= everybody - kept_out
+    assert heard["test"]
+    assert heard["test"] <= kept_out
+    with pytest.raises(AnnotationError, match="none of the chosen speakers with the voice CHI"):
+        RecordedVoices(table, speakers=SpeakerChoice(only=frozenset()))
+    with pytest.raises(ConfigError, match="synthetic voices have no names"):
+        write_scenes(tmp_path / "synthetic", recordings=1, minutes=0.5, seed=0, speakers=SpeakerChoice(only=names))
+    with pytest.raises(AnnotationError, match=r"nothing\.csv"):
+        read_speaker_ids(tmp_path / "nothing.csv")
 
 
 @pytest.mark.parametrize(

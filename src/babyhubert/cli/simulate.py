@@ -25,6 +25,22 @@ def simulate(
             show_default=False,
         ),
     ] = None,
+    only_speakers: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="CSV whose column speaker_id names who of the utterances' speakers may speak (may be repeated).",
+            metavar="CSV",
+            show_default=False,
+        ),
+    ] = None,
+    without_speakers: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="CSV whose column speaker_id names who may not, those of a test set for example (may be repeated).",
+            metavar="CSV",
+            show_default=False,
+        ),
+    ] = None,
     speech_share: Annotated[
         float, typer.Option(help="Share of the time with labelled speech, above 0 to 0.6.")
     ] = 0.25,
@@ -44,7 +60,13 @@ def simulate(
     """
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.simulation.scene import SceneConfig
+    from babyhubert.simulation.utterance_table import SpeakerChoice, read_speaker_ids
     from babyhubert.simulation.writer import write_scenes
+
+    speakers = SpeakerChoice(
+        frozenset().union(*map(read_speaker_ids, only_speakers)) if only_speakers else None,
+        frozenset().union(*map(read_speaker_ids, without_speakers or ())),
+    )
 
     config = SceneConfig(
         minutes=minutes,
@@ -61,6 +83,7 @@ def simulate(
             minutes=minutes,
             seed=seed,
             utterances=utterances,
+            speakers=speakers,
             prefix=prefix,
             progress=display.advance,
             finished=lambda recording_id: display.done(recording_id, None),

@@ -35,13 +35,13 @@ class EncoderOutput(NamedTuple):
         hidden: The requested layers, each (B, T, D), as they leave their block (no closing norm).
         last: Output of the last block that ran, (B, T, D); after the closing layer norm in a pre-norm model that ran
             all its blocks.
-        feature_penalty: Mean square of the convolutions' output, float32 scalar (a term of the pre-training loss).
+        features: The convolutions' output before anything is hidden, (B, T, C); None from the form for inference.
         frames: Valid frames of each waveform, int64 (B,), or None when no lengths were given.
     """
 
     hidden: dict[int, Tensor]
     last: Tensor
-    feature_penalty: Tensor
+    features: Tensor | None
     frames: Tensor | None
 
 
@@ -100,7 +100,6 @@ class HubertEncoder(nn.Module):
         run = self._recompute if self.gradient_checkpointing and torch.is_grad_enabled() else _call
         features = self.feature_extractor(waveforms, run)
         features = _ScaleGradient.apply(features, self.config.feature_grad_scale)
-        feature_penalty = features.float().square().mean()
         x = self.feature_projection(features)
         if mask is not None and mask_embedding is not None:
             x = torch.where(mask.unsqueeze(-1), mask_embedding.to(x.dtype), x)
@@ -108,7 +107,7 @@ class HubertEncoder(nn.Module):
         if valid is not None:
             x = torch.where(valid.unsqueeze(-1), x, x.new_zeros(()))
         hidden, last = self.encoder(x, wanted, valid, run)
-        return EncoderOutput(hidden, last, feature_penalty, frames)
+        return EncoderOutput(hidden, last, features, frames)
 
     def fold_weight_norm(self) -> HubertEncoder:
         """Compute the positional convolution's weight once and reuse it (about 5% faster inference); returns self.

@@ -103,7 +103,7 @@ class MatrixForm(nn.Module):
             if index + 1 in wanted:
                 hidden[index + 1] = x.float()
         last = self.layer_norm(x) if self.pre_norm and depth == len(self.blocks) else x
-        return EncoderOutput(hidden, last.float(), waveforms.new_full((), torch.nan), frames)
+        return EncoderOutput(hidden, last.float(), None, frames)
 
     def _features(self, waveforms: Tensor) -> Tensor:
         """The convolutions: (B, n) -> (B, T(n), C).

@@ -21,6 +21,7 @@ from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.loading import build_encoder
 from babyhubert.encoder.pretraining_head import EmbeddingStart, PretrainingHead
 from babyhubert.pretraining.batches import Batch, waveforms
+from babyhubert.pretraining.spectrum import SpectrumHead
 
 PENALTY_WEIGHT = 10.0
 """On the mean square of the convolutions' output, times the masked frames (Hsu et al. 2021, base recipe)."""
@@ -33,10 +34,13 @@ class LossWeights(Config):
         unmasked: Cross-entropy of frames that were heard. Published: 0 (Hsu et al. 2021, eq. 4 with alpha = 1). Above
             0 the convolutions learn to hear long before context is understood, which a short run cannot wait for.
         penalty: Mean square of the convolutions' output, times the masked frames.
+        spectrum: Squared error of a mel spectrum read off the convolutions by one linear layer
+            (:mod:`babyhubert.pretraining.spectrum`), times the masked frames. Published: 0.
     """
 
     unmasked: Annotated[float, Field(ge=0)] = 0.0
     penalty: Annotated[float, Field(ge=0)] = PENALTY_WEIGHT
+    spectrum: Annotated[float, Field(ge=0)] = 0.0
 
 
 PUBLISHED_WEIGHTS = LossWeights()
@@ -46,13 +50,14 @@ class Outcome(NamedTuple):
     """What a batch gave: float32 on the model's device, scalars but for one.
 
     Attributes:
-        loss: Cross-entropy summed over masked frames, plus that of unmasked frames and the penalty times the number
-            of masked frames, each weighted; to be divided by the number of masked frames of the whole step.
+        loss: Cross-entropy summed over masked frames, plus that of unmasked frames, and penalty and spectrum times
+            the number of masked frames, each weighted; to be divided by the masked frames of the whole step.
         cross_entropy: Summed over masked frames, nats.
         penalty: Mean square of the convolutions' output.
         correct: Masked frames whose most probable unit is the right one.
         predicted: Probability given to each unit, summed over masked frames, (K,): which units are predicted at all.
         unmasked_correct: Right predictions of all other frames; 0 where it was not asked for.
+        spectrum: Mean squared error of the spectrum; 0 where its weight is.
     """
 
     loss: Tensor
@@ -61,6 +66,7 @@ class Outcome(NamedTuple):
     correct: Tensor
     predicted: Tensor
     unmasked_correct: Tensor
+    spectrum: Tensor
 
 
 class MaskedPrediction(nn.Module):
@@ -79,6 +85,7 @@ class MaskedPrediction(nn.Module):
         self.encoder = encoder
         self.head = head
         self.weights = weights
+        self.spectrum = SpectrumHead(encoder.config.conv_dim[-1]) if weights.spectrum else None
 
     @classmethod
     def fresh(
@@ -87,10 +94,11 @@ class MaskedPrediction(nn.Module):
         units: int,
         generator: torch.Generator,
         embeddings: EmbeddingStart = "published",
+        weights: LossWeights = PUBLISHED_WEIGHTS,
     ) -> MaskedPrediction:
         """A model with weights drawn as published, but for the unit embeddings, which begin as asked."""
         encoder = initialise(HubertEncoder(config), generator)
-        return cls(encoder, PretrainingHead(config.hidden_size, units).initialise(generator, embeddings))
+        return cls(encoder, PretrainingHead(config.hidden_size, units).initialise(generator, embeddings), weights)
 
     @classmethod
     def from_checkpoint(
@@ -99,6 +107,7 @@ class MaskedPrediction(nn.Module):
         units: int,
         generator: torch.Generator,
         embeddings: EmbeddingStart = "published",
+        weights: LossWeights = PUBLISHED_WEIGHTS,
     ) -> MaskedPrediction:
         """A model that goes on from an encoder.
 
@@ -111,28 +120,34 @@ class MaskedPrediction(nn.Module):
         state = head.state_dict()
         state.update({name: tensor.float() for name, tensor in kept.items() if state[name].shape == tensor.shape})
         head.load_state_dict(state)
-        return cls(encoder, head)
+        return cls(encoder, head, weights)
 
     def forward(self, batch: Batch, measure_unmasked: bool = False) -> Outcome:
         """The loss of a batch and what it tells. ``measure_unmasked`` costs a second product."""
-        output = self.encoder(waveforms(batch.pcm), mask=batch.mask, mask_embedding=self.head.mask_embedding)
+        heard = waveforms(batch.pcm)
+        output = self.encoder(heard, mask=batch.mask, mask_embedding=self.head.mask_embedding)
+        assert output.features is not None
         frames, units = output.last.flatten(0, 1), batch.units.flatten()
         targets = units[batch.positions]
         logits = self.head.logits(frames[batch.positions])
         cross_entropy = F.cross_entropy(logits, targets, reduction="sum")
         correct = (logits.detach().argmax(-1) == targets).sum().float()
         predicted = logits.detach().softmax(-1).sum(0)
-        loss = cross_entropy + self.weights.penalty * output.feature_penalty * len(targets)
-        unmasked = logits.new_zeros(())
+        penalty = output.features.float().square().mean()
+        loss = cross_entropy + self.weights.penalty * penalty * len(targets)
+        unmasked = spectrum = logits.new_zeros(())
+        if self.spectrum is not None:
+            spectrum = self.spectrum(output.features, heard)
+            loss = loss + self.weights.spectrum * spectrum * len(targets)
         if self.weights.unmasked or measure_unmasked:
             others = (~batch.mask).flatten().nonzero().squeeze(-1)
             with nullcontext() if self.weights.unmasked else torch.no_grad():
-                heard = self.head.logits(frames[others])
+                told = self.head.logits(frames[others])
             if measure_unmasked:
-                unmasked = (heard.detach().argmax(-1) == units[others]).sum().float()
+                unmasked = (told.detach().argmax(-1) == units[others]).sum().float()
             if self.weights.unmasked:
-                loss = loss + self.weights.unmasked * F.cross_entropy(heard, units[others], reduction="sum")
-        return Outcome(loss, cross_entropy.detach(), output.feature_penalty.detach(), correct, predicted, unmasked)
+                loss = loss + self.weights.unmasked * F.cross_entropy(told, units[others], reduction="sum")
+        return Outcome(loss, cross_entropy.detach(), penalty.detach(), correct, predicted, unmasked, spectrum.detach())
 
     def to_checkpoint(self) -> Checkpoint:
         """Its weights in the package's canonical form."""

@@ -357,7 +357,13 @@ class _Interval:
     began: float = field(default_factory=time.perf_counter)
 
     def add(self, outcome: Outcome, batch: Batch, measured_unmasked: bool) -> None:
-        scalars = [outcome.cross_entropy, outcome.correct, outcome.penalty * batch.masked, outcome.unmasked_correct]
+        means = (outcome.penalty, outcome.spectrum)
+        scalars = [
+            outcome.cross_entropy,
+            outcome.correct,
+            *(m * batch.masked for m in means),
+            outcome.unmasked_correct,
+        ]
         sums = torch.cat([torch.stack(scalars), outcome.predicted])
         self.sums = sums if self.sums is None else self.sums + sums
         if measured_unmasked:
@@ -374,7 +380,7 @@ class _Interval:
         assert self.sums is not None
         assert self.norm is not None
         totals = trainer.group.sums([self.unmasked_frames, *self.sums.tolist()])
-        unmasked, loss, correct, penalty, unmasked_correct, *predicted = totals
+        unmasked, loss, correct, penalty, spectrum, unmasked_correct, *predicted = totals
         elapsed = time.perf_counter() - self.began
         optimiser = trainer.settings.optimiser
         return {
@@ -383,6 +389,7 @@ class _Interval:
             "train/masked_accuracy": correct / self.masked,
             "train/unmasked_accuracy": unmasked_correct / max(unmasked, 1),
             "train/feature_penalty": penalty / self.masked,
+            "train/spectrum_error": spectrum / self.masked,
             "train/prediction_perplexity": perplexity(np.array(predicted)),
             "train/gradient_norm": self.norm.item() / self.steps,
             "train/learning_rate": warm_up_then_decay(
@@ -406,12 +413,11 @@ def build_model(settings: TrainingSettings, units: int) -> tuple[MaskedPredictio
     chosen, embeddings = settings.encoder, settings.head.embeddings
     if chosen.start is None:
         config = HubertConfig.of_size(chosen.size).with_changes(**chosen.settings)
-        model = MaskedPrediction.fresh(config, units, generator, embeddings)
+        model = MaskedPrediction.fresh(config, units, generator, embeddings, settings.loss)
         lineage = [f"{chosen.size} encoder, random weights"]
     else:
         checkpoint, lineage = starting_point(chosen.start, chosen.settings, "encoder.settings")
-        model = MaskedPrediction.from_checkpoint(checkpoint, units, generator, embeddings)
-    model.weights = settings.loss
+        model = MaskedPrediction.from_checkpoint(checkpoint, units, generator, embeddings, settings.loss)
     return model, lineage
 
 

@@ -69,6 +69,41 @@ class RecordedSpeaker:
         return self.utterances[rng.integers(len(self.utterances))].load()
 
 
+@dataclass(frozen=True)
+class SpeakerChoice:
+    """Who of a table may speak; speakers kept apart make training and test scenes that share nobody.
+
+    Attributes:
+        only: These alone; None: everybody.
+        without: Not these.
+    """
+
+    only: frozenset[str] | None = None
+    without: frozenset[str] = frozenset()
+
+    def __contains__(self, speaker_id: str) -> bool:
+        return (self.only is None or speaker_id in self.only) and speaker_id not in self.without
+
+
+EVERYBODY = SpeakerChoice()
+
+
+def read_speaker_ids(table: Path) -> frozenset[str]:
+    """Names in the column ``speaker_id`` of a CSV.
+
+    Raises:
+        AnnotationError: unreadable, or no such column.
+    """
+    try:
+        with Path(table).open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            if "speaker_id" not in (reader.fieldnames or ()):
+                raise AnnotationError(f"{table}: no column speaker_id, which says who is meant")
+            return frozenset(name for row in reader if (name := (row["speaker_id"] or "").strip()))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise AnnotationError(f"{table}: cannot be read as a UTF-8 CSV ({error})") from error
+
+
 class RecordedVoices:
     """Deals the speakers of a table out to recordings: neighbours share nobody as long as there are enough.
 
@@ -81,17 +116,32 @@ class RecordedVoices:
         other_children: Other children of a recording, at most.
         women: Women of a recording, at most.
         men: Men of a recording, at most.
+        speakers: Who may speak.
 
     Raises:
-        AnnotationError: the table is unreadable, lacks a column, has a bad row, or no CHI speaker.
+        AnnotationError: the table is unreadable, lacks a column, has a bad row, or no CHI speaker who may speak.
     """
 
-    def __init__(self, table: Path, seed: int = 0, other_children: int = 2, women: int = 2, men: int = 1) -> None:
-        speakers = read_utterances(table)
+    def __init__(
+        self,
+        table: Path,
+        seed: int = 0,
+        other_children: int = 2,
+        women: int = 2,
+        men: int = 1,
+        speakers: SpeakerChoice = EVERYBODY,
+    ) -> None:
+        {
+            voice: [person for person in people if person.speaker_id in speakers]
+            for voice, people in read_utterances(table).items()
+        }
         rng = np.random.default_rng(seed)
-        self._dealt = {voice: [people[k] for k in rng.permutation(len(people))] for voice, people in speakers.items()}
+        self._dealt = {
+            voice: [people[k] for k in rng.permutation(len(people))] for voice, people in speakers_by_voice.items()
+        }
         if not self._dealt["CHI"]:
-            raise AnnotationError(f"{table}: no speaker with the voice CHI, so nobody can be the key child; add one")
+            who = "no speaker" if speakers == EVERYBODY else "none of the chosen speakers"
+            raise AnnotationError(f"{table}: {who} with the voice CHI, so nobody can be the key child; add one")
         self._other_children, self._women, self._men = other_children, women, men
 
     def cast(self, index: int, rng: np.random.Generator) -> Cast:

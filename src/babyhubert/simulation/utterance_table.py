@@ -137,7 +137,7 @@ class RecordedVoices:
         }
         rng = np.random.default_rng(seed)
         self._dealt = {
-            voice: [people[k] for k in rng.permutation(len(people))] for voice, people in speakers_by_voice.items()
+            voice: [people[k] for k in rng.permutation(len(people))] for voice, people in chosen.items()
         }
         if not self._dealt["CHI"]:
             who = "no speaker" if speakers == EVERYBODY else "none of the chosen speakers"

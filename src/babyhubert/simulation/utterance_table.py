@@ -131,14 +131,12 @@ class RecordedVoices:
         men: int = 1,
         speakers: SpeakerChoice = EVERYBODY,
     ) -> None:
-        {
+        chosen = {
             voice: [person for person in people if person.speaker_id in speakers]
             for voice, people in read_utterances(table).items()
         }
         rng = np.random.default_rng(seed)
-        self._dealt = {
-            voice: [people[k] for k in rng.permutation(len(people))] for voice, people in chosen.items()
-        }
+        self._dealt = {voice: [people[k] for k in rng.permutation(len(people))] for voice, people in chosen.items()}
         if not self._dealt["CHI"]:
             who = "no speaker" if speakers == EVERYBODY else "none of the chosen speakers"
             raise AnnotationError(f"{table}: {who} with the voice CHI, so nobody can be the key child; add one")

@@ -67,6 +67,19 @@ def test_published_lists_tables_and_projects_give_what_the_folder_gives(scenes, 
     assert [np.abs(np.array(a) - np.array(b)).mean() < 0.01 for a, b in zip(targets(found), expected, strict=True)]
 
 
+def test_several_sources_are_one_material(scenes, copied, tmp_path):
+    expected = targets(voices(scenes, tmp_path))
+    sides = {"train": copied / "train", "validation": copied / "validation"}
+    alone = {"path": str(sides["train"] / "segments.csv"), "select": ["b"]}
+    (sides["train"] / "list.txt").write_text("a\n", encoding="utf-8")
+    data = {"train": [str(sides["train"] / "list.txt"), alone], "validation": str(sides["validation"])}
+    assert targets(voices(scenes, tmp_path, data)) == expected
+    with pytest.raises(AnnotationError, match=r"b: two sources have a recording of this name .*b\.wav"):
+        voices(scenes, tmp_path, {**data, "train": [str(sides["train"]), alone]})
+    with pytest.raises(AnnotationError, match="list of sources is empty"):
+        voices(scenes, tmp_path, {**data, "train": []})
+
+
 def write_project(project, folder, names):
     for name in names:
         segments = read_rttm(folder / "rttm" / f"{name}.rttm")[name]

@@ -65,19 +65,22 @@ class DataSource(Config):
     annotation_set: str | None = None
 
 
+Sources = str | DataSource | Sequence[str | DataSource]
+
+
 class DataSettings(Config):
     """Material of a task: what to train on and what to validate on.
 
     Attributes:
-        train: A source, or its path alone.
+        train: A source, or its path alone; or several.
         validation: The same; absent, a share of the training groups (children, speakers, else recordings) is held out.
         validation_share: Share of the groups held out for validation.
         test_share: Share of the groups that neither training nor validation sees.
         split_seed: Decides which.
     """
 
-    train: str | DataSource
-    validation: str | DataSource | None = None
+    train: Sources
+    validation: Sources | None = None
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     test_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     split_seed: int = 0
@@ -133,13 +136,35 @@ class LeftOut:
         )
 
 
-def read_source(source: str | DataSource) -> list[SourceRecording]:
+def read_sources(sources: Sources) -> list[tuple[DataSource, SourceRecording]]:
+    """Recordings of one source or of several, each with the source it is from, sorted by id.
+
+    Raises:
+        AnnotationError: nothing there, malformed, an annotation names a recording that is not there, or two sources
+            have a recording of the same name.
+    """
+    several = [sources] if isinstance(sources, str | DataSource) else list(sources)
+    if not several:
+        raise AnnotationError("the list of sources is empty")
+    found: dict[str, tuple[DataSource, SourceRecording]] = {}
+    for source in (DataSource(path=each) if isinstance(each, str) else each for each in several):
+        for recording in read_source(source):
+            name = recording.file.recording_id
+            if name in found:
+                raise AnnotationError(
+                    f"{name}: two sources have a recording of this name ({found[name][1].file.path}, "
+                    f"{recording.file.path}); rename one, or take it out with select"
+                )
+            found[name] = (source, recording)
+    return [found[name] for name in sorted(found)]
+
+
+def read_source(source: DataSource) -> list[SourceRecording]:
     """Recordings of a source with their rows, sorted by id.
 
     Raises:
         AnnotationError: nothing there, malformed, or an annotation names a recording that is not there.
     """
-    source = DataSource(path=source) if isinstance(source, str) else source
     path = Path(source.path)
     if path.is_dir() and (path / "metadata" / "recordings.csv").is_file():
         found = _read_project(path, source)

@@ -25,12 +25,12 @@ from babyhubert.tasks.context_windows import Samples, Windows, shifted
 from babyhubert.tasks.interface import Batch
 from babyhubert.tasks.sources import (
     DataSettings,
-    DataSource,
     LeftOut,
     SourceRecording,
     SourceRow,
+    Sources,
     hold_out,
-    read_source,
+    read_sources,
 )
 from babyhubert.timebase import SAMPLE_RATE
 
@@ -247,12 +247,10 @@ def build_store(rows: Sequence[Row], cache: Path) -> AudioStore:
     return AudioStore.build(list(files.values()), cache)
 
 
-def _rows(source: str | DataSource, wanted: Callable[[SourceRow], bool], group_columns: Sequence[str]) -> list[Row]:
-    column = None if isinstance(source, str) else source.group_column
-    names = (column,) if column else group_columns
+def _rows(sources: Sources, wanted: Callable[[SourceRow], bool], group_columns: Sequence[str]) -> list[Row]:
     return [
-        Row(recording, row, _group(recording, row, names))
-        for recording in read_source(source)
+        Row(recording, row, _group(recording, row, (source.group_column,) if source.group_column else group_columns))
+        for source, recording in read_sources(sources)
         for row in recording.rows
         if wanted(row)
     ]

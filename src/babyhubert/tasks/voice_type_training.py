@@ -37,7 +37,7 @@ from babyhubert.tasks.augmentation import (
 )
 from babyhubert.tasks.heads import HEAD_DROPOUT, VOICE_TYPE, FrameHead, TaskHead
 from babyhubert.tasks.interface import Batch, Validation, identity_of
-from babyhubert.tasks.sources import DataSettings, LeftOut, SourceRecording, hold_out, read_source, relabeller
+from babyhubert.tasks.sources import DataSettings, LeftOut, SourceRecording, hold_out, read_sources, relabeller
 from babyhubert.tasks.threshold_counts import GRID, LEVELS, above, best_point, count_levels
 from babyhubert.tasks.voice_type import frame_targets
 from babyhubert.timebase import SAMPLE_RATE, seconds_to_samples
@@ -396,9 +396,9 @@ def load_scenes(recordings: Sequence[SourceRecording], settings: VoiceTypeSettin
 
 def _split(data: DataSettings, left_out: LeftOut) -> tuple[list[SourceRecording], list[SourceRecording]]:
     """Recordings to train on and to validate on; those held out for a later test are told as left out."""
-    train = read_source(data.train)
+    train = [recording for _, recording in read_sources(data.train)]
     if data.validation is not None:
-        validation = read_source(data.validation)
+        validation = [recording for _, recording in read_sources(data.validation)]
         both = {recording.file.path for recording in train} & {recording.file.path for recording in validation}
         if both:
             raise AnnotationError(f"{sorted(both)[0]}: is in training and in validation material")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import published_layouts as published
 import pytest
 import torch
@@ -262,3 +263,23 @@ def test_built_encoder_owns_its_weights(tmp_path):
     assert same(checkpoint.encoder, published.encoder_tensors())
     assert not encoder.training
     assert all(parameter.requires_grad for parameter in encoder.parameters())
+
+
+def test_half_the_space_for_eleven_bits_of_each_weight(tmp_path):
+    source = published.write("babar", tmp_path / "b.ckpt")
+    convert_checkpoint(source, tmp_path / "whole", "transformers")
+    convert_checkpoint(source, tmp_path / "half", "transformers", half=True)
+    whole, half = (read_checkpoint(tmp_path / name) for name in ("whole", "half"))
+    sizes = [weights_file(tmp_path / name).stat().st_size for name in ("whole", "half")]
+    assert sizes[1] < 0.52 * sizes[0]
+    for one, two in ((whole.encoder, half.encoder), (whole.heads["phonemes"].tensors, half.heads["phonemes"].tensors)):
+        for name, tensor in one.items():
+            torch.testing.assert_close(two[name].float(), tensor, rtol=2**-11, atol=1e-7)
+    waveforms = torch.from_numpy(np.random.default_rng(0).normal(0, 0.1, (1, 8000)).astype(np.float32))
+    expected, found = (build_encoder(checkpoint)(waveforms).last for checkpoint in (whole, half))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, expected, rtol=0, atol=0.02)
+    huge = replace(whole, encoder={**whole.encoder, "feature_projection.projection.bias": torch.full((128,), 1e6)})
+    write_checkpoint(huge, tmp_path / "huge", "transformers")
+    with pytest.raises(CheckpointError, match="feature_projection.projection.bias has weights beyond 65504"):
+        convert_checkpoint(tmp_path / "huge", tmp_path / "no", "transformers", half=True)

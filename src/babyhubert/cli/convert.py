@@ -21,6 +21,9 @@ def convert(
     to: Annotated[
         str, typer.Option("--to", metavar="LAYOUT", help=f"Layout to write: {', '.join(LAYOUTS)}.")
     ] = "transformers",
+    half: Annotated[
+        bool, typer.Option("--half", help="Store weights as float16: half the space, 11 bits of each number.")
+    ] = False,
     allow_loss: Annotated[
         bool, typer.Option("--allow-loss", help="Leave out what the layout has no room for, instead of refusing.")
     ] = False,
@@ -37,7 +40,7 @@ def convert(
         raise ConfigError(f"--to {to}: use one of {', '.join(LAYOUTS)}")
     from babyhubert.encoder.conversion import convert_checkpoint
 
-    result = convert_checkpoint(source, destination, to, allow_loss=allow_loss, overwrite=force)
+    result = convert_checkpoint(source, destination, to, half=half, allow_loss=allow_loss, overwrite=force)
     checkpoint = result.source
     parts = ["encoder", *checkpoint.pretraining, *(f"{task} head" for task in checkpoint.heads)]
     typer.echo(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from babyhubert.encoder.checkpoints import Checkpoint, left_out, read_checkpoint, write_checkpoint
+from babyhubert.encoder.checkpoints import Checkpoint, Head, left_out, read_checkpoint, write_checkpoint
 from babyhubert.encoder.loading import load_checkpoint
 from babyhubert.errors import CheckpointError, OutputError
 
@@ -32,7 +32,13 @@ class Conversion:
 
 
 def convert_checkpoint(
-    source: str | Path, destination: str | Path, flavour: str, *, allow_loss: bool = False, overwrite: bool = False
+    source: str | Path,
+    destination: str | Path,
+    flavour: str,
+    *,
+    half: bool = False,
+    allow_loss: bool = False,
+    overwrite: bool = False,
 ) -> Conversion:
     """Read a checkpoint (file, folder or hub name), write it as `flavour`, and verify what was written.
 
@@ -40,11 +46,13 @@ def convert_checkpoint(
         source: What to read.
         destination: A folder for `transformers`, a file otherwise.
         flavour: One of `babyhubert.encoder.flavours.FLAVOURS`.
+        half: Store floating point tensors as float16, half as large as float32: 11 bits of each number are kept.
         allow_loss: Leave out what the layout has no room for.
         overwrite: Replace what stands at the destination.
 
     Raises:
-        CheckpointError: the source cannot be read, the layout cannot hold it, or the copy differs.
+        CheckpointError: the source cannot be read, the layout cannot hold it, a weight is beyond float16, or the copy
+            differs.
         OutputError: the destination exists, or cannot be written.
     """
     destination = Path(destination)
@@ -53,10 +61,32 @@ def convert_checkpoint(
     if destination.is_dir() and flavour != "transformers":
         raise OutputError(f"{destination}: is a folder, and the {flavour} layout is one file; name a file in it")
     checkpoint = load_checkpoint(source)
+    if half:
+        checkpoint = halved(checkpoint)
     write_checkpoint(checkpoint, destination, flavour, allow_loss=allow_loss)
     lost = left_out(checkpoint, flavour)
     verified = _verify(checkpoint, read_checkpoint(destination), set(lost), destination)
     return Conversion(checkpoint, flavour, tuple(lost), verified)
+
+
+def halved(checkpoint: Checkpoint) -> Checkpoint:
+    """The same with float16 tensors. Every reader of this package computes with float32 made from them.
+
+    Raises:
+        CheckpointError: a weight is too large for float16.
+    """
+
+    def rounded(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        small = {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
+        for name, tensor in small.items():
+            if not torch.isfinite(tensor).all():
+                raise CheckpointError(f"{name} has weights beyond 65504, which float16 cannot hold; leave out --half")
+        return small
+
+    heads = {task: Head(head.labels, rounded(head.tensors)) for task, head in checkpoint.heads.items()}
+    return replace(
+        checkpoint, encoder=rounded(checkpoint.encoder), pretraining=rounded(checkpoint.pretraining), heads=heads
+    )
 
 
 def _verify(source: Checkpoint, copy: Checkpoint, lost: set[str], destination: Path) -> int:

@@ -281,5 +281,5 @@ def test_half_the_space_for_eleven_bits_of_each_weight(tmp_path):
     torch.testing.assert_close(found, expected, rtol=0, atol=0.02)
     huge = replace(whole, encoder={**whole.encoder, "feature_projection.projection.bias": torch.full((128,), 1e6)})
     write_checkpoint(huge, tmp_path / "huge", "transformers")
-    with pytest.raises(CheckpointError, match="feature_projection.projection.bias has weights beyond 65504"):
+    with pytest.raises(CheckpointError, match=r"feature_projection\.projection\.bias has weights beyond 65504"):
         convert_checkpoint(tmp_path / "huge", tmp_path / "no", "transformers", half=True)

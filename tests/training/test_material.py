@@ -80,6 +80,19 @@ def test_several_sources_are_one_material(scenes, copied, tmp_path):
         voices(scenes, tmp_path, {**data, "train": []})
 
 
+def test_speakers_of_a_test_set_do_not_enter_training(scenes, utterances, tmp_path):
+    table = str(utterances / "utterances.csv")
+    everybody, _ = prepare("phonemes", phoneme_table(utterances), tmp_path)
+    kept_out = write_table(tmp_path / "test.csv", "speaker_id,voice", [("000", "CHI"), ("001", "MAL")])
+    data = {"train": {"path": table, "without_speakers": str(kept_out)}, "validation_share": 0.2}
+    fewer, _ = prepare("phonemes", phoneme_table(utterances, data=data), tmp_path)
+    counts = [len(task.train.utterances) + len(task.validation.utterances) for task in (everybody, fewer)]
+    assert counts == [24, 16]
+    whole = {"path": str(scenes / "train"), "without_speakers": str(kept_out)}
+    with pytest.raises(AnnotationError, match="voice type learns whole recordings"):
+        voices(scenes, tmp_path, {"train": whole, "validation": str(scenes / "validation")})
+
+
 def write_project(project, folder, names):
     for name in names:
         segments = read_rttm(folder / "rttm" / f"{name}.rttm")[name]

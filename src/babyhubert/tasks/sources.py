@@ -53,6 +53,8 @@ class DataSource(Config):
         uem: UEM file or folder of them: what was annotated. Outside, nothing is learnt and nothing scored.
         recording_column: Column of a table that names the recording, where several could.
         group_column: Column that says which rows may not be separated by a split (child, speaker).
+        without_speakers: CSV whose column ``speaker_id`` names speakers to leave out, those of a test set for example;
+            for tasks that learn utterances.
         annotation_set: Set of a ChildProject project.
     """
 
@@ -62,6 +64,7 @@ class DataSource(Config):
     uem: str | None = None
     recording_column: str | None = None
     group_column: str | None = None
+    without_speakers: str | None = None
     annotation_set: str | None = None
 
 

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from babyhubert.annotation.frames import FRAME_RECEPTIVE_FIELD, frame_counts
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.errors import AnnotationError
+from babyhubert.simulation.utterance_table import read_speaker_ids
 from babyhubert.tasks.audio_store import AudioStore
 from babyhubert.tasks.augmentation import Augmentation, resample_speed
 from babyhubert.tasks.context_windows import Samples, Windows, shifted
 from babyhubert.tasks.interface import Batch
 from babyhubert.tasks.sources import (
+    SPEAKER_COLUMNS,
     DataSettings,
     LeftOut,
     SourceRecording,
@@ -248,12 +250,16 @@ def build_store(rows: Sequence[Row], cache: Path) -> AudioStore:
 
 
 def _rows(sources: Sources, wanted: Callable[[SourceRow], bool], group_columns: Sequence[str]) -> list[Row]:
-    return [
-        Row(recording, row, _group(recording, row, (source.group_column,) if source.group_column else group_columns))
-        for source, recording in read_sources(sources)
-        for row in recording.rows
-        if wanted(row)
-    ]
+    rows = []
+    for source, recording in read_sources(sources):
+        names = (source.group_column,) if source.group_column else group_columns
+        absent = read_speaker_ids(Path(source.without_speakers)) if source.without_speakers else frozenset[str]()
+        rows += [
+            Row(recording, row, _group(recording, row, names))
+            for row in recording.rows
+            if wanted(row) and not absent.intersection(row.fields.get(name) for name in SPEAKER_COLUMNS)
+        ]
+    return rows
 
 
 def _group(recording: SourceRecording, row: SourceRow, names: Sequence[str]) -> str:

@@ -37,7 +37,15 @@ from babyhubert.tasks.augmentation import (
 )
 from babyhubert.tasks.heads import HEAD_DROPOUT, VOICE_TYPE, FrameHead, TaskHead
 from babyhubert.tasks.interface import Batch, Validation, identity_of
-from babyhubert.tasks.sources import DataSettings, LeftOut, SourceRecording, hold_out, read_sources, relabeller
+from babyhubert.tasks.sources import (
+    DataSettings,
+    LeftOut,
+    SourceRecording,
+    Sources,
+    hold_out,
+    read_sources,
+    relabeller,
+)
 from babyhubert.tasks.threshold_counts import GRID, LEVELS, above, best_point, count_levels
 from babyhubert.tasks.voice_type import frame_targets
 from babyhubert.timebase import SAMPLE_RATE, seconds_to_samples
@@ -396,9 +404,9 @@ def load_scenes(recordings: Sequence[SourceRecording], settings: VoiceTypeSettin
 
 def _split(data: DataSettings, left_out: LeftOut) -> tuple[list[SourceRecording], list[SourceRecording]]:
     """Recordings to train on and to validate on; those held out for a later test are told as left out."""
-    train = [recording for _, recording in read_sources(data.train)]
+    train = _recordings(data.train)
     if data.validation is not None:
-        validation = [recording for _, recording in read_sources(data.validation)]
+        validation = _recordings(data.validation)
         both = {recording.file.path for recording in train} & {recording.file.path for recording in validation}
         if both:
             raise AnnotationError(f"{sorted(both)[0]}: is in training and in validation material")
@@ -414,6 +422,17 @@ def _split(data: DataSettings, left_out: LeftOut) -> tuple[list[SourceRecording]
         if group in test:
             left_out.add("held out for a test", recording.file.recording_id)
     return [r for r, group in zip(train, _groups(train), strict=True) if group not in held | test], validation
+
+
+def _recordings(sources: Sources) -> list[SourceRecording]:
+    found = read_sources(sources)
+    for source, _ in found:
+        if source.without_speakers:
+            raise AnnotationError(
+                f"{source.path}: voice type learns whole recordings, so single speakers cannot be left out "
+                "(without_speakers); choose recordings with select"
+            )
+    return [recording for _, recording in found]
 
 
 def _groups(recordings: Sequence[SourceRecording]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +24,13 @@ _EQUIVALENTS = {"g": "ɡ", "ɝ": "ɜɹ", "ɚ": "əɹ", "r̩": "ɹ", "ʧ": "tʃ",
 
 _UNHEARD = "ˈˌːˑ.ʰʲʷˠ˞\u0361\u035c\u0329\u032f\u031a\u030d"
 """Stress, length, syllable dots, secondary articulations, ties, syllabic and unreleased marks."""
+
+_BETWEEN = frozenset("ˈˌ.‿^+|‖↑↓↗↘‹›")
+"""What words in IPA have between their phones: stress, syllables, links, pauses, compounds, intonation, groups."""
+
+_TIES = ("\u0361", "\u035c")
+_MARK_CATEGORIES = ("Mn", "Lm", "Sk", "No")
+"""Unicode's categories of signs that belong to the letter before: combining and raised ones, tone letters."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,15 @@ class Inventory:
                 outputs += [index[part] for part in found if part != BOUNDARY]
         return tuple(unknown) if unknown else outputs
 
+    def split(self, words: str) -> str:
+        """Words in IPA, phones unseparated, as a transcription.
+
+        A phone is a letter with its marks, or letters that a tie joins; several are one where they are a symbol of the
+        inventory or of ``phone_map`` together, the longest first (``tʃ`` where there is such a symbol).
+        """
+        known = {unicodedata.normalize("NFC", symbol) for symbol in (*self.symbols, *self.phone_map)}
+        return f" {BOUNDARY} ".join(" ".join(_joined(phones_of(word), known)) for word in words.split())
+
     def _found(self, symbol: str, index: Mapping[str, int]) -> Sequence[str] | None:
         if symbol in self.phone_map:
             return self.phone_map[symbol].split()
@@ -110,6 +126,32 @@ def simplify(symbol: str, inventory: Sequence[str]) -> list[str] | None:
             return None
         found.append(part)
         plain = plain.removeprefix(part)
+    return found
+
+
+def phones_of(word: str) -> list[str]:
+    """Phones of a word in IPA: letters with their marks; what stands between phones is dropped."""
+    found: list[str] = []
+    continues = False
+    for sign in unicodedata.normalize("NFC", word):
+        if sign in _BETWEEN:
+            continue
+        if found and (continues or unicodedata.category(sign) in _MARK_CATEGORIES):
+            found[-1] += sign
+        else:
+            found.append(sign)
+        continues = sign in _TIES
+    return found
+
+
+def _joined(phones: Sequence[str], known: Collection[str]) -> list[str]:
+    found: list[str] = []
+    first = 0
+    while first < len(phones):
+        ends = range(len(phones), first + 1, -1)
+        end = next((end for end in ends if "".join(phones[first:end]) in known), first + 1)
+        found.append("".join(phones[first:end]))
+        first = end
     return found
 
 

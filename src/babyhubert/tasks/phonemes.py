@@ -29,7 +29,16 @@ from babyhubert.tasks.heads import PHONEME_HEAD_DROPOUT, PHONEMES, PhonemeHead, 
 from babyhubert.tasks.interface import Batch, Validation, identity_of
 from babyhubert.tasks.inventory import Inventory, read_inventory, refuse_unknown
 from babyhubert.tasks.phoneme_windows import phoneme_window
-from babyhubert.tasks.sources import CHILD_COLUMNS, SPEAKER_COLUMNS, DataSettings, LeftOut, SourceRow, column_of
+from babyhubert.tasks.sources import (
+    CHILD_COLUMNS,
+    IPA_COLUMN,
+    NO_PHONES_COLUMN,
+    SPEAKER_COLUMNS,
+    DataSettings,
+    LeftOut,
+    SourceRow,
+    column_of,
+)
 from babyhubert.tasks.utterances import (
     EpochOrder,
     Row,
@@ -51,9 +60,10 @@ class PhonemeSettings(Config):
 
     Attributes:
         data: Utterances with their phones: a table with a column ``phones`` or ``phonemes``, symbols separated by
-            spaces (``|`` between words is passed over).
+            spaces (``|`` between words is passed over); or CHAT transcripts, whose words are taken apart.
         column: Another column with phones.
-        voices: Values of ``label`` or ``speaker_type`` to take, where there is such a column; all when empty.
+        voices: Values of ``label`` or ``speaker_type`` to take, where there is such a column; when empty all, or of
+            CHAT transcripts the target child.
         inventory: File with the symbols; the 57 published ones when absent.
         phone_map: What other symbols stand for: ``"tʃ" = "t ʃ"``; ``""`` for nothing.
         simplify: Take other symbols apart and drop their marks, where that brings them into the inventory.
@@ -283,7 +293,13 @@ def normalised(waveforms: NDArray[np.float32], lengths: NDArray[np.int64]) -> ND
 
 def _is_wanted(row: SourceRow, settings: PhonemeSettings) -> bool:
     voice = next((row.fields[name] for name in VOICES if name in row.fields), None)
-    return voice is None or not settings.voices or voice in settings.voices
+    voices = settings.voices or (("KCHI",) if IPA_COLUMN in row.fields else ())
+    return voice is None or not voices or voice in voices
+
+
+def _transcription(row: Row, names: Sequence[str], inventory: Inventory) -> str:
+    words = row.row.fields.get(IPA_COLUMN)
+    return column_of(row.row.fields, names, row.name) if words is None else inventory.split(words)
 
 
 def _material(
@@ -293,14 +309,16 @@ def _material(
     known: list[Row] = []
     encoded: list[list[int]] = []
     unknown: dict[str, int] = {}
+    first_unknown = ""
     for row in rows:
-        text = column_of(row.row.fields, names, row.name)
+        text = _transcription(row, names, inventory)
         outputs = inventory.encode(text)
         if not text.strip():
-            left_out.add("no phones given", row.name)
+            left_out.add(row.row.fields.get(NO_PHONES_COLUMN, "no phones given"), row.name)
         elif settings.unknown and settings.unknown in text.split():
             left_out.add(f"a phone is not known ({settings.unknown})", row.name)
         elif isinstance(outputs, tuple):
+            first_unknown = first_unknown or row.name
             for symbol in outputs:
                 unknown[symbol] = unknown.get(symbol, 0) + 1
         elif not outputs:
@@ -308,7 +326,7 @@ def _material(
         else:
             known.append(row)
             encoded.append(outputs)
-    refuse_unknown(unknown, inventory.labels, rows[0].name)
+    refuse_unknown(unknown, inventory.labels, first_unknown)
     if not known:
         raise AnnotationError(f"no utterance with phones is left ({left_out})")
     return _placed(known, encoded, settings, cache, left_out)

@@ -4,7 +4,8 @@
 - a list ``train.txt`` in a folder with ``wav/`` and ``rttm/``, as published for VTC: one recording a line;
 - a table, CSV or Parquet, with a row a segment: the simulator's ``segments.csv``, the published splits of the
   addressee corpus, TinyVox's ``metadata.csv``, or any with the columns below;
-- a ChildProject project (``metadata/``, ``recordings/``, ``annotations/``).
+- a ChildProject project (``metadata/``, ``recordings/``, ``annotations/``);
+- a CHAT transcript (``.cha``), or a folder of them without ``rttm/``, of CHILDES or PhonBank.
 
 All become :class:`SourceRow` objects by recording. ``uem/`` beside the annotations, a UEM file, or the ranges of a
 ChildProject set say which stretches were annotated. Ids are text from beginning to end, so ``0007`` stays ``0007``.
@@ -16,20 +17,21 @@ import csv
 import fnmatch
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
+from babyhubert.annotation.chat import Participant, Transcript, Utterance, read_transcript
 from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.annotation.rttm import read_lines, rttm_uri
 from babyhubert.annotation.tables import read_annotations, read_segments
 from babyhubert.annotation.uem import read_uem
 from babyhubert.audio.discovery import RecordingFile, discover
 from babyhubert.config import Config
-from babyhubert.errors import AnnotationError
+from babyhubert.errors import AnnotationError, AudioError
 from babyhubert.timebase import ms_to_samples, seconds_to_samples
 
 RECORDING_COLUMNS = ("recording_id", "uid", "uri")
@@ -41,14 +43,20 @@ DURATION_COLUMNS = (("start_time_s", "duration_s"),)
 MILLISECOND_COLUMNS = (("segment_onset", "segment_offset"), ("onset", "offset"))
 _CUT_OUT = "audio_filename"
 """TinyVox's column of files that hold one utterance each; its times count in the original recordings."""
+IPA_COLUMN = "ipa_words"
+"""What was pronounced in a row of a CHAT transcript: words in IPA whose phones no space separates."""
+NO_PHONES_COLUMN = "no_phones"
+"""Why such a row has none."""
+_NO_NAMES = frozenset({"", "child", "chi", "target_child", "target child"})
 
 
 class DataSource(Config):
     """Where material is.
 
     Attributes:
-        path: A folder, a ``.txt`` list, a ``.csv`` or ``.parquet`` table, or a ChildProject project.
-        audio: Where the recordings of a list or table are; the folder it stands in when absent.
+        path: A folder, a ``.txt`` list, a ``.csv`` or ``.parquet`` table, a ChildProject project, a CHAT transcript
+            ``.cha`` or a folder of them.
+        audio: Where the recordings of a list, a table or transcripts are; the folder it stands in when absent.
         select: Recordings to take, as shell patterns of their ids; all when empty.
         uem: UEM file or folder of them: what was annotated. Outside, nothing is learnt and nothing scored.
         recording_column: Column of a table that names the recording, where several could.
@@ -56,6 +64,7 @@ class DataSource(Config):
         without_speakers: CSV whose column ``speaker_id`` names speakers to leave out, those of a test set for example;
             for tasks that learn utterances.
         annotation_set: Set of a ChildProject project.
+        tier: Phonetic tier of CHAT transcripts. ``pho`` is what was actually said; ``mod`` what should have been.
     """
 
     path: str
@@ -66,6 +75,7 @@ class DataSource(Config):
     group_column: str | None = None
     without_speakers: str | None = None
     annotation_set: str | None = None
+    tier: str = "pho"
 
 
 Sources = str | DataSource | Sequence[str | DataSource]
@@ -115,12 +125,14 @@ class SourceRecording:
         rows: What is annotated in it, perhaps nothing.
         annotated: Stretches that were annotated; None: all of it.
         group: What a split may not separate, where that is one for the whole recording.
+        untimed: Rows whose place in it is not known; told, never used.
     """
 
     file: RecordingFile
     rows: tuple[SourceRow, ...]
     annotated: Intervals | None = None
     group: str | None = None
+    untimed: tuple[SourceRow, ...] = ()
 
 
 @dataclass
@@ -167,18 +179,23 @@ def read_source(source: DataSource) -> list[SourceRecording]:
 
     Raises:
         AnnotationError: nothing there, malformed, or an annotation names a recording that is not there.
+        MissingExtraError: CHAT transcripts without pylangacq.
     """
     path = Path(source.path)
     if path.is_dir() and (path / "metadata" / "recordings.csv").is_file():
         found = _read_project(path, source)
+    elif path.is_dir() and not (path / "rttm").is_dir() and (transcripts := _transcripts_below(path)):
+        found = _read_transcripts(path, transcripts, source)
     elif path.is_dir():
         found = _read_folder(path, source, None)
+    elif path.suffix.lower() == ".cha" and path.is_file():
+        found = _read_transcripts(path.parent, [path], source)
     elif path.suffix == ".txt":
         found = _read_list(path, source)
     elif path.suffix in (".csv", ".parquet"):
         found = _read_table(path, source)
     elif path.exists():
-        raise AnnotationError(f"{path}: a folder, a .txt list, a .csv or .parquet table is needed")
+        raise AnnotationError(f"{path}: a folder, a .txt list, a .csv or .parquet table, a .cha transcript is needed")
     else:
         raise AnnotationError(f"{path}: no such file or folder")
     if source.uem is not None:
@@ -242,7 +259,8 @@ def _read_folder(folder: Path, source: DataSource, only: Sequence[str] | None) -
 def _annotations_of(folder: Path, only: Sequence[str] | None) -> dict[str, Iterable[tuple[int, int, str]]]:
     if not (folder / "rttm").is_dir():
         raise AnnotationError(
-            f"{folder}: no rttm folder here and no metadata/recordings.csv; a data folder holds recordings and rttm/"
+            f"{folder}: no rttm folder here, no metadata/recordings.csv and no .cha transcripts; a data folder holds "
+            "recordings and rttm/"
         )
     if only is None:
         return dict(read_annotations(folder / "rttm"))
@@ -423,6 +441,117 @@ def _project_row(path: Path, line: int, fields: dict[str, str]) -> SourceRow:
     return SourceRow(start, end, {**fields, "label": "KCHI" if voice == "CHI" else voice}, where)
 
 
+def _transcripts_below(folder: Path) -> list[Path]:
+    """CHAT transcripts, without hidden files and folders."""
+    below = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() == ".cha")
+    return [folder / path for path in sorted(below) if not any(part.startswith(".") for part in path.parts)]
+
+
+def _read_transcripts(folder: Path, paths: Sequence[Path], source: DataSource) -> list[SourceRecording]:
+    named = {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
+    chosen = {
+        name: path
+        for name, path in named.items()
+        if _selected(name, source.select) or _selected(path.stem, source.select)
+    }
+    read = {name: read_transcript(path, source.tier) for name, path in chosen.items()}
+    _refuse_missing_tier(folder, source.tier, list(read.values()))
+    root = Path(source.audio) if source.audio else folder
+    recordings = _by_bare_name(root, chosen)
+    return [
+        _transcribed(
+            name, chosen[name], transcript, _audio_of(name, chosen[name], transcript, root, recordings), source
+        )
+        for name, transcript in read.items()
+    ]
+
+
+def _refuse_missing_tier(folder: Path, tier: str, transcripts: Sequence[Transcript]) -> None:
+    there = {name for transcript in transcripts for one in transcript.utterances for name in one.tiers}
+    if transcripts and tier not in there:
+        others = ", ".join(f"%{name}" for name in sorted(there)) or "none"
+        raise AnnotationError(
+            f"{folder}: no utterance has a tier %{tier} (tiers there: {others}); "
+            'say with tier = "..." which one holds what was pronounced (%mod is what should have been)'
+        )
+
+
+def _by_bare_name(root: Path, transcripts: Mapping[str, Path]) -> dict[str, list[RecordingFile]]:
+    """Recordings below a folder by the last part of their name, without regard to case."""
+    found: dict[str, list[RecordingFile]] = {}
+    try:
+        for file in discover([root]) if transcripts else []:
+            found.setdefault(PurePosixPath(file.recording_id).name.casefold(), []).append(file)
+    except AudioError as error:
+        first = next(iter(transcripts.values()))
+        raise AnnotationError(
+            f'{first}: no recording of it found: {error}; say where recordings are with audio = "..."'
+        ) from error
+    return found
+
+
+def _audio_of(
+    name: str, path: Path, transcript: Transcript, root: Path, recordings: Mapping[str, Sequence[RecordingFile]]
+) -> Path:
+    """The recording of a transcript: of the name that it gives, else of its own, in a folder like its own if any."""
+    wanted = list(dict.fromkeys([transcript.media or path.stem, path.stem]))
+    same = next((recordings[bare.casefold()] for bare in wanted if bare.casefold() in recordings), [])
+    folder = PurePosixPath(name).parent
+    beside = [file for file in same if PurePosixPath(file.recording_id).parent == folder]
+    found = beside or same
+    if not found:
+        raise AnnotationError(
+            f"{path}: its recording {' or '.join(wanted)} is not below {root}; put it beside the transcript, say with "
+            'audio = "..." where it is, or leave the transcript out with select'
+        )
+    if len(found) > 1:
+        raise AnnotationError(
+            f"{path}: its recording may be {found[0].path} or {found[1].path}; put it beside the transcript"
+        )
+    return found[0].path
+
+
+def _transcribed(name: str, path: Path, transcript: Transcript, audio: Path, source: DataSource) -> SourceRecording:
+    rows: list[SourceRow] = []
+    untimed: list[SourceRow] = []
+    for one in transcript.utterances:
+        fields = {**_voice(name, transcript, one.speaker), **_pronounced(one, source.tier)}
+        start, end = one.span or (0, 0)
+        (untimed if one.span is None else rows).append(SourceRow(start, end, fields, f"{path}, line {one.line}"))
+    annotated = union(*np.array([(row.start, row.end) for row in rows], dtype=np.int64).T)
+    return SourceRecording(RecordingFile(name, audio), tuple(rows), annotated, untimed=tuple(untimed))
+
+
+def _voice(name: str, transcript: Transcript, speaker: Participant) -> dict[str, str]:
+    child = _child_of(name, transcript, speaker)
+    return {
+        "transcript": name,
+        "child_id": child,
+        "speaker_id": child if speaker.is_target_child else f"{child}/{speaker.code}",
+        "speaker": speaker.code,
+        "role": speaker.role,
+        "label": "KCHI" if speaker.is_target_child else speaker.code,
+    }
+
+
+def _pronounced(utterance: Utterance, tier: str) -> dict[str, str]:
+    if utterance.phonetic is None:
+        return {IPA_COLUMN: "", NO_PHONES_COLUMN: f"no %{tier} tier"}
+    if not utterance.is_intelligible:
+        return {IPA_COLUMN: "", NO_PHONES_COLUMN: "unintelligible to the transcriber (xxx, yyy, *)"}
+    return {IPA_COLUMN: " ".join(utterance.phonetic_words)}
+
+
+def _child_of(name: str, transcript: Transcript, speaker: Participant) -> str:
+    """Whose recording it is: corpus and name of the target child; without a name, its folder or else itself."""
+    children = [one for one in (speaker, *transcript.participants) if one.is_target_child]
+    child = next((one for one in children if one.name.casefold() not in _NO_NAMES), None)
+    if child is not None:
+        return f"{child.corpus}/{child.name}"
+    folder = PurePosixPath(name).parent.as_posix()
+    return name if folder == "." else folder
+
+
 def _with_uem(recordings: Sequence[SourceRecording], path: Path) -> list[SourceRecording]:
     stretches: dict[str, Intervals] = {}
     for file in sorted(path.rglob("*.uem")) if path.is_dir() else [path]:
@@ -433,7 +562,7 @@ def _with_uem(recordings: Sequence[SourceRecording], path: Path) -> list[SourceR
         own = stretches.get(uri, stretches.get(uri.rpartition("/")[2]))
         if own is None:
             raise AnnotationError(f"{path}: says nothing about recording {uri}, which is annotated")
-        found.append(SourceRecording(recording.file, recording.rows, own, recording.group))
+        found.append(replace(recording, annotated=own))
     return found
 
 

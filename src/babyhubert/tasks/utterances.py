@@ -219,15 +219,15 @@ def split_rows(
         wanted: Which rows are the task's at all.
         group_columns: Columns that say which rows a split may not separate, unless a source names its own; without
             any of them, it keeps recordings whole.
-        left_out: Told what is held out for a test.
+        left_out: Told what is held out for a test, and what has no time mark.
 
     Raises:
         AnnotationError: no material, or none to validate on.
     """
-    train = _rows(data.train, wanted, group_columns)
+    train = _rows(data.train, wanted, group_columns, left_out)
     groups = [row.group for row in train]
     if data.validation is not None:
-        validation = _rows(data.validation, wanted, group_columns)
+        validation = _rows(data.validation, wanted, group_columns, left_out)
         held, test = frozenset[str](), hold_out(groups, 0.0, data.test_share, data.split_seed)[1]
     elif data.validation_share:
         held, test = hold_out(groups, data.validation_share, data.test_share, data.split_seed)
@@ -249,11 +249,15 @@ def build_store(rows: Sequence[Row], cache: Path) -> AudioStore:
     return AudioStore.build(list(files.values()), cache)
 
 
-def _rows(sources: Sources, wanted: Callable[[SourceRow], bool], group_columns: Sequence[str]) -> list[Row]:
+def _rows(
+    sources: Sources, wanted: Callable[[SourceRow], bool], group_columns: Sequence[str], left_out: LeftOut
+) -> list[Row]:
     rows = []
     for source, recording in read_sources(sources):
         names = (source.group_column,) if source.group_column else group_columns
         absent = read_speaker_ids(Path(source.without_speakers)) if source.without_speakers else frozenset[str]()
+        for row in filter(wanted, recording.untimed):
+            left_out.add("no time mark", row.where)
         rows += [
             Row(recording, row, _group(recording, row, names))
             for row in recording.rows

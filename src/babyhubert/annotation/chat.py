@@ -90,7 +90,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Transcript:
-    """A file: its participants by code, its utterances, and the name of its recording in ``@Media``, if any."""
+    """A file: the name of its recording in ``@Media``, if any, who takes part, and what they say."""
 
     media: str | None
     participants: tuple[Participant, ...]

@@ -15,7 +15,7 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
-# Simulated scenes, a pre-trained encoder, voice type on it, and all three tasks on that: about two hours on two cores.
+# Simulated scenes, a pre-trained encoder, and voice type on it: about an hour and a half on one core.
 # Every step continues where it was stopped; on one machine the same command gives the same weights.
 playroom: BABYHUBERT = cd $(PLAYROOM) && $(abspath $(BIN))/babyhubert
 playroom: SPEAKERS = $(abspath configs)/playroom-dev-speakers.csv
@@ -23,7 +23,6 @@ playroom: HELD_OUT = $(abspath configs)/playroom-validation-speakers.csv
 playroom: $(INSTALLED)
 	mkdir -p $(PLAYROOM)
 	ln -sfn $(abspath $(CORPORA))/playroom $(abspath $(CORPORA))/utterances $(abspath $(CORPORA))/cries $(PLAYROOM)/
-	cp configs/playroom-dev-speakers.csv $(PLAYROOM)/
 	$(BABYHUBERT) simulate -o simulated/train --minutes 15 --recordings 48 --seed 1 --format flac \
 		--utterances utterances/utterances.csv --without-speakers $(SPEAKERS) --without-speakers $(HELD_OUT)
 	$(BABYHUBERT) simulate -o simulated/validation --minutes 15 --recordings 5 --seed 2 --format flac --prefix held \
@@ -32,8 +31,7 @@ playroom: $(INSTALLED)
 		--set 'audio.paths=["utterances/audio", "cries/audio", "playroom/train/audio"]'
 	$(BABYHUBERT) finetune voice-type $(abspath configs)/playroom-voice-type.toml -o voice-type \
 		--set model.encoder=encoder/model
-	$(BABYHUBERT) finetune tasks $(abspath configs)/playroom-tasks.toml -o tasks --set model.encoder=voice-type
-	$(BABYHUBERT) convert tasks playroom-nano --half --force
+	$(BABYHUBERT) convert voice-type playroom-nano --half --force
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

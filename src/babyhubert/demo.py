@@ -41,7 +41,7 @@ _BOOTSTRAP_SEED = 0
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Where everything is, and how well the demonstration model found who speaks in scenes it never saw."""
+    """Where everything is, and how well the shipped model found who speaks in scenes it never saw."""
 
     output: Path
     report: DetectionReport

@@ -32,7 +32,7 @@ def embed(
         str | None,
         typer.Option(
             help="Model folder, checkpoint file, or hub repository such as coml/BabyHuBERT. Without it: the encoder "
-            "of the small demonstration model that comes with the package."
+            "of the small model that comes with the package."
         ),
     ] = None,
     layers: Annotated[

@@ -359,7 +359,7 @@ def robustness(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model folder, checkpoint file, or hub repository. Without it: the small demonstration model."
+            help="Model folder, checkpoint file, or hub repository. Without it: the small model that comes with the package."
         ),
     ] = None,
     recording: Annotated[

@@ -27,7 +27,7 @@ VoiceTypeOption = Annotated[
     str | None,
     typer.Option(
         help="Voice-type model to run where there are no segments. Default: --model if it has such a head, else the "
-        "small demonstration model that comes with the package."
+        "small model that comes with the package."
     ),
 ]
 PublishedOption = Annotated[
@@ -66,9 +66,9 @@ def named_model(model: str | None, task: str) -> str:
     if task not in load_checkpoint(SHIPPED_MODEL).heads:
         raise ConfigError(
             f"--model is needed: a model with a head for {task} (published weights, or made by 'babyhubert finetune "
-            f"{task}'); the demonstration model that comes with the package has none"
+            f"{task}'); the small model that comes with the package has none"
         )
-    typer.echo("note: no --model given: using the small demonstration model that comes with the package", err=True)
+    typer.echo("note: no --model given: using playroom-nano, the small model that comes with the package", err=True)
     return str(SHIPPED_MODEL)
 
 
@@ -145,7 +145,7 @@ def _find(
     model = _with_voice_type(models)
     if model is None:
         typer.echo(f"note: {SHIPPED_MODEL_NOTICE.replace('--model', '--voice-type')}", err=True)
-    typer.echo(f"no segments yet: finding who speaks when with {model or 'the demonstration model'}", err=True)
+    typer.echo(f"no segments yet: finding who speaks when with {model or 'the small model of the package'}", err=True)
     make = partial(
         open_segment_run, output, model, partial(VoiceTypeSettings.for_speed, speed), speed=speed, channel=channel
     )

@@ -31,7 +31,7 @@ def segment(
         str | None,
         typer.Option(
             help="Model folder, checkpoint file, or hub repository such as coml/VTC-2. Without it: the small "
-            "demonstration model that comes with the package."
+            "model that comes with the package."
         ),
     ] = None,
     thresholds: Annotated[

@@ -41,7 +41,7 @@ from babyhubert.inference.speed import Speed
 from babyhubert.inference.task_model import FrameOutputs, LoadedModel, load_task_model
 from babyhubert.inference.transfers import batches_ahead
 from babyhubert.inference.utterance_run import UtteranceRun
-from babyhubert.inference.voice_type import SHIPPED_MODEL, VoiceTypeClassifier, VoiceTypeSettings
+from babyhubert.inference.voice_type import SHIPPED_MODEL, SHIPPED_MODEL_NAME, VoiceTypeClassifier, VoiceTypeSettings
 from babyhubert.inference.window_calls import arranged, windows_per_call
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.run_folder import RunFolder
@@ -140,7 +140,7 @@ def open_analyze_run(
         )
     voices = loaded[VOICE_TYPE]
     if models.voice_type is None:
-        voices = replace(voices, name="demo-voice-type (shipped)")
+        voices = replace(voices, name=SHIPPED_MODEL_NAME)
     classifier = VoiceTypeClassifier.of(voices)
     classifier = replace(classifier, settings=settings(listening=classifier.listening), batch_size=batch_size)
     segments = OutputSegments(output)

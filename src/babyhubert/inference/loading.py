@@ -49,7 +49,7 @@ def load_model(
 
     Args:
         source: A model folder, a checkpoint file of any published layout, or a hub repository ``owner/name``. None
-            takes the small demonstration model of the package.
+            takes playroom-nano, the small model of the package.
         task: Which of a model's heads; None: voice type if it has one, else the only one it has.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         speed: ``exact``, ``balanced`` or ``fast``: see docs/speed.md for what each costs.

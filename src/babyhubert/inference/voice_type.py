@@ -27,9 +27,10 @@ from babyhubert.inference.windows import WindowPlan
 from babyhubert.tasks.listening import PUBLISHED_LISTENING, Listening
 from babyhubert.tasks.voice_type import TASK, VoiceTypeModel
 
-SHIPPED_MODEL = Path(__file__).parent.parent / "models" / "demo-voice-type"
+SHIPPED_MODEL = Path(__file__).parent.parent / "models" / "playroom-nano"
+SHIPPED_MODEL_NAME = f"{SHIPPED_MODEL.name} (shipped)"
 SHIPPED_MODEL_NOTICE = (
-    "no --model given: using the small demonstration model that comes with the package. It shows how everything works "
+    "no --model given: using playroom-nano, the small model that comes with the package. It shows how everything works "
     "and is no substitute for the released weights: see https://huggingface.co/coml/VTC-2 (accept the terms, "
     "'hf auth login', then --model coml/VTC-2)"
 )
@@ -193,7 +194,7 @@ def load_model(
 
     Args:
         source: A model folder, a checkpoint file of any published layout, or a hub repository ``owner/name``. None
-            takes the small demonstration model of the package.
+            takes playroom-nano, the small model of the package.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         speed: ``exact``, ``balanced`` or ``fast``: see docs/speed.md for what each costs.
 
@@ -202,5 +203,5 @@ def load_model(
         ModelAccessError: the repository is gated or cannot be reached.
     """
     loaded = load_task_model(source or SHIPPED_MODEL, (TASK,), device=device, speed=speed)
-    name = loaded.name if source is not None else "demo-voice-type (shipped)"
+    name = loaded.name if source is not None else SHIPPED_MODEL_NAME
     return VoiceTypeClassifier.of(replace(loaded, name=name))

@@ -33,7 +33,7 @@ def analyze(
     ] = None,
     voice_type: Annotated[
         str | None,
-        typer.Option(help="Model for who speaks when. Default: --model, else the small model that comes with the package."),
+        typer.Option(help="Model for who speaks when. Default: --model, else the small model of the package."),
     ] = None,
     addressee: Annotated[
         str | None, typer.Option(help="Model for to whom adults speak. Default: --model where it has the head.")

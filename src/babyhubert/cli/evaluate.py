@@ -359,7 +359,7 @@ def robustness(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model folder, checkpoint file, or hub repository. Without it: the small model that comes with the package."
+            help="Model folder, checkpoint file, or hub repository. Without it: the small model of the package."
         ),
     ] = None,
     recording: Annotated[

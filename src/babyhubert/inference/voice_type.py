@@ -30,8 +30,8 @@ from babyhubert.tasks.voice_type import TASK, VoiceTypeModel
 SHIPPED_MODEL = Path(__file__).parent.parent / "models" / "playroom-nano"
 SHIPPED_MODEL_NAME = f"{SHIPPED_MODEL.name} (shipped)"
 SHIPPED_MODEL_NOTICE = (
-    "no --model given: using playroom-nano, the small model that comes with the package. It shows how everything works "
-    "and is no substitute for the released weights: see https://huggingface.co/coml/VTC-2 (accept the terms, "
+    "no --model given: using playroom-nano, the small model that comes with the package. It shows how everything "
+    "works and is no substitute for the released weights: see https://huggingface.co/coml/VTC-2 (accept the terms, "
     "'hf auth login', then --model coml/VTC-2)"
 )
 

@@ -229,7 +229,7 @@ def _measure(file: RecordingFile, channel: Channel, progress: RunProgress) -> di
     with open_recording(file.path, channel) as recording:
         for block in recording.blocks(_BLOCK_SAMPLES):
             values = block.samples.astype(np.float64)
-            squares += float(values @ values)
+            squares += float(np.square(values).sum())  # a BLAS product would depend on the number of threads
             total += float(values.sum())
             magnitude = np.abs(values)
             peak = max(peak, float(magnitude.max()))

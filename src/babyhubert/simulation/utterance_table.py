@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,14 +95,10 @@ def read_speaker_ids(table: Path) -> frozenset[str]:
     Raises:
         AnnotationError: unreadable, or no such column.
     """
-    try:
-        with Path(table).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            if "speaker_id" not in (reader.fieldnames or ()):
-                raise AnnotationError(f"{table}: no column speaker_id, which says who is meant")
-            return frozenset(name for row in reader if (name := (row["speaker_id"] or "").strip()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AnnotationError(f"{table}: cannot be read as a UTF-8 CSV ({error})") from error
+    with _csv_reader(table) as reader:
+        if "speaker_id" not in (reader.fieldnames or ()):
+            raise AnnotationError(f"{table}: no column speaker_id, which says who is meant")
+        return frozenset(name for row in reader if (name := (row["speaker_id"] or "").strip()))
 
 
 class RecordedVoices:
@@ -168,15 +165,11 @@ def read_utterances(table: Path) -> dict[str, list[RecordedSpeaker]]:
     Raises:
         AnnotationError: unreadable, a missing column, or a bad row (named).
     """
-    try:
-        with Path(table).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-            if missing:
-                raise AnnotationError(f"{table}: no column {', '.join(missing)}; {', '.join(COLUMNS)} are needed")
-            rows = [_check_row(row, f"{table}, line {reader.line_num}", Path(table).parent) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AnnotationError(f"{table}: cannot be read as a UTF-8 CSV ({error})") from error
+    with _csv_reader(table) as reader:
+        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
+        if missing:
+            raise AnnotationError(f"{table}: no column {', '.join(missing)}; {', '.join(COLUMNS)} are needed")
+        rows = [_check_row(row, f"{table}, line {reader.line_num}", Path(table).parent) for row in reader]
     grouped: dict[tuple[str, str], list[RecordedUtterance]] = {}
     for voice, speaker_id, utterance in rows:
         grouped.setdefault((voice, speaker_id), []).append(utterance)
@@ -184,6 +177,16 @@ def read_utterances(table: Path) -> dict[str, list[RecordedSpeaker]]:
     for (voice, speaker_id), utterances in sorted(grouped.items()):
         speakers[voice].append(RecordedSpeaker(speaker_id, tuple(utterances)))
     return speakers
+
+
+@contextmanager
+def _csv_reader(table: Path) -> Iterator[csv.DictReader[str]]:
+    """Rows of a CSV, read while it is open; what goes wrong with the file names it."""
+    try:
+        with Path(table).open(encoding="utf-8-sig", newline="") as file:
+            yield csv.DictReader(file)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise AnnotationError(f"{table}: cannot be read as a UTF-8 CSV ({error})") from error
 
 
 def _check_row(row: Mapping[str, str | None], where: str, folder: Path) -> tuple[str, str, RecordedUtterance]:

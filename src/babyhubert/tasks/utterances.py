@@ -253,9 +253,12 @@ def _rows(
     sources: Sources, wanted: Callable[[SourceRow], bool], group_columns: Sequence[str], left_out: LeftOut
 ) -> list[Row]:
     rows = []
-    for source, recording in read_sources(sources):
+    found = read_sources(sources)
+    tables = {source.without_speakers for source, _ in found if source.without_speakers}
+    named = {table: read_speaker_ids(Path(table)) for table in tables}
+    for source, recording in found:
         names = (source.group_column,) if source.group_column else group_columns
-        absent = read_speaker_ids(Path(source.without_speakers)) if source.without_speakers else frozenset[str]()
+        absent = named.get(source.without_speakers or "", frozenset())
         for row in filter(wanted, recording.untimed):
             left_out.add("no time mark", row.where)
         rows += [

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tracemalloc
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 
 import numpy as np
 import pytest
 
 from babyhubert.annotation.intervals import complement, intersect, total
 from babyhubert.errors import ConfigError
-from babyhubert.simulation.noise import _fast_size, band, convolve, room_response
+from babyhubert.simulation.noise import _fast_size, band, convolve, passing_noises, room_response
 from babyhubert.simulation.scene import SceneConfig, simulate_scene
 from babyhubert.simulation.voices import SyntheticVoices
 
@@ -37,7 +37,9 @@ def test_the_seed_decides_everything():
 
 
 def test_truth_is_where_the_energy_is():
-    simulated = scene(5, minutes=4.0, television_share=0.0, knocks_per_minute=0.0, loudest_room_dbfs=-60.0)
+    simulated = scene(
+        5, minutes=4.0, television_share=0.0, knocks_per_minute=0.0, noises_per_minute=0.0, loudest_room_dbfs=-60.0
+    )
     waveform, turns = simulated.render()
     segments = simulated.segments()
     for turn in turns:
@@ -119,6 +121,21 @@ def test_television_talks_without_a_label():
     assert np.sqrt(np.square(added).mean()) > 1e-3
 
 
+def test_passing_noises_come_at_their_rate_and_level_and_end():
+    rng = np.random.default_rng(3)
+    noises = list(islice(passing_noises(6.0, -50.0, -40.0, rng), 200))
+    starts = np.array([start for start, _ in noises])
+    assert (np.diff(starts) >= 0).all()
+    assert starts[-1] / 16_000 / 60 == pytest.approx(200 / 6.0, rel=0.25)
+    for _, noise in noises:
+        assert 16_000 <= len(noise) <= 12 * 16_000
+        assert abs(noise[0]) < 1e-4
+        assert abs(noise[-1]) < 1e-4
+        half_seconds = noise[: len(noise) // 8_000 * 8_000].reshape(-1, 8_000)
+        assert -54 < 10 * np.log10(np.square(half_seconds).mean(axis=1).max()) < -28
+    assert next(passing_noises(0.0, -50.0, -40.0, rng), None) is None
+
+
 def test_memory_does_not_grow_with_length():
     def peak(minutes: float) -> int:
         simulated = scene(11, minutes=minutes)
@@ -141,6 +158,7 @@ def test_memory_does_not_grow_with_length():
         ({"speech_share": 0.9}, "speech_share"),
         ({"overlap_share": -0.1}, "overlap_share"),
         ({"knocks_per_minute": -1.0}, "knocks"),
+        ({"noises_per_minute": -1.0}, "noises"),
         ({"loudest_room_dbfs": -10.0}, "room"),
         ({"levels_dbfs": {"KCHI": -20.0}}, "FEM"),
     ],

@@ -13,7 +13,7 @@ import soundfile
 from babyhubert.annotation.rttm import read_rttm
 from babyhubert.errors import AnnotationError, AudioError, ConfigError, OutputError
 from babyhubert.simulation.scene import SceneConfig, simulate_scene
-from babyhubert.simulation.utterance_table import RecordedVoices, SpeakerChoice, read_speaker_ids
+from babyhubert.simulation.utterance_table import Casting, RecordedVoices, SpeakerChoice, read_speaker_ids
 from babyhubert.simulation.voices import SyntheticSpeaker
 from babyhubert.simulation.writer import write_scenes
 from babyhubert.timebase import seconds_to_samples
@@ -163,19 +163,54 @@ def test_speakers_of_a_test_set_stay_out(table, tmp_path):
     shared = {"recordings": 2, "minutes": 0.5, "seed": 0, "utterances": table}
     names = read_speaker_ids(named)
     assert names == kept_out
-    write_scenes(tmp_path / "train", **shared, speakers=SpeakerChoice(without=names))
-    write_scenes(tmp_path / "test", **shared, speakers=SpeakerChoice(only=names))
+    write_scenes(tmp_path / "train", **shared, casting=Casting(SpeakerChoice(without=names)))
+    write_scenes(tmp_path / "test", **shared, casting=Casting(SpeakerChoice(only=names)))
     heard = {part: {row["speaker_id"] for row in rows(tmp_path / part / "segments.csv")} for part in ("train", "test")}
     assert heard["train"]
     assert heard["train"] <= everybody - kept_out
     assert heard["test"]
     assert heard["test"] <= kept_out
     with pytest.raises(AnnotationError, match="none of the chosen speakers with the voice CHI"):
-        RecordedVoices(table, speakers=SpeakerChoice(only=frozenset()))
-    with pytest.raises(ConfigError, match="synthetic voices have no names"):
-        write_scenes(tmp_path / "synthetic", recordings=1, minutes=0.5, seed=0, speakers=SpeakerChoice(only=names))
+        RecordedVoices(table, casting=Casting(SpeakerChoice(only=frozenset())))
+    with pytest.raises(ConfigError, match="synthetic voices are drawn"):
+        write_scenes(tmp_path / "none", recordings=1, minutes=0.5, seed=0, casting=Casting(SpeakerChoice(only=names)))
     with pytest.raises(AnnotationError, match=r"nothing\.csv"):
         read_speaker_ids(tmp_path / "nothing.csv")
+
+
+def test_changed_voices_keep_to_their_person_and_range(table):
+    as_recorded = {u.path: len(u.load().waveform) for p in RecordedVoices(table)._dealt["FEM"] for u in p.utterances}
+    voices = RecordedVoices(table, casting=Casting(voice_change=0.2, key_voice_change=0.4))
+    casts = [voices.cast(0, np.random.default_rng(seed)) for seed in range(20)]
+    woman_speeds = {woman.speed for cast in casts for woman in cast.women}
+    assert len(woman_speeds) > 5
+    assert all(0.8 <= speed <= 1.2 for speed in woman_speeds)
+    assert max(abs(cast.key_child.speed - 1) for cast in casts) > 0.2
+    woman = casts[0].women[0]
+    for utterance in woman.utterances:
+        assert len(utterance.load(woman.speed).waveform) == pytest.approx(
+            as_recorded[utterance.path] / woman.speed, 0.02
+        )
+
+
+def test_cries_replace_turns_of_the_key_child_alone(table, tmp_path):
+    cry = tmp_path / "cries" / "cry.wav"
+    cry.parent.mkdir()
+    seconds = np.arange(3 * 16_000) / 16_000
+    soundfile.write(cry, 0.3 * np.sin(2 * np.pi * 500 * seconds), 16_000)
+    casting = Casting(cries=(cry,), cry_share=0.5)
+    scene = simulate_scene(SceneConfig(minutes=4.0), RecordedVoices(table, casting=casting), np.random.default_rng(1))
+    cries = [turn for turn in scene.turns() if abs(turn.end - turn.start - 48_000) < 500]
+    key_turns = [turn for turn in scene.turns() if turn.label == "KCHI"]
+    assert {turn.label for turn in cries} == {"KCHI"}
+    assert 0.2 < len(cries) / len(key_turns) < 0.8
+    assert {turn.utterance.phones for turn in cries} == {()}
+
+
+@pytest.mark.parametrize("wrong", [{"voice_change": 0.6}, {"key_voice_change": -0.1}, {"cry_share": 1.1}])
+def test_impossible_casting_is_named(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Casting(**wrong)
 
 
 @pytest.mark.parametrize(

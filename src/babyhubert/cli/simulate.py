@@ -41,6 +41,26 @@ def simulate(
             show_default=False,
         ),
     ] = None,
+    voice_change: Annotated[
+        float,
+        typer.Option(
+            help="Everybody speaks up to this share faster and higher, or slower and lower, than recorded, 0 to 0.5: "
+            "few speakers give many voices."
+        ),
+    ] = 0.0,
+    key_voice_change: Annotated[
+        float,
+        typer.Option(help="The same for the key child, whose mark is then less its pitch than that it is close."),
+    ] = 0.0,
+    cries: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of recorded cries that replace some turns of the key child.",
+            metavar="FOLDER",
+            show_default=False,
+        ),
+    ] = None,
+    cry_share: Annotated[float, typer.Option(help="Share of the key child's turns that cries replace.")] = 0.15,
     speech_share: Annotated[
         float, typer.Option(help="Share of the time with labelled speech, above 0 to 0.6.")
     ] = 0.25,
@@ -48,6 +68,7 @@ def simulate(
         float, typer.Option(help="Share of the time with a television on, which carries no label, 0 to 1.")
     ] = 0.05,
     knocks: Annotated[float, typer.Option(help="Knocks and bangs a minute.")] = 2.0,
+    noises: Annotated[float, typer.Option(help="Noises a minute that come and go within seconds.")] = 1.0,
     clipping_share: Annotated[
         float, typer.Option(help="Share of the key child's turns that overload the microphone, 0 to 1.")
     ] = 0.0,
@@ -58,21 +79,29 @@ def simulate(
 
     Writes audio/, rttm/, segments.csv (with speaker and addressee), phonemes.csv, recordings.csv and simulation.json.
     """
+    from babyhubert.audio.discovery import discover
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.simulation.scene import SceneConfig
-    from babyhubert.simulation.utterance_table import SpeakerChoice, read_speaker_ids
+    from babyhubert.simulation.utterance_table import Casting, SpeakerChoice, read_speaker_ids
     from babyhubert.simulation.writer import write_scenes
 
     speakers = SpeakerChoice(
         frozenset().union(*map(read_speaker_ids, only_speakers)) if only_speakers else None,
         frozenset().union(*map(read_speaker_ids, without_speakers or ())),
     )
-
+    casting = Casting(
+        speakers,
+        voice_change,
+        key_voice_change,
+        cries=tuple(file.path for file in discover([cries])) if cries else (),
+        cry_share=cry_share,
+    )
     config = SceneConfig(
         minutes=minutes,
         speech_share=speech_share,
         television_share=television_share,
         knocks_per_minute=knocks,
+        noises_per_minute=noises,
         clipping_share=clipping_share,
     )
     with RunProgressDisplay("simulate") as display:
@@ -83,7 +112,7 @@ def simulate(
             minutes=minutes,
             seed=seed,
             utterances=utterances,
-            speakers=speakers,
+            casting=casting,
             prefix=prefix,
             progress=display.advance,
             finished=lambda recording_id: display.done(recording_id, None),

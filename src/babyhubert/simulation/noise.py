@@ -27,7 +27,7 @@ def decibels(value: float) -> float:
 
 def room_tone(low_dbfs: float, high_dbfs: float, rng: np.random.Generator) -> Iterator[NDArray[np.float32]]:
     """Endless coloured noise and hum whose level wanders between two levels: float32 chunks of :data:`CHUNK`."""
-    colour = _colour(float(rng.uniform(0.3, 1.0)))
+    colour = _colour(float(rng.uniform(0.1, 1.0)))
     mains = float(rng.choice([50.0, 60.0]))
     partials = np.array([1, 2, 3, 4, 6])
     weights = rng.uniform(0.2, 1.0, len(partials)) / partials * decibels(low_dbfs - 3)
@@ -59,6 +59,27 @@ def knocks(per_minute: float, rng: np.random.Generator) -> Iterator[Sound]:
             resonance, decay = rng.uniform(150, 3000), rng.uniform(0.01, 0.05)
             sound += rng.uniform(0.3, 1.0) * np.sin(2 * np.pi * resonance * seconds) * np.exp(-seconds / decay)
         yield at, (sound / np.abs(sound).max() * decibels(float(rng.uniform(-40, -18)))).astype(np.float32)
+
+
+def passing_noises(per_minute: float, low_dbfs: float, high_dbfs: float, rng: np.random.Generator) -> Iterator[Sound]:
+    """Endless noises of one to twelve seconds that swell and fade, in order of time.
+
+    Each has a colour and a band of its own. At its loudest it lies between two levels, or up to 6 dB above the upper.
+    """
+    if per_minute <= 0:
+        return
+    at = 0
+    while True:
+        at += int(rng.exponential(60.0 / per_minute) * SAMPLE_RATE)
+        length = int(rng.uniform(1.0, 12.0) * SAMPLE_RATE)
+        noise = convolve(rng.standard_normal(length, dtype=np.float32), _colour(float(rng.uniform(0.0, 1.0))))[:length]
+        if rng.random() < 0.5:
+            lowest = float(rng.uniform(80, 2000))
+            noise = convolve(noise, band(lowest, lowest * float(rng.uniform(2, 8))))[:length]
+        envelope = np.interp(np.linspace(0, 1, length), (0, rng.uniform(0.05, 0.9), 1), (0, np.pi / 2, np.pi))
+        noise *= np.square(np.sin(envelope)).astype(np.float32)
+        loudest = np.sqrt(np.mean(np.square(noise), dtype=np.float64)) * 1.6  # RMS at the top of the envelope
+        yield at, (noise * (decibels(float(rng.uniform(low_dbfs, high_dbfs + 6))) / loudest)).astype(np.float32)
 
 
 def room_response(decay_s: float, direct_to_reverberant_db: float, rng: np.random.Generator) -> NDArray[np.float32]:

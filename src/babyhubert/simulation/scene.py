@@ -20,7 +20,17 @@ from numpy.typing import NDArray
 
 from babyhubert.annotation.segments import Segments
 from babyhubert.errors import ConfigError
-from babyhubert.simulation.noise import CHUNK, Sound, band, convolve, decibels, knocks, room_response, room_tone
+from babyhubert.simulation.noise import (
+    CHUNK,
+    Sound,
+    band,
+    convolve,
+    decibels,
+    knocks,
+    passing_noises,
+    room_response,
+    room_tone,
+)
 from babyhubert.simulation.utterances import Cast, Speaker, Utterance, Voices
 from babyhubert.timebase import SAMPLE_RATE, SAMPLES_PER_MS, seconds_to_samples
 
@@ -29,9 +39,10 @@ LONGEST_MINUTES = 36 * 60
 
 T = TypeVar("T")
 
-_LEVELS = MappingProxyType({"KCHI": -25.0, "OCH": -31.0, "FEM": -31.0, "MAL": -34.0})
-_LOUDEST_PEAK = 0.4
+_LEVELS = MappingProxyType({"KCHI": -20.0, "OCH": -29.0, "FEM": -29.0, "MAL": -30.0})
+_LOUDEST_PEAK = 0.9
 _OVERLOAD_DB = 22.0
+_LOUDEST_ROOM_DBFS = -30.0
 _TELEVISION_DBFS = -46.0
 
 
@@ -46,6 +57,7 @@ class SceneConfig:
         interjection_share: Chance that a child who is not part of an exchange calls in between two turns.
         television_share: Share of the time that a television talks, unlabelled.
         knocks_per_minute: Rate of taps and bangs.
+        noises_per_minute: Rate of noises that come and go within seconds: water, a vacuum cleaner, a passing car.
         clipping_share: Chance that a turn of the key child overloads the microphone; at 0 nothing ever clips.
         quietest_room_dbfs: Lower end of the room's noise level, RMS dB of full scale.
         loudest_room_dbfs: Upper end.
@@ -58,9 +70,10 @@ class SceneConfig:
     interjection_share: float = 0.08
     television_share: float = 0.05
     knocks_per_minute: float = 2.0
+    noises_per_minute: float = 1.0
     clipping_share: float = 0.0
-    quietest_room_dbfs: float = -66.0
-    loudest_room_dbfs: float = -54.0
+    quietest_room_dbfs: float = -62.0
+    loudest_room_dbfs: float = -40.0
     levels_dbfs: Mapping[str, float] = field(default_factory=lambda: dict(_LEVELS))
 
     def __post_init__(self) -> None:
@@ -73,12 +86,13 @@ class SceneConfig:
         for name in ("overlap_share", "interjection_share", "television_share", "clipping_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: a share lies between 0 and 1")
-        if self.knocks_per_minute < 0:
-            raise ConfigError(f"knocks_per_minute = {self.knocks_per_minute}: not negative")
-        if not self.quietest_room_dbfs <= self.loudest_room_dbfs <= -40:
+        for name in ("knocks_per_minute", "noises_per_minute"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} = {getattr(self, name)}: not negative")
+        if not self.quietest_room_dbfs <= self.loudest_room_dbfs <= _LOUDEST_ROOM_DBFS:
             raise ConfigError(
                 f"room noise from {self.quietest_room_dbfs} to {self.loudest_room_dbfs} dBFS: "
-                "the first may not exceed the second, nor the second -40"
+                f"the first may not exceed the second, nor the second {_LOUDEST_ROOM_DBFS:g}"
             )
         if missing := set(_LEVELS) - set(self.levels_dbfs):
             raise ConfigError(f"levels_dbfs lacks {', '.join(sorted(missing))}")
@@ -134,7 +148,7 @@ class Scene:
 
     config: SceneConfig
     cast: Cast
-    seeds: tuple[int, int, int, int]
+    seeds: tuple[int, int, int, int, int]
 
     def __len__(self) -> int:
         return self.config.samples
@@ -184,6 +198,12 @@ class Scene:
         others = (
             knocks(self.config.knocks_per_minute, np.random.default_rng(self.seeds[2])),
             _television(self.cast.television, self.config.television_share, np.random.default_rng(self.seeds[3])),
+            passing_noises(
+                self.config.noises_per_minute,
+                self.config.quietest_room_dbfs,
+                self.config.loudest_room_dbfs,
+                np.random.default_rng(self.seeds[4]),
+            ),
         )
         background = [_Queue((sound[0], sound) for sound in sounds) for sounds in others]
         sounding: list[Sound] = []
@@ -207,8 +227,8 @@ def simulate_scene(config: SceneConfig, voices: Voices, rng: np.random.Generator
         index: Number of the recording among its siblings; other numbers bring other people.
     """
     cast = voices.cast(index, rng)
-    first, second, third, fourth = (int(seed) for seed in rng.integers(2**63, size=4))
-    return Scene(config, cast, (first, second, third, fourth))
+    first, second, third, fourth, fifth = (int(seed) for seed in rng.integers(2**63, size=5))
+    return Scene(config, cast, (first, second, third, fourth, fifth))
 
 
 def turns_to_segments(turns: Iterator[Turn] | list[Turn]) -> Segments:
@@ -362,10 +382,10 @@ def _place_people(cast: Cast, config: SceneConfig, rng: np.random.Generator) -> 
     """Give everybody a level and a distance; the key child carries the microphone and stays dry."""
 
     def place(speaker: Speaker, label: str, decay_s: float, direct_db: float) -> _Person:
-        level = config.levels_dbfs[label] + float(rng.normal(0, 1.5))
+        level = config.levels_dbfs[label] + float(rng.normal(0, 2.5))
         return _Person(speaker, label, level, room_response(decay_s, direct_db + float(rng.normal(0, 1.5)), rng))
 
-    key_level = config.levels_dbfs["KCHI"] + float(rng.normal(0, 1.0))
+    key_level = config.levels_dbfs["KCHI"] + float(rng.normal(0, 1.5))
     people = [_Person(cast.key_child, "KCHI", key_level, None)]
     decay_s = float(rng.uniform(0.25, 0.55))
     people += [place(speaker, "OCH", decay_s, 6.0) for speaker in cast.other_children]

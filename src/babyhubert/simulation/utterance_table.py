@@ -11,14 +11,14 @@ import csv
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.errors import AnnotationError, AudioError
-from babyhubert.simulation.utterances import Cast, Speaker, Utterance
+from babyhubert.errors import AnnotationError, AudioError, ConfigError
+from babyhubert.simulation.utterances import Cast, Utterance
 from babyhubert.timebase import SAMPLE_RATE
 
 COLUMNS = ("path", "speaker_id", "voice", "duration_s", "phones")
@@ -33,8 +33,11 @@ class RecordedUtterance:
     phones: tuple[str, ...]
     origin: str
 
-    def load(self) -> Utterance:
+    def load(self, speed: float = 1.0) -> Utterance:
         """Read, mix down to mono, resample to 16 kHz, trim.
+
+        Args:
+            speed: Play it so many times as fast, as a tape would: pitch and resonances move with the tempo.
 
         Raises:
             AudioError: unreadable, or silent.
@@ -45,29 +48,40 @@ class RecordedUtterance:
         try:
             waveform, rate = soundfile.read(self.path, dtype="float32", always_2d=True)
         except (OSError, soundfile.SoundFileError) as error:
-            raise AudioError(
-                f"{self.origin}: {self.path} cannot be read ({error}); repair or remove the row"
-            ) from error
+            raise AudioError(f"{self.origin}: {self.path} cannot be read ({error}); repair or remove it") from error
         mono: NDArray[np.float32] = waveform.mean(axis=1)
-        if rate != SAMPLE_RATE:
-            mono = soxr.resample(mono, rate, SAMPLE_RATE).astype(np.float32)
+        if rate * speed != SAMPLE_RATE:
+            mono = soxr.resample(mono, rate * speed, SAMPLE_RATE).astype(np.float32)
         try:
             return Utterance.from_clean(mono, self.phones)
         except ValueError as error:
-            raise AudioError(f"{self.origin}: {self.path} is silent; remove the row") from error
+            raise AudioError(f"{self.origin}: {self.path} is silent; remove it") from error
 
 
 @dataclass(frozen=True)
 class RecordedSpeaker:
-    """A person of whom some utterances are at hand; they come in random order."""
+    """A person of whom some utterances are at hand; they come in random order.
+
+    Attributes:
+        speaker_id: Name.
+        utterances: What the person says.
+        speed: How much faster than recorded the person speaks, see :meth:`RecordedUtterance.load`.
+        cries: What is heard instead in a share of the turns.
+        cry_share: That share.
+    """
 
     speaker_id: str
     utterances: tuple[RecordedUtterance, ...]
+    speed: float = 1.0
+    cries: tuple[RecordedUtterance, ...] = ()
+    cry_share: float = 0.0
 
     def utter(self, rng: np.random.Generator, *, to_child: bool = False) -> Utterance:
         """Any of the utterances: whom they were meant for is not known."""
         del to_child
-        return self.utterances[rng.integers(len(self.utterances))].load()
+        if self.cries and rng.random() < self.cry_share:
+            return self.cries[rng.integers(len(self.cries))].load()
+        return self.utterances[rng.integers(len(self.utterances))].load(self.speed)
 
 
 @dataclass(frozen=True)
@@ -87,6 +101,41 @@ class SpeakerChoice:
 
 
 EVERYBODY = SpeakerChoice()
+
+
+@dataclass(frozen=True)
+class Casting:
+    """Who plays in the scenes, and how their voices are changed.
+
+    Attributes:
+        speakers: Who of the table may speak.
+        voice_change: Everybody but the key child speaks up to this share faster and higher, or slower and lower, than
+            recorded, one factor a person and recording: few speakers give many voices.
+        key_voice_change: The same for the key child. Much of it takes the pitch away as the mark of the key child and
+            leaves what always holds, that it is close to the microphone.
+        cries: Recordings of infants that replace turns of the key child.
+        cry_share: Share of the key child's turns that they replace.
+
+    Raises:
+        ConfigError: a share out of its range.
+    """
+
+    speakers: SpeakerChoice = EVERYBODY
+    voice_change: float = 0.0
+    key_voice_change: float = 0.0
+    cries: tuple[Path, ...] = ()
+    cry_share: float = 0.15
+
+    def __post_init__(self) -> None:
+        for name in ("voice_change", "key_voice_change"):
+            if not 0 <= getattr(self, name) <= 0.5:
+                raise ConfigError(f"{name} = {getattr(self, name)}: between 0 and 0.5")
+        if not 0 <= self.cry_share <= 1:
+            raise ConfigError(f"cry_share = {self.cry_share}: a share lies between 0 and 1")
+
+
+AS_RECORDED = Casting()
+"""Everybody, with the voices they have."""
 
 
 def read_speaker_ids(table: Path) -> frozenset[str]:
@@ -113,7 +162,7 @@ class RecordedVoices:
         other_children: Other children of a recording, at most.
         women: Women of a recording, at most.
         men: Men of a recording, at most.
-        speakers: Who may speak.
+        casting: Who may speak, and how voices are changed.
 
     Raises:
         AnnotationError: the table is unreadable, lacks a column, has a bad row, or no CHI speaker who may speak.
@@ -126,18 +175,20 @@ class RecordedVoices:
         other_children: int = 2,
         women: int = 2,
         men: int = 1,
-        speakers: SpeakerChoice = EVERYBODY,
+        casting: Casting = AS_RECORDED,
     ) -> None:
         chosen = {
-            voice: [person for person in people if person.speaker_id in speakers]
+            voice: [person for person in people if person.speaker_id in casting.speakers]
             for voice, people in read_utterances(table).items()
         }
         rng = np.random.default_rng(seed)
         self._dealt = {voice: [people[k] for k in rng.permutation(len(people))] for voice, people in chosen.items()}
         if not self._dealt["CHI"]:
-            who = "no speaker" if speakers == EVERYBODY else "none of the chosen speakers"
+            who = "no speaker" if casting.speakers == EVERYBODY else "none of the chosen speakers"
             raise AnnotationError(f"{table}: {who} with the voice CHI, so nobody can be the key child; add one")
         self._other_children, self._women, self._men = other_children, women, men
+        self._casting = casting
+        self._cries = tuple(RecordedUtterance(path, (), "cries") for path in casting.cries)
 
     def cast(self, index: int, rng: np.random.Generator) -> Cast:
         """People of recording ``index``; ``rng`` decides how many other children are at home."""
@@ -145,18 +196,29 @@ class RecordedVoices:
         others = (children[1:] + self._deal("TEEN", index, 1))[: int(rng.integers(1, self._other_children + 1))]
         women = self._deal("FEM", index, self._women + 1)
         men = self._deal("MAL", index, self._men + 1)
+
+        def changed(people: list[RecordedSpeaker], most: float) -> tuple[RecordedSpeaker, ...]:
+            return tuple(replace(person, speed=_speed(most, rng)) for person in people)
+
+        (key_child,) = changed(children[:1], self._casting.key_voice_change)
+        most = self._casting.voice_change
         return Cast(
-            key_child=children[0],
-            other_children=tuple(others),
-            women=tuple(women[: self._women]),
-            men=tuple(men[: self._men]),
-            television=tuple(women[self._women :] + men[self._men :]),
+            key_child=replace(key_child, cries=self._cries, cry_share=self._casting.cry_share),
+            other_children=changed(others, most),
+            women=changed(women[: self._women], most),
+            men=changed(men[: self._men], most),
+            television=changed(women[self._women :] + men[self._men :], most),
         )
 
-    def _deal(self, voice: str, index: int, count: int) -> list[Speaker]:
+    def _deal(self, voice: str, index: int, count: int) -> list[RecordedSpeaker]:
         pool = self._dealt[voice]
         count = min(count, len(pool))
         return [pool[(index * count + k) % len(pool)] for k in range(count)]
+
+
+def _speed(most: float, rng: np.random.Generator) -> float:
+    """A factor between 1 - most and 1 + most, in whole percents: speeds must resample to the rate exactly."""
+    return 1.0 + round(float(rng.uniform(-most, most)), 2) if most else 1.0
 
 
 def read_utterances(table: Path) -> dict[str, list[RecordedSpeaker]]:

@@ -30,7 +30,7 @@ from babyhubert.annotation.rttm import rttm_uri, write_rttm
 from babyhubert.errors import ConfigError, OutputError
 from babyhubert.files import atomic_path, make_folder, remove_leftovers, write_json
 from babyhubert.simulation.scene import Scene, SceneConfig, Turn, simulate_scene, turns_to_segments
-from babyhubert.simulation.utterance_table import EVERYBODY, RecordedVoices, SpeakerChoice
+from babyhubert.simulation.utterance_table import AS_RECORDED, Casting, RecordedVoices
 from babyhubert.simulation.utterances import Voices
 from babyhubert.simulation.voices import SyntheticVoices
 from babyhubert.timebase import SAMPLE_RATE, format_seconds
@@ -51,7 +51,7 @@ def write_scenes(
     minutes: float,
     seed: int,
     utterances: Path | None = None,
-    speakers: SpeakerChoice = EVERYBODY,
+    casting: Casting = AS_RECORDED,
     prefix: str = "scene",
     progress: Progress | None = None,
     finished: Callable[[str], None] | None = None,
@@ -66,7 +66,7 @@ def write_scenes(
         minutes: Length of each.
         seed: Decides everything, at least 0.
         utterances: CSV of recorded utterances; synthetic voices when absent.
-        speakers: Who of them may speak.
+        casting: Who of them may speak, and how their voices are changed.
         prefix: Ids are ``<prefix>_000``, ``<prefix>_001`` ...
         progress: Told about every block written.
         finished: Told the id of every recording that is complete.
@@ -87,18 +87,22 @@ def write_scenes(
         raise ConfigError(f"prefix = {prefix!r}: a name without white space and slashes is needed")
     if audio_format not in AUDIO_FORMATS:
         raise ConfigError(f"audio_format = {audio_format!r}: one of {', '.join(AUDIO_FORMATS)}")
-    if utterances is None and speakers != EVERYBODY:
-        raise ConfigError("speakers can be chosen from a table of utterances only; synthetic voices have no names")
+    if utterances is None and casting != AS_RECORDED:
+        raise ConfigError("speakers and changed voices need a table of utterances; synthetic voices are drawn")
     config = replace(config or SceneConfig(), minutes=minutes)
-    voices: Voices = SyntheticVoices() if utterances is None else RecordedVoices(utterances, seed, speakers=speakers)
+    voices: Voices = SyntheticVoices() if utterances is None else RecordedVoices(utterances, seed, casting=casting)
     settings = {
         "babyhubert": babyhubert.__version__,
         "recordings": recordings,
         "seed": seed,
         "prefix": prefix,
         "voices": "synthetic" if utterances is None else str(utterances),
-        "only_speakers": None if speakers.only is None else sorted(speakers.only),
-        "without_speakers": sorted(speakers.without),
+        "only_speakers": None if casting.speakers.only is None else sorted(casting.speakers.only),
+        "without_speakers": sorted(casting.speakers.without),
+        "voice_change": casting.voice_change,
+        "key_voice_change": casting.key_voice_change,
+        "cries": [str(path) for path in casting.cries],
+        "cry_share": casting.cry_share,
         "audio_format": audio_format,
         "scene": asdict(config),
     }

@@ -50,16 +50,25 @@ def test_exact_is_the_plain_encoder_with_the_published_windows(models):
         assert torch.equal(encoder(audio).last, plain)
 
 
-def test_a_recording_gets_the_same_bits_alone_and_on_any_number_of_threads(models):
-    model = models["balanced"]
-    waveforms = torch.from_numpy(np.stack([sound(20_000, seed) for seed in range(5)]))
-    alone = torch.cat([model.model.probabilities(row[None]) for row in waveforms])
-    for threads in (1, 2, 3):
-        assert torch.equal(WindowThreads(model.model.probabilities, threads)(waveforms), alone)
-    threads_before = torch.get_num_threads()
+@pytest.mark.parametrize("speed", SPEEDS)
+def test_a_recording_gets_the_same_bits_in_any_batch_and_on_any_number_of_threads(models, speed):
+    model = models[speed]
     audio = sound(200_000)
-    assert np.array_equal(model.scores(audio), model.with_batch_size(3).scores(audio))
-    assert torch.get_num_threads() == threads_before
+    threads_before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found += [
+                model.scores(audio),
+                model.with_batch_size(1).scores(audio),
+                model.with_batch_size(3).scores(audio),
+            ]
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(threads_before)
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
 
 
 def test_an_error_in_a_thread_is_raised():
@@ -114,8 +123,9 @@ def test_calls_are_arranged_for_the_device():
     def compute(waveforms):
         return waveforms
 
-    assert arranged(compute, CPU, "exact", (2, 400)) is compute
-    assert isinstance(arranged(compute, CPU, "float32", (2, 400)), WindowThreads)
+    for precision in ("exact", "float32"):
+        assert isinstance(arranged(compute, CPU, precision, (2, 400)), WindowThreads)
+    assert arranged(compute, torch.device("cuda"), "exact", (2, 400)) is compute
     assert isinstance(arranged(compute, torch.device("cuda"), "bfloat16", (2, 400)), RecordedBatch)
     assert arranged(compute, torch.device("mps"), "float32", (2, 400)) is compute
 

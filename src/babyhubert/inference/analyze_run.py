@@ -289,7 +289,7 @@ class AnalyzeRun:
         classifier = self._classifier
         device, plan = classifier.device, classifier.settings.plan
         channels = classifier.model.encoder.config.conv_dim[0]
-        size = classifier.batch_size or windows_per_call(device, plan.length, channels, classifier.precision)
+        size = classifier.batch_size or windows_per_call(device, plan.length, channels)
         call = arranged(self._outputs(), device, classifier.precision, (size, plan.length))
         return Engine(call, plan, size, "crop", device.type != "cpu", ahead=batches_ahead(device))
 

@@ -107,7 +107,7 @@ class Embedder:
     def engine(self, settings: EmbedSettings, wanted: _Wanted | None = None) -> Engine:
         """The engine that gives frames of shape (T, L, D) for the layers asked for."""
         device, length = self.device, settings.plan.length
-        size = self.batch_size or windows_per_call(device, length, self.encoder.config.conv_dim[0], self.precision)
+        size = self.batch_size or windows_per_call(device, length, self.encoder.config.conv_dim[0])
 
         @torch.inference_mode()
         def hidden_states(waveforms: Tensor) -> Tensor:

@@ -151,7 +151,7 @@ class UtteranceModel(ABC, Generic[Result]):
 
         device, precision, length = self.device, self.loaded.precision, self.plan.length
         channels = self.loaded.network.encoder.config.conv_dim[0]
-        size = self.batch_size or windows_per_call(device, length, channels, precision)
+        size = self.batch_size or windows_per_call(device, length, channels)
         call = arranged(compute, device, precision, (size, length))
         return Engine(call, self.plan, size, "crop", device.type != "cpu", wanted, batches_ahead(device))
 

@@ -170,7 +170,7 @@ class VoiceTypeClassifier:
         """The engine that runs this model's windows."""
         plan, device = self.settings.plan, self.device
         channels = self.model.encoder.config.conv_dim[0]
-        batch_size = self.batch_size or windows_per_call(device, plan.length, channels, self.precision)
+        batch_size = self.batch_size or windows_per_call(device, plan.length, channels)
         compute = arranged(self._probabilities, device, self.precision, (batch_size, plan.length))
         mix = device.type != "cpu"
         return Engine(compute, plan, batch_size, self.settings.blend, mix, ahead=batches_ahead(device))

@@ -1,8 +1,8 @@
 """How a batch of windows is handed to the model: what keeps the machine busy, on a CPU and on a GPU.
 
-On a CPU in matrix form: a window a call, a thread a core, each running its products alone. Cores then never wait for
-each other within a layer, activations of a window stay in its core's cache, and a window's result is the same, to the
-bit, in any batch and on any number of cores.
+On a CPU: a window a call, a thread a core, each running its products alone. Cores then never wait for each other
+within a layer, activations of a window stay in its core's cache, and a window's result is the same, to the bit, in any
+batch and on any number of cores.
 
 On a CUDA device in matrix form: batches of the one full size are recorded once as a CUDA graph and replayed, because
 some hundred kernels a batch, each of microseconds, would otherwise wait for Python to start them. The graph holds
@@ -27,11 +27,9 @@ _WINDOWS_A_THREAD = 4
 """Windows each thread gets of one batch: threads wait for the slowest once a batch, not once a window."""
 
 
-def windows_per_call(
-    device: torch.device, window_samples: int, first_convolution_channels: int, precision: Precision
-) -> int:
+def windows_per_call(device: torch.device, window_samples: int, first_convolution_channels: int) -> int:
     """Windows in one batch where the user does not say."""
-    if device.type == "cpu" and precision != "exact":
+    if device.type == "cpu":
         return _WINDOWS_A_THREAD * torch.get_num_threads()
     return windows_per_batch(device, window_samples, first_convolution_channels)
 
@@ -42,14 +40,14 @@ def arranged(compute: Compute, device: torch.device, precision: Precision, full:
     Args:
         compute: Waveforms (B, n) -> frame outputs.
         device: Where the model is.
-        precision: What its encoder runs in; ``exact`` changes nothing.
+        precision: What its encoder runs in; ``exact`` is not recorded as a graph.
         full: Windows and samples of a full batch.
     """
-    if precision == "exact":
-        return compute
     if device.type == "cpu":
         return WindowThreads(compute, torch.get_num_threads())
-    return RecordedBatch(compute, device, full) if device.type == "cuda" else compute
+    if device.type == "cuda" and precision != "exact":
+        return RecordedBatch(compute, device, full)
+    return compute
 
 
 class WindowThreads:
@@ -68,7 +66,7 @@ class WindowThreads:
     def __call__(self, waveforms: Tensor) -> Tensor:
         """Waveforms (B, n) -> frame outputs (B, T(n), ...)."""
         windows = waveforms.split(1)
-        if self._threads == 1 or len(windows) == 1:
+        if self._threads == 1:
             return torch.cat([self._compute(window) for window in windows])
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, "windows", initializer=_alone)

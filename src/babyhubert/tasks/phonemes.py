@@ -53,6 +53,7 @@ from babyhubert.timebase import seconds_to_samples
 COLUMNS = ("phones", "phonemes")
 VOICES = ("label", "speaker_type")
 _NORMALISE_EPS = 1e-7
+_NO_FRAME = -100  # where a batch's shorter utterances have no frame
 
 
 class PhonemeSettings(Config):
@@ -75,6 +76,9 @@ class PhonemeSettings(Config):
         longest_s: Longer utterances are left out.
         frames_per_phone: Utterances with fewer frames a phone, or as many, are left out; CTC needs room.
         batch_size: Utterances of one process in one batch.
+        flat_start: For so many batches, counted over all processes, the loss is that of frames whose phones are spread
+            evenly over the utterance (Sak et al. 2015 begin with aligned frames). CTC alone stays for thousands of
+            steps where everything is blank if there are only hours of speech.
         dropout: Dropout inside the head.
         augmentation: Changes of training windows.
         loss_weight: Share of this task's loss in a training of several tasks.
@@ -94,6 +98,7 @@ class PhonemeSettings(Config):
     longest_s: Annotated[float, Field(gt=0)] = 30.0
     frames_per_phone: Annotated[float, Field(ge=1)] = 3.0
     batch_size: Annotated[int, Field(ge=1)] = 16
+    flat_start: Annotated[int, Field(ge=0)] = 0
     dropout: Annotated[float, Field(ge=0, lt=1)] = PHONEME_HEAD_DROPOUT
     augmentation: AugmentationSettings = AugmentationSettings()
     loss_weight: Annotated[float, Field(gt=0)] = 1.0
@@ -209,7 +214,11 @@ class PhonemeTask:
         rows = self._order.batch(number)
         moving = self._context if self.settings.window_rule == "always" else None
         read = self.train.utterances.read_changed(rows, self.augmentation, moving, rng)
-        return self._batch(read, self.train, rows)
+        batch = self._batch(read, self.train, rows)
+        if number >= self.settings.flat_start:
+            return batch
+        frames, counts = batch.targets["frames"], batch.targets["phone_counts"]
+        return replace(batch, targets={**batch.targets, "spread": spread(batch.targets["phones"], counts, frames)})
 
     def validation_batches(self, rank: int, world: int) -> Iterator[Batch]:
         """Every validation utterance once."""
@@ -218,8 +227,12 @@ class PhonemeTask:
             yield self._batch(self.validation.utterances.read(rows), self.validation, rows)
 
     def loss(self, head: TaskHead, features: Tensor, batch: Batch) -> Tensor:
-        """Sum over utterances of the CTC loss per phoneme."""
-        return self._losses(self._log_probabilities(head, features, batch), batch).sum()
+        """Sum over utterances of the CTC loss per phoneme, or of the mean loss of a frame while the start is flat."""
+        scores = self._log_probabilities(head, features, batch)
+        if (phones := batch.targets.get("spread")) is None:
+            return self._losses(scores, batch).sum()
+        frames = F.nll_loss(scores.transpose(1, 2), phones, ignore_index=_NO_FRAME, reduction="none").sum(dim=1)
+        return (frames / batch.targets["frames"]).sum()
 
     def tally(self, head: TaskHead, features: Tensor, batch: Batch) -> NDArray[np.float64]:
         """Loss, utterances, phonemes, edits, phonemes found."""
@@ -280,6 +293,23 @@ class PhonemeTask:
             reduction="none",
         )
         return losses / counts.clamp(min=1)
+
+
+def spread(phones: Tensor, counts: Tensor, frames: Tensor) -> Tensor:
+    """Phones of utterances laid evenly over their frames.
+
+    Args:
+        phones: All of them, one utterance after another, int64 (P,).
+        counts: Phones of each utterance, at least 1, int64 (B,).
+        frames: Frames of each, int64 (B,).
+
+    Returns:
+        A phone a frame, int64 (B, longest); ``_NO_FRAME`` after an utterance's end.
+    """
+    at = torch.arange(int(frames.max()))
+    first = torch.cumsum(counts, 0) - counts
+    index = first[:, None] + torch.minimum(at * counts[:, None] // frames[:, None], counts[:, None] - 1)
+    return torch.where(at < frames[:, None], phones[index], _NO_FRAME)
 
 
 def normalised(waveforms: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ from babyhubert.tasks.addressee_windows import addressee_window
 from babyhubert.tasks.context_windows import shifted, windows_by, windows_with_context
 from babyhubert.tasks.edit_distance import edit_distances
 from babyhubert.tasks.inventory import Inventory, read_inventory, simplify
-from babyhubert.tasks.phonemes import PhonemeTask, normalised
+from babyhubert.tasks.phonemes import PhonemeTask, normalised, spread
 from babyhubert.tasks.sources import LeftOut
 from babyhubert.tasks.utterances import EpochOrder, equal_length_batches
 from babyhubert.tasks.voice_type_training import VoiceTypeTask
@@ -422,3 +422,23 @@ def test_edit_distance_equals_the_textbook(seed):
         return min(textbook(i - 1, j) + 1, textbook(i, j - 1) + 1, textbook(i - 1, j - 1) + (a[i - 1] != b[j - 1]))
 
     assert edit_distances([np.array(a, int)], [np.array(b, int)], 4) == textbook(len(a), len(b))
+
+
+def test_a_flat_start_lays_phones_evenly_over_the_frames_of_the_first_batches(utterances, tmp_path):
+    counts, frames = torch.tensor([2, 3, 1]), torch.tensor([5, 3, 2])
+    found = spread(torch.tensor([4, 5, 1, 2, 3, 9]), counts, frames)
+    assert found.tolist() == [[4, 4, 4, 5, 5], [1, 2, 3, -100, -100], [9, 9, -100, -100, -100]]
+
+    task, _ = prepare("phonemes", phoneme_table(utterances, flat_start=2), tmp_path)
+    head = task.new_head(8, None).eval()
+    batches = [task.batch(number) for number in range(3)]
+    assert ["spread" in batch.targets for batch in batches] == [True, True, False]
+    batch = batches[1]
+    features = torch.randn(len(batch.waveforms), 200, 8, generator=torch.Generator().manual_seed(0))
+    expected = 0.0
+    phones = batch.targets["phones"].split(batch.targets["phone_counts"].tolist())
+    for row, (first, count) in enumerate(zip(batch.targets["first"], batch.targets["frames"], strict=True)):
+        scores = torch.log_softmax(head(features[row, first : first + count]), dim=-1)
+        own = [phones[row][frame * len(phones[row]) // int(count)] for frame in range(count)]
+        expected -= sum(float(scores[frame, phone].detach()) for frame, phone in enumerate(own)) / int(count)
+    assert task.loss(head, features, batch).item() == pytest.approx(expected, rel=1e-5)

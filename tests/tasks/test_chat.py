@@ -14,8 +14,9 @@ from babyhubert.annotation.chat import read_transcript
 from babyhubert.annotation.frames import frame_count
 from babyhubert.errors import AnnotationError, MissingExtraError
 from babyhubert.tasks.inventory import Inventory
+from babyhubert.tasks.material import DataSource, LeftOut
 from babyhubert.tasks.phonemes import PhonemeSettings, PhonemeTask
-from babyhubert.tasks.sources import DataSource, LeftOut, read_source
+from babyhubert.tasks.sources import read_source
 
 pylangacq = pytest.importorskip("pylangacq")
 

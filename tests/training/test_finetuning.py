@@ -19,7 +19,7 @@ from babyhubert import load_model
 from babyhubert.cli.app import app
 from babyhubert.encoder.loading import load_checkpoint
 from babyhubert.errors import BabyHubertError, ConfigError, TrainingError
-from babyhubert.tasks.sources import LeftOut
+from babyhubert.tasks.material import LeftOut
 from babyhubert.tasks.voice_type_training import VoiceTypeTask
 from babyhubert.training import finetuning
 from babyhubert.training.curves import read_log

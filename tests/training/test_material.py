@@ -21,8 +21,8 @@ from babyhubert.tasks.addressee_windows import addressee_window
 from babyhubert.tasks.context_windows import shifted, windows_by, windows_with_context
 from babyhubert.tasks.edit_distance import edit_distances
 from babyhubert.tasks.inventory import Inventory, read_inventory, simplify
+from babyhubert.tasks.material import LeftOut
 from babyhubert.tasks.phonemes import PhonemeTask, normalised, spread
-from babyhubert.tasks.sources import LeftOut
 from babyhubert.tasks.utterances import EpochOrder, equal_length_batches
 from babyhubert.tasks.voice_type_training import VoiceTypeTask
 

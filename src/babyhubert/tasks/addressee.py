@@ -24,7 +24,8 @@ from babyhubert.tasks.augmentation import Augmentation, AugmentationSettings
 from babyhubert.tasks.context_windows import Samples, WindowRule, Windows, windows_by, windows_with_context
 from babyhubert.tasks.heads import ADDRESSEE, HEAD_DROPOUT, PooledHead, TaskHead
 from babyhubert.tasks.interface import Batch, Validation, identity_of
-from babyhubert.tasks.sources import CHILD_COLUMNS, DataSettings, LeftOut, Relabel, SourceRow, column_of, relabeller
+from babyhubert.tasks.material import DataSettings, LeftOut, SourceRow
+from babyhubert.tasks.sources import CHILD_COLUMNS, Relabel, column_of, relabeller
 from babyhubert.tasks.utterances import (
     EpochOrder,
     Row,

@@ -22,23 +22,16 @@ from babyhubert.annotation.frames import FRAME_HOP
 from babyhubert.config import Config
 from babyhubert.errors import AnnotationError
 from babyhubert.tasks.augmentation import Augmentation, AugmentationSettings
+from babyhubert.tasks.chat_sources import IPA_COLUMN, NO_PHONES_COLUMN
 from babyhubert.tasks.context_windows import Samples, WindowRule, Windows, windows_by, windows_with_context
 from babyhubert.tasks.ctc import greedy
 from babyhubert.tasks.edit_distance import edit_distances
 from babyhubert.tasks.heads import PHONEME_HEAD_DROPOUT, PHONEMES, PhonemeHead, TaskHead
 from babyhubert.tasks.interface import Batch, Validation, identity_of
 from babyhubert.tasks.inventory import Inventory, read_inventory, refuse_unknown
+from babyhubert.tasks.material import DataSettings, LeftOut, SourceRow
 from babyhubert.tasks.phoneme_windows import phoneme_window
-from babyhubert.tasks.sources import (
-    CHILD_COLUMNS,
-    IPA_COLUMN,
-    NO_PHONES_COLUMN,
-    SPEAKER_COLUMNS,
-    DataSettings,
-    LeftOut,
-    SourceRow,
-    column_of,
-)
+from babyhubert.tasks.sources import CHILD_COLUMNS, SPEAKER_COLUMNS, column_of
 from babyhubert.tasks.utterances import (
     EpochOrder,
     Row,

@@ -14,24 +14,21 @@ ChildProject set say which stretches were annotated. Ids are text from beginning
 from __future__ import annotations
 
 import csv
-import fnmatch
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
-from typing import Annotated
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-from pydantic import Field
 
-from babyhubert.annotation.chat import Participant, Transcript, Utterance, read_transcript
 from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.annotation.rttm import read_lines, rttm_uri
 from babyhubert.annotation.tables import read_annotations, read_segments
 from babyhubert.annotation.uem import read_uem
 from babyhubert.audio.discovery import RecordingFile, discover
-from babyhubert.config import Config
-from babyhubert.errors import AnnotationError, AudioError
+from babyhubert.errors import AnnotationError
+from babyhubert.tasks.chat_sources import read_transcripts, transcripts_below
+from babyhubert.tasks.material import DataSource, SourceRecording, SourceRow, Sources, is_selected
 from babyhubert.timebase import ms_to_samples, seconds_to_samples
 
 RECORDING_COLUMNS = ("recording_id", "uid", "uri")
@@ -43,112 +40,6 @@ DURATION_COLUMNS = (("start_time_s", "duration_s"),)
 MILLISECOND_COLUMNS = (("segment_onset", "segment_offset"), ("onset", "offset"))
 _CUT_OUT = "audio_filename"
 """TinyVox's column of files that hold one utterance each; its times count in the original recordings."""
-IPA_COLUMN = "ipa_words"
-"""What was pronounced in a row of a CHAT transcript: words in IPA whose phones no space separates."""
-NO_PHONES_COLUMN = "no_phones"
-"""Why such a row has none."""
-_NO_NAMES = frozenset({"", "child", "chi", "target_child", "target child"})
-
-
-class DataSource(Config):
-    """Where material is.
-
-    Attributes:
-        path: A folder, a ``.txt`` list, a ``.csv`` or ``.parquet`` table, a ChildProject project, a CHAT transcript
-            ``.cha`` or a folder of them.
-        audio: Where the recordings of a list, a table or transcripts are; the folder it stands in when absent.
-        select: Recordings to take, as shell patterns of their ids; all when empty.
-        uem: UEM file or folder of them: what was annotated. Outside, nothing is learnt and nothing scored.
-        recording_column: Column of a table that names the recording, where several could.
-        group_column: Column that says which rows may not be separated by a split (child, speaker).
-        without_speakers: CSV whose column ``speaker_id`` names speakers to leave out, those of a test set for example;
-            for tasks that learn utterances.
-        annotation_set: Set of a ChildProject project.
-        tier: Phonetic tier of CHAT transcripts. ``pho`` is what was actually said; ``mod`` what should have been.
-    """
-
-    path: str
-    audio: str | None = None
-    select: Sequence[str] = ()
-    uem: str | None = None
-    recording_column: str | None = None
-    group_column: str | None = None
-    without_speakers: str | None = None
-    annotation_set: str | None = None
-    tier: str = "pho"
-
-
-Sources = str | DataSource | Sequence[str | DataSource]
-
-
-class DataSettings(Config):
-    """Material of a task: what to train on and what to validate on.
-
-    Attributes:
-        train: A source, or its path alone; or several.
-        validation: The same; absent, a share of the training groups (children, speakers, else recordings) is held out.
-        validation_share: Share of the groups held out for validation.
-        test_share: Share of the groups that neither training nor validation sees.
-        split_seed: Decides which.
-    """
-
-    train: Sources
-    validation: Sources | None = None
-    validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    test_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    split_seed: int = 0
-
-
-@dataclass(frozen=True)
-class SourceRow:
-    """One annotated stretch.
-
-    Attributes:
-        start: First sample.
-        end: Sample after the last; None: to the end of the recording.
-        fields: Its columns, as text.
-        where: File and line, for messages.
-    """
-
-    start: int
-    end: int | None
-    fields: Mapping[str, str]
-    where: str
-
-
-@dataclass(frozen=True)
-class SourceRecording:
-    """A recording with its rows.
-
-    Attributes:
-        file: Its id and path.
-        rows: What is annotated in it, perhaps nothing.
-        annotated: Stretches that were annotated; None: all of it.
-        group: What a split may not separate, where that is one for the whole recording.
-        untimed: Rows whose place in it is not known; told, never used.
-    """
-
-    file: RecordingFile
-    rows: tuple[SourceRow, ...]
-    annotated: Intervals | None = None
-    group: str | None = None
-    untimed: tuple[SourceRow, ...] = ()
-
-
-@dataclass
-class LeftOut:
-    """What did not enter the material, and why; told to the user and written beside the run."""
-
-    items: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, reason: str, item: str) -> None:
-        """Note one piece."""
-        self.items.setdefault(reason, []).append(item)
-
-    def __str__(self) -> str:
-        return "; ".join(
-            f"{len(items)} left out: {reason} (first: {items[0]})" for reason, items in self.items.items()
-        )
 
 
 def read_sources(sources: Sources) -> list[tuple[DataSource, SourceRecording]]:
@@ -184,12 +75,12 @@ def read_source(source: DataSource) -> list[SourceRecording]:
     path = Path(source.path)
     if path.is_dir() and (path / "metadata" / "recordings.csv").is_file():
         found = _read_project(path, source)
-    elif path.is_dir() and not (path / "rttm").is_dir() and (transcripts := _transcripts_below(path)):
-        found = _read_transcripts(path, transcripts, source)
+    elif path.is_dir() and not (path / "rttm").is_dir() and (transcripts := transcripts_below(path)):
+        found = read_transcripts(path, transcripts, source)
     elif path.is_dir():
         found = _read_folder(path, source, None)
     elif path.suffix.lower() == ".cha" and path.is_file():
-        found = _read_transcripts(path.parent, [path], source)
+        found = read_transcripts(path.parent, [path], source)
     elif path.suffix == ".txt":
         found = _read_list(path, source)
     elif path.suffix in (".csv", ".parquet"):
@@ -240,7 +131,7 @@ def hold_out(
 def _read_folder(folder: Path, source: DataSource, only: Sequence[str] | None) -> list[SourceRecording]:
     """Recordings below a folder that have annotations below ``rttm/`` (or ``annotations/``)."""
     annotations = _annotations_of(folder, only)
-    annotations = {uri: segments for uri, segments in annotations.items() if _selected(uri, source.select)}
+    annotations = {uri: segments for uri, segments in annotations.items() if is_selected(uri, source.select)}
     files = _by_name(discover([Path(source.audio) if source.audio else folder]), set(annotations))
     _refuse_missing(folder, annotations, files)
     uem = folder / "uem"
@@ -291,7 +182,7 @@ def _read_table(path: Path, source: DataSource) -> list[SourceRecording]:
         name = fields[column]
         if not name:
             raise AnnotationError(f"{path}, line {line}: no recording in column {column}")
-        if _selected(name, source.select) or _selected(Path(name).stem, source.select):
+        if is_selected(name, source.select) or is_selected(Path(name).stem, source.select):
             named.setdefault(name, []).append((line, fields))
     root = Path(source.audio) if source.audio else path.parent
     files = _files_of_table(path, root, list(named), column in PATH_COLUMNS)
@@ -399,7 +290,7 @@ def _read_project(folder: Path, source: DataSource) -> list[SourceRecording]:
     entries: dict[str, list[dict[str, str]]] = {}
     for _, fields in read_rows(folder / "metadata" / "annotations.csv"):
         chosen = fields.get("set") == source.annotation_set and not fields.get("error")
-        if chosen and _selected(fields["recording_filename"], source.select):
+        if chosen and is_selected(fields["recording_filename"], source.select):
             entries.setdefault(fields["recording_filename"], []).append(fields)
     return [_project_recording(folder, source, name, children.get(name), ranges) for name, ranges in entries.items()]
 
@@ -441,117 +332,6 @@ def _project_row(path: Path, line: int, fields: dict[str, str]) -> SourceRow:
     return SourceRow(start, end, {**fields, "label": "KCHI" if voice == "CHI" else voice}, where)
 
 
-def _transcripts_below(folder: Path) -> list[Path]:
-    """CHAT transcripts, without hidden files and folders."""
-    below = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() == ".cha")
-    return [folder / path for path in sorted(below) if not any(part.startswith(".") for part in path.parts)]
-
-
-def _read_transcripts(folder: Path, paths: Sequence[Path], source: DataSource) -> list[SourceRecording]:
-    named = {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
-    chosen = {
-        name: path
-        for name, path in named.items()
-        if _selected(name, source.select) or _selected(path.stem, source.select)
-    }
-    read = {name: read_transcript(path, source.tier) for name, path in chosen.items()}
-    _refuse_missing_tier(folder, source.tier, list(read.values()))
-    root = Path(source.audio) if source.audio else folder
-    recordings = _by_bare_name(root, chosen)
-    return [
-        _transcribed(
-            name, chosen[name], transcript, _audio_of(name, chosen[name], transcript, root, recordings), source
-        )
-        for name, transcript in read.items()
-    ]
-
-
-def _refuse_missing_tier(folder: Path, tier: str, transcripts: Sequence[Transcript]) -> None:
-    there = {name for transcript in transcripts for one in transcript.utterances for name in one.tiers}
-    if transcripts and tier not in there:
-        others = ", ".join(f"%{name}" for name in sorted(there)) or "none"
-        raise AnnotationError(
-            f"{folder}: no utterance has a tier %{tier} (tiers there: {others}); "
-            'say with tier = "..." which one holds what was pronounced (%mod is what should have been)'
-        )
-
-
-def _by_bare_name(root: Path, transcripts: Mapping[str, Path]) -> dict[str, list[RecordingFile]]:
-    """Recordings below a folder by the last part of their name, without regard to case."""
-    found: dict[str, list[RecordingFile]] = {}
-    try:
-        for file in discover([root]) if transcripts else []:
-            found.setdefault(PurePosixPath(file.recording_id).name.casefold(), []).append(file)
-    except AudioError as error:
-        first = next(iter(transcripts.values()))
-        raise AnnotationError(
-            f'{first}: no recording of it found: {error}; say where recordings are with audio = "..."'
-        ) from error
-    return found
-
-
-def _audio_of(
-    name: str, path: Path, transcript: Transcript, root: Path, recordings: Mapping[str, Sequence[RecordingFile]]
-) -> Path:
-    """The recording of a transcript: of the name that it gives, else of its own, in a folder like its own if any."""
-    wanted = list(dict.fromkeys([transcript.media or path.stem, path.stem]))
-    same = next((recordings[bare.casefold()] for bare in wanted if bare.casefold() in recordings), [])
-    folder = PurePosixPath(name).parent
-    beside = [file for file in same if PurePosixPath(file.recording_id).parent == folder]
-    found = beside or same
-    if not found:
-        raise AnnotationError(
-            f"{path}: its recording {' or '.join(wanted)} is not below {root}; put it beside the transcript, say with "
-            'audio = "..." where it is, or leave the transcript out with select'
-        )
-    if len(found) > 1:
-        raise AnnotationError(
-            f"{path}: its recording may be {found[0].path} or {found[1].path}; put it beside the transcript"
-        )
-    return found[0].path
-
-
-def _transcribed(name: str, path: Path, transcript: Transcript, audio: Path, source: DataSource) -> SourceRecording:
-    rows: list[SourceRow] = []
-    untimed: list[SourceRow] = []
-    for one in transcript.utterances:
-        fields = {**_voice(name, transcript, one.speaker), **_pronounced(one, source.tier)}
-        start, end = one.span or (0, 0)
-        (untimed if one.span is None else rows).append(SourceRow(start, end, fields, f"{path}, line {one.line}"))
-    annotated = union(*np.array([(row.start, row.end) for row in rows], dtype=np.int64).T)
-    return SourceRecording(RecordingFile(name, audio), tuple(rows), annotated, untimed=tuple(untimed))
-
-
-def _voice(name: str, transcript: Transcript, speaker: Participant) -> dict[str, str]:
-    child = _child_of(name, transcript, speaker)
-    return {
-        "transcript": name,
-        "child_id": child,
-        "speaker_id": child if speaker.is_target_child else f"{child}/{speaker.code}",
-        "speaker": speaker.code,
-        "role": speaker.role,
-        "label": "KCHI" if speaker.is_target_child else speaker.code,
-    }
-
-
-def _pronounced(utterance: Utterance, tier: str) -> dict[str, str]:
-    if utterance.phonetic is None:
-        return {IPA_COLUMN: "", NO_PHONES_COLUMN: f"no %{tier} tier"}
-    if not utterance.is_intelligible:
-        return {IPA_COLUMN: "", NO_PHONES_COLUMN: "unintelligible to the transcriber (xxx, yyy, *)"}
-    return {IPA_COLUMN: " ".join(utterance.phonetic_words)}
-
-
-def _child_of(name: str, transcript: Transcript, speaker: Participant) -> str:
-    """Whose recording it is: corpus and name of the target child; without a name, its folder or else itself."""
-    children = [one for one in (speaker, *transcript.participants) if one.is_target_child]
-    child = next((one for one in children if one.name.casefold() not in _NO_NAMES), None)
-    if child is not None:
-        return f"{child.corpus}/{child.name}"
-    folder = PurePosixPath(name).parent.as_posix()
-    return name if folder == "." else folder
-
-
 def _with_uem(recordings: Sequence[SourceRecording], path: Path) -> list[SourceRecording]:
     stretches: dict[str, Intervals] = {}
     for file in sorted(path.rglob("*.uem")) if path.is_dir() else [path]:
@@ -581,10 +361,6 @@ def _refuse_missing(where: Path, wanted: Mapping[str, object], there: Mapping[st
         raise AnnotationError(
             f"{where}: {len(missing)} annotations name recordings that are not there (first: {missing[0]})"
         )
-
-
-def _selected(name: str, patterns: Sequence[str]) -> bool:
-    return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 Relabel = Callable[[str, str], str | None]

@@ -24,16 +24,8 @@ from babyhubert.tasks.audio_store import AudioStore
 from babyhubert.tasks.augmentation import Augmentation, resample_speed
 from babyhubert.tasks.context_windows import Samples, Windows, shifted
 from babyhubert.tasks.interface import Batch
-from babyhubert.tasks.sources import (
-    SPEAKER_COLUMNS,
-    DataSettings,
-    LeftOut,
-    SourceRecording,
-    SourceRow,
-    Sources,
-    hold_out,
-    read_sources,
-)
+from babyhubert.tasks.material import DataSettings, LeftOut, SourceRecording, SourceRow, Sources
+from babyhubert.tasks.sources import SPEAKER_COLUMNS, hold_out, read_sources
 from babyhubert.timebase import SAMPLE_RATE
 
 POOL_BATCHES = 50

@@ -37,15 +37,8 @@ from babyhubert.tasks.augmentation import (
 )
 from babyhubert.tasks.heads import HEAD_DROPOUT, VOICE_TYPE, FrameHead, TaskHead
 from babyhubert.tasks.interface import Batch, Validation, identity_of
-from babyhubert.tasks.sources import (
-    DataSettings,
-    LeftOut,
-    SourceRecording,
-    Sources,
-    hold_out,
-    read_sources,
-    relabeller,
-)
+from babyhubert.tasks.material import DataSettings, LeftOut, SourceRecording, Sources
+from babyhubert.tasks.sources import hold_out, read_sources, relabeller
 from babyhubert.tasks.threshold_counts import GRID, LEVELS, above, best_point, count_levels
 from babyhubert.tasks.voice_type import frame_targets
 from babyhubert.timebase import SAMPLE_RATE, seconds_to_samples

@@ -45,9 +45,9 @@ from babyhubert.run_record import software_versions
 from babyhubert.tasks.addressee import AddresseeTask
 from babyhubert.tasks.heads import ADDRESSEE, HEAD_KINDS, PHONEMES, VOICE_TYPE, TaskHead
 from babyhubert.tasks.interface import Batch, Task, Validation
+from babyhubert.tasks.material import LeftOut
 from babyhubert.tasks.model import TaskModel
 from babyhubert.tasks.phonemes import PhonemeTask
-from babyhubert.tasks.sources import LeftOut
 from babyhubert.tasks.voice_type_training import VoiceTypeTask
 from babyhubert.timebase import SAMPLE_RATE, format_clock
 from babyhubert.training.curves import Curves

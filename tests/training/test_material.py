@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import shutil
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from babyhubert.tasks.context_windows import shifted, windows_by, windows_with_c
 from babyhubert.tasks.edit_distance import edit_distances
 from babyhubert.tasks.inventory import Inventory, read_inventory, simplify
 from babyhubert.tasks.material import LeftOut
-from babyhubert.tasks.phonemes import PhonemeTask, normalised, spread
+from babyhubert.tasks.phonemes import PhonemeTask, frame_targets, normalised
 from babyhubert.tasks.utterances import EpochOrder, equal_length_batches
 from babyhubert.tasks.voice_type_training import VoiceTypeTask
 
@@ -424,21 +425,22 @@ def test_edit_distance_equals_the_textbook(seed):
     assert edit_distances([np.array(a, int)], [np.array(b, int)], 4) == textbook(len(a), len(b))
 
 
-def test_a_flat_start_lays_phones_evenly_over_the_frames_of_the_first_batches(utterances, tmp_path):
-    counts, frames = torch.tensor([2, 3, 1]), torch.tensor([5, 3, 2])
-    found = spread(torch.tensor([4, 5, 1, 2, 3, 9]), counts, frames)
-    assert found.tolist() == [[4, 4, 4, 5, 5], [1, 2, 3, -100, -100], [9, 9, -100, -100, -100]]
+def test_the_first_batches_may_learn_frames_of_a_forced_alignment(utterances, tmp_path):
+    stretched = frame_targets([np.array([9, 4, 4, 5]), np.array([1, 2, 3])], np.array([8, 2]))
+    assert stretched.tolist() == [[9, 9, 4, 4, 4, 4, 5, 5], [1, 2, *[-100] * 6]]
 
-    task, _ = prepare("phonemes", phoneme_table(utterances, flat_start=2), tmp_path)
-    head = task.new_head(8, None).eval()
+    task, _ = prepare("phonemes", phoneme_table(utterances, frame_start=2), tmp_path)
+    for row, path in enumerate(task.train.aligned):
+        found = [symbol for symbol, _ in itertools.groupby(path.tolist()) if symbol != task.inventory.blank]
+        assert found == [symbol for symbol, _ in itertools.groupby(task.train.of(row).tolist())]
     batches = [task.batch(number) for number in range(3)]
-    assert ["spread" in batch.targets for batch in batches] == [True, True, False]
-    batch = batches[1]
+    assert ["aligned" in batch.targets for batch in batches] == [True, True, False]
+    batch, head = batches[1], task.new_head(8, None).eval()
     features = torch.randn(len(batch.waveforms), 200, 8, generator=torch.Generator().manual_seed(0))
     expected = 0.0
-    phones = batch.targets["phones"].split(batch.targets["phone_counts"].tolist())
     for row, (first, count) in enumerate(zip(batch.targets["first"], batch.targets["frames"], strict=True)):
-        scores = torch.log_softmax(head(features[row, first : first + count]), dim=-1)
-        own = [phones[row][frame * len(phones[row]) // int(count)] for frame in range(count)]
-        expected -= sum(float(scores[frame, phone].detach()) for frame, phone in enumerate(own)) / int(count)
+        scores = torch.log_softmax(head(features[row, first : first + count]), dim=-1).detach()
+        expected -= sum(float(scores[frame, batch.targets["aligned"][row, frame]]) for frame in range(count)) / int(
+            count
+        )
     assert task.loss(head, features, batch).item() == pytest.approx(expected, rel=1e-5)

@@ -12,13 +12,14 @@ from babyhubert.annotation.frames import frame_counts
 from babyhubert.corpus.shards import Pack, Shard, write_index, write_pack_facts
 from babyhubert.errors import AnnotationError, CorpusError
 from babyhubert.hashing import file_sha256
-from babyhubert.units.alignment import Utterance, align, best_paths, gaussian_paths, read_transcripts, uniform_path
+from babyhubert.units.alignment import align, read_transcripts
+from babyhubert.units.forced_alignment import SpokenPhones, best_paths, gaussian_paths, uniform_path
 from babyhubert.units.phones import Alignment
 
 TONES = {"a": 250.0, "e": 700.0, "i": 1_500.0, "o": 2_600.0, "u": 4_200.0}
 
 
-def spoken(recording: str, drawn: np.random.Generator, mean: np.ndarray) -> tuple[Utterance, np.ndarray]:
+def spoken(drawn: np.random.Generator, mean: np.ndarray) -> tuple[SpokenPhones, np.ndarray]:
     """An utterance of random phones of random lengths between silences, and the truth."""
     silence = len(mean) - 1
     phones = drawn.integers(0, silence, size=drawn.integers(3, 9))
@@ -26,13 +27,13 @@ def spoken(recording: str, drawn: np.random.Generator, mean: np.ndarray) -> tupl
     path = np.repeat([silence, *phones, silence], [drawn.integers(5, 15), *drawn.integers(2, 20, len(phones)), 7])
     features = (mean[path] + drawn.standard_normal((len(path), mean.shape[1]))).astype(np.float32)
     level = np.where(path == silence, -60.0, -20.0).astype(np.float32)
-    return Utterance(recording, (0,), phones, features, level), path
+    return SpokenPhones(phones, features, level), path
 
 
 def test_gaussians_find_boundaries_that_uniform_misses():
     drawn = np.random.default_rng(0)
     mean = 3 * drawn.standard_normal((7, 6))
-    pairs = [spoken(f"r{i}", drawn, mean) for i in range(80)]
+    pairs = [spoken(drawn, mean) for _ in range(80)]
     utterances, truth = [pair[0] for pair in pairs], np.concatenate([pair[1] for pair in pairs])
     begun = [uniform_path(found, 6) for found in utterances]
     found = gaussian_paths(utterances, begun, phones=7)
@@ -48,7 +49,7 @@ def test_best_path_is_the_best_of_all_paths(monkeypatch):
     drawn = np.random.default_rng(1)
     mean, variance = drawn.standard_normal((4, 2)), 0.5 + drawn.random((4, 2))
     utterances = [
-        Utterance("x", (0,), np.array(phones), drawn.standard_normal((frames, 2)).astype(np.float32), np.zeros(frames))
+        SpokenPhones(np.array(phones), drawn.standard_normal((frames, 2)).astype(np.float32), np.zeros(frames))
         for phones, frames in (([0, 1, 0], 7), ([2], 1), ([1, 2], 6), ([2, 2], 5))
     ]
 
@@ -68,7 +69,7 @@ def test_best_path_is_the_best_of_all_paths(monkeypatch):
     for found, utterance in zip(best_paths(utterances, mean, variance), utterances, strict=True):
         assert score(utterance, found) == pytest.approx(max(score(utterance, path) for path in paths(utterance)))
     together = best_paths(utterances, mean, variance)
-    monkeypatch.setattr("babyhubert.units.alignment._UTTERANCES_AT_ONCE", 1)
+    monkeypatch.setattr("babyhubert.units.forced_alignment._UTTERANCES_AT_ONCE", 1)
     for one, other in zip(best_paths(utterances, mean, variance), together, strict=True):
         np.testing.assert_array_equal(one, other)
 

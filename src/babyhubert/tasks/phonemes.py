@@ -42,6 +42,7 @@ from babyhubert.tasks.utterances import (
     split_rows,
 )
 from babyhubert.timebase import seconds_to_samples
+from babyhubert.units.forced_alignment import Aligner, SpokenPhones, find_paths
 
 COLUMNS = ("phones", "phonemes")
 VOICES = ("label", "speaker_type")
@@ -69,9 +70,10 @@ class PhonemeSettings(Config):
         longest_s: Longer utterances are left out.
         frames_per_phone: Utterances with fewer frames a phone, or as many, are left out; CTC needs room.
         batch_size: Utterances of one process in one batch.
-        flat_start: For so many batches, counted over all processes, the loss is that of frames whose phones are spread
-            evenly over the utterance (Sak et al. 2015 begin with aligned frames). CTC alone stays for thousands of
-            steps where everything is blank if there are only hours of speech.
+        frame_start: For so many batches, counted over all processes, the loss is that of frames whose phones are known
+            from a forced alignment, blank in silence (as Sak et al. 2015 begin). CTC alone stays where everything is
+            blank for thousands of steps if there are only hours of speech.
+        frame_aligner: How those times are found, see :mod:`babyhubert.units.forced_alignment`.
         dropout: Dropout inside the head.
         augmentation: Changes of training windows.
         loss_weight: Share of this task's loss in a training of several tasks.
@@ -91,7 +93,8 @@ class PhonemeSettings(Config):
     longest_s: Annotated[float, Field(gt=0)] = 30.0
     frames_per_phone: Annotated[float, Field(ge=1)] = 3.0
     batch_size: Annotated[int, Field(ge=1)] = 16
-    flat_start: Annotated[int, Field(ge=0)] = 0
+    frame_start: Annotated[int, Field(ge=0)] = 0
+    frame_aligner: Aligner = "gaussian"
     dropout: Annotated[float, Field(ge=0, lt=1)] = PHONEME_HEAD_DROPOUT
     augmentation: AugmentationSettings = AugmentationSettings()
     loss_weight: Annotated[float, Field(gt=0)] = 1.0
@@ -105,11 +108,13 @@ class Transcribed:
         utterances: Where they are.
         phones: Outputs of all of them, one after another, int64.
         bounds: First phone of each utterance, and the end of the last, (S + 1,).
+        aligned: Output of each frame of each utterance by forced alignment, int64 (T,), where it was asked for.
     """
 
     utterances: Utterances
     phones: NDArray[np.int64]
     bounds: NDArray[np.int64]
+    aligned: Sequence[NDArray[np.int64]] = ()
 
     def of(self, row: int) -> NDArray[np.int64]:
         """Phones of an utterance."""
@@ -163,6 +168,8 @@ class PhonemeTask:
             left_out,
         )
         material = [_material(rows, settings, inventory, cache, left_out) for rows in (train, validation)]
+        if settings.frame_start:
+            material[0] = _align(material[0], inventory, settings.frame_aligner)
         augmentation = Augmentation.prepare(settings.augmentation, cache)
         return cls(settings, inventory, material[0], material[1], seed, augmentation)
 
@@ -208,10 +215,10 @@ class PhonemeTask:
         moving = self._context if self.settings.window_rule == "always" else None
         read = self.train.utterances.read_changed(rows, self.augmentation, moving, rng)
         batch = self._batch(read, self.train, rows)
-        if number >= self.settings.flat_start:
+        if number >= self.settings.frame_start:
             return batch
-        frames, counts = batch.targets["frames"], batch.targets["phone_counts"]
-        return replace(batch, targets={**batch.targets, "spread": spread(batch.targets["phones"], counts, frames)})
+        aligned = frame_targets([self.train.aligned[row] for row in rows], read.stop_frame - read.first_frame)
+        return replace(batch, targets={**batch.targets, "aligned": torch.from_numpy(aligned)})
 
     def validation_batches(self, rank: int, world: int) -> Iterator[Batch]:
         """Every validation utterance once."""
@@ -220,11 +227,11 @@ class PhonemeTask:
             yield self._batch(self.validation.utterances.read(rows), self.validation, rows)
 
     def loss(self, head: TaskHead, features: Tensor, batch: Batch) -> Tensor:
-        """Sum over utterances of the CTC loss per phoneme, or of the mean loss of a frame while the start is flat."""
+        """Sum over utterances of the CTC loss per phoneme, or of the mean loss of a frame while those are learnt."""
         scores = self._log_probabilities(head, features, batch)
-        if (phones := batch.targets.get("spread")) is None:
+        if (aligned := batch.targets.get("aligned")) is None:
             return self._losses(scores, batch).sum()
-        frames = F.nll_loss(scores.transpose(1, 2), phones, ignore_index=_NO_FRAME, reduction="none").sum(dim=1)
+        frames = F.nll_loss(scores.transpose(1, 2), aligned, ignore_index=_NO_FRAME, reduction="none").sum(dim=1)
         return (frames / batch.targets["frames"]).sum()
 
     def tally(self, head: TaskHead, features: Tensor, batch: Batch) -> NDArray[np.float64]:
@@ -288,21 +295,20 @@ class PhonemeTask:
         return losses / counts.clamp(min=1)
 
 
-def spread(phones: Tensor, counts: Tensor, frames: Tensor) -> Tensor:
-    """Phones of utterances laid evenly over their frames.
+def frame_targets(aligned: Sequence[NDArray[np.int64]], frames: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Alignments stretched to the frames of utterances at other speeds.
 
     Args:
-        phones: All of them, one utterance after another, int64 (P,).
-        counts: Phones of each utterance, at least 1, int64 (B,).
-        frames: Frames of each, int64 (B,).
+        aligned: Output of each frame of each utterance as it was aligned, (T,).
+        frames: Frames of each now, at least 1, (B,).
 
     Returns:
-        A phone a frame, int64 (B, longest); ``_NO_FRAME`` after an utterance's end.
+        Output of each frame, int64 (B, longest); ``_NO_FRAME`` after an utterance's end.
     """
-    at = torch.arange(int(frames.max()))
-    first = torch.cumsum(counts, 0) - counts
-    index = first[:, None] + torch.minimum(at * counts[:, None] // frames[:, None], counts[:, None] - 1)
-    return torch.where(at < frames[:, None], phones[index], _NO_FRAME)
+    targets = np.full((len(aligned), int(frames.max())), _NO_FRAME, dtype=np.int64)
+    for row, (path, count) in enumerate(zip(aligned, frames.tolist(), strict=True)):
+        targets[row, :count] = path[np.arange(count) * len(path) // count]
+    return targets
 
 
 def normalised(waveforms: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -318,6 +324,14 @@ def _is_wanted(row: SourceRow, settings: PhonemeSettings) -> bool:
     voice = next((row.fields[name] for name in VOICES if name in row.fields), None)
     voices = settings.voices or (("KCHI",) if IPA_COLUMN in row.fields else ())
     return voice is None or not voices or voice in voices
+
+
+def _align(material: Transcribed, inventory: Inventory, aligner: Aligner) -> Transcribed:
+    """The material with a forced alignment of each utterance, without its context."""
+    utterances = material.utterances
+    places = zip(utterances.recording.tolist(), utterances.start.tolist(), utterances.end.tolist(), strict=True)
+    spoken = [SpokenPhones.hear([utterances.store.read(*place)], material.of(row)) for row, place in enumerate(places)]
+    return replace(material, aligned=find_paths(spoken, aligner, silence=inventory.blank))
 
 
 def _transcription(row: Row, names: Sequence[str], inventory: Inventory) -> str:

@@ -22,8 +22,9 @@ from babyhubert.errors import ConfigError, CorpusError, MissingExtraError
 from babyhubert.files import atomic_path, make_folder, write_json
 from babyhubert.timebase import SAMPLES_PER_MS
 from babyhubert.units.abx import AbxErrors, abx_errors
-from babyhubert.units.alignment import Aligner, align
+from babyhubert.units.alignment import align
 from babyhubert.units.counts import UnitCounts
+from babyhubert.units.forced_alignment import Aligner
 from babyhubert.units.phones import SILENCE, Agreement, Alignment, count_together
 
 FRAME_MS = FRAME_HOP // SAMPLES_PER_MS
@@ -37,7 +38,7 @@ class ReportSettings(Config):
     Attributes:
         alignment: CSV ``recording_id,start_s,end_s,phone``.
         transcripts: CSV ``utterance_id,phones``, instead of an alignment.
-        aligner: How times are found for transcripts, see `units.alignment`.
+        aligner: How times are found for transcripts, see `units.forced_alignment`.
         abx: Item file of the ZeroSpeech form.
         seed: Decides which ABX items are judged.
     """

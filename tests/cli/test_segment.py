@@ -137,6 +137,38 @@ class TestOutputs:
         command(*run, "-o", tmp_path / "fresh", *fresh)
         assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
 
+    def test_probabilities_are_calibrated_on_request_without_running_the_model(
+        self, small_model, tmp_path, model_must_not_run
+    ):
+        audio, out = write_sounds(tmp_path / "audio", ["a.wav"]), tmp_path / "out"
+        run = ("segment", audio, "-o", out, "--model", small_model, "--save-probs")
+        assert command(*run).code == 0
+        before = np.load(out / "probs" / "a.npy")
+        segments = (out / "rttm" / "a.rttm").read_bytes()
+        calibration = tmp_path / "calibration.toml"
+        corrections = {"KCHI": (2.0, 0.5), "OCH": (1.0, 0.0), "MAL": (0.5, -1.0), "FEM": (1.0, 3.0)}
+        calibration.write_text(
+            "".join(f"[{label}]\ntemperature = {t}\nbias = {b}\n" for label, (t, b) in corrections.items()),
+            encoding="utf-8",
+        )
+        model_must_not_run()
+        assert command(*run, "--calibration", calibration).code == 0
+        temperature, bias = np.array(list(corrections.values())).T
+        logits = np.log(before.astype(float)) - np.log1p(-before.astype(float))
+        np.testing.assert_allclose(
+            np.load(out / "probs" / "a.npy"), 1 / (1 + np.exp(-(logits / temperature + bias))), atol=2e-3
+        )
+        assert (out / "rttm" / "a.rttm").read_bytes() == segments
+        assert json.loads((out / "probs" / "format.json").read_text(encoding="utf-8"))["calibrated"] is True
+        assert (
+            json.loads((out / "run.json").read_text(encoding="utf-8"))["settings"]["calibration"]["FEM"]["bias"] == 3
+        )
+        assert command(*run).code == 0
+        assert np.array_equal(np.load(out / "probs" / "a.npy"), before)
+        refused = command("segment", audio, "-o", out, "--model", small_model, "--calibration", calibration)
+        assert refused.code != 0
+        assert "--save-probs" in refused.err
+
 
 class TestOddRecordings:
     def test_silence_gives_a_header_and_an_empty_rttm(self, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -74,6 +75,15 @@ def segment(
     save_probs: Annotated[
         bool, typer.Option("--save-probs", help="Also write probs/<id>.npy: class probabilities a frame.")
     ] = False,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(
+            help="calibration.toml of 'tune voice-type --calibrate': the probabilities of --save-probs are corrected "
+            "by it. Segments stay as they are.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None,
     keep_raw: Annotated[
         bool,
         typer.Option("--keep-raw", help="Also write raw_rttm/: before gaps are closed and short segments dropped."),
@@ -123,7 +133,7 @@ def segment(
         speed=mode,
         batch_size=batch_size,
         channel=chosen_channel,
-        outputs=SegmentOutputs(save_probs, keep_raw),
+        outputs=SegmentOutputs(save_probs, keep_raw, calibration),
     )
     run = make(device=sharing.own_device(decides=mode != "exact"), part=sharing.part)
     checked = check_inputs(audio, output, bytes_per_second=run.bytes_per_second)

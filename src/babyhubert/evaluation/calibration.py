@@ -65,10 +65,17 @@ class Calibration:
         """
         return _sigmoid(_logit(probabilities) / self.temperature + self.bias).astype(np.float32)
 
+    def to_dict(self) -> dict[str, dict[str, float]]:
+        """Temperature and bias by class."""
+        rows = zip(self.labels, self.temperature.tolist(), self.bias.tolist(), strict=True)
+        return {label: {"temperature": temperature, "bias": bias} for label, temperature, bias in rows}
+
     def to_toml(self) -> str:
         """The text of a calibration file."""
-        rows = zip(self.labels, self.temperature.tolist(), self.bias.tolist(), strict=True)
-        return "\n".join(f"[{label}]\ntemperature = {t:.6g}\nbias = {b:.6g}\n" for label, t, b in rows)
+        rows = self.to_dict().items()
+        return "\n".join(
+            f"[{label}]\n" + "".join(f"{name} = {value:.6g}\n" for name, value in own.items()) for label, own in rows
+        )
 
 
 def read_calibration(path: Path, labels: Sequence[str]) -> Calibration:

@@ -27,7 +27,8 @@ from babyhubert.audio.preflight import PreflightReport
 from babyhubert.batch.distribution import IN_PROCESS, Distribution
 from babyhubert.batch.journal import Outcome, RunJournal, plan_run
 from babyhubert.batch.parts import Part
-from babyhubert.errors import DiskFullError, OutputError
+from babyhubert.errors import ConfigError, DiskFullError, OutputError
+from babyhubert.evaluation.calibration import read_calibration
 from babyhubert.files import make_folder, write_json, write_text
 from babyhubert.frame_store import FrameWriter
 from babyhubert.hashing import fingerprint
@@ -42,6 +43,7 @@ from babyhubert.run_record import RunSummary, run_facts
 
 COMMAND = "segment"
 SCORE_FORMAT = 1
+_FRAMES_AT_ONCE = 100_000
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,22 @@ class SegmentOutputs:
     Attributes:
         probabilities: Also ``probs/<id>.npy`` and ``probs/format.json``.
         raw: Also ``raw_rttm/<id>.rttm`` and ``raw_rttm.csv``: segments before gaps are closed and short ones dropped.
+        calibration: What ``tune --calibrate`` wrote: the probabilities are corrected by it. Segments are decided on
+            scores as they are.
+
+    Raises:
+        ConfigError: a calibration without probabilities to correct.
     """
 
     probabilities: bool = False
     raw: bool = False
+    calibration: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.calibration is not None and not self.probabilities:
+            raise ConfigError(
+                f"--calibration {self.calibration}: corrects probabilities, and none are written; add --save-probs"
+            )
 
 
 def open_segment_run(
@@ -84,7 +98,7 @@ def open_segment_run(
 
     Raises:
         CheckpointError: no such model, or it has no voice-type head.
-        ConfigError: thresholds or a device that there are not.
+        ConfigError: thresholds or a device that there are not, or a calibration for other classes.
     """
     classifier = load_model(model, device=device, speed=speed)
     classifier = classifier.with_settings(settings(listening=classifier.listening))
@@ -114,6 +128,8 @@ class SegmentRun:
         self._classifier = classifier
         self._channel = channel
         self._outputs = outputs
+        given = outputs.calibration
+        self._calibration = None if given is None else read_calibration(given, classifier.labels)
         settings = classifier.settings
         self._score_settings = {
             "format": SCORE_FORMAT,
@@ -127,6 +143,7 @@ class SegmentRun:
             **self._score_settings,
             "thresholds": classifier.thresholds,
             "minimum_samples": {"on": settings.minimum.on, "off": settings.minimum.off},
+            **({"calibration": self._calibration.to_dict()} if self._calibration else {}),
         }
 
     def execute(
@@ -224,7 +241,7 @@ class SegmentRun:
         if self._outputs.raw or raw.exists():
             write_rttm(raw, name, self._classifier.decide(scores, clean=False))
         if self._outputs.probabilities or probabilities.exists():
-            _link_or_copy(self.scores_path(name), probabilities)
+            self._write_probabilities(scores, self.scores_path(name), probabilities)
         self.folder.complete(
             name,
             {
@@ -280,6 +297,18 @@ class SegmentRun:
         about = {key: record[key] for key in (*Reading().as_record(), "device") if key in record}
         self.write_outputs(file, scores, about)
 
+    def _write_probabilities(self, scores: NDArray[np.float16], kept: Path, target: Path) -> None:
+        if self._calibration is None:
+            _link_or_copy(kept, target)
+            return
+        writer = FrameWriter(target, SCORE_DTYPE)
+        try:
+            for first in range(0, len(scores), _FRAMES_AT_ONCE):
+                writer.append(self._calibration.apply(scores[first : first + _FRAMES_AT_ONCE]))
+            writer.finish(scores.shape[1:])
+        finally:
+            writer.abandon()
+
     def _decide_again(self, files: Sequence[RecordingFile], journal: RunJournal) -> None:
         """Write outputs from kept scores."""
         for file in files:
@@ -306,17 +335,19 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
     if about["raw"] or (output / "raw_rttm.csv").exists():
         folder.combine(output / "raw_rttm.csv", COMBINED_HEADER, partial(_rows, output / "raw_rttm"))
     if about["probabilities"]:
-        write_json(output / "probs" / "format.json", _probability_format(about["model"]["classes"]))
+        facts = _probability_format(about["model"]["classes"], calibrated="calibration" in about["settings"])
+        write_json(output / "probs" / "format.json", facts)
     write_text(output / "thresholds.toml", format_thresholds(about["settings"]["thresholds"]))
     folder.write_failures(outcome.failures)
     folder.write_run(_run_record(folder, about, outcome))
 
 
-def _probability_format(classes: Sequence[str]) -> dict[str, Any]:
+def _probability_format(classes: Sequence[str], *, calibrated: bool) -> dict[str, Any]:
     return {
         "what": "probability of each class in each frame, one .npy a recording, shape (frames, classes)",
         "dtype": np.dtype(SCORE_DTYPE).name,
         "classes": list(classes),
+        "calibrated": calibrated,
         "frame_samples": FRAME_HOP,
         "sample_rate": 16_000,
         "frame": "row i covers [0.02 i, 0.02 (i + 1)) seconds",

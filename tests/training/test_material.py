@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -443,4 +444,7 @@ def test_the_first_batches_may_learn_frames_of_a_forced_alignment(utterances, tm
         expected -= sum(float(scores[frame, batch.targets["aligned"][row, frame]]) for frame in range(count)) / int(
             count
         )
-    assert task.loss(head, features, batch).item() == pytest.approx(expected, rel=1e-5)
+    targets = {name: value for name, value in batch.targets.items() if name not in ("aligned", "frame_share")}
+    ctc = task.loss(head, features, replace(batch, targets=targets)).item()
+    assert task.loss(head, features, batch).item() == pytest.approx(0.5 * expected + 0.5 * ctc, rel=1e-5)
+    assert [float(batch.targets.get("frame_share", 0)) for batch in batches] == [1.0, 0.5, 0.0]

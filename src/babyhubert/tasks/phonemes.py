@@ -70,9 +70,9 @@ class PhonemeSettings(Config):
         longest_s: Longer utterances are left out.
         frames_per_phone: Utterances with fewer frames a phone, or as many, are left out; CTC needs room.
         batch_size: Utterances of one process in one batch.
-        frame_start: For so many batches, counted over all processes, the loss is that of frames whose phones are known
-            from a forced alignment, blank in silence (as Sak et al. 2015 begin). CTC alone stays where everything is
-            blank for thousands of steps if there are only hours of speech.
+        frame_start: Within so many batches, counted over all processes, the loss passes from that of frames, whose
+            phones are known from a forced alignment (blank in silence), to CTC. Sak et al. 2015 begin with frames too.
+            CTC alone stays where everything is blank for thousands of steps if there are only hours of speech.
         frame_aligner: How those times are found, see :mod:`babyhubert.units.forced_alignment`.
         dropout: Dropout inside the head.
         augmentation: Changes of training windows.
@@ -218,7 +218,9 @@ class PhonemeTask:
         if number >= self.settings.frame_start:
             return batch
         aligned = frame_targets([self.train.aligned[row] for row in rows], read.stop_frame - read.first_frame)
-        return replace(batch, targets={**batch.targets, "aligned": torch.from_numpy(aligned)})
+        share = np.array(1 - number / self.settings.frame_start, dtype=np.float32)
+        frames = {"aligned": torch.from_numpy(aligned), "frame_share": torch.from_numpy(share)}
+        return replace(batch, targets={**batch.targets, **frames})
 
     def validation_batches(self, rank: int, world: int) -> Iterator[Batch]:
         """Every validation utterance once."""
@@ -227,12 +229,13 @@ class PhonemeTask:
             yield self._batch(self.validation.utterances.read(rows), self.validation, rows)
 
     def loss(self, head: TaskHead, features: Tensor, batch: Batch) -> Tensor:
-        """Sum over utterances of the CTC loss per phoneme, or of the mean loss of a frame while those are learnt."""
+        """Sum over utterances of the CTC loss per phoneme; at first a share of it is the mean loss of a frame."""
         scores = self._log_probabilities(head, features, batch)
+        losses = self._losses(scores, batch)
         if (aligned := batch.targets.get("aligned")) is None:
-            return self._losses(scores, batch).sum()
+            return losses.sum()
         frames = F.nll_loss(scores.transpose(1, 2), aligned, ignore_index=_NO_FRAME, reduction="none").sum(dim=1)
-        return (frames / batch.targets["frames"]).sum()
+        return torch.lerp(losses, frames / batch.targets["frames"], batch.targets["frame_share"]).sum()
 
     def tally(self, head: TaskHead, features: Tensor, batch: Batch) -> NDArray[np.float64]:
         """Loss, utterances, phonemes, edits, phonemes found."""

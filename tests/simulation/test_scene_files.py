@@ -193,6 +193,20 @@ def test_changed_voices_keep_to_their_person_and_range(table):
         )
 
 
+def test_anybody_may_wear_the_recorder_if_asked_but_nobody_is_two_people(table):
+    def key_children(share: float) -> list[str]:
+        voices, found = RecordedVoices(table, casting=Casting(wearer_share=share)), []
+        for index in range(40):
+            cast = voices.cast(index, np.random.default_rng(index))
+            others = [*cast.other_children, *cast.women, *cast.men, *cast.television]
+            assert cast.key_child.speaker_id not in {person.speaker_id for person in others}
+            found.append(cast.key_child.speaker_id[:3])
+        return found
+
+    assert set(key_children(0.0)) == {"CHI"}
+    assert 5 < sum(kind != "CHI" for kind in key_children(0.5)) < 35
+
+
 def test_cries_replace_turns_of_the_key_child_alone(table, tmp_path):
     cry = tmp_path / "cries" / "cry.wav"
     cry.parent.mkdir()
@@ -207,7 +221,9 @@ def test_cries_replace_turns_of_the_key_child_alone(table, tmp_path):
     assert {turn.utterance.phones for turn in cries} == {()}
 
 
-@pytest.mark.parametrize("wrong", [{"voice_change": 0.6}, {"key_voice_change": -0.1}, {"cry_share": 1.1}])
+@pytest.mark.parametrize(
+    "wrong", [{"voice_change": 0.6}, {"key_voice_change": -0.1}, {"cry_share": 1.1}, {"wearer_share": -1.0}]
+)
 def test_impossible_casting_is_named(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         Casting(**wrong)

@@ -52,6 +52,10 @@ def simulate(
         float,
         typer.Option(help="The same for the key child, whose mark is then less its pitch than that it is close."),
     ] = 0.0,
+    wearer_share: Annotated[
+        float,
+        typer.Option(help="Share of recordings in which somebody of any age plays the key child, 0 to 1."),
+    ] = 0.0,
     cries: Annotated[
         Path | None,
         typer.Option(
@@ -93,6 +97,7 @@ def simulate(
         speakers,
         voice_change,
         key_voice_change,
+        wearer_share,
         cries=tuple(file.path for file in discover([cries])) if cries else (),
         cry_share=cry_share,
     )

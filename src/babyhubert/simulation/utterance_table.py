@@ -113,6 +113,8 @@ class Casting:
             recorded, one factor a person and recording: few speakers give many voices.
         key_voice_change: The same for the key child. Much of it takes the pitch away as the mark of the key child and
             leaves what always holds, that it is close to the microphone.
+        wearer_share: Share of the recordings in which somebody of any age plays the key child. No child sounds like a
+            grown man, but some sound nearly so, and a model that has only met small children trusts the pitch alone.
         cries: Recordings of infants that replace turns of the key child.
         cry_share: Share of the key child's turns that they replace.
 
@@ -123,6 +125,7 @@ class Casting:
     speakers: SpeakerChoice = EVERYBODY
     voice_change: float = 0.0
     key_voice_change: float = 0.0
+    wearer_share: float = 0.0
     cries: tuple[Path, ...] = ()
     cry_share: float = 0.15
 
@@ -130,8 +133,9 @@ class Casting:
         for name in ("voice_change", "key_voice_change"):
             if not 0 <= getattr(self, name) <= 0.5:
                 raise ConfigError(f"{name} = {getattr(self, name)}: between 0 and 0.5")
-        if not 0 <= self.cry_share <= 1:
-            raise ConfigError(f"cry_share = {self.cry_share}: a share lies between 0 and 1")
+        for name in ("wearer_share", "cry_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} = {getattr(self, name)}: a share lies between 0 and 1")
 
 
 AS_RECORDED = Casting()
@@ -200,7 +204,10 @@ class RecordedVoices:
         def changed(people: list[RecordedSpeaker], most: float) -> tuple[RecordedSpeaker, ...]:
             return tuple(replace(person, speed=_speed(most, rng)) for person in people)
 
-        (key_child,) = changed(children[:1], self._casting.key_voice_change)
+        key = children[0]
+        if self._casting.wearer_share and rng.random() < self._casting.wearer_share:
+            key = self._anyone_but({person.speaker_id for person in (*others, *women, *men)}, rng) or key
+        (key_child,) = changed([key], self._casting.key_voice_change)
         most = self._casting.voice_change
         return Cast(
             key_child=replace(key_child, cries=self._cries, cry_share=self._casting.cry_share),
@@ -209,6 +216,12 @@ class RecordedVoices:
             men=changed(men[: self._men], most),
             television=changed(women[self._women :] + men[self._men :], most),
         )
+
+    def _anyone_but(self, present: set[str], rng: np.random.Generator) -> RecordedSpeaker | None:
+        grown = [
+            who for voice in VOICES if voice != "CHI" for who in self._dealt[voice] if who.speaker_id not in present
+        ]
+        return grown[rng.integers(len(grown))] if grown else None
 
     def _deal(self, voice: str, index: int, count: int) -> list[RecordedSpeaker]:
         pool = self._dealt[voice]

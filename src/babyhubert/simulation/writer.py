@@ -101,6 +101,7 @@ def write_scenes(
         "without_speakers": sorted(casting.speakers.without),
         "voice_change": casting.voice_change,
         "key_voice_change": casting.key_voice_change,
+        "wearer_share": casting.wearer_share,
         "cries": [str(path) for path in casting.cries],
         "cry_share": casting.cry_share,
         "audio_format": audio_format,

@@ -16,6 +16,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -95,11 +96,11 @@ def measure(options: argparse.Namespace, folder: Path, checked: PreflightReport)
         for file, _ in checked.good:
             classifier.scores(file.path)
 
-    def run(output: Path, distribution: Distribution, make: Callable) -> None:
+    def run(output: Path, distribution: Distribution, make: Callable, some: PreflightReport = checked) -> None:
         job = make()
         with job.folder:
-            summary = job.execute(checked, distribution=distribution)
-        if summary.done != len(checked.good):
+            summary = job.execute(some, distribution=distribution)
+        if summary.done != len(some.good):
             raise SystemExit(f"{output}: {summary}")
 
     exactly = partial(VoiceTypeSettings.for_speed, "exact")
@@ -113,9 +114,10 @@ def measure(options: argparse.Namespace, folder: Path, checked: PreflightReport)
             local_cluster(workers) as cluster,
         ):
             pool = ClusterPool(cluster.scheduler_address, threads=1)
-            for output in (folder / f"warm{workers}", folder / f"workers{workers}"):
+            warming = replace(checked, good=checked.good[: 2 * workers])
+            for output, some in ((folder / f"warm{workers}", warming), (folder / f"workers{workers}", checked)):
                 make = partial(open_segment_run, output, options.model, exactly, device="cpu")
-                found[name] = timed(partial(run, output, DaskWorkers(pool, make), make))
+                found[name] = timed(partial(run, output, DaskWorkers(pool, make), make, some))
     return found
 
 

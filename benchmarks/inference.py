@@ -2,7 +2,8 @@
 
 - `vtc loop`: what VTC 2.2 does, on transformers: windows of 4 s every second, 32 a call, float32, scores averaged;
 - `transformers`, `minimal_hubert`: one pass, windows of 4 s end to end, one a call (fastest on a CPU; 32 on a GPU);
-- `ours ...`: the three speed modes, then one pass (no overlap) in each precision, to be compared with the former two.
+- `onnxruntime`, `openvino`: the same pass by transformers' encoder exported to them, where they are installed (CPU);
+- `ours ...`: the three speed modes, then one pass (no overlap) in each precision, to be compared with the former.
 
 All carry the same random weights (speed does not depend on them) and hear the same noise. On a CPU, rates are also
 given by CPU time: that of one core. minimal_hubert is measured where a folder is given that holds it and spidr.
@@ -15,12 +16,13 @@ from __future__ import annotations
 
 import argparse
 import copy
+import importlib.util
 import json
 import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +134,7 @@ class Contest:
             save_model_folder(Path(folder), self.model.to_checkpoint(), {})
             self.reference = transformers.HubertModel.from_pretrained(folder).to(device).eval()
         self.anchor = self._minimal_hubert(options.minimal_hubert) if options.minimal_hubert else None
+        self.exported = exported(LastHiddenState(self.reference), options) if device.type == "cpu" else {}
 
     def ways(self) -> dict[str, Way]:
         """What is measured, by name."""
@@ -144,6 +147,8 @@ class Contest:
         if self.anchor is not None:
             anchor = self.anchor
             ways["minimal_hubert"] = lambda: self.loop(anchor, TILE, tiles)
+        for name, encoder in self.exported.items():
+            ways[name] = lambda encoder=encoder: self.loop(encoder, TILE, 1)
         for speed in SPEEDS:
             ways[f"ours {speed}"] = lambda speed=speed: self.ours(speed, SPEEDS[speed].precision(self.device))
         for precision in self.precisions:
@@ -197,6 +202,7 @@ class Contest:
         window = torch.from_numpy(self.sound[:WINDOW])[None].to(self.device)
         plain = self.model.encoder(window).last
         others = {"transformers": self.reference(window).last_hidden_state}
+        others |= {name: encoder(window) for name, encoder in self.exported.items()}
         others |= {name: model.encoder(window).last for name, model in self.models.items() if name != "exact"}
         return {
             name: {
@@ -228,6 +234,55 @@ class LastHiddenState(nn.Module):
     def forward(self, waveforms: Tensor) -> Tensor:
         """(B, n) -> (B, T, D)."""
         return self.model(waveforms).last_hidden_state
+
+
+class Exported(nn.Module):
+    """An encoder that another runtime has compiled, for one window of 4 s.
+
+    Args:
+        run: From and to arrays.
+    """
+
+    def __init__(self, run: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> None:
+        super().__init__()
+        self._run = run
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """(1, n) -> (1, T, D)."""
+        return torch.from_numpy(self._run(waveforms.numpy()))
+
+
+def exported(encoder: nn.Module, options: argparse.Namespace) -> dict[str, nn.Module]:
+    """The encoder in the runtimes that are installed, of those that are to be measured."""
+    wanted = [name for name in (options.ways or ("onnxruntime", "openvino")) if name in RUNTIMES]
+    wanted = [name for name in wanted if all(importlib.util.find_spec(package) for package in RUNTIMES[name])]
+    return {name: Exported(COMPILERS[name](encoder.eval(), options.threads)) for name in wanted}
+
+
+def with_onnxruntime(encoder: nn.Module, threads: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "encoder.onnx"
+        torch.onnx.export(encoder, (torch.zeros(1, WINDOW),), dynamo=True).save(path)
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = threads
+        session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+    name = session.get_inputs()[0].name
+    return lambda waveforms: session.run(None, {name: waveforms})[0]
+
+
+def with_openvino(encoder: nn.Module, threads: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    import openvino
+
+    graph = openvino.convert_model(encoder, example_input=torch.zeros(1, WINDOW))
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    model = openvino.compile_model(graph, "CPU", settings)
+    return lambda waveforms: model(waveforms)[0].copy()
+
+
+RUNTIMES = {"onnxruntime": ("onnxruntime", "onnxscript"), "openvino": ("openvino",)}
+COMPILERS = {"onnxruntime": with_onnxruntime, "openvino": with_openvino}
 
 
 if __name__ == "__main__":

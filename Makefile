@@ -15,7 +15,7 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
-# Simulated scenes, a pre-trained encoder, and voice type on it: about an hour and a half on one core.
+# Simulated scenes, a pre-trained encoder, and voice type on it: about two hours on one core.
 # Every step continues where it was stopped; on one machine the same command gives the same weights.
 playroom: BABYHUBERT = cd $(PLAYROOM) && $(abspath $(BIN))/babyhubert
 playroom: SPEAKERS = $(abspath configs)/playroom-dev-speakers.csv
@@ -23,9 +23,10 @@ playroom: HELD_OUT = $(abspath configs)/playroom-validation-speakers.csv
 playroom: $(INSTALLED)
 	mkdir -p $(PLAYROOM)
 	ln -sfn $(abspath $(CORPORA))/playroom $(abspath $(CORPORA))/utterances $(abspath $(CORPORA))/cries $(PLAYROOM)/
-	$(BABYHUBERT) simulate -o simulated/train --minutes 15 --recordings 48 --seed 1 --format flac \
-		--utterances utterances/utterances.csv --without-speakers $(SPEAKERS) --without-speakers $(HELD_OUT)
-	$(BABYHUBERT) simulate -o simulated/validation --minutes 15 --recordings 5 --seed 2 --format flac --prefix held \
+	$(BABYHUBERT) simulate -o simulated/train --minutes 15 --recordings 64 --seed 1 --format flac \
+		--utterances utterances/utterances.csv --without-speakers $(SPEAKERS) --without-speakers $(HELD_OUT) \
+		--voice-change 0.06 --key-voice-change 0.3 --wearer-share 0.3 --cries cries/audio
+	$(BABYHUBERT) simulate -o simulated/validation --minutes 15 --recordings 8 --seed 2 --format flac --prefix held \
 		--utterances utterances/utterances.csv --only-speakers $(HELD_OUT)
 	$(BABYHUBERT) recipe $(abspath configs)/babyhubert-nano.toml -o encoder \
 		--set 'audio.paths=["utterances/audio", "cries/audio", "playroom/train/audio"]'

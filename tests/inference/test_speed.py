@@ -12,7 +12,7 @@ from babyhubert.encoder import precision as precision_module
 from babyhubert.encoder.precision import fastest_precision
 from babyhubert.inference.speed import SPEEDS
 from babyhubert.inference.voice_type import VoiceTypeSettings
-from babyhubert.inference.window_calls import RecordedBatch, WindowThreads, arranged
+from babyhubert.inference.window_calls import RecordedBatch, WindowThreads, arranged, windows_at_once
 from babyhubert.inference.windows import WindowPlan
 from commands import command, contents, write_sounds
 
@@ -69,6 +69,15 @@ def test_a_recording_gets_the_same_bits_in_any_batch_and_on_any_number_of_thread
         torch.set_num_threads(threads_before)
     for other in found[1:]:
         np.testing.assert_array_equal(other, found[0])
+
+
+def test_long_windows_run_side_by_side_only_as_far_as_memory_goes(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    assert windows_at_once(4 * 16_000) == 50
+    assert windows_at_once(30 * 16_000) == 6
+    assert windows_at_once(3_600 * 16_000) == 1
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert windows_at_once(0) == windows_at_once(30 * 16_000) == 2
 
 
 def test_an_error_in_a_thread_is_raised():

@@ -25,13 +25,21 @@ Compute = Callable[[Tensor], Tensor]
 
 _WINDOWS_A_THREAD = 4
 """Windows each thread gets of one batch: threads wait for the slowest once a batch, not once a window."""
+_MOST_BYTES_AT_ONCE = 4_000_000_000
+_BYTES_A_SAMPLE = 3 * 4 * 512 // 5
+"""Of the first convolution's output, 512 channels for every fifth sample, which is alive about three times."""
 
 
 def windows_per_call(device: torch.device, window_samples: int, first_convolution_channels: int) -> int:
     """Windows in one batch where the user does not say."""
     if device.type == "cpu":
-        return _WINDOWS_A_THREAD * torch.get_num_threads()
+        return _WINDOWS_A_THREAD * windows_at_once(window_samples)
     return windows_per_batch(device, window_samples, first_convolution_channels)
+
+
+def windows_at_once(window_samples: int) -> int:
+    """Windows that a CPU runs side by side: one a thread of torch, as long as they fit into 4 GB."""
+    return max(1, min(torch.get_num_threads(), _MOST_BYTES_AT_ONCE // (_BYTES_A_SAMPLE * max(window_samples, 1))))
 
 
 def arranged(compute: Compute, device: torch.device, precision: Precision, full: tuple[int, int]) -> Compute:
@@ -44,7 +52,7 @@ def arranged(compute: Compute, device: torch.device, precision: Precision, full:
         full: Windows and samples of a full batch.
     """
     if device.type == "cpu":
-        return WindowThreads(compute, torch.get_num_threads())
+        return WindowThreads(compute, windows_at_once(full[1]))
     if device.type == "cuda" and precision != "exact":
         return RecordedBatch(compute, device, full)
     return compute
@@ -66,7 +74,7 @@ class WindowThreads:
     def __call__(self, waveforms: Tensor) -> Tensor:
         """Waveforms (B, n) -> frame outputs (B, T(n), ...)."""
         windows = waveforms.split(1)
-        if self._threads == 1:
+        if torch.get_num_threads() == 1:
             return torch.cat([self._compute(window) for window in windows])
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, "windows", initializer=_alone)

@@ -25,6 +25,7 @@ from babyhubert.evaluation.detection import compare
 from babyhubert.evaluation.presentation import read_side
 from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.voice_type import VoiceTypeSettings, load_model
+from babyhubert.tasks.listening import Listening
 from babyhubert.timebase import SAMPLE_RATE
 from results import write_results
 
@@ -41,7 +42,7 @@ def main() -> None:
     seconds = sum(map(len, audio.values())) / SAMPLE_RATE
     rows: list[dict[str, Any]] = []
     exact = np.empty(0)
-    for name, precision, settings in trials(options.modes_only):
+    for name, precision, settings in trials(model.listening, options.modes_only):
         use_precision(model.model.encoder, precision)
         ours = replace(model, settings=settings, precision=precision)
         began = time.process_time()
@@ -83,11 +84,12 @@ def read(path: Path) -> np.ndarray:
         return np.concatenate([block.samples for block in recording.blocks()])
 
 
-def trials(modes_only: bool) -> list[tuple[str, Precision, VoiceTypeSettings]]:
-    """Name, precision and settings of each row; exact comes first."""
-    cpu = torch.device("cpu")
+def trials(listening: Listening, modes_only: bool) -> list[tuple[str, Precision, VoiceTypeSettings]]:
+    """Name, precision and settings of each row for a model that listens so; exact comes first."""
+    cpu, own = torch.device("cpu"), listening.context_s
     found: list[tuple[str, Precision, VoiceTypeSettings]] = [
-        (f"--speed {speed}", mode.precision(cpu), VoiceTypeSettings.for_speed(speed)) for speed, mode in SPEEDS.items()
+        (f"--speed {speed}", mode.precision(cpu), VoiceTypeSettings.for_speed(speed, listening=listening))
+        for speed, mode in SPEEDS.items()
     ]
     if modes_only:
         return found
@@ -95,15 +97,15 @@ def trials(modes_only: bool) -> list[tuple[str, Precision, VoiceTypeSettings]]:
 
     def part(name: str, **how: Any) -> None:
         mode: Speed = speed  # type: ignore[assignment]
-        found.append((name, quick, VoiceTypeSettings.for_speed(mode, **how)))
+        found.append((name, quick, VoiceTypeSettings.for_speed(mode, listening=listening, **how)))
 
     part("arithmetic alone: overlap 0.75", overlap=0.75)
     for overlap in (0.75, 0.5, 0.25):
         for blend in BLENDS:
             if (overlap, blend) != (0.75, "mean"):
-                part(f"4 s, overlap {overlap}, {blend}", overlap=overlap, blend=blend)
-    part("4 s, overlap 0", overlap=0.0)
-    for window in (8.0, 16.0, 30.0):
+                part(f"{own:g} s, overlap {overlap}, {blend}", overlap=overlap, blend=blend)
+    part(f"{own:g} s, overlap 0", overlap=0.0)
+    for window in sorted({4.0, 8.0, 16.0, 30.0} - {own}):
         part(f"{window:g} s, overlap 0.25, taper", window_s=window, overlap=0.25, blend="taper")
     return found
 

@@ -123,7 +123,11 @@ def measure(options: argparse.Namespace, folder: Path, checked: PreflightReport)
 
 def local_cluster(workers: int) -> LocalCluster:
     return LocalCluster(
-        workers, threads_per_worker=1, memory_limit=None, dashboard_address=None, silence_logs=logging.CRITICAL
+        n_workers=workers,
+        threads_per_worker=1,
+        memory_limit=None,
+        dashboard_address=None,
+        silence_logs=logging.CRITICAL,
     )
 
 

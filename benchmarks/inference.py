@@ -254,9 +254,12 @@ class Exported(nn.Module):
 
 def exported(encoder: nn.Module, options: argparse.Namespace) -> dict[str, nn.Module]:
     """The encoder in the runtimes that are installed, of those that are to be measured."""
-    wanted = [name for name in (options.ways or ("onnxruntime", "openvino")) if name in RUNTIMES]
-    wanted = [name for name in wanted if all(importlib.util.find_spec(package) for package in RUNTIMES[name])]
-    return {name: Exported(COMPILERS[name](encoder.eval(), options.threads)) for name in wanted}
+    measured = [options.only] if options.only else options.ways or RUNTIMES
+    return {
+        name: Exported(compiled(encoder.eval(), options.threads))
+        for name, (packages, compiled) in RUNTIMES.items()
+        if name in measured and all(map(importlib.util.find_spec, packages))
+    }
 
 
 def with_onnxruntime(encoder: nn.Module, threads: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
@@ -281,8 +284,10 @@ def with_openvino(encoder: nn.Module, threads: int) -> Callable[[NDArray[np.floa
     return lambda waveforms: model(waveforms)[0].copy()
 
 
-RUNTIMES = {"onnxruntime": ("onnxruntime", "onnxscript"), "openvino": ("openvino",)}
-COMPILERS = {"onnxruntime": with_onnxruntime, "openvino": with_openvino}
+RUNTIMES = {
+    "onnxruntime": (("onnxruntime", "onnxscript"), with_onnxruntime),
+    "openvino": (("openvino",), with_openvino),
+}
 
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ import torch
 
 from babyhubert.errors import ConfigError
 
-_ACTIVATION_BYTES_CPU = 160_000_000
-_ACTIVATION_BYTES_ACCELERATOR = 8_000_000_000
+_ACTIVATION_BYTES = 8_000_000_000
 
 
 def resolve_device(name: str = "auto") -> torch.device:
@@ -38,13 +37,15 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def windows_per_batch(device: torch.device, window_samples: int, first_convolution_channels: int) -> int:
-    """Windows in one call such that the first convolution's output, the largest activation, stays in bounds.
+def windows_per_batch(window_samples: int, first_convolution_channels: int) -> int:
+    """Windows in one call of an accelerator such that their activations stay in bounds."""
+    return max(1, min(_ACTIVATION_BYTES // activation_bytes(window_samples, first_convolution_channels), 256))
 
-    That output holds a value a channel for every fifth sample, and about three copies of it are alive at once
-    (convolution, normalisation, activation). On a CPU small batches are also the fastest, because
-    larger ones leave the caches.
+
+def activation_bytes(window_samples: int, first_convolution_channels: int) -> int:
+    """Memory of the first convolution's output for one window, the largest activation.
+
+    It holds a value a channel for every fifth sample, and about three copies of it are alive at once (convolution,
+    normalisation, activation).
     """
-    window_bytes = 3 * 4 * first_convolution_channels * (window_samples // 5 + 1)
-    budget = _ACTIVATION_BYTES_CPU if device.type == "cpu" else _ACTIVATION_BYTES_ACCELERATOR
-    return max(1, min(budget // window_bytes, 16 if device.type == "cpu" else 256))
+    return 3 * 4 * first_convolution_channels * (window_samples // 5 + 1)

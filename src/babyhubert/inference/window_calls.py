@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-from babyhubert.device import windows_per_batch
+from babyhubert.device import activation_bytes, windows_per_batch
 from babyhubert.encoder.precision import Precision
 
 Compute = Callable[[Tensor], Tensor]
@@ -26,20 +26,20 @@ Compute = Callable[[Tensor], Tensor]
 _WINDOWS_A_THREAD = 4
 """Windows each thread gets of one batch: threads wait for the slowest once a batch, not once a window."""
 _MOST_BYTES_AT_ONCE = 4_000_000_000
-_BYTES_A_SAMPLE = 3 * 4 * 512 // 5
-"""Of the first convolution's output, 512 channels for every fifth sample, which is alive about three times."""
+_MOST_CHANNELS = 512  # of the first convolution, in every published size
 
 
 def windows_per_call(device: torch.device, window_samples: int, first_convolution_channels: int) -> int:
     """Windows in one batch where the user does not say."""
     if device.type == "cpu":
         return _WINDOWS_A_THREAD * windows_at_once(window_samples)
-    return windows_per_batch(device, window_samples, first_convolution_channels)
+    return windows_per_batch(window_samples, first_convolution_channels)
 
 
 def windows_at_once(window_samples: int) -> int:
     """Windows that a CPU runs side by side: one a thread of torch, as long as they fit into 4 GB."""
-    return max(1, min(torch.get_num_threads(), _MOST_BYTES_AT_ONCE // (_BYTES_A_SAMPLE * max(window_samples, 1))))
+    fitting = _MOST_BYTES_AT_ONCE // activation_bytes(window_samples, _MOST_CHANNELS)
+    return max(1, min(torch.get_num_threads(), fitting))
 
 
 def arranged(compute: Compute, device: torch.device, precision: Precision, full: tuple[int, int]) -> Compute:

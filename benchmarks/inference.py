@@ -18,7 +18,6 @@ import argparse
 import copy
 import importlib.util
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -41,6 +40,7 @@ from babyhubert.encoder.precision import Precision, fastest_precision, use_preci
 from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.voice_type import VoiceTypeClassifier, VoiceTypeSettings
 from babyhubert.tasks.voice_type import VoiceTypeModel
+from memory import peak_mb
 from results import write_results
 
 RATE = 16_000
@@ -60,7 +60,7 @@ def main() -> None:
     contest = Contest(options, device, sound)
     if options.only:
         contest.ways()[options.only]()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        print(peak_mb())
         return
     ways = {name: way for name, way in contest.ways().items() if not options.ways or name in options.ways}
     for way in contest.warm_up(ways):

@@ -91,11 +91,28 @@ def write_recording(path: Path, hours: float) -> Path:
     return path
 
 
+SEGMENT = """
+import sys
+from pathlib import Path
+from babyhubert.cli.app import main
+from memory import peak_mb
+memory = sys.argv.pop(1)
+try:
+    main()
+finally:
+    Path(memory).write_text(str(peak_mb()))
+"""
+
+
 def segment(audio: Path, model: Path, output: Path, options: argparse.Namespace) -> dict[str, Any]:
-    code = "from babyhubert.cli.app import main; main()"
+    memory = output.with_suffix(".memory")
     arguments = ["segment", str(audio), "-o", str(output), "--model", str(model), "--speed", options.speed]
+    paths = [str(Path(__file__).parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        [sys.executable, "-c", SEGMENT, str(memory), *arguments],
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
     )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -105,7 +122,7 @@ def segment(audio: Path, model: Path, output: Path, options: argparse.Namespace)
     cpu = usage.ru_utime + usage.ru_stime
     audio_s = sum(record["duration_s"] for record in records)
     return {
-        "peak_mb": round(usage.ru_maxrss / 1024),
+        "peak_mb": int(memory.read_text(encoding="utf-8")),
         "wall_s": round(sum(record["seconds"] for record in records), 2),
         "cpu_s": round(cpu, 1),
         "audio_s_per_cpu_s": round(audio_s / cpu, 1),

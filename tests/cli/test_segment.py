@@ -18,6 +18,7 @@ from babyhubert.annotation.frames import frame_count
 from babyhubert.annotation.rttm import read_rttm
 from babyhubert.annotation.tables import read_segments
 from babyhubert.audio.libsndfile import SndfileSource
+from babyhubert.inference import quiet
 from babyhubert.tasks.voice_type import VoiceTypeModel
 from commands import command, contents, samples_of, spoken, write_small_model, write_sounds
 
@@ -497,3 +498,70 @@ class TestFromPython:
             scores, kept = model.scores(path), np.load(tmp_path / "out" / "probs" / f"{name}.npy")
             assert scores.dtype == kept.dtype
             assert np.array_equal(scores, kept)
+
+
+class TestQuietWindows:
+    """Of a recording of six minutes in which somebody is heard at the third only."""
+
+    @pytest.fixture(scope="class")
+    def sparse(self, tmp_path_factory):
+        hiss = np.random.default_rng(0).standard_normal(360 * RATE).astype(np.float32) * 1e-3
+        hiss[180 * RATE : 190 * RATE] += babble(10 * RATE, RATE)
+        folder = tmp_path_factory.mktemp("sparse")
+        soundfile.write(folder / "night.wav", hiss, RATE)
+        return folder
+
+    def test_windows_without_sound_are_not_encoded_and_count_as_silent(self, small_model, sparse, tmp_path):
+        arguments = ("segment", sparse, "--model", small_model, "--save-probs")
+        assert command(*arguments, "-o", tmp_path / "all").code == 0
+        result = command(*arguments, "-o", tmp_path / "loud", "--skip-quiet", "10")
+        assert result.code == 0, result.err
+        every, loud = (np.load(tmp_path / name / "probs" / "night.npy") for name in ("all", "loud"))
+        assert loud.shape == every.shape
+        heard = np.flatnonzero(loud.any(axis=1))
+        assert 175 * 50 < heard.min() < 180 * 50  # windows of 4 s
+        assert 190 * 50 < heard.max() < 195 * 50
+        inside = slice(180 * 50, 190 * 50)
+        np.testing.assert_array_equal(loud[inside], every[inside])
+        record = json.loads((tmp_path / "loud" / "run.json").read_text(encoding="utf-8"))
+        assert record["settings"]["skip_quiet_db"] == 10
+        assert 340 < record["recordings"][0]["skipped_s"] < 350
+
+    def test_skipped_and_whole_scores_are_not_taken_for_each_other(self, small_model, sparse, tmp_path):
+        arguments = ("segment", sparse, "--model", small_model, "-o", tmp_path / "out")
+        assert command(*arguments).code == 0
+        whole = contents(tmp_path / "out")
+        assert command(*arguments, "--skip-quiet", "10").code == 0
+        assert contents(tmp_path / "out") != whole
+        assert command(*arguments).code == 0
+        assert contents(tmp_path / "out") == whole
+
+    def test_a_recording_that_is_nowhere_loud_is_a_whole_result(self, small_model, tmp_path):
+        (tmp_path / "audio").mkdir()
+        soundfile.write(tmp_path / "audio" / "off.wav", np.zeros(20 * RATE, dtype=np.float32), RATE)
+        soundfile.write(tmp_path / "audio" / "blink.wav", np.zeros(100, dtype=np.float32), RATE)
+        out = tmp_path / "out"
+        result = command("segment", tmp_path / "audio", "-o", out, "--model", small_model, "--skip-quiet", "10")
+        assert result.code == 0, result.err
+        assert "2 recordings done" in result.out
+        assert (out / "rttm" / "off.rttm").read_bytes() == (out / "rttm" / "blink.rttm").read_bytes() == b""
+
+    def test_a_recording_that_is_gone_when_its_level_is_measured_fails_alone(self, small_model, tmp_path, monkeypatch):
+        audio = write_sounds(tmp_path / "audio", ["good.wav", "lost.wav"])
+        original = quiet.levels_in_voice_band
+
+        def lose(blocks):
+            (audio / "lost.wav").unlink(missing_ok=True)
+            return original(blocks)
+
+        monkeypatch.setattr(quiet, "levels_in_voice_band", lose)
+        result = command("segment", audio, "-o", tmp_path / "out", "--model", small_model, "--skip-quiet", "10")
+        assert result.code == 1, result.err
+        assert [row["path"] for row in rows(tmp_path / "out" / "failures.csv")] == [str(audio / "lost.wav")]
+        assert set(read_segments(tmp_path / "out" / "rttm.csv")) <= {"good"}
+
+    @pytest.mark.parametrize("margin", ["0", "-5", "nan"])
+    def test_impossible_margins_are_refused(self, small_model, sparse, tmp_path, margin):
+        result = command("segment", sparse, "-o", tmp_path / "o", "--model", small_model, f"--skip-quiet={margin}")
+        assert result.code == 2
+        assert "--skip-quiet" in result.error

@@ -64,6 +64,16 @@ def segment(
             show_default=False,
         ),
     ] = None,
+    skip_quiet: Annotated[
+        float | None,
+        typer.Option(
+            help="Do not encode windows that nowhere rise so many decibels above the recording's quiet floor: they "
+            "count as without voices. 10 is cautious, and makes days with long quiet stretches much faster; see "
+            "docs/speed.md. Default: encode all.",
+            metavar="DB",
+            show_default=False,
+        ),
+    ] = None,
     min_on: Annotated[float, typer.Option(help="Drop segments shorter than this, in seconds.")] = 0.1,
     min_off: Annotated[
         float,
@@ -134,6 +144,7 @@ def segment(
         batch_size=batch_size,
         channel=chosen_channel,
         outputs=SegmentOutputs(save_probs, keep_raw, calibration),
+        skip_quiet_db=skip_quiet,
     )
     run = make(device=sharing.own_device(decides=mode != "exact"), part=sharing.part)
     checked = check_inputs(audio, output, bytes_per_second=run.bytes_per_second)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.frames import FRAME_HOP
+from babyhubert.annotation.frames import FRAME_HOP, frame_count
 from babyhubert.annotation.rttm import read_rttm, write_rttm
 from babyhubert.annotation.tables import COMBINED_HEADER, format_combined_rows, write_childproject_csv
 from babyhubert.audio.channels import Channel
@@ -33,13 +33,15 @@ from babyhubert.files import make_folder, write_json, write_text
 from babyhubert.frame_store import FrameWriter
 from babyhubert.hashing import fingerprint
 from babyhubert.inference.decoded import Opener, open_directly
-from babyhubert.inference.recordings import Reading, Sink, run_recordings
+from babyhubert.inference.quiet import LoudWindows, check_margin
+from babyhubert.inference.recordings import BLOCK_SAMPLES, Reading, Sink, run_recordings
 from babyhubert.inference.speed import Speed
 from babyhubert.inference.thresholds import format_thresholds
 from babyhubert.inference.voice_type import SCORE_DTYPE, VoiceTypeClassifier, VoiceTypeSettings, load_model
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.run_folder import RunFolder, file_identity
 from babyhubert.run_record import RunSummary, run_facts
+from babyhubert.timebase import samples_to_seconds
 
 COMMAND = "segment"
 SCORE_FORMAT = 1
@@ -80,6 +82,7 @@ def open_segment_run(
     batch_size: int | None = None,
     channel: Channel = "mean",
     outputs: SegmentOutputs = SegmentOutputs(),
+    skip_quiet_db: float | None = None,
     device: str = "auto",
     part: Part | None = None,
 ) -> SegmentRun:
@@ -93,18 +96,22 @@ def open_segment_run(
         batch_size: Windows in one call; None chooses.
         channel: Channel choice.
         outputs: What to write besides segments.
+        skip_quiet_db: See :class:`SegmentRun`.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         part: The share of the recordings that the run does.
 
     Raises:
         CheckpointError: no such model, or it has no voice-type head.
-        ConfigError: thresholds or a device that there are not, or a calibration for other classes.
+        ConfigError: thresholds or a device that there are not, a calibration for other classes, or an impossible
+            margin.
     """
+    if skip_quiet_db is not None:
+        check_margin(skip_quiet_db)  # before a model is loaded
     classifier = load_model(model, device=device, speed=speed)
     classifier = classifier.with_settings(settings(listening=classifier.listening))
     if batch_size is not None:
         classifier = classifier.with_batch_size(batch_size)
-    return SegmentRun(RunFolder(output, COMMAND, part), classifier, channel, outputs)
+    return SegmentRun(RunFolder(output, COMMAND, part), classifier, channel, outputs, skip_quiet_db)
 
 
 class SegmentRun:
@@ -115,6 +122,8 @@ class SegmentRun:
         classifier: The model and its settings.
         channel: Channel choice.
         outputs: What to write besides segments.
+        skip_quiet_db: Do not encode windows that nowhere rise so many decibels above the recording's quiet floor;
+            their frames get scores of 0. None: encode all.
     """
 
     def __init__(
@@ -123,8 +132,10 @@ class SegmentRun:
         classifier: VoiceTypeClassifier,
         channel: Channel = "mean",
         outputs: SegmentOutputs = SegmentOutputs(),
+        skip_quiet_db: float | None = None,
     ) -> None:
         self.folder = folder
+        self._skip_quiet_db = skip_quiet_db
         self._classifier = classifier
         self._channel = channel
         self._outputs = outputs
@@ -138,6 +149,7 @@ class SegmentRun:
             "blend": settings.blend,
             "precision": classifier.precision,
             "channel": str(channel),
+            **({} if skip_quiet_db is None else {"skip_quiet_db": skip_quiet_db}),
         }
         self._settings = {
             **self._score_settings,
@@ -179,7 +191,10 @@ class SegmentRun:
         self, files: Sequence[RecordingFile], progress: RunProgress, opener: Opener = open_directly
     ) -> list[tuple[Path, str]]:
         """Run the model over recordings and make the outputs of each whole."""
-        return run_recordings(self._classifier.engine(), files, self.open_sink, self._channel, progress, opener)
+        engine = self._classifier.engine()
+        if self._skip_quiet_db is not None:
+            engine = replace(engine, wanted=LoudWindows(self._reader(files, opener), self._skip_quiet_db))
+        return run_recordings(engine, files, self.open_sink, self._channel, progress, opener)
 
     def renew(self, file: RecordingFile) -> bool:
         """Make a recording's outputs from kept scores where that is enough; whether they are whole now.
@@ -263,6 +278,18 @@ class SegmentRun:
         """What takes a recording's probabilities and makes its outputs whole."""
         return _ScoreSink(self, file, len(self._classifier.labels))
 
+    def _reader(
+        self, files: Sequence[RecordingFile], opener: Opener
+    ) -> Callable[[str], Iterator[NDArray[np.float32]]]:
+        paths = {file.recording_id: file.path for file in files}
+
+        def read(recording_id: str) -> Iterator[NDArray[np.float32]]:
+            with opener(paths[recording_id], self._channel) as recording:
+                for block in recording.blocks(BLOCK_SAMPLES):
+                    yield block.samples
+
+        return read
+
     def _expected(self, name: str) -> list[Path]:
         output = self.folder.output
         paths = [output / "rttm" / f"{name}.rttm", output / "csv" / f"{name}.csv"]
@@ -294,7 +321,7 @@ class SegmentRun:
         record, scores = self.folder.record(file.recording_id), self._kept_scores(file.recording_id)
         assert record is not None
         assert scores is not None
-        about = {key: record[key] for key in (*Reading().as_record(), "device") if key in record}
+        about = {key: record[key] for key in (*Reading().as_record(), "device", "skipped_s") if key in record}
         self.write_outputs(file, scores, about)
 
     def _write_probabilities(self, scores: NDArray[np.float16], kept: Path, target: Path) -> None:
@@ -369,25 +396,40 @@ def _run_record(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -
 
 
 class _ScoreSink:
-    """Scores of one recording: to a file as they come, then decided."""
+    """Scores of one recording: to a file as they come, then decided. Frames that nobody encoded get zeros."""
 
     def __init__(self, run: SegmentRun, file: RecordingFile, classes: int) -> None:
         self._run = run
         self._file = file
         self._classes = classes
+        self._frames = 0
+        self._skipped = 0
         self._writer = FrameWriter(run.scores_path(file.recording_id), SCORE_DTYPE)
 
     def add(self, first: int, values: NDArray[np.float32]) -> None:
+        self._skip_to(first)
         self._writer.append(values)
+        self._frames += len(values)
 
     def finish(self, reading: Reading) -> None:
+        self._skip_to(frame_count(reading.samples))
         self._run.forget(self._file)
         self._writer.finish((self._classes,))
         scores = np.load(self._writer.path, mmap_mode="r")
-        self._run.write_outputs(self._file, scores, reading.as_record())
+        about = reading.as_record()
+        if self._skipped:
+            about["skipped_s"] = samples_to_seconds(self._skipped * FRAME_HOP)
+        self._run.write_outputs(self._file, scores, about)
 
     def abandon(self) -> None:
         self._writer.abandon()
+
+    def _skip_to(self, frame: int) -> None:
+        while self._frames < frame:
+            zeros = np.zeros((min(frame - self._frames, _FRAMES_AT_ONCE), self._classes), dtype=np.float32)
+            self._writer.append(zeros)
+            self._frames += len(zeros)
+            self._skipped += len(zeros)
 
 
 def _rows(folder: Path, record: Mapping[str, Any]) -> str:

@@ -1,0 +1,112 @@
+"""Windows that a very cheap detector is sure hold no voice: those that nowhere rise above the recording's quiet floor.
+
+Most of a day is not speech, and the encoder costs hundreds of times what measuring a level costs. Level alone knows
+no voices, so it cannot prefer those of adults as a detector that was trained on them does (measured: docs/speed.md);
+all it can do is tell where hardly anything sounds. The floor is that of the whole recording, not of the surroundings:
+in a noisy car everything is above the floor of the same day's quiet, and everything is encoded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.frames import FRAME_HOP
+from babyhubert.errors import ConfigError
+from babyhubert.timebase import SAMPLE_RATE
+
+FRAMES_A_STEP = 5
+"""A level is that of 0.1 s, five frames."""
+
+_STEP = FRAMES_A_STEP * FRAME_HOP
+_VOICE_BAND_HZ = (150.0, 4_000.0)
+_FLOOR_PERCENTILE = 10.0
+_NOTHING_DB = -100.0  # digital silence, which says nothing about the floor of what was recorded
+
+Blocks = Iterable[NDArray[np.float32]]
+
+
+def levels_in_voice_band(blocks: Blocks) -> NDArray[np.float32]:
+    """Level of every 0.1 s between 150 and 4,000 Hz, in dB relative to full scale: float32 (S,), -100 for nothing.
+
+    Args:
+        blocks: A recording's consecutive blocks, float32 (n,), 16 kHz. The last step may be shorter than 0.1 s.
+    """
+    levels: list[NDArray[np.float32]] = []
+    left = np.zeros(0, dtype=np.float32)
+    for block in blocks:
+        samples = np.concatenate((left, block))
+        steps = len(samples) // _STEP
+        levels.append(_levels(samples[: steps * _STEP].reshape(steps, _STEP)))
+        left = samples[steps * _STEP :]
+    if len(left):
+        levels.append(_levels(left[np.newaxis]))
+    return np.concatenate(levels) if levels else np.zeros(0, dtype=np.float32)
+
+
+def _levels(steps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean squares in the band, by Parseval, of steps (S, n) seen through Hann windows, in dB: (S,)."""
+    samples = steps.shape[1]
+    window = np.hanning(samples + 2)[1:-1]
+    hertz = np.fft.rfftfreq(samples, 1 / SAMPLE_RATE)
+    inside = (hertz >= _VOICE_BAND_HZ[0]) & (hertz <= _VOICE_BAND_HZ[1])
+    spectrum = np.square(np.abs(np.fft.rfft(steps * window)[:, inside]))
+    power = 2 * spectrum.sum(axis=1) / (samples * np.square(window).sum())
+    return np.maximum(10 * np.log10(np.maximum(power, 1e-30)), _NOTHING_DB).astype(np.float32)
+
+
+def steps_above_floor(levels: NDArray[np.float32], margin_db: float) -> NDArray[np.bool_]:
+    """Which steps rise above the floor, the level below which a tenth of the recording lies, by so many decibels."""
+    recorded = levels[levels > _NOTHING_DB]
+    if not len(recorded):
+        return np.zeros(len(levels), dtype=bool)
+    return levels > np.percentile(recorded, _FLOOR_PERCENTILE) + margin_db
+
+
+@dataclass
+class LoudWindows:
+    """Tells an engine which windows to encode: those that anywhere rise above their recording's floor.
+
+    A recording is read once more, when its first window is asked for. Windows of one recording are asked for
+    together, so that only one recording's steps are held (a day has 864,000).
+
+    Attributes:
+        read: Blocks of the recording of a key.
+        margin_db: Decibels above the floor.
+
+    Raises:
+        ConfigError: the margin is not a positive number.
+    """
+
+    read: Callable[[str], Blocks]
+    margin_db: float
+    _key: str | None = None
+    _loud_before: NDArray[np.int32] | None = None  # loud steps before each step, (S + 1,)
+
+    def __post_init__(self) -> None:
+        check_margin(self.margin_db)
+
+    def __call__(self, key: Hashable, first: int, stop: int) -> bool:
+        """Whether frames ``first`` to ``stop - 1`` of a recording are to be encoded."""
+        if self._loud_before is None or str(key) != self._key:
+            loud = steps_above_floor(levels_in_voice_band(self.read(str(key))), self.margin_db)
+            self._key, self._loud_before = str(key), np.concatenate(([0], np.cumsum(loud, dtype=np.int32)))
+        steps = self._loud_before
+        begin, end = first // FRAMES_A_STEP, min(-(-stop // FRAMES_A_STEP), len(steps) - 1)
+        return bool(end > begin and steps[end] > steps[begin])
+
+
+def check_margin(margin_db: float) -> None:
+    """Refuse margins that mean nothing.
+
+    Raises:
+        ConfigError: not a positive number.
+    """
+    if not (math.isfinite(margin_db) and margin_db > 0):
+        raise ConfigError(
+            f"--skip-quiet {margin_db:g}: decibels above the recording's floor, more than 0; 10 is cautious"
+        )

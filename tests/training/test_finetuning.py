@@ -292,6 +292,18 @@ def test_heads_can_be_kept(scenes, encoder, tmp_path):
         run(settings(tmp_path / "first", fewer, {"heads": "keep"}), tmp_path / "fourth")
 
 
+def test_a_model_can_be_given_further_heads(scenes, encoder, tmp_path):
+    table = {"voice_type": voice_type_table(scenes)}
+    run(settings(encoder, table, steps=60, learning_rate=3e-3, validate_every=60), tmp_path / "first")
+    both = {**table, "addressee": addressee_table(scenes)}
+    config = settings(tmp_path / "first", both, {"heads": "add"}, steps=1, learning_rate=1e-9)
+    run(config, tmp_path / "second")
+    before, after = weights(tmp_path / "first"), weights(tmp_path / "second")
+    for name in ("voice_type.weight", "voice_type.bias"):
+        assert torch.allclose(before[name], after[name], atol=1e-6)
+    assert any(name.startswith("addressee.") for name in after)
+
+
 def test_training_ends_early_when_nothing_improves(scenes, encoder, tmp_path):
     table = {"voice_type": voice_type_table(scenes)}
     config = settings(encoder, table, steps=50, validate_every=1, patience=3, learning_rate=1e-12)

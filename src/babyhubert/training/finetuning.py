@@ -530,14 +530,14 @@ def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -
     else:
         checkpoint, lineage = starting_point(settings.encoder, settings.encoder_settings, "model.encoder_settings")
         encoder = build_encoder(checkpoint)
-        if settings.heads == "keep":
+        if settings.heads != "new":
             kept = {name: HEAD_KINDS[name].from_head(head) for name, head in checkpoint.heads.items() if name in tasks}
     mixed = encoder.config.layers if settings.layer_mix else None
     heads: dict[str, TaskHead] = {}
     for name, task in tasks.items():
         heads[name] = task.new_head(encoder.config.hidden_size, mixed)
         heads[name].reset(generator)
-        if settings.heads == "keep":
+        if settings.heads == "keep" or name in kept:
             _take_over(heads[name], kept.get(name), f"{settings.encoder}: its {name.replace('_', ' ')} head")
     _freeze(encoder, settings)
     return TaskModel(encoder, heads), lineage

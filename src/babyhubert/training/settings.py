@@ -30,7 +30,8 @@ class ModelSettings(Config):
         freeze_convolutions: Whether the convolutions keep their weights and run without gradients. When absent: yes
             with ``encoder``, as published, no without.
         freeze_encoder: Whether the heads alone are trained.
-        heads: ``new``: drawn at random; ``keep``: those of ``encoder``, a model of the same task and labels.
+        heads: ``new``: drawn at random; ``keep``: those of ``encoder``, a model of the same tasks and labels; ``add``:
+            those that ``encoder`` has are kept, the others drawn, so that a model learns further tasks.
         layer_mix: Whether each head learns a weighted sum over all blocks instead of taking the last.
     """
 
@@ -39,7 +40,7 @@ class ModelSettings(Config):
     encoder_settings: Mapping[str, float] = Field(default_factory=dict)
     freeze_convolutions: bool | None = None
     freeze_encoder: bool = False
-    heads: Literal["new", "keep"] = "new"
+    heads: Literal["new", "keep", "add"] = "new"
     layer_mix: bool = False
 
     @property

@@ -12,14 +12,17 @@ from babyhubert.tasks.augmentation import (
     Augmentation,
     AugmentationSettings,
     NoiseSettings,
+    PitchSettings,
     ReverberationSettings,
     SpeedSettings,
+    TempoSettings,
     add_at_snr,
     coloured_noise,
     mix_scenes,
-    resample_speed,
     reverberate,
     source_samples,
+    stretch,
+    warp,
 )
 
 RATE = 16_000
@@ -121,24 +124,77 @@ def test_only_drawn_rows_change():
     assert 0.15 < share < 0.35
 
 
+def loudest_hertz(sound):
+    return int(np.abs(np.fft.rfft(sound * np.hanning(len(sound)))).argmax()) * RATE / len(sound)
+
+
+def tone(samples, hertz=400):
+    return np.sin(2 * np.pi * hertz * np.arange(samples) / RATE).astype(np.float32)
+
+
 @pytest.mark.parametrize("speed", [0.8, 0.95, 1.0, 1.1, 1.25])
 def test_speed_moves_a_click_and_a_pitch_by_its_factor(speed):
     samples = RATE
     needed = source_samples(samples, speed)
     click = np.zeros(needed, dtype=np.float32)
     click[needed // 2] = 1.0
-    assert abs(int(np.abs(resample_speed(click, samples)).argmax()) - round(needed // 2 / speed)) <= 1
-    tone = np.sin(2 * np.pi * 400 * np.arange(needed) / RATE).astype(np.float32)
-    assert abs(int(np.abs(np.fft.rfft(resample_speed(tone, samples))).argmax()) - 400 * speed) <= 1
+    assert abs(int(np.abs(warp(click, samples, speed)).argmax()) - round(needed // 2 / speed)) <= 1
+    assert loudest_hertz(warp(tone(needed), samples, speed)) == pytest.approx(400 * speed, abs=1)
 
 
-def test_speeds_lie_in_their_range_and_most_windows_keep_theirs():
-    drawn = Augmentation(AugmentationSettings(speed=SpeedSettings(probability=0.2, factor=(0.9, 1.1)))).speeds(
-        500, rng()
-    )
-    assert drawn.min() >= 0.9
-    assert drawn.max() <= 1.1
-    assert 0.7 < (drawn == 1.0).mean() < 0.9
+@pytest.mark.parametrize("tempo", [0.8, 0.93, 1.1, 1.25])
+@pytest.mark.parametrize("pitch", [0.85, 1.0, 1.12])
+def test_tempo_and_pitch_change_by_their_own_factors(tempo, pitch):
+    samples = 2 * RATE
+    needed = source_samples(samples, tempo)
+    sound = tone(needed)
+    sound[: needed // 2] = 0
+    warped = warp(sound, samples, pitch)
+    assert len(warped) == samples
+    assert loudest_hertz(warped[samples // 2 + RATE // 8 : -RATE // 8]) == pytest.approx(400 * pitch, abs=3)
+    power = np.square(warped).reshape(-1, 320).mean(axis=1)
+    assert abs(int(np.flatnonzero(power > 0.25)[0]) - samples // 640) <= 1
+    assert power[samples // 640 + 5 : -5] == pytest.approx(0.5, rel=0.1)
+
+
+def test_pitch_alone_moves_no_time():
+    sound = np.concatenate([np.zeros(RATE, np.float32), tone(RATE)])
+    warped = warp(sound, len(sound), 2 ** (3 / 12))
+    assert loudest_hertz(warped[RATE + 2_000 : -2_000]) == pytest.approx(400 * 2 ** (3 / 12), abs=3)
+    assert np.abs(warped[: RATE - 600]).max() < 0.05
+
+
+@pytest.mark.parametrize("samples", [1, 100, 511, 4_000])
+def test_short_and_silent_sounds_can_be_stretched(samples):
+    for wanted in (max(samples // 2, 1), samples * 2):
+        assert np.array_equal(stretch(np.zeros(samples, np.float32), wanted), np.zeros(wanted, np.float32))
+        assert np.isfinite(stretch(voices(1, samples)[0], wanted)).all()
+
+
+def test_stretching_by_nothing_is_nearly_nothing():
+    sound = voices(1, RATE)[0]
+    assert np.abs(stretch(sound, RATE) - sound).max() < 1e-4
+
+
+def warps_of(count=500, **settings):
+    return Augmentation(AugmentationSettings(**settings)).warps(count, rng())
+
+
+def test_factors_lie_in_their_range_and_most_windows_keep_theirs():
+    drawn = warps_of(speed=SpeedSettings(probability=0.2, factor=(0.9, 1.1)))
+    assert np.array_equal(drawn.tempo, drawn.pitch)
+    assert drawn.tempo.min() >= 0.9
+    assert drawn.tempo.max() <= 1.1
+    assert 0.7 < (drawn.tempo == 1.0).mean() < 0.9
+
+
+def test_tempo_and_pitch_are_drawn_apart():
+    tempo = warps_of(tempo=TempoSettings(probability=1.0, factor=(0.5, 0.6)))
+    assert (tempo.pitch == 1).all()
+    assert 0.5 <= tempo.tempo.min() < tempo.tempo.max() <= 0.6
+    pitch = warps_of(pitch=PitchSettings(probability=1.0, semitones=(11.9, 12.0)))
+    assert (pitch.tempo == 1).all()
+    assert 1.98 < pitch.pitch.min() < pitch.pitch.max() <= 2
 
 
 def test_a_second_scene_comes_in_at_its_level():

@@ -2,8 +2,8 @@
 
 Every change is drawn from the generator that is passed, works on a whole batch of waveforms, (B, n) float32, and
 leaves rows alone that were not drawn. Levels are measured over a row's own samples, so padding does not dilute them.
-Speed is different: it decides how much audio a window is cut from, so it is drawn before the window
-(:func:`draw_speeds`) and applied while the window is read (:func:`resample_speed`).
+Time and pitch are different: they decide how much audio a window is cut from, so they are drawn before the window
+(:meth:`Augmentation.warps`) and applied while the window is read (:func:`warp`).
 """
 
 from __future__ import annotations
@@ -79,6 +79,30 @@ class SpeedSettings(Config):
     factor: Range = (0.9, 1.1)
 
 
+class TempoSettings(Config):
+    """Faster or slower at the same pitch, see :func:`stretch`.
+
+    Attributes:
+        probability: Share of windows.
+        factor: Range of the factor on tempo.
+    """
+
+    probability: Probability = 0.5
+    factor: Range = (0.9, 1.1)
+
+
+class PitchSettings(Config):
+    """Higher or lower, formants included, at the same tempo.
+
+    Attributes:
+        probability: Share of windows.
+        semitones: Range of the change.
+    """
+
+    probability: Probability = 0.5
+    semitones: Range = (-2.0, 2.0)
+
+
 class NobodySettings(Config):
     """Windows in which nobody speaks: digital silence, coloured noise, or steady tones (hum, a fan, music).
 
@@ -105,13 +129,35 @@ class AugmentationSettings(Config):
         gain_db: Level changes of up to so many dB, up or down.
         noise: Noise.
         reverberation: Rooms.
-        speed: Tempo and pitch.
+        speed: Tempo and pitch together.
+        tempo: Tempo alone.
+        pitch: Pitch alone.
     """
 
     gain_db: Annotated[float, Field(ge=0)] = 0.0
     noise: NoiseSettings | None = None
     reverberation: ReverberationSettings | None = None
     speed: SpeedSettings | None = None
+    tempo: TempoSettings | None = None
+    pitch: PitchSettings | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Warps:
+    """How time and pitch of windows change: factors, 1 where nothing does.
+
+    Attributes:
+        tempo: How many seconds of the recording a second of the window holds, float64 (B,).
+        pitch: Factor on every frequency, float64 (B,).
+    """
+
+    tempo: NDArray[np.float64]
+    pitch: NDArray[np.float64]
+
+    @classmethod
+    def none(cls, count: int) -> Warps:
+        """Windows as they are."""
+        return cls(np.ones(count), np.ones(count))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,9 +182,18 @@ class Augmentation:
         folder = settings.noise.folder if settings.noise else None
         return cls(settings, None if folder is None else AudioStore.build(discover([folder]), cache))
 
-    def speeds(self, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Speed factors of so many windows: 1 where nothing changes."""
-        return draw_speeds(self.settings.speed, count, rng)
+    def warps(self, count: int, rng: np.random.Generator) -> Warps:
+        """Changes of time and pitch of so many windows."""
+        settings, tempo, pitch = self.settings, np.ones(count), np.ones(count)
+        if settings.speed is not None:
+            factors = _drawn(settings.speed.factor, settings.speed.probability, count, rng, neutral=1.0)
+            tempo, pitch = tempo * factors, pitch * factors
+        if settings.tempo is not None:
+            tempo = tempo * _drawn(settings.tempo.factor, settings.tempo.probability, count, rng, neutral=1.0)
+        if settings.pitch is not None:
+            semitones = _drawn(settings.pitch.semitones, settings.pitch.probability, count, rng, neutral=0.0)
+            pitch = pitch * 2 ** (semitones / 12)
+        return Warps(tempo, pitch)
 
     def __call__(self, waveforms: Waveforms, lengths: NDArray[np.int64], rng: np.random.Generator) -> Waveforms:
         """Rooms, then noise, then level.
@@ -259,24 +314,85 @@ def mix_scenes(
     return mixed
 
 
-def draw_speeds(settings: SpeedSettings | None, count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Speed factors, float64, (count,)."""
-    if settings is None:
-        return np.ones(count)
-    factors = within(settings.factor, count, rng)
-    return np.where(rng.random(count) < settings.probability, factors, 1.0)
+def _drawn(
+    bounds: Sequence[float], probability: float, count: int, rng: np.random.Generator, *, neutral: float
+) -> NDArray[np.float64]:
+    values = within(bounds, count, rng)
+    return np.where(rng.random(count) < probability, values, neutral)
 
 
-def source_samples(samples: int, speed: float) -> int:
-    """Samples that become so many at a speed."""
-    return samples if speed == 1.0 else round(samples * speed)
+def source_samples(samples: int, tempo: float) -> int:
+    """Samples that become so many at a tempo."""
+    return samples if tempo == 1.0 else round(samples * tempo)
 
 
-def resample_speed(waveform: Waveforms, samples: int) -> Waveforms:
-    """A waveform of any length squeezed or stretched to a length: sample t of the result was at t times the ratio."""
+def warp(waveform: Waveforms, samples: int, pitch: float = 1.0) -> Waveforms:
+    """A waveform of any length brought to a length, with every frequency times a factor.
+
+    Resampling changes time and pitch together; where they are to change by different factors, :func:`stretch` does
+    the rest.
+
+    Args:
+        waveform: (n,).
+        samples: Samples that the result has; n / samples is the change of tempo.
+        pitch: Factor on every frequency.
+    """
+    if pitch == 1.0 and len(waveform) == samples:
+        return waveform
+    at_pitch = round(len(waveform) / pitch)
+    if abs(at_pitch - samples) <= 1:  # as a tape: nothing is left to do
+        return _resample(waveform, samples)
+    return stretch(_resample(waveform, at_pitch), samples)
+
+
+def _resample(waveform: Waveforms, samples: int) -> Waveforms:
+    """Sample t of the result was at t times the ratio of the lengths."""
     if len(waveform) == samples:
         return waveform
     resampled = soxr.resample(waveform, len(waveform), samples, quality="MQ")
-    if len(resampled) < samples:
-        return np.pad(resampled, (0, samples - len(resampled)))
-    return resampled[:samples]
+    return _cut_or_pad(resampled, samples)
+
+
+def _cut_or_pad(waveform: Waveforms, samples: int) -> Waveforms:
+    if len(waveform) < samples:
+        return np.pad(waveform, (0, samples - len(waveform)))
+    return waveform[:samples]
+
+
+_STEP = SAMPLE_RATE // 50
+_SEARCH = SAMPLE_RATE // 100
+
+
+def stretch(waveform: Waveforms, samples: int) -> Waveforms:
+    """A waveform made longer or shorter at the same pitch: WSOLA (Verhelst and Roelands 1993), frames of 40 ms.
+
+    Every 20 ms of the result comes the frame that lies there in the waveform, taken up to 10 ms earlier or later: from
+    where it goes on best from the frame before.
+
+    Args:
+        waveform: (n,).
+        samples: Samples that the result has.
+    """
+    ratio, before = len(waveform) / samples, _STEP + _SEARCH
+    padded = np.pad(waveform, (before, before + 2 * _STEP))
+    window = np.hanning(2 * _STEP + 1)[:-1].astype(np.float32)
+    frames = -(-samples // _STEP) + 1
+    total = np.zeros((frames + 1) * _STEP, dtype=np.float32)
+    goes_on = None
+    for frame in range(frames):  # the first begins a step before the result
+        earliest = min(max(round((frame - 1) * _STEP * ratio) + _STEP, 0), len(waveform) + _STEP)
+        place = earliest + _SEARCH
+        if goes_on is not None:
+            place = earliest + _best_place(padded[earliest : earliest + 2 * _SEARCH + _STEP], goes_on)
+        total[frame * _STEP : (frame + 2) * _STEP] += window * padded[place : place + 2 * _STEP]
+        goes_on = padded[place + _STEP : place + 2 * _STEP]
+    return total[_STEP : _STEP + samples]
+
+
+def _best_place(region: Waveforms, goes_on: Waveforms) -> int:
+    """Where in a region a stretch is most like another, by normalised correlation; the middle where nothing sounds."""
+    likeness = np.correlate(region, goes_on, "valid")
+    energy = np.cumsum(np.concatenate(([0.0], np.square(region, dtype=np.float64))))
+    likeness = likeness / np.sqrt(np.maximum(energy[len(goes_on) :] - energy[: -len(goes_on)], 1e-12))
+    best = int(likeness.argmax())
+    return best if likeness[best] > 0 else _SEARCH

@@ -21,7 +21,7 @@ from babyhubert.audio.discovery import RecordingFile
 from babyhubert.errors import AnnotationError
 from babyhubert.simulation.utterance_table import read_speaker_ids
 from babyhubert.tasks.audio_store import AudioStore
-from babyhubert.tasks.augmentation import Augmentation, resample_speed
+from babyhubert.tasks.augmentation import Augmentation, Warps, warp
 from babyhubert.tasks.context_windows import Samples, Windows, shifted
 from babyhubert.tasks.interface import Batch
 from babyhubert.tasks.material import DataSettings, LeftOut, SourceRecording, SourceRow, Sources
@@ -101,30 +101,30 @@ class Utterances:
 
     def read(self, rows: Samples) -> WindowBatch:
         """Windows of some utterances, as they are."""
-        return self._read(self.recording[rows], self.windows[rows], np.ones(len(rows)))
+        return self._read(self.recording[rows], self.windows[rows], Warps.none(len(rows)))
 
     def read_changed(
         self, rows: Samples, augmentation: Augmentation, context: int | None, rng: np.random.Generator
     ) -> WindowBatch:
-        """The same for training: moved at random by windows of ``context`` (None: not), at other speeds, augmented."""
+        """The same for training: moved at random by windows of ``context`` (None: not), warped and augmented."""
         windows, recording = self.windows[rows], self.recording[rows]
         if context is not None:
             windows = shifted(windows, self.store.lengths[recording], context, rng)
-        read = self._read(recording, windows, augmentation.speeds(len(rows), rng))
+        read = self._read(recording, windows, augmentation.warps(len(rows), rng))
         return replace(read, waveforms=augmentation(read.waveforms, read.lengths, rng))
 
-    def _read(self, recording: Samples, windows: Windows, speeds: NDArray[np.float64]) -> WindowBatch:
-        lengths = np.maximum(np.rint(windows.width / speeds).astype(np.int64), FRAME_RECEPTIVE_FIELD)
+    def _read(self, recording: Samples, windows: Windows, warps: Warps) -> WindowBatch:
+        lengths = np.maximum(np.rint(windows.width / warps.tempo).astype(np.int64), FRAME_RECEPTIVE_FIELD)
         waveforms = np.zeros((len(recording), int(lengths.max())), dtype=np.float32)
         places = zip(recording.tolist(), windows.start.tolist(), windows.stop.tolist(), strict=True)
         for number, (index, start, stop) in enumerate(places):
             audio = self.store.read(index, start, stop)
-            if speeds[number] != 1.0:
-                audio = resample_speed(audio, int(lengths[number]))
+            if warps.tempo[number] != 1.0 or warps.pitch[number] != 1.0:
+                audio = warp(audio, int(lengths[number]), float(warps.pitch[number]))
             waveforms[number, : len(audio)] = audio
         frames = frame_counts(lengths)
-        first = np.clip(np.rint(windows.first_frame / speeds).astype(np.int64), 0, frames - 1)
-        stop = np.clip(np.rint(windows.stop_frame / speeds).astype(np.int64), first + 1, frames)
+        first = np.clip(np.rint(windows.first_frame / warps.tempo).astype(np.int64), 0, frames - 1)
+        stop = np.clip(np.rint(windows.stop_frame / warps.tempo).astype(np.int64), first + 1, frames)
         return WindowBatch(waveforms, lengths, first, stop)
 
 

@@ -31,8 +31,8 @@ from babyhubert.tasks.augmentation import (
     Range,
     mix_scenes,
     nobody,
-    resample_speed,
     source_samples,
+    warp,
     within,
 )
 from babyhubert.tasks.heads import HEAD_DROPOUT, VOICE_TYPE, FrameHead, TaskHead
@@ -338,16 +338,16 @@ class VoiceTypeTask:
         kind = np.where(balanced, rng.integers(len(self.labels), size=count), -1)
         recordings, inside = scenes.draw(kind, rng)
         offsets = rng.random(count)
-        speeds = self.augmentation.speeds(count, rng)
+        warps = self.augmentation.warps(count, rng)
         waveforms = np.zeros((count, self.window), dtype=np.float32)
         lengths = np.full(count, self.window, dtype=np.int64)
         targets = np.zeros((count, frames, len(self.labels)), dtype=np.float32)
         valid = np.zeros((count, frames), dtype=bool)
-        drawn = (kind, recordings, inside, offsets, speeds)
-        for row, (kind_of, recording, frame, offset, speed) in enumerate(
+        drawn = (kind, recordings, inside, offsets, warps.tempo, warps.pitch)
+        for row, (kind_of, recording, frame, offset, tempo, pitch) in enumerate(
             zip(*(values.tolist() for values in drawn), strict=True)
         ):
-            needed = source_samples(self.window, speed)
+            needed = source_samples(self.window, tempo)
             length = int(scenes.store.lengths[recording])
             latest = max((length - needed) // FRAME_HOP, 0)
             if kind_of == -1 and scenes.annotated[recording] is None:
@@ -357,10 +357,10 @@ class VoiceTypeTask:
             start = first * FRAME_HOP
             there = min(needed, length - start)
             if there < needed:  # a recording shorter than the window
-                lengths[row] = min(max(round(there / speed), FRAME_RECEPTIVE_FIELD), self.window)
+                lengths[row] = min(max(round(there / tempo), FRAME_RECEPTIVE_FIELD), self.window)
             audio = scenes.store.read(recording, start, start + needed)
-            waveforms[row] = resample_speed(audio, self.window)
-            own = first + ((np.arange(frames) + 0.5) * speed).astype(np.int64)
+            waveforms[row] = warp(audio, self.window, pitch)
+            own = first + ((np.arange(frames) + 0.5) * tempo).astype(np.int64)
             targets[row], valid[row] = scenes.truth(recording, own)
             valid[row, frame_count(int(lengths[row])) :] = False
         return waveforms, lengths, targets, valid

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from making import RATE, babble
 
 pytest.importorskip("transformers")
@@ -153,6 +154,21 @@ def test_addressees(hubert, audio, tmp_path, block):
     streamed = model._run(rows, utterances(found, rows), blocks, None)
     for row, judged in streamed.items():
         np.testing.assert_array_equal(judged.result, probabilities[row])
+
+
+def test_windows_of_their_own_give_the_same_bits_on_any_number_of_threads(hubert, audio, tmp_path):
+    model = AddresseeClassifier.of(load_task_model(weights("addressee", tmp_path), device="cpu"))
+    model = model.with_changes(windows="published")
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found.append(model(audio, spoken()).columns["p_ADS"])
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
 
 
 def utterances(segments, rows):

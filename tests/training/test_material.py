@@ -24,7 +24,7 @@ from babyhubert.tasks.context_windows import shifted, windows_by, windows_with_c
 from babyhubert.tasks.edit_distance import edit_distances
 from babyhubert.tasks.inventory import Inventory, read_inventory, simplify
 from babyhubert.tasks.material import LeftOut
-from babyhubert.tasks.phonemes import PhonemeTask, frame_targets, normalised
+from babyhubert.tasks.phonemes import PhonemeTask, normalised, stretched_alignments
 from babyhubert.tasks.utterances import EpochOrder, equal_length_batches
 from babyhubert.tasks.voice_type_training import VoiceTypeTask
 
@@ -427,7 +427,7 @@ def test_edit_distance_equals_the_textbook(seed):
 
 
 def test_the_first_batches_may_learn_frames_of_a_forced_alignment(utterances, tmp_path):
-    stretched = frame_targets([np.array([9, 4, 4, 5]), np.array([1, 2, 3])], np.array([8, 2]))
+    stretched = stretched_alignments([np.array([9, 4, 4, 5]), np.array([1, 2, 3])], np.array([8, 2]))
     assert stretched.tolist() == [[9, 9, 4, 4, 4, 4, 5, 5], [1, 2, *[-100] * 6]]
 
     task, _ = prepare("phonemes", phoneme_table(utterances, frame_start=2), tmp_path)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from babyhubert.annotation.frames import FRAME_RECEPTIVE_FIELD
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.recording import open_recording
 from babyhubert.inference.engine import Engine, Failed, Finished, Frames
@@ -19,7 +20,7 @@ from babyhubert.inference.recordings import FrameSource
 from babyhubert.inference.task_model import FrameOutputs, LoadedModel, plan_of
 from babyhubert.inference.transfers import batches_ahead
 from babyhubert.inference.utterances import GridUtterances, OwnWindowEngine, OwnWindows, Utterances
-from babyhubert.inference.window_calls import arranged, windows_per_call
+from babyhubert.inference.window_calls import WindowThreads, arranged, windows_at_once, windows_per_call
 from babyhubert.inference.windows import WindowPlan
 from babyhubert.tasks.addressee_windows import LONGEST_PUBLISHED, UtteranceWindow
 from babyhubert.tasks.context_windows import windows_with_context
@@ -143,7 +144,7 @@ class UtteranceModel(ABC, Generic[Result]):
         listening = self.loaded.listening[self.task]
         compute = FrameOutputs(self.loaded.network, (self.task,), normalise=listening.normalise)
         if self.windows != "grid":
-            return OwnWindowEngine(compute, {name: self.own_windows(each) for name, each in utterances.items()})
+            return self._own_window_engine(compute, utterances)
         asked = {name: GridUtterances(each, lengths[name]) for name, each in utterances.items()}
 
         def wanted(key: Hashable, first: int, stop: int) -> bool:
@@ -154,6 +155,15 @@ class UtteranceModel(ABC, Generic[Result]):
         size = self.batch_size or windows_per_call(device, length, channels)
         call = arranged(compute, device, precision, (size, length))
         return Engine(call, self.plan, size, "crop", device.type != "cpu", wanted, batches_ahead(device))
+
+    def _own_window_engine(self, compute: FrameOutputs, utterances: Mapping[str, Utterances]) -> OwnWindowEngine:
+        windows: dict[Hashable, OwnWindows] = {name: self.own_windows(each) for name, each in utterances.items()}
+        if self.device.type != "cpu":
+            return OwnWindowEngine(lambda ones: [compute(one) for one in ones], windows)
+        longest = max((each.longest for each in utterances.values()), default=0)
+        context = seconds_to_samples(self.loaded.listening[self.task].context_s)
+        at_once = windows_at_once(max(longest, context, FRAME_RECEPTIVE_FIELD))
+        return OwnWindowEngine(WindowThreads(compute, at_once).each, windows, at_once)
 
     def results(self, audio: Path | str | NDArray[np.float32], segments: Segments) -> dict[int, Judged[Result]]:
         """Results by row of ``segments``, for the rows it is asked about.

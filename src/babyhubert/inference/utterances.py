@@ -7,16 +7,19 @@ there are. As *published*, each utterance has a window of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_count, frame_spans
 from babyhubert.errors import AnnotationError
-from babyhubert.inference.engine import Compute, Failed, Finished, Frames
+from babyhubert.inference.engine import Failed, Finished, Frames
 from babyhubert.tasks.addressee_windows import UtteranceWindow
 from babyhubert.timebase import format_seconds
 
@@ -40,6 +43,11 @@ class Utterances:
 
     def __len__(self) -> int:
         return len(self.start)
+
+    @property
+    def longest(self) -> int:
+        """Samples of the longest; 0 without any."""
+        return int((self.end - self.start).max(initial=0))
 
     def frames(self, samples: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """First frame of each on the recording's grid and the frame after its last: one at least.
@@ -178,15 +186,17 @@ class OwnWindows:
 
 @dataclass(frozen=True)
 class OwnWindowEngine:
-    """Runs every utterance in its own window, one at a time: what the published tools give for a batch of one.
+    """Runs every utterance in its own window: what the published tools give for a batch of one.
 
     Attributes:
-        compute: The model.
+        each: The model: waveforms (1, n) of any lengths -> frame outputs (1, T(n), ...) of each.
         windows: By recording.
+        at_once: Most windows in one call.
     """
 
-    compute: Compute
+    each: Callable[[Sequence[Tensor]], Sequence[Tensor]]
     windows: Mapping[Hashable, OwnWindows]
+    at_once: int = 1
 
     def run(
         self, recordings: Iterable[tuple[Hashable, Iterable[NDArray[np.float32]]]]
@@ -202,15 +212,25 @@ class OwnWindowEngine:
                     yield block
 
             windows = self.windows[key].cut(counted())
-            while True:
-                try:
-                    following = next(windows, None)
-                except Exception as error:  # whatever a decoder raises, the other recordings go on
-                    yield Failed(key, error)
+            together, error = _next_ones(windows, self.at_once)
+            while together:
+                outputs = self.each([torch.from_numpy(audio[None].copy()) for _, _, audio in together])
+                for (index, window, _), frames in zip(together, outputs, strict=True):
+                    yield Frames(key, index, frames[0, window.first_frame : window.stop_frame].float().cpu().numpy())
+                if error is not None:
                     break
-                if following is None:
-                    yield Finished(key, samples)
-                    break
-                index, window, audio = following
-                outputs = self.compute(torch.from_numpy(audio[None].copy()))[0]
-                yield Frames(key, index, outputs[window.first_frame : window.stop_frame].float().cpu().numpy())
+                together, error = _next_ones(windows, self.at_once)
+            yield Finished(key, samples) if error is None else Failed(key, error)
+
+
+Found = TypeVar("Found")
+
+
+def _next_ones(source: Iterator[Found], most: int) -> tuple[list[Found], Exception | None]:
+    """The next ones, and what kept the source from giving more: whatever a decoder raises, other recordings go on."""
+    found: list[Found] = []
+    try:
+        found.extend(islice(source, most))
+    except Exception as error:
+        return found, error
+    return found, None

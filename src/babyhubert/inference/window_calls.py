@@ -12,7 +12,7 @@ calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -73,13 +73,15 @@ class WindowThreads:
 
     def __call__(self, waveforms: Tensor) -> Tensor:
         """Waveforms (B, n) -> frame outputs (B, T(n), ...)."""
-        windows = waveforms.split(1)
+        return torch.cat(self.each(waveforms.split(1)))
+
+    def each(self, windows: Sequence[Tensor]) -> list[Tensor]:
+        """Waveforms (1, n), of any lengths -> frame outputs (1, T(n), ...) of each."""
         if torch.get_num_threads() == 1:
-            return torch.cat([self._compute(window) for window in windows])
+            return [self._compute(window) for window in windows]
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, "windows", initializer=_alone)
-        results = list(self._pool.map(self._compute, windows))
-        return torch.cat(results)
+        return list(self._pool.map(self._compute, windows))
 
 
 def _alone() -> None:

@@ -142,20 +142,30 @@ class Block(NamedTuple):
     turns: list[Turn]
 
 
+class Seeds(NamedTuple):
+    """What each part of a scene is drawn from."""
+
+    conversation: int
+    room: int
+    knocks: int
+    television: int
+    noises: int
+
+
 @dataclass(frozen=True, eq=False)
 class Scene:
     """A recording that can be played as often as wanted, always the same."""
 
     config: SceneConfig
     cast: Cast
-    seeds: tuple[int, int, int, int, int]
+    seeds: Seeds
 
     def __len__(self) -> int:
         return self.config.samples
 
     def turns(self) -> Iterator[Turn]:
         """Turns in order of their start; all end within the scene."""
-        return _conversation(self.cast, self.config, np.random.default_rng(self.seeds[0]))
+        return _conversation(self.cast, self.config, np.random.default_rng(self.seeds.conversation))
 
     def blocks(self, block_samples: int = CHUNK) -> Iterator[Block]:
         """The scene in blocks of ``block_samples`` (the last may be shorter), the same sound for every size.
@@ -192,17 +202,19 @@ class Scene:
 
     def _chunks(self) -> Iterator[Block]:
         tone = room_tone(
-            self.config.quietest_room_dbfs, self.config.loudest_room_dbfs, np.random.default_rng(self.seeds[1])
+            self.config.quietest_room_dbfs, self.config.loudest_room_dbfs, np.random.default_rng(self.seeds.room)
         )
         turns = _Queue((turn.start, turn) for turn in self.turns())
         others = (
-            knocks(self.config.knocks_per_minute, np.random.default_rng(self.seeds[2])),
-            _television(self.cast.television, self.config.television_share, np.random.default_rng(self.seeds[3])),
+            knocks(self.config.knocks_per_minute, np.random.default_rng(self.seeds.knocks)),
+            _television(
+                self.cast.television, self.config.television_share, np.random.default_rng(self.seeds.television)
+            ),
             passing_noises(
                 self.config.noises_per_minute,
                 self.config.quietest_room_dbfs,
                 self.config.loudest_room_dbfs,
-                np.random.default_rng(self.seeds[4]),
+                np.random.default_rng(self.seeds.noises),
             ),
         )
         background = [_Queue((sound[0], sound) for sound in sounds) for sounds in others]
@@ -227,8 +239,7 @@ def simulate_scene(config: SceneConfig, voices: Voices, rng: np.random.Generator
         index: Number of the recording among its siblings; other numbers bring other people.
     """
     cast = voices.cast(index, rng)
-    first, second, third, fourth, fifth = (int(seed) for seed in rng.integers(2**63, size=5))
-    return Scene(config, cast, (first, second, third, fourth, fifth))
+    return Scene(config, cast, Seeds(*rng.integers(2**63, size=len(Seeds._fields)).tolist()))
 
 
 def turns_to_segments(turns: Iterator[Turn] | list[Turn]) -> Segments:

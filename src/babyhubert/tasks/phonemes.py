@@ -217,7 +217,7 @@ class PhonemeTask:
         batch = self._batch(read, self.train, rows)
         if number >= self.settings.frame_start:
             return batch
-        aligned = frame_targets([self.train.aligned[row] for row in rows], read.stop_frame - read.first_frame)
+        aligned = stretched_alignments([self.train.aligned[row] for row in rows], read.stop_frame - read.first_frame)
         share = np.array(1 - number / self.settings.frame_start, dtype=np.float32)
         frames = {"aligned": torch.from_numpy(aligned), "frame_share": torch.from_numpy(share)}
         return replace(batch, targets={**batch.targets, **frames})
@@ -298,7 +298,7 @@ class PhonemeTask:
         return losses / counts.clamp(min=1)
 
 
-def frame_targets(aligned: Sequence[NDArray[np.int64]], frames: NDArray[np.int64]) -> NDArray[np.int64]:
+def stretched_alignments(aligned: Sequence[NDArray[np.int64]], frames: NDArray[np.int64]) -> NDArray[np.int64]:
     """Alignments stretched to the frames of utterances at other speeds.
 
     Args:

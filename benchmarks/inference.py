@@ -36,7 +36,7 @@ from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.cost import forward_operations
 from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.model_folder import save_model_folder
-from babyhubert.encoder.precision import Precision, fastest_precision, use_precision
+from babyhubert.encoder.precision import Precision, use_precision
 from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.voice_type import VoiceTypeClassifier, VoiceTypeSettings
 from babyhubert.tasks.voice_type import VoiceTypeModel
@@ -126,7 +126,8 @@ class Contest:
         encoder = initialise(HubertEncoder(self.config), torch.Generator().manual_seed(0))
         self.model = VoiceTypeModel(encoder).to(device).eval()
         self.model.encoder.fold_weight_norm()
-        self.precisions: list[Precision] = list(dict.fromkeys(("exact", "float32", fastest_precision(device))))
+        modes = (SPEEDS[speed].precision(device, self.config.hidden_size) for speed in SPEEDS)
+        self.precisions: list[Precision] = list(dict.fromkeys(("exact", "float32", *modes)))
         self.models = {precision: copy.deepcopy(self.model) for precision in self.precisions}
         for precision, model in self.models.items():
             use_precision(model.encoder, precision)
@@ -150,7 +151,9 @@ class Contest:
         for name, encoder in self.exported.items():
             ways[name] = lambda encoder=encoder: self.loop(encoder, TILE, 1)
         for speed in SPEEDS:
-            ways[f"ours {speed}"] = lambda speed=speed: self.ours(speed, SPEEDS[speed].precision(self.device))
+            ways[f"ours {speed}"] = lambda speed=speed: self.ours(
+                speed, SPEEDS[speed].precision(self.device, self.config.hidden_size)
+            )
         for precision in self.precisions:
             ways[f"ours {precision}, one pass"] = lambda precision=precision: self.ours("exact", precision, 0.0)
         return ways
@@ -169,7 +172,7 @@ class Contest:
         kind = name.removeprefix("ours ").removesuffix(", one pass")
         speed: Speed = kind if kind in SPEEDS else "exact"  # type: ignore[assignment]
         overlap = 0.0 if name.endswith("one pass") else None
-        precision = SPEEDS[speed].precision(self.device) if kind in SPEEDS else kind
+        precision = SPEEDS[speed].precision(self.device, self.config.hidden_size) if kind in SPEEDS else kind
         plan = VoiceTypeSettings.for_speed(speed, overlap=overlap).plan
         return len(plan.spans(len(self.sound))), "bfloat16" if precision == "bfloat16" else "float32"
 

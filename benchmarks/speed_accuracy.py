@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from babyhubert.audio.recording import open_recording
-from babyhubert.encoder.precision import Precision, fastest_precision, use_precision
+from babyhubert.encoder.precision import Precision, fastest_precision, has_byte_products, use_precision
 from babyhubert.evaluation.detection import compare
 from babyhubert.evaluation.presentation import read_side
 from babyhubert.inference.speed import SPEEDS, Speed
@@ -42,7 +42,9 @@ def main() -> None:
     seconds = sum(map(len, audio.values())) / SAMPLE_RATE
     rows: list[dict[str, Any]] = []
     exact = np.empty(0)
-    for name, precision, settings in trials(model.listening, options.modes_only):
+    for name, precision, settings in trials(
+        model.listening, model.model.encoder.config.hidden_size, options.modes_only
+    ):
         use_precision(model.model.encoder, precision)
         ours = replace(model, settings=settings, precision=precision)
         began = time.process_time()
@@ -84,11 +86,11 @@ def read(path: Path) -> np.ndarray:
         return np.concatenate([block.samples for block in recording.blocks()])
 
 
-def trials(listening: Listening, modes_only: bool) -> list[tuple[str, Precision, VoiceTypeSettings]]:
+def trials(listening: Listening, width: int, modes_only: bool) -> list[tuple[str, Precision, VoiceTypeSettings]]:
     """Name, precision and settings of each row for a model that listens so; exact comes first."""
     cpu, own = torch.device("cpu"), listening.context_s
     found: list[tuple[str, Precision, VoiceTypeSettings]] = [
-        (f"--speed {speed}", mode.precision(cpu), VoiceTypeSettings.for_speed(speed, listening=listening))
+        (f"--speed {speed}", mode.precision(cpu, width), VoiceTypeSettings.for_speed(speed, listening=listening))
         for speed, mode in SPEEDS.items()
     ]
     if modes_only:
@@ -100,6 +102,10 @@ def trials(listening: Listening, modes_only: bool) -> list[tuple[str, Precision,
         found.append((name, quick, VoiceTypeSettings.for_speed(mode, listening=listening, **how)))
 
     part("arithmetic alone: overlap 0.75", overlap=0.75)
+    if has_byte_products():
+        found.append(
+            ("arithmetic alone", "int8", VoiceTypeSettings.for_speed(speed, listening=listening, overlap=0.75))
+        )
     for overlap in (0.75, 0.5, 0.25):
         for blend in BLENDS:
             if (overlap, blend) != (0.75, "mean"):

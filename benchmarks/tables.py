@@ -150,6 +150,30 @@ def growth() -> str:
     return table(("audio", "recordings", "CPU s", "x real time a core", "peak MB"), rows, source)
 
 
+def skipping(name: str) -> Callable[[], str]:
+    def write() -> str:
+        source = read(name)
+        first, *others = source["results"]["rows"]
+        plans = [key for key in first if isinstance(first[key], dict)]
+        rows = [
+            (
+                one["detector"],
+                f"{one['times_real_time']:,}" if one["times_real_time"] else "",
+                f"{one['f1'] - first['f1']:+.2f}",
+                *(f"{one[plan]['windows_skipped']:.0%} ({recalls(one[plan]['recall'])})" for plan in plans),
+            )
+            for one in others
+        ]
+        heads = ("detector", "x real time", "F1", *(f"skipped, {plan} (recall by class, %)" for plan in plans))
+        return table(heads, rows, source)
+
+    return write
+
+
+def recalls(by_class: dict[str, float]) -> str:
+    return " ".join(f"{value:.4g}" for value in by_class.values())
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "one core": inference("inference-base-1-thread"),
@@ -158,6 +182,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "pipeline": pipeline,
     "training": training,
     "growth": growth,
+    "skipping": skipping("skipping-playroom"),
+    "skipping sparse": skipping("skipping-sparse"),
 }
 
 if __name__ == "__main__":

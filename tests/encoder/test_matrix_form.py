@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from small_encoders import TINY, TINY_LARGE, fresh, noise
 
 from babyhubert.annotation.frames import frame_count
+from babyhubert.encoder import matrix_form
 from babyhubert.encoder.matrix_form import use_matrix_form
+from babyhubert.encoder.precision import has_byte_products
 
 CONFIGS = {"group": TINY, "layer": TINY_LARGE}
 UNUSUAL = TINY.with_changes(
@@ -76,6 +78,44 @@ def test_bfloat16_hears_a_quiet_voice_beside_something_loud(disturbance):
     loud = 0.5 if disturbance == "offset" else 0.5 * torch.sin(2 * torch.pi * 50 * time)
     plain, form = both_forms(fresh(TINY), noise(1, 16_000) * 0.01 + loud, torch.bfloat16)
     assert relative_error(form.last, plain.last) < 0.04
+
+
+@pytest.mark.skipif(not has_byte_products(), reason="this CPU has no byte products (VNNI)")
+class TestBytes:
+    @pytest.mark.parametrize("kind", ["group", "layer"])
+    def test_they_are_near(self, kind):
+        plain, form = both_forms(fresh(CONFIGS[kind]), noise(2, 8_000), torch.int8)
+        assert form.last.dtype == torch.float32
+        assert relative_error(form.last, plain.last) < 0.06
+
+    def test_a_quiet_frame_beside_a_loud_one_keeps_its_digits(self):
+        encoder = fresh(TINY)
+        product = use_matrix_form(encoder, torch.int8).inference_form.blocks[0].up
+        rows = noise(2, TINY.hidden_size) * torch.tensor([[1.0], [1e-4]])
+        with torch.inference_mode():
+            dense = encoder.encoder.layers[0].feed_forward.intermediate_dense
+            expected = torch.nn.functional.gelu(dense(rows))
+            together, alone = product(rows), product(rows[1:])
+        assert relative_error(together, expected) < 0.02
+        torch.testing.assert_close(together[1:], alone, rtol=0, atol=0)
+        without_bias = together[1] - torch.nn.functional.gelu(dense.bias)
+        assert relative_error(without_bias, expected[1] - torch.nn.functional.gelu(dense.bias)) < 0.05
+
+    def test_silence_is_finite(self):
+        _, form = both_forms(fresh(TINY), torch.zeros(1, 4_000), torch.int8)
+        assert torch.isfinite(form.last).all()
+
+    def test_copies_give_the_same(self):
+        encoder = use_matrix_form(fresh(TINY), torch.int8)
+        with torch.inference_mode():
+            before = encoder(noise(1, 4_000)).last
+            assert torch.equal(copy.deepcopy(encoder)(noise(1, 4_000)).last, before)
+
+
+def test_bytes_are_refused_where_there_are_no_kernels(monkeypatch):
+    monkeypatch.setattr(matrix_form, "can_multiply_bytes", lambda: False)
+    with pytest.raises(ValueError, match="quantised"):
+        use_matrix_form(fresh(TINY), torch.int8)
 
 
 def test_silence_and_a_constant_are_finite_and_near():

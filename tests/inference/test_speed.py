@@ -1,5 +1,6 @@
 """Speed modes: what they change, what they must never change, and that results of one never pass for another's."""
 
+import copy
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 import babyhubert
 from babyhubert.annotation.frames import frame_count
 from babyhubert.encoder import precision as precision_module
-from babyhubert.encoder.precision import fastest_precision
+from babyhubert.encoder.precision import fastest_precision, has_byte_products, use_precision
 from babyhubert.inference.speed import SPEEDS
 from babyhubert.inference.voice_type import VoiceTypeSettings
 from babyhubert.inference.window_calls import RecordedBatch, WindowThreads, arranged, windows_at_once
@@ -102,7 +103,41 @@ def test_bfloat16_only_where_the_processor_has_it(monkeypatch):
     assert fastest_precision(CPU) == "bfloat16"
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
     monkeypatch.undo()
-    assert SPEEDS["exact"].precision(CPU) == "exact"
+    assert SPEEDS["exact"].precision(CPU, 768) == "exact"
+
+
+@pytest.mark.parametrize(
+    ("matrix_units", "byte_products", "width", "expected"),
+    [
+        (False, True, 768, "int8"),
+        (False, True, 192, "float32"),
+        (False, False, 768, "float32"),
+        (True, True, 768, "bfloat16"),
+    ],
+)
+def test_bytes_only_where_they_are_the_fastest_and_only_in_fast(
+    monkeypatch, matrix_units, byte_products, width, expected
+):
+    monkeypatch.setattr(precision_module, "has_matrix_units", lambda: matrix_units)
+    monkeypatch.setattr(precision_module, "has_byte_products", lambda: byte_products)
+    assert SPEEDS["fast"].precision(CPU, width) == expected
+    assert SPEEDS["balanced"].precision(CPU, width) == ("bfloat16" if matrix_units else "float32")
+
+
+@pytest.mark.skipif(not has_byte_products(), reason="this CPU has no byte products (VNNI)")
+def test_bytes_give_the_same_bits_on_any_number_of_threads(models):
+    model = copy.deepcopy(models["exact"])
+    use_precision(model.model.encoder, "int8")
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            found += [model.scores(sound(200_000)), model.with_batch_size(1).scores(sound(200_000))]
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+    assert 0 < np.abs(found[0].astype(float) - models["exact"].scores(sound(200_000)).astype(float)).mean() < 0.02
 
 
 def test_scores_kept_in_one_mode_are_not_taken_for_anothers(small_model, tmp_path):

@@ -1,4 +1,4 @@
-"""The encoder for inference as nothing but matrix products, in float32 or bfloat16: the same function, other kernels.
+"""The encoder for inference as nothing but matrix products, in float32, bfloat16 or int8: the same, by other kernels.
 
 Two identities carry it.
 
@@ -16,12 +16,16 @@ In bfloat16 the first convolution keeps float32's accuracy, because a loud hum o
 voice: samples and weights are split into a high and a low bfloat16 part, and the products of the parts fill the inner
 dimension of the product to 32, the width of a tile of the hardware. Norm statistics, softmax and sums inside products
 are float32 as everywhere; what is rounded to 8 bits of mantissa is every activation that is stored.
+
+In int8, for CPUs that multiply bytes but have no matrix units, the large products alone (later convolutions and
+blocks) take both sides as whole numbers of -127 to 127: each frame by a scale of its own, each output's weights too.
+Sums are exact, everything between the products is float32.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -43,15 +47,18 @@ def use_matrix_form(encoder: HubertEncoder, dtype: torch.dtype) -> HubertEncoder
 
     Args:
         encoder: In evaluation mode.
-        dtype: float32 or bfloat16, of activations and weights. Outputs are float32.
+        dtype: float32 or bfloat16, of activations and weights, or int8, of both sides of the large products (on CPUs
+            whose torch has the kernels, see :func:`can_multiply_bytes`). Outputs are float32.
 
     Raises:
-        ValueError: the encoder is in training mode, or another dtype.
+        ValueError: the encoder is in training mode, another dtype, or int8 elsewhere.
     """
     if encoder.training:
         raise ValueError("the matrix form is for inference: call eval() first")
-    if dtype not in (torch.float32, torch.bfloat16):
-        raise ValueError(f"matrix form in {dtype}: float32 or bfloat16")
+    if dtype not in (torch.float32, torch.bfloat16, torch.int8):
+        raise ValueError(f"matrix form in {dtype}: float32, bfloat16 or int8")
+    if dtype == torch.int8 and not (next(encoder.parameters()).device.type == "cpu" and can_multiply_bytes()):
+        raise ValueError("matrix form in int8: this needs a CPU, and a torch with oneDNN's quantised products")
     with torch.no_grad():
         encoder.inference_form = MatrixForm(encoder, dtype)
     return encoder
@@ -66,17 +73,20 @@ class MatrixForm(nn.Module):
     def __init__(self, encoder: HubertEncoder, dtype: torch.dtype) -> None:
         super().__init__()
         config = encoder.config
+        large: type[_Product] = _Product
+        if dtype == torch.int8:
+            large, dtype = _ByteProduct, torch.float32
         self.dtype = dtype
         self.pre_norm = config.pre_norm
         convolutions = list(encoder.feature_extractor.conv_layers)
         self.first = _FirstConvolution(convolutions[0], dtype)
-        self.convolutions = nn.ModuleList(_RowConvolution(layer, dtype) for layer in convolutions[1:])
+        self.convolutions = nn.ModuleList(_RowConvolution(layer, dtype, large) for layer in convolutions[1:])
         self.later_stride = math.prod(config.conv_stride[1:])
         self.projection_norm = _Norm(encoder.feature_projection.layer_norm, dtype)
         self.projection = _Product.of(encoder.feature_projection.projection, dtype=dtype)
         self.position = _Position(config, encoder, dtype)
         self.layer_norm = _Norm(encoder.encoder.layer_norm, dtype)
-        self.blocks = nn.ModuleList(_Block(block, config.heads, dtype) for block in encoder.encoder.layers)
+        self.blocks = nn.ModuleList(_Block(block, config.heads, dtype, large) for block in encoder.encoder.layers)
 
     def forward(
         self, waveforms: Tensor, wanted: frozenset[int], frames: Tensor | None, valid: Tensor | None
@@ -224,7 +234,7 @@ class _RowConvolution(nn.Module):
 
     bias: Tensor | None
 
-    def __init__(self, layer: nn.Module, dtype: torch.dtype) -> None:
+    def __init__(self, layer: nn.Module, dtype: torch.dtype, large: type[_Product]) -> None:
         super().__init__()
         assert isinstance(layer, TimeNormConv | ChannelNormConv)
         conv = layer.conv
@@ -232,7 +242,7 @@ class _RowConvolution(nn.Module):
         weight = conv.weight.detach().permute(2, 1, 0).to(dtype)  # (kernel, C, C')
         bias = None if conv.bias is None else conv.bias.detach().to(dtype)
         self.norm = None if layer.layer_norm is None else _Norm(layer.layer_norm, dtype)
-        self.whole = _Product(weight.flatten(0, 1).t(), bias, gelu=self.norm is None)
+        self.whole = large(weight.flatten(0, 1).t(), bias, gelu=self.norm is None)
         for number, taps in enumerate(weight.split(self.stride)):
             self.register_buffer(f"taps{number}", taps.flatten(0, 1).contiguous(), persistent=False)
         self.parts = -(-conv.kernel_size[0] // self.stride)
@@ -312,7 +322,7 @@ class _Product(nn.Module):
         self._sorted: Tensor | None = None
 
     @classmethod
-    def of(cls, *layers: nn.Linear, dtype: torch.dtype, gelu: bool = False) -> _Product:
+    def of(cls, *layers: nn.Linear, dtype: torch.dtype, gelu: bool = False) -> Self:
         """Linear layers of one input, side by side, as one product."""
         if len(layers) == 1:  # in float32 not a copy
             return cls(layers[0].weight.detach().to(dtype), layers[0].bias.detach().to(dtype), gelu=gelu)
@@ -335,6 +345,47 @@ class _Product(nn.Module):
     def __getstate__(self) -> dict[str, Any]:
         """Copies sort for themselves."""
         return {**self.__dict__, "_sorted": None}
+
+
+class _ByteProduct(_Product):
+    """The same with both sides as whole numbers of -127 to 127, each row of either by a scale of its own.
+
+    Rows go in moved up by 128, unsigned: oneDNN has fast kernels for that on every CPU with byte products, and takes
+    128 times the sums of the weights away again. (For signed ones it falls back on a loop, hundreds of times slower.)
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, *, gelu: bool = False) -> None:
+        super().__init__(weight, bias, gelu=gelu)
+        scale = (weight.float().abs().amax(dim=1) / _MOST).clamp_min(_LEAST_SCALE)
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("zeros", torch.zeros(len(weight), dtype=torch.int32), persistent=False)
+
+    scale: Tensor
+    zeros: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.reshape(-1, x.shape[-1])
+        if self._sorted is None:
+            whole = (self.weight.float() / self.scale.unsqueeze(1)).round().to(torch.int8).contiguous()
+            self._sorted = torch.ops.onednn.qlinear_prepack(whole, list(rows.shape))
+        scale = torch.linalg.vector_norm(rows, math.inf, dim=1, keepdim=True).div_(_MOST).clamp_min_(_LEAST_SCALE)
+        moved = rows.mul(1 / scale).add_(128.5).to(torch.uint8)  # cut off, which with the half is rounding
+        y = torch.ops.onednn.qlinear_pointwise(
+            moved, 1.0, 128, self._sorted, self.scale, self.zeros, None, 1.0, 0, torch.float32, "none", [], ""
+        )
+        y = y.mul_(scale) if self.bias is None else torch.addcmul(self.bias, y, scale, out=y)
+        if self._gelu:
+            torch.ops.aten.gelu_(y)
+        return y.view(*x.shape[:-1], -1)
+
+
+_MOST, _LEAST_SCALE = 127.0, 1e-10
+
+
+def can_multiply_bytes() -> bool:
+    """Whether this torch has oneDNN's quantised products (those that its compiler uses)."""
+    names = ("qlinear_prepack", "qlinear_pointwise")
+    return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.onednn, name) for name in names)
 
 
 _CAN_SORT = torch.backends.mkldnn.is_available() and all(
@@ -382,17 +433,17 @@ class _Position(nn.Module):
 class _Block(nn.Module):
     """One transformer block: (B, T, D) -> (B, T, D); `keys` (B, 1, 1, T) says which frames may be looked at."""
 
-    def __init__(self, block: nn.Module, heads: int, dtype: torch.dtype) -> None:
+    def __init__(self, block: nn.Module, heads: int, dtype: torch.dtype, large: type[_Product]) -> None:
         super().__init__()
         assert isinstance(block, Block)
         attention, feed_forward = block.attention, block.feed_forward
         self.heads = heads
         self.pre_norm = block.pre_norm
-        self.qkv = _Product.of(attention.q_proj, attention.k_proj, attention.v_proj, dtype=dtype)
-        self.out = _Product.of(attention.out_proj, dtype=dtype)
+        self.qkv = large.of(attention.q_proj, attention.k_proj, attention.v_proj, dtype=dtype)
+        self.out = large.of(attention.out_proj, dtype=dtype)
         self.layer_norm = _Norm(block.layer_norm, dtype)
-        self.up = _Product.of(feed_forward.intermediate_dense, dtype=dtype, gelu=True)
-        self.down = _Product.of(feed_forward.output_dense, dtype=dtype)
+        self.up = large.of(feed_forward.intermediate_dense, dtype=dtype, gelu=True)
+        self.down = large.of(feed_forward.output_dense, dtype=dtype)
         self.final_layer_norm = _Norm(block.final_layer_norm, dtype)
 
     def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:

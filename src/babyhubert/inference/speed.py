@@ -2,7 +2,8 @@
 
 ``exact`` is what the published tools do. The others save in two places. Windows overlap less: at 75% every second is
 encoded four times. And the encoder runs in its matrix form, in the fastest precision that the machine has hardware
-for. Windows keep the length a model was trained on. What each costs in accuracy is measured in docs/speed.md.
+for; ``fast`` takes products of bytes where those are the fastest. Windows keep the length a model was trained on. What
+each costs in accuracy is measured in docs/speed.md.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Literal
 import torch
 
 from babyhubert.encoder.hubert import HubertEncoder
-from babyhubert.encoder.precision import Precision, fastest_precision, use_precision
+from babyhubert.encoder.precision import Precision, fastest_precision, fastest_precision_of_all, use_precision
 from babyhubert.inference.stitching import Blend
 
 Speed = Literal["exact", "balanced", "fast"]
@@ -27,19 +28,23 @@ class SpeedMode:
         overlap: Share of a window that neighbours have in common; None: as the model was published.
         blend: How overlapping windows are joined.
         matrix_form: Whether the encoder runs in matrix form, in the fastest precision of the machine.
+        bytes: Whether products of bytes are among the precisions.
     """
 
     overlap: float | None
     blend: Blend
     matrix_form: bool
+    bytes: bool = False
 
-    def precision(self, device: torch.device) -> Precision:
-        """The arithmetic on a device."""
-        return fastest_precision(device) if self.matrix_form else "exact"
+    def precision(self, device: torch.device, width: int) -> Precision:
+        """The arithmetic of an encoder of a width on a device."""
+        if not self.matrix_form:
+            return "exact"
+        return fastest_precision_of_all(device, width) if self.bytes else fastest_precision(device)
 
     def prepare(self, encoder: HubertEncoder) -> Precision:
         """Let an encoder, in evaluation mode and on its device, run in this mode; returns the precision chosen."""
-        precision = self.precision(next(encoder.parameters()).device)
+        precision = self.precision(next(encoder.parameters()).device, encoder.config.hidden_size)
         use_precision(encoder, precision)
         return precision
 
@@ -47,5 +52,5 @@ class SpeedMode:
 SPEEDS: dict[Speed, SpeedMode] = {
     "exact": SpeedMode(None, "mean", matrix_form=False),
     "balanced": SpeedMode(0.5, "mean", matrix_form=True),
-    "fast": SpeedMode(0.25, "mean", matrix_form=True),
+    "fast": SpeedMode(0.25, "mean", matrix_form=True, bytes=True),
 }

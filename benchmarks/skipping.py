@@ -2,7 +2,7 @@
 
 A window is encoded where the detector finds anything in it. Recall is the share of labelled time of a class that lies
 in encoded windows; F1 is that of `segment --speed fast` with the rest counted as without voices. One thread; the
-detector's own speed is given beside.
+detector's own speed, reading included, is given beside.
 
     python benchmarks/skipping.py --audio playroom/dev/audio --reference playroom/dev/rttm -o skipping.json
 """
@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 
 from babyhubert.annotation.frames import FRAME_HOP, frame_count
+from babyhubert.audio.discovery import discover
 from babyhubert.audio.recording import open_recording
 from babyhubert.corpus.silero import STEP, SileroDetector
 from babyhubert.evaluation.detection import compare
@@ -43,7 +44,7 @@ def main() -> None:
     """Measure and print."""
     options = parse()
     torch.set_num_threads(1)
-    paths = {path.stem: path for path in sorted(options.audio.iterdir())}
+    paths = {file.recording_id: file.path for file in discover([options.audio])}
     audio = {name: read(path) for name, path in paths.items()}
     reference = read_side(options.reference)
     model = load_model(options.model, device="cpu", speed="fast")
@@ -77,10 +78,10 @@ def read(path: Path) -> NDArray[np.float32]:
 
 
 def detections(paths: dict[str, Path], audio: dict[str, NDArray[np.float32]]) -> Iterator[tuple[str, float, Found]]:
-    """Name, speed (x real time, from samples in memory or a file) and what is found, of every detector."""
+    """Name, speed (x real time) and what is found, of every detector."""
     everything = {name: np.ones(frame_count(len(sound)), dtype=bool) for name, sound in audio.items()}
     yield "none: all is encoded", 0.0, everything
-    levels, speed = timed(audio, lambda name: levels_in_voice_band([audio[name]]))
+    levels, speed = timed(audio, lambda name: measure(paths[name]))
     for margin in MARGINS_DB:
         steps = {name: steps_above_floor(values, margin) for name, values in levels.items()}
         found = {name: on_frames(steps[name], FRAMES_A_STEP * FRAME_HOP, audio[name]) for name in audio}
@@ -95,6 +96,11 @@ def detections(paths: dict[str, Path], audio: dict[str, NDArray[np.float32]]) ->
     for threshold in PROBABILITIES:
         found = {name: on_frames(values > threshold, STEP, audio[name]) for name, values in voices.items()}
         yield f"silero, {threshold:g}", speed, found
+
+
+def measure(path: Path) -> NDArray[np.float32]:
+    with open_recording(path) as recording:
+        return levels_in_voice_band(block.samples for block in recording.blocks())
 
 
 def timed(
@@ -143,8 +149,8 @@ def coverage(
                 covered[frames] = True
             else:
                 skipped += 1
-        for segment in reference[name]:
-            frames = slice(segment.start // FRAME_HOP, segment.end // FRAME_HOP)
+        for segment in reference.get(name, ()):
+            frames = slice(segment.start // FRAME_HOP, min(segment.end // FRAME_HOP, len(covered)))
             if segment.label in kept:
                 labelled[segment.label] += frames.stop - frames.start
                 kept[segment.label] += int(covered[frames].sum())

@@ -97,15 +97,13 @@ def trials(listening: Listening, width: int, modes_only: bool) -> list[tuple[str
         return found
     quick, speed = fastest_precision(cpu), "balanced"
 
-    def part(name: str, **how: Any) -> None:
+    def part(name: str, precision: Precision = quick, **how: Any) -> None:
         mode: Speed = speed  # type: ignore[assignment]
-        found.append((name, quick, VoiceTypeSettings.for_speed(mode, listening=listening, **how)))
+        found.append((name, precision, VoiceTypeSettings.for_speed(mode, listening=listening, **how)))
 
     part("arithmetic alone: overlap 0.75", overlap=0.75)
     if has_byte_products():
-        found.append(
-            ("arithmetic alone", "int8", VoiceTypeSettings.for_speed(speed, listening=listening, overlap=0.75))
-        )
+        part("int8 alone: overlap 0.75", "int8", overlap=0.75)
     for overlap in (0.75, 0.5, 0.25):
         for blend in BLENDS:
             if (overlap, blend) != (0.75, "mean"):

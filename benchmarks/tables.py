@@ -60,6 +60,7 @@ def inference(name: str) -> Callable[[], str]:
                 f"{one['share_of_peak']:.0%}",
                 spread(one["faster_than_vtc_loop"]["cpu"]),
                 spread(one["faster_than_vtc_loop"]["wall"]),
+                f"{one['peak_mb']:,}" if "peak_mb" in one else "",
             )
             for way, one in results["ways"].items()
         ]
@@ -71,6 +72,7 @@ def inference(name: str) -> Callable[[], str]:
             "of the core's peak",
             "x VTC loop, CPU time",
             "x VTC loop, wall",
+            "peak MB",
         )
         note = f"\nPeak of a core: {peak['float32']:g} GFLOP/s in float32, {peak['bfloat16']:g} in bfloat16.\n"
         return table(heads, rows, source) + note
@@ -177,6 +179,7 @@ def recalls(by_class: dict[str, float]) -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "one core": inference("inference-base-1-thread"),
+    "no matrix units": inference("inference-base-avx512-1-thread"),
     "two cores": inference("inference-base-2-threads"),
     "nano": inference("inference-nano-1-thread"),
     "pipeline": pipeline,

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from babyhubert.annotation.frames import frame_count
 from babyhubert.annotation.rttm import read_rttm
 from babyhubert.annotation.tables import read_segments
 from babyhubert.audio.libsndfile import SndfileSource
-from babyhubert.inference import quiet
+from babyhubert.inference import segment_run
 from babyhubert.tasks.voice_type import VoiceTypeModel
 from commands import command, contents, samples_of, spoken, write_small_model, write_sounds
 
@@ -501,11 +502,11 @@ class TestFromPython:
 
 
 class TestQuietWindows:
-    """Of a recording of six minutes in which somebody is heard at the third only."""
+    """Of a recording of eleven minutes in which somebody is heard at the third only."""
 
     @pytest.fixture(scope="class")
     def sparse(self, tmp_path_factory):
-        hiss = np.random.default_rng(0).standard_normal(360 * RATE).astype(np.float32) * 1e-3
+        hiss = np.random.default_rng(0).standard_normal(660 * RATE).astype(np.float32) * 1e-3
         hiss[180 * RATE : 190 * RATE] += babble(10 * RATE, RATE)
         folder = tmp_path_factory.mktemp("sparse")
         soundfile.write(folder / "night.wav", hiss, RATE)
@@ -525,7 +526,9 @@ class TestQuietWindows:
         np.testing.assert_array_equal(loud[inside], every[inside])
         record = json.loads((tmp_path / "loud" / "run.json").read_text(encoding="utf-8"))
         assert record["settings"]["skip_quiet_db"] == 10
-        assert 340 < record["recordings"][0]["skipped_s"] < 350
+        assert 640 < record["recordings"][0]["skipped_s"] < 650
+        assert "not_encoded" in json.loads((tmp_path / "loud/probs/format.json").read_text(encoding="utf-8"))
+        assert "not_encoded" not in json.loads((tmp_path / "all/probs/format.json").read_text(encoding="utf-8"))
 
     def test_skipped_and_whole_scores_are_not_taken_for_each_other(self, small_model, sparse, tmp_path):
         arguments = ("segment", sparse, "--model", small_model, "-o", tmp_path / "out")
@@ -548,15 +551,19 @@ class TestQuietWindows:
 
     def test_a_recording_that_is_gone_when_its_level_is_measured_fails_alone(self, small_model, tmp_path, monkeypatch):
         audio = write_sounds(tmp_path / "audio", ["good.wav", "lost.wav"])
-        original = quiet.levels_in_voice_band
+        original, measured = segment_run.open_directly, []
 
-        def lose(blocks):
-            (audio / "lost.wav").unlink(missing_ok=True)
-            return original(blocks)
+        @contextmanager
+        def lose(path, channel):
+            measured.append(path.name)
+            path.rename(path.with_suffix(".gone")) if path.name == "lost.wav" else None
+            with original(path, channel) as recording:
+                yield recording
 
-        monkeypatch.setattr(quiet, "levels_in_voice_band", lose)
+        monkeypatch.setattr(segment_run, "open_directly", lose)
         result = command("segment", audio, "-o", tmp_path / "out", "--model", small_model, "--skip-quiet", "10")
         assert result.code == 1, result.err
+        assert measured == ["good.wav", "lost.wav"]
         assert [row["path"] for row in rows(tmp_path / "out" / "failures.csv")] == [str(audio / "lost.wav")]
         assert set(read_segments(tmp_path / "out" / "rttm.csv")) <= {"good"}
 

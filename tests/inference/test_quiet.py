@@ -36,13 +36,31 @@ def test_blocks_of_any_size_give_the_same_levels(cuts, seed):
     assert levels_in_voice_band(parts) == pytest.approx(levels_in_voice_band([sound]), abs=1e-3)
 
 
+def hiss(seconds, level=1e-3):
+    return np.random.default_rng(0).standard_normal(seconds * RATE).astype(np.float32) * level
+
+
 def test_digital_silence_has_a_level_and_sets_no_floor():
-    silence = np.zeros(20 * RATE, dtype=np.float32)
-    assert (levels_in_voice_band([silence]) == -100).all()
-    hiss = np.random.default_rng(0).standard_normal(20 * RATE).astype(np.float32) * 1e-3
-    levels = levels_in_voice_band([silence, hiss])
+    silence = np.zeros(600 * RATE, dtype=np.float32)
+    levels = levels_in_voice_band([silence, hiss(300)])
+    assert (levels[:5_999] == -100).all()
     assert not steps_above_floor(levels, 10).any()
-    assert not steps_above_floor(levels[:200], 10).any()
+    assert not steps_above_floor(levels[:6_000], 10).any()
+
+
+def test_a_short_clip_that_is_one_long_cry_is_all_loud():
+    assert steps_above_floor(levels_in_voice_band([tone(450, -20, 60)]), 10).all()
+    assert not steps_above_floor(levels_in_voice_band([np.zeros(60 * RATE, np.float32)]), 10).any()
+
+
+@pytest.mark.parametrize(("above_noise_db", "is_found"), [(15, True), (3, False)])
+def test_in_noise_that_never_stops_voices_are_found_by_how_far_they_rise_above_it(above_noise_db, is_found):
+    sound = hiss(660, level=0.05)
+    noise_db = float(np.median(levels_in_voice_band([sound])))
+    sound[300 * RATE : 310 * RATE] += tone(450, noise_db + above_noise_db, 10)
+    loud = steps_above_floor(levels_in_voice_band([sound]), 10)
+    assert loud[3_005:3_095].all() == is_found
+    assert not loud[:2_990].any()
 
 
 def test_no_samples_at_all():
@@ -52,8 +70,7 @@ def test_no_samples_at_all():
 
 
 def test_windows_with_a_call_are_wanted_and_those_beside_it_are_not():
-    rng = np.random.default_rng(0)
-    sound = rng.standard_normal(60 * RATE).astype(np.float32) * 1e-3
+    sound = hiss(660)
     sound[30 * RATE : 31 * RATE] += tone(500, -35, 1)
     reads = []
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as check
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from babyhubert.tasks.augmentation import (
     Augmentation,
@@ -186,6 +187,20 @@ def test_factors_lie_in_their_range_and_most_windows_keep_theirs():
     assert drawn.tempo.min() >= 0.9
     assert drawn.tempo.max() <= 1.1
     assert 0.7 < (drawn.tempo == 1.0).mean() < 0.9
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (SpeedSettings, {"factor": (0.0, 1.0)}),
+        (TempoSettings, {"factor": (-1.0, 1.0)}),
+        (TempoSettings, {"factor": (1.1, 0.9)}),
+        (PitchSettings, {"semitones": (-30.0, 0.0)}),
+    ],
+)
+def test_impossible_ranges_are_refused(kind, values):
+    with pytest.raises(ValidationError):
+        kind(**values)
 
 
 def test_tempo_and_pitch_are_drawn_apart():

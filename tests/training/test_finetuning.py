@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from tones import PITCHES, addressee_table, phoneme_table, settings, voice_type_table
 from torch.nn import functional as F
 from typer.testing import CliRunner
@@ -25,6 +26,7 @@ from babyhubert.training import finetuning
 from babyhubert.training.curves import read_log
 from babyhubert.training.finetuning import Trainer, _Interval, finetune
 from babyhubert.training.group import Group
+from babyhubert.training.settings import ModelSettings
 
 SINGLE = ("voice_type",)
 
@@ -302,6 +304,14 @@ def test_a_model_can_be_given_further_heads(scenes, encoder, tmp_path):
     for name in ("voice_type.weight", "voice_type.bias"):
         assert torch.allclose(before[name], after[name], atol=1e-6)
     assert any(name.startswith("addressee.") for name in after)
+    with pytest.raises(ConfigError, match="no head"):
+        run(settings(encoder, both, {"heads": "add"}), tmp_path / "third")
+    with pytest.raises(ConfigError, match="voice type, for which the configuration has no table"):
+        run(
+            settings(tmp_path / "first", {"addressee": addressee_table(scenes)}, {"heads": "add"}), tmp_path / "fourth"
+        )
+    with pytest.raises(ValidationError, match="give encoder"):
+        ModelSettings(heads="add")
 
 
 def test_training_ends_early_when_nothing_improves(scenes, encoder, tmp_path):

@@ -68,8 +68,8 @@ def segment(
         float | None,
         typer.Option(
             help="Do not encode windows that nowhere rise so many decibels above the recording's quiet floor: they "
-            "count as without voices. 10 is cautious, and makes days with long quiet stretches much faster; see "
-            "docs/speed.md. Default: encode all.",
+            "count as without voices. For long recordings with quiet stretches: try 10, smaller loses less; where "
+            "noise never stops, voices that are hardly above it are lost. See docs/speed.md. Default: encode all.",
             metavar="DB",
             show_default=False,
         ),

@@ -1,4 +1,4 @@
-"""The encoder for inference as nothing but matrix products, in float32, bfloat16 or int8: the same, by other kernels.
+"""The encoder for inference as nothing but matrix products, in float32, bfloat16 or int8: the same, other kernels.
 
 Two identities carry it.
 
@@ -232,29 +232,24 @@ class _RowConvolution(nn.Module):
     would reach behind the last row, the output row is not a true step, and they are left out.
     """
 
-    bias: Tensor | None
-
     def __init__(self, layer: nn.Module, dtype: torch.dtype, large: type[_Product]) -> None:
         super().__init__()
         assert isinstance(layer, TimeNormConv | ChannelNormConv)
         conv = layer.conv
         self.stride = conv.stride[0]
-        weight = conv.weight.detach().permute(2, 1, 0).to(dtype)  # (kernel, C, C')
-        bias = None if conv.bias is None else conv.bias.detach().to(dtype)
+        rows = conv.weight.detach().permute(2, 1, 0).to(dtype).flatten(0, 1).contiguous()  # (kernel x C, C')
+        bias = None if conv.bias is None else conv.bias.detach().to(dtype).clone()
         self.norm = None if layer.layer_norm is None else _Norm(layer.layer_norm, dtype)
-        self.whole = large(weight.flatten(0, 1).t(), bias, gelu=self.norm is None)
-        for number, taps in enumerate(weight.split(self.stride)):
-            self.register_buffer(f"taps{number}", taps.flatten(0, 1).contiguous(), persistent=False)
+        self.whole = large(rows.t(), bias, gelu=self.norm is None)
         self.parts = -(-conv.kernel_size[0] // self.stride)
-        self.register_buffer("bias", None if bias is None else bias.clone(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.view(len(x) // self.stride, -1)
-        if x.dtype == torch.float32 and self.whole.has_sorted_weight(x):
+        if x.dtype == torch.float32 and self.whole.sorts_weight_for(x):
             return self._multiply_at_once(rows)
-        taps = [self.get_buffer(f"taps{number}") for number in range(self.parts)]
+        taps, bias = self.whole.weight.t().split(rows.shape[1]), self.whole.bias
         first = rows[:, : len(taps[0])]
-        y = first @ taps[0] if self.bias is None else torch.addmm(self.bias, first, taps[0])
+        y = first @ taps[0] if bias is None else torch.addmm(bias, first, taps[0])
         for number in range(1, self.parts):
             y[:-number].addmm_(rows[number:, : len(taps[number])], taps[number])
         return torch.ops.aten.gelu_(y if self.norm is None else self.norm(y))
@@ -267,7 +262,7 @@ class _RowConvolution(nn.Module):
         """
         inner = self.whole.weight.shape[1]
         if self.parts == 1:
-            return self._activated(self.whole(rows[:, :inner]))
+            return self._after_product(self.whole(rows[:, :inner]))
         width, y = rows.shape[1], rows.new_empty(len(rows), len(self.whole.weight))
         beside = rows.new_empty(min(_ROWS_IN_CACHE, len(rows)), inner)
         for start in range(0, len(rows), _ROWS_IN_CACHE):
@@ -278,10 +273,11 @@ class _RowConvolution(nn.Module):
                 source = rows[start + number : stop + number, : columns.shape[1]]
                 columns[: len(source)] = source
                 columns[len(source) :] = 0
-            y[start:stop] = self._activated(self.whole(part))
+            y[start:stop] = self._after_product(self.whole(part))
         return y
 
-    def _activated(self, x: Tensor) -> Tensor:
+    def _after_product(self, x: Tensor) -> Tensor:
+        """Norm and GELU; without a norm the product has applied the GELU already."""
         return x if self.norm is None else torch.ops.aten.gelu_(self.norm(x))
 
 
@@ -307,8 +303,8 @@ class _Product(nn.Module):
 
     On a CPU, oneDNN wants weights in an order of its own. Given them plainly it sorts them in every call, which for a
     window's few hundred rows takes a tenth of the time; so they are sorted once, where this torch offers that (what
-    its own compiler does). In float32, for which torch otherwise asks another library, that is 10 to 25% faster on
-    CPUs with AVX-512, the GELU, applied before the sums leave the registers, included.
+    its own compiler does). In float32, for which torch otherwise asks another library, that was 10 to 25% faster on
+    an AMD CPU with AVX-512, the GELU, applied before the sums leave the registers, included.
     """
 
     weight: Tensor
@@ -329,12 +325,12 @@ class _Product(nn.Module):
         weight = torch.cat([layer.weight.detach() for layer in layers]).to(dtype)
         return cls(weight, torch.cat([layer.bias.detach() for layer in layers]).to(dtype), gelu=gelu)
 
-    def has_sorted_weight(self, x: Tensor) -> bool:
-        """Whether this input is multiplied by the sorted weight, which torch's compiler cannot trace."""
+    def sorts_weight_for(self, x: Tensor) -> bool:
+        """Whether this input is multiplied by a sorted weight, which torch's compiler cannot trace."""
         return _CAN_SORT and x.device.type == "cpu" and not torch.compiler.is_compiling()
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.has_sorted_weight(x):
+        if not self.sorts_weight_for(x):
             y = F.linear(x, self.weight, self.bias)
             return torch.ops.aten.gelu_(y) if self._gelu else y
         if self._sorted is None:
@@ -362,6 +358,10 @@ class _ByteProduct(_Product):
 
     scale: Tensor
     zeros: Tensor
+
+    def sorts_weight_for(self, x: Tensor) -> bool:
+        """Always: there is no other way."""
+        return True
 
     def forward(self, x: Tensor) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])

@@ -48,7 +48,7 @@ def has_matrix_units() -> bool:
 
 
 def has_byte_products() -> bool:
-    """Whether this CPU adds up products of bytes in one instruction (VNNI) and this torch uses it."""
+    """Whether this CPU adds up products of bytes in one instruction (AVX-512 VNNI) and this torch uses it."""
     instructions = getattr(torch.cpu, "_is_vnni_supported", None)
     return bool(instructions is not None and instructions() and can_multiply_bytes())
 

@@ -1,9 +1,10 @@
-"""Windows that a very cheap detector is sure hold no voice: those that nowhere rise above the recording's quiet floor.
+"""Windows in which a very cheap detector finds nothing: those that nowhere rise above the recording's quiet floor.
 
 Most of a day is not speech, and the encoder costs hundreds of times what measuring a level costs. Level alone knows
 no voices, so it cannot prefer those of adults as a detector that was trained on them does (measured: docs/speed.md);
-all it can do is tell where hardly anything sounds. The floor is that of the whole recording, not of the surroundings:
-in a noisy car everything is above the floor of the same day's quiet, and everything is encoded.
+all it can do is tell where hardly anything sounds. The floor is that of the whole recording, so it works for long ones
+that hold some quiet: an hour in a noisy car is then above the floor and encoded. Where noise never stops, the noise is
+the floor, and voices that do not rise above it by the margin are lost.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _STEP = FRAMES_A_STEP * FRAME_HOP
 _VOICE_BAND_HZ = (150.0, 4_000.0)
 _FLOOR_PERCENTILE = 10.0
 _NOTHING_DB = -100.0  # digital silence, which says nothing about the floor of what was recorded
+_FEWEST_STEPS = 6_000
+"""Ten minutes: in less there may be no quiet to measure a floor by (a clip may be one long cry)."""
 
 Blocks = Iterable[NDArray[np.float32]]
 
@@ -60,8 +63,13 @@ def _levels(steps: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def steps_above_floor(levels: NDArray[np.float32], margin_db: float) -> NDArray[np.bool_]:
-    """Which steps rise above the floor, the level below which a tenth of the recording lies, by so many decibels."""
+    """Which steps rise above the floor, the level below which a tenth of the recording lies, by so many decibels.
+
+    In recordings shorter than ten minutes all do that are not digital silence.
+    """
     recorded = levels[levels > _NOTHING_DB]
+    if len(levels) < _FEWEST_STEPS:
+        return levels > _NOTHING_DB
     if not len(recorded):
         return np.zeros(len(levels), dtype=bool)
     return levels > np.percentile(recorded, _FLOOR_PERCENTILE) + margin_db
@@ -107,6 +115,4 @@ def check_margin(margin_db: float) -> None:
         ConfigError: not a positive number.
     """
     if not (math.isfinite(margin_db) and margin_db > 0):
-        raise ConfigError(
-            f"--skip-quiet {margin_db:g}: decibels above the recording's floor, more than 0; 10 is cautious"
-        )
+        raise ConfigError(f"--skip-quiet {margin_db:g}: decibels above the recording's floor, more than 0, such as 10")

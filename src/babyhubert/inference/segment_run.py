@@ -23,6 +23,7 @@ from babyhubert.annotation.rttm import read_rttm, write_rttm
 from babyhubert.annotation.tables import COMBINED_HEADER, format_combined_rows, write_childproject_csv
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
+from babyhubert.audio.prefetch import prefetch
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.batch.distribution import IN_PROCESS, Distribution
 from babyhubert.batch.journal import Outcome, RunJournal, plan_run
@@ -123,7 +124,7 @@ class SegmentRun:
         channel: Channel choice.
         outputs: What to write besides segments.
         skip_quiet_db: Do not encode windows that nowhere rise so many decibels above the recording's quiet floor;
-            their frames get scores of 0. None: encode all.
+            frames that no other window gives get scores of 0. None: encode all.
     """
 
     def __init__(
@@ -193,7 +194,7 @@ class SegmentRun:
         """Run the model over recordings and make the outputs of each whole."""
         engine = self._classifier.engine()
         if self._skip_quiet_db is not None:
-            engine = replace(engine, wanted=LoudWindows(self._reader(files, opener), self._skip_quiet_db))
+            engine = replace(engine, wanted=LoudWindows(self._reader(files), self._skip_quiet_db))
         return run_recordings(engine, files, self.open_sink, self._channel, progress, opener)
 
     def renew(self, file: RecordingFile) -> bool:
@@ -210,6 +211,11 @@ class SegmentRun:
     def is_whole(self, file: RecordingFile) -> bool:
         """Whether a recording's outputs stand and are what this run would make."""
         return self._state(file) == "whole"
+
+    @property
+    def skips_quiet(self) -> bool:
+        """Whether windows may be left out."""
+        return self._skip_quiet_db is not None
 
     @property
     def identity(self) -> str:
@@ -278,14 +284,13 @@ class SegmentRun:
         """What takes a recording's probabilities and makes its outputs whole."""
         return _ScoreSink(self, file, len(self._classifier.labels))
 
-    def _reader(
-        self, files: Sequence[RecordingFile], opener: Opener
-    ) -> Callable[[str], Iterator[NDArray[np.float32]]]:
+    def _reader(self, files: Sequence[RecordingFile]) -> Callable[[str], Iterator[NDArray[np.float32]]]:
+        """Blocks of a recording once more, besides those that the engine reads."""
         paths = {file.recording_id: file.path for file in files}
 
         def read(recording_id: str) -> Iterator[NDArray[np.float32]]:
-            with opener(paths[recording_id], self._channel) as recording:
-                for block in recording.blocks(BLOCK_SAMPLES):
+            with open_directly(paths[recording_id], self._channel) as recording:
+                for block in prefetch(recording.blocks(BLOCK_SAMPLES)):
                     yield block.samples
 
         return read
@@ -362,7 +367,10 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
     if about["raw"] or (output / "raw_rttm.csv").exists():
         folder.combine(output / "raw_rttm.csv", COMBINED_HEADER, partial(_rows, output / "raw_rttm"))
     if about["probabilities"]:
-        facts = _probability_format(about["model"]["classes"], calibrated="calibration" in about["settings"])
+        settings = about["settings"]
+        facts = _probability_format(about["model"]["classes"], calibrated="calibration" in settings)
+        if "skip_quiet_db" in settings:
+            facts["not_encoded"] = "frames of quiet stretches were not encoded and scored 0 (before any calibration)"
         write_json(output / "probs" / "format.json", facts)
     write_text(output / "thresholds.toml", format_thresholds(about["settings"]["thresholds"]))
     folder.write_failures(outcome.failures)
@@ -417,7 +425,7 @@ class _ScoreSink:
         self._writer.finish((self._classes,))
         scores = np.load(self._writer.path, mmap_mode="r")
         about = reading.as_record()
-        if self._skipped:
+        if self._run.skips_quiet:
             about["skipped_s"] = samples_to_seconds(self._skipped * FRAME_HOP)
         self._run.write_outputs(self._file, scores, about)
 

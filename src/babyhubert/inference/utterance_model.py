@@ -160,10 +160,13 @@ class UtteranceModel(ABC, Generic[Result]):
         windows: dict[Hashable, OwnWindows] = {name: self.own_windows(each) for name, each in utterances.items()}
         if self.device.type != "cpu":
             return OwnWindowEngine(lambda ones: [compute(one) for one in ones], windows)
-        longest = max((each.longest for each in utterances.values()), default=0)
         context = seconds_to_samples(self.loaded.listening[self.task].context_s)
-        at_once = windows_at_once(max(longest, context, FRAME_RECEPTIVE_FIELD))
-        return OwnWindowEngine(WindowThreads(compute, at_once).each, windows, at_once)
+        at_once: dict[Hashable, int] = {
+            name: windows_at_once(max(each.longest, context, FRAME_RECEPTIVE_FIELD))
+            for name, each in utterances.items()
+        }
+        most = max(at_once.values(), default=1)
+        return OwnWindowEngine(WindowThreads(compute, most).each, windows, at_once)
 
     def results(self, audio: Path | str | NDArray[np.float32], segments: Segments) -> dict[int, Judged[Result]]:
         """Results by row of ``segments``, for the rows it is asked about.

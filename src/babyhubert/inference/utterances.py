@@ -8,7 +8,7 @@ there are. As *published*, each utterance has a window of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TypeVar
 
@@ -191,12 +191,12 @@ class OwnWindowEngine:
     Attributes:
         each: The model: waveforms (1, n) of any lengths -> frame outputs (1, T(n), ...) of each.
         windows: By recording.
-        at_once: Most windows in one call.
+        at_once: Most windows of a recording in one call, where more than one.
     """
 
     each: Callable[[Sequence[Tensor]], Sequence[Tensor]]
     windows: Mapping[Hashable, OwnWindows]
-    at_once: int = 1
+    at_once: Mapping[Hashable, int] = field(default_factory=dict)
 
     def run(
         self, recordings: Iterable[tuple[Hashable, Iterable[NDArray[np.float32]]]]
@@ -211,15 +211,15 @@ class OwnWindowEngine:
                     samples += len(block)
                     yield block
 
-            windows = self.windows[key].cut(counted())
-            together, error = _next_ones(windows, self.at_once)
+            windows, at_once = self.windows[key].cut(counted()), self.at_once.get(key, 1)
+            together, error = _next_ones(windows, at_once)
             while together:
                 outputs = self.each([torch.from_numpy(audio[None].copy()) for _, _, audio in together])
                 for (index, window, _), frames in zip(together, outputs, strict=True):
                     yield Frames(key, index, frames[0, window.first_frame : window.stop_frame].float().cpu().numpy())
                 if error is not None:
                     break
-                together, error = _next_ones(windows, self.at_once)
+                together, error = _next_ones(windows, at_once)
             yield Finished(key, samples) if error is None else Failed(key, error)
 
 

@@ -33,7 +33,21 @@ def _ascending(values: Sequence[float]) -> Sequence[float]:
     return values
 
 
+def _positive(values: Sequence[float]) -> Sequence[float]:
+    if values[0] <= 0:
+        raise ValueError("a factor is more than 0")
+    return values
+
+
+def _within_two_octaves(values: Sequence[float]) -> Sequence[float]:
+    if values[0] < -24 or values[1] > 24:
+        raise ValueError("a change of pitch is within 24 semitones up or down")
+    return values
+
+
 Range = Annotated[Sequence[float], AfterValidator(_ascending)]
+FactorRange = Annotated[Sequence[float], AfterValidator(_ascending), AfterValidator(_positive)]
+SemitoneRange = Annotated[Sequence[float], AfterValidator(_ascending), AfterValidator(_within_two_octaves)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -76,7 +90,7 @@ class SpeedSettings(Config):
     """
 
     probability: Probability = 0.5
-    factor: Range = (0.9, 1.1)
+    factor: FactorRange = (0.9, 1.1)
 
 
 class TempoSettings(Config):
@@ -88,7 +102,7 @@ class TempoSettings(Config):
     """
 
     probability: Probability = 0.5
-    factor: Range = (0.9, 1.1)
+    factor: FactorRange = (0.9, 1.1)
 
 
 class PitchSettings(Config):
@@ -100,7 +114,7 @@ class PitchSettings(Config):
     """
 
     probability: Probability = 0.5
-    semitones: Range = (-2.0, 2.0)
+    semitones: SemitoneRange = (-2.0, 2.0)
 
 
 class NobodySettings(Config):

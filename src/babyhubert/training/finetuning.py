@@ -22,7 +22,7 @@ import math
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
@@ -532,6 +532,8 @@ def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -
         encoder = build_encoder(checkpoint)
         if settings.heads != "new":
             kept = {name: HEAD_KINDS[name].from_head(head) for name, head in checkpoint.heads.items() if name in tasks}
+        if settings.heads == "add":
+            _check_addition(settings.encoder, checkpoint.heads, tasks)
     mixed = encoder.config.layers if settings.layer_mix else None
     heads: dict[str, TaskHead] = {}
     for name, task in tasks.items():
@@ -541,6 +543,18 @@ def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -
             _take_over(heads[name], kept.get(name), f"{settings.encoder}: its {name.replace('_', ' ')} head")
     _freeze(encoder, settings)
     return TaskModel(encoder, heads), lineage
+
+
+def _check_addition(encoder: str, heads: Collection[str], tasks: Collection[str]) -> None:
+    """Whether the heads of a model go on beside new ones: it has some, and none of them would be lost."""
+    if not heads:
+        raise ConfigError(f'{encoder} has no head; model.heads = "add" goes on with those of a model: use "new"')
+    lost = sorted(set(heads) - set(tasks))
+    if lost:
+        raise ConfigError(
+            f"{encoder} has a head for {lost[0].replace('_', ' ')}, for which the configuration has no table: "
+            'model.heads = "add" trains all heads together, and "new" leaves those of the model behind'
+        )
 
 
 def _take_over(head: TaskHead, kept: TaskHead | None, what: str) -> None:

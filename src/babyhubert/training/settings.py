@@ -31,7 +31,7 @@ class ModelSettings(Config):
             with ``encoder``, as published, no without.
         freeze_encoder: Whether the heads alone are trained.
         heads: ``new``: drawn at random; ``keep``: those of ``encoder``, a model of the same tasks and labels; ``add``:
-            those that ``encoder`` has are kept, the others drawn, so that a model learns further tasks.
+            all that ``encoder`` has are kept, the others drawn, so that a model learns further tasks.
         layer_mix: Whether each head learns a weighted sum over all blocks instead of taking the last.
     """
 
@@ -42,6 +42,12 @@ class ModelSettings(Config):
     freeze_encoder: bool = False
     heads: Literal["new", "keep", "add"] = "new"
     layer_mix: bool = False
+
+    @model_validator(mode="after")
+    def _heads_of_something(self) -> ModelSettings:
+        if self.heads != "new" and self.encoder is None:
+            raise ValueError(f'heads = "{self.heads}" goes on with the heads of a model: give encoder')
+        return self
 
     @property
     def convolutions_frozen(self) -> bool:

@@ -26,6 +26,9 @@ playroom: $(INSTALLED)
 	$(BABYHUBERT) simulate -o simulated/train --minutes 15 --recordings 64 --seed 1 --format flac \
 		--utterances utterances/utterances.csv --without-speakers $(SPEAKERS) --without-speakers $(HELD_OUT) \
 		--voice-change 0.06 --key-voice-change 0.3 --wearer-share 0.3 --cries cries/audio
+	$(BABYHUBERT) simulate -o simulated/more --minutes 15 --recordings 64 --seed 3 --prefix more --format flac \
+		--utterances utterances/utterances.csv --without-speakers $(SPEAKERS) --without-speakers $(HELD_OUT) \
+		--voice-change 0.06 --key-voice-change 0.3 --wearer-share 0.4 --cries cries/audio
 	$(BABYHUBERT) simulate -o simulated/validation --minutes 15 --recordings 8 --seed 2 --format flac --prefix held \
 		--utterances utterances/utterances.csv --only-speakers $(HELD_OUT)
 	$(BABYHUBERT) recipe $(abspath configs)/babyhubert-nano.toml -o encoder \

@@ -9,7 +9,6 @@ detector's own speed, reading included, is given beside.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Callable, Hashable, Iterator
@@ -22,7 +21,6 @@ import torch
 from numpy.typing import NDArray
 
 from babyhubert.annotation.frames import FRAME_HOP, frame_count
-from babyhubert.audio.discovery import discover
 from babyhubert.audio.recording import open_recording
 from babyhubert.corpus.silero import STEP, SileroDetector
 from babyhubert.evaluation.detection import compare
@@ -32,6 +30,7 @@ from babyhubert.inference.quiet import FRAMES_A_STEP, levels_in_voice_band, step
 from babyhubert.inference.voice_type import VoiceTypeClassifier, VoiceTypeSettings, load_model
 from babyhubert.inference.windows import WindowPlan
 from babyhubert.timebase import SAMPLE_RATE
+from labelled import parser_for, read, recordings_of
 from results import write_results
 
 MARGINS_DB = (6.0, 10.0, 15.0, 20.0)
@@ -42,9 +41,9 @@ Found = dict[str, NDArray[np.bool_]]
 
 def main() -> None:
     """Measure and print."""
-    options = parse()
+    options = parser_for(__doc__).parse_args()
     torch.set_num_threads(1)
-    paths = {file.recording_id: file.path for file in discover([options.audio])}
+    paths = recordings_of(options.audio)
     audio = {name: read(path) for name, path in paths.items()}
     reference = read_side(options.reference)
     model = load_model(options.model, device="cpu", speed="fast")
@@ -61,20 +60,6 @@ def main() -> None:
         print(json.dumps(row), flush=True)
     seconds = sum(map(len, audio.values())) / SAMPLE_RATE
     write_results(options, {"audio_s": seconds, "model": model.name, "model_sha256": model.hash, "rows": rows})
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--audio", type=Path, required=True, help="folder of recordings")
-    parser.add_argument("--reference", type=Path, required=True, help="folder of RTTM files")
-    parser.add_argument("--model", help="a voice-type model; default: the shipped one")
-    parser.add_argument("-o", "--output", type=Path)
-    return parser.parse_args()
-
-
-def read(path: Path) -> NDArray[np.float32]:
-    with open_recording(path) as recording:
-        return np.concatenate([block.samples for block in recording.blocks()])
 
 
 def detections(paths: dict[str, Path], audio: dict[str, NDArray[np.float32]]) -> Iterator[tuple[str, float, Found]]:

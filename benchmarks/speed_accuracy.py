@@ -13,13 +13,11 @@ import argparse
 import json
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from babyhubert.audio.recording import open_recording
 from babyhubert.encoder.precision import Precision, fastest_precision, has_byte_products, use_precision
 from babyhubert.evaluation.detection import compare
 from babyhubert.evaluation.presentation import read_side
@@ -27,6 +25,7 @@ from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.voice_type import VoiceTypeSettings, load_model
 from babyhubert.tasks.listening import Listening
 from babyhubert.timebase import SAMPLE_RATE
+from labelled import parser_for, read, recordings_of
 from results import write_results
 
 BLENDS = ("mean", "taper")
@@ -36,7 +35,7 @@ def main() -> None:
     """Measure and print."""
     options = parse()
     torch.set_num_threads(1)
-    audio = {path.stem: read(path) for path in sorted(options.audio.iterdir())}
+    audio = {name: read(path) for name, path in recordings_of(options.audio).items()}
     reference = read_side(options.reference)
     model = load_model(options.model, device="cpu")
     seconds = sum(map(len, audio.values())) / SAMPLE_RATE
@@ -72,18 +71,9 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--audio", type=Path, required=True, help="folder of recordings")
-    parser.add_argument("--reference", type=Path, required=True, help="folder of RTTM files")
-    parser.add_argument("--model", help="a voice-type model; default: the shipped one")
+    parser = parser_for(__doc__)
     parser.add_argument("--modes-only", action="store_true", help="leave the parts out")
-    parser.add_argument("-o", "--output", type=Path)
     return parser.parse_args()
-
-
-def read(path: Path) -> np.ndarray:
-    with open_recording(path) as recording:
-        return np.concatenate([block.samples for block in recording.blocks()])
 
 
 def trials(listening: Listening, width: int, modes_only: bool) -> list[tuple[str, Precision, VoiceTypeSettings]]:

@@ -20,15 +20,14 @@ test: $(INSTALLED)
 playroom: BABYHUBERT = cd $(PLAYROOM) && $(abspath $(BIN))/babyhubert
 playroom: SPEAKERS = $(abspath configs)/playroom-dev-speakers.csv
 playroom: HELD_OUT = $(abspath configs)/playroom-validation-speakers.csv
+playroom: TRAINING = --minutes 15 --recordings 64 --format flac --cries cries/audio \
+	--utterances utterances/utterances.csv --without-speakers $(SPEAKERS) --without-speakers $(HELD_OUT) \
+	--voice-change 0.06 --key-voice-change 0.3
 playroom: $(INSTALLED)
 	mkdir -p $(PLAYROOM)
 	ln -sfn $(abspath $(CORPORA))/playroom $(abspath $(CORPORA))/utterances $(abspath $(CORPORA))/cries $(PLAYROOM)/
-	$(BABYHUBERT) simulate -o simulated/train --minutes 15 --recordings 64 --seed 1 --format flac \
-		--utterances utterances/utterances.csv --without-speakers $(SPEAKERS) --without-speakers $(HELD_OUT) \
-		--voice-change 0.06 --key-voice-change 0.3 --wearer-share 0.3 --cries cries/audio
-	$(BABYHUBERT) simulate -o simulated/more --minutes 15 --recordings 64 --seed 3 --prefix more --format flac \
-		--utterances utterances/utterances.csv --without-speakers $(SPEAKERS) --without-speakers $(HELD_OUT) \
-		--voice-change 0.06 --key-voice-change 0.3 --wearer-share 0.4 --cries cries/audio
+	$(BABYHUBERT) simulate -o simulated/train --seed 1 --wearer-share 0.3 $(TRAINING)
+	$(BABYHUBERT) simulate -o simulated/more --seed 3 --prefix more --wearer-share 0.4 $(TRAINING)
 	$(BABYHUBERT) simulate -o simulated/validation --minutes 15 --recordings 8 --seed 2 --format flac --prefix held \
 		--utterances utterances/utterances.csv --only-speakers $(HELD_OUT)
 	$(BABYHUBERT) recipe $(abspath configs)/babyhubert-nano.toml -o encoder \

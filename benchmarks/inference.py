@@ -126,8 +126,8 @@ class Contest:
         encoder = initialise(HubertEncoder(self.config), torch.Generator().manual_seed(0))
         self.model = VoiceTypeModel(encoder).to(device).eval()
         self.model.encoder.fold_weight_norm()
-        modes = (SPEEDS[speed].precision(device, self.config.hidden_size) for speed in SPEEDS)
-        self.precisions: list[Precision] = list(dict.fromkeys(("exact", "float32", *modes)))
+        self.modes = {speed: mode.precision(device, self.config.hidden_size) for speed, mode in SPEEDS.items()}
+        self.precisions: list[Precision] = list(dict.fromkeys(("exact", "float32", *self.modes.values())))
         self.models = {precision: copy.deepcopy(self.model) for precision in self.precisions}
         for precision, model in self.models.items():
             use_precision(model.encoder, precision)
@@ -150,10 +150,8 @@ class Contest:
             ways["minimal_hubert"] = lambda: self.loop(anchor, TILE, tiles)
         for name, encoder in self.exported.items():
             ways[name] = lambda encoder=encoder: self.loop(encoder, TILE, 1)
-        for speed in SPEEDS:
-            ways[f"ours {speed}"] = lambda speed=speed: self.ours(
-                speed, SPEEDS[speed].precision(self.device, self.config.hidden_size)
-            )
+        for speed, precision in self.modes.items():
+            ways[f"ours {speed}"] = lambda speed=speed, precision=precision: self.ours(speed, precision)
         for precision in self.precisions:
             ways[f"ours {precision}, one pass"] = lambda precision=precision: self.ours("exact", precision, 0.0)
         return ways
@@ -172,7 +170,7 @@ class Contest:
         kind = name.removeprefix("ours ").removesuffix(", one pass")
         speed: Speed = kind if kind in SPEEDS else "exact"  # type: ignore[assignment]
         overlap = 0.0 if name.endswith("one pass") else None
-        precision = SPEEDS[speed].precision(self.device, self.config.hidden_size) if kind in SPEEDS else kind
+        precision = self.modes[speed] if kind in SPEEDS else kind
         plan = VoiceTypeSettings.for_speed(speed, overlap=overlap).plan
         return len(plan.spans(len(self.sound))), "bfloat16" if precision == "bfloat16" else "float32"
 

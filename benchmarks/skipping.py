@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from babyhubert.annotation.frames import FRAME_HOP, frame_count
-from babyhubert.audio.recording import open_recording
+from babyhubert.audio.recording import Recording, open_recording
 from babyhubert.corpus.silero import STEP, SileroDetector
 from babyhubert.evaluation.detection import compare
 from babyhubert.evaluation.presentation import read_side
@@ -66,33 +66,30 @@ def detections(paths: dict[str, Path], audio: dict[str, NDArray[np.float32]]) ->
     """Name, speed (x real time) and what is found, of every detector."""
     everything = {name: np.ones(frame_count(len(sound)), dtype=bool) for name, sound in audio.items()}
     yield "none: all is encoded", 0.0, everything
-    levels, speed = timed(audio, lambda name: measure(paths[name]))
+    levels, speed = timed(paths, audio, in_voice_band)
     for margin in MARGINS_DB:
         steps = {name: steps_above_floor(values, margin) for name, values in levels.items()}
         found = {name: on_frames(steps[name], FRAMES_A_STEP * FRAME_HOP, audio[name]) for name in audio}
         yield f"level, {margin:g} dB", speed, found
-    silero = SileroDetector()
-
-    def listen(name: str) -> NDArray[np.float32]:
-        with open_recording(paths[name]) as recording:
-            return silero(recording)
-
-    voices, speed = timed(audio, listen)
+    voices, speed = timed(paths, audio, SileroDetector())
     for threshold in PROBABILITIES:
         found = {name: on_frames(values > threshold, STEP, audio[name]) for name, values in voices.items()}
         yield f"silero, {threshold:g}", speed, found
 
 
-def measure(path: Path) -> NDArray[np.float32]:
-    with open_recording(path) as recording:
-        return levels_in_voice_band(block.samples for block in recording.blocks())
+def in_voice_band(recording: Recording) -> NDArray[np.float32]:
+    return levels_in_voice_band(block.samples for block in recording.blocks())
 
 
 def timed(
-    audio: dict[str, NDArray[np.float32]], measure: Callable[[str], NDArray[np.float32]]
+    paths: dict[str, Path], audio: dict[str, NDArray[np.float32]], detect: Callable[[Recording], NDArray[np.float32]]
 ) -> tuple[dict[str, NDArray[np.float32]], float]:
+    """What a detector gives for each recording, and its speed, reading included."""
+    values = {}
     began = time.process_time()
-    values = {name: measure(name) for name in audio}
+    for name, path in paths.items():
+        with open_recording(path) as recording:
+            values[name] = detect(recording)
     return values, round(sum(map(len, audio.values())) / SAMPLE_RATE / (time.process_time() - began))
 
 

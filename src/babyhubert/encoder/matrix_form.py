@@ -384,13 +384,14 @@ _MOST, _LEAST_SCALE = 127.0, 1e-10
 
 def can_multiply_bytes() -> bool:
     """Whether this torch has oneDNN's quantised products (those that its compiler uses)."""
-    names = ("qlinear_prepack", "qlinear_pointwise")
-    return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.onednn, name) for name in names)
+    return _offers(torch.ops.onednn, "qlinear_prepack", "qlinear_pointwise")
 
 
-_CAN_SORT = torch.backends.mkldnn.is_available() and all(
-    hasattr(torch.ops.mkldnn, name) for name in ("_reorder_linear_weight", "_linear_pointwise")
-)
+def _offers(operators: object, *names: str) -> bool:
+    return torch.backends.mkldnn.is_available() and all(hasattr(operators, name) for name in names)
+
+
+_CAN_SORT = _offers(torch.ops.mkldnn, "_reorder_linear_weight", "_linear_pointwise")
 
 
 class _Position(nn.Module):

@@ -67,12 +67,10 @@ def steps_above_floor(levels: NDArray[np.float32], margin_db: float) -> NDArray[
 
     In recordings shorter than ten minutes all do that are not digital silence.
     """
-    recorded = levels[levels > _NOTHING_DB]
-    if len(levels) < _FEWEST_STEPS:
-        return levels > _NOTHING_DB
-    if not len(recorded):
-        return np.zeros(len(levels), dtype=bool)
-    return levels > np.percentile(recorded, _FLOOR_PERCENTILE) + margin_db
+    recorded = levels > _NOTHING_DB
+    if len(levels) < _FEWEST_STEPS or not recorded.any():
+        return recorded
+    return levels > np.percentile(levels[recorded], _FLOOR_PERCENTILE) + margin_db
 
 
 @dataclass

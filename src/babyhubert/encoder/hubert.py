@@ -24,6 +24,7 @@ from torch.utils.checkpoint import checkpoint
 
 from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_count
 from babyhubert.encoder.config import HubertConfig
+from babyhubert.encoder.row_products import grouped_convolution, row_features
 
 Rerun = Callable[..., Tensor]
 
@@ -49,6 +50,7 @@ class HubertEncoder(nn.Module):
     """The encoder. Fresh weights are torch's defaults until :func:`initialise` draws them or a checkpoint is loaded.
 
     Set `gradient_checkpointing` to True to recompute activations in the backward pass instead of keeping them.
+    Call :meth:`train_on` where it is trained: on a GPU its convolutions are then matrix products.
     """
 
     def __init__(self, config: HubertConfig) -> None:
@@ -128,6 +130,25 @@ class HubertEncoder(nn.Module):
         self.inference_form = None
         super()._load_from_state_dict(*arguments, **keywords)
 
+    def train_on(self, device: torch.device, *, compile_blocks: bool = False) -> HubertEncoder:
+        """Choose how the encoder is trained on a device; returns self. Weights and what is computed stay the same.
+
+        Args:
+            device: On CUDA, convolutions become matrix products (row_products.py) in training mode, where the model
+                allows it: group norm, no biases. On a CPU that gained nothing.
+            compile_blocks: Compile the transformer blocks: one compilation serves them all, for every length.
+        """
+        self.by_rows(device.type == "cuda")
+        if compile_blocks:
+            for block in self.encoder.layers:
+                block.compile(dynamic=True)
+        return self
+
+    def by_rows(self, choice: bool) -> None:
+        """Whether convolutions are matrix products in training mode, where the model allows it."""
+        self.feature_extractor.by_rows = choice and self.config.feature_norm == "group" and not self.config.conv_bias
+        self.encoder.pos_conv_embed.conv.by_rows = choice
+
     def freeze_features(self) -> HubertEncoder:
         """Exclude the convolutional front-end from training (as every published derived model does); returns self."""
         self.feature_extractor.requires_grad_(False)
@@ -139,11 +160,11 @@ class HubertEncoder(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
     @staticmethod
-    def _recompute(module: nn.Module, *arguments: Any) -> Tensor:
+    def _recompute(module: Callable[..., Tensor], *arguments: Any) -> Tensor:
         return checkpoint(module, *arguments, use_reentrant=False)
 
 
-def _call(module: nn.Module, *arguments: Any) -> Tensor:
+def _call(module: Callable[..., Tensor], *arguments: Any) -> Tensor:
     return module(*arguments)
 
 
@@ -188,8 +209,12 @@ class ConvolutionalFrontEnd(nn.Module):
         super().__init__()
         layer = ChannelNormConv if config.feature_norm == "layer" else TimeNormConv
         self.conv_layers = nn.ModuleList(layer(config, index) for index in range(len(config.conv_dim)))
+        self.by_rows = False  # set by HubertEncoder.by_rows
 
     def forward(self, waveforms: Tensor, run: Rerun = _call) -> Tensor:
+        if self.training and self.by_rows and not waveforms.requires_grad:
+            norm = cast("nn.GroupNorm", self.conv_layers[0].layer_norm)
+            return row_features([cast("nn.Conv1d", layer.conv) for layer in self.conv_layers], norm, waveforms, run)
         x = waveforms.unsqueeze(1)
         for layer in self.conv_layers:
             x = run(layer, x)
@@ -275,6 +300,7 @@ class WeightNormConv(nn.Module):
         self.padding = kernel // 2
         self.bias = nn.Parameter(plain.bias.detach().clone() if plain.bias is not None else torch.zeros(dim))
         self.parametrizations = nn.ModuleDict({"weight": WeightNormFactors(plain.weight)})
+        self.by_rows = False  # set by HubertEncoder.by_rows
         self.register_buffer("folded", None, persistent=False)
 
     @property
@@ -302,20 +328,22 @@ class WeightNormConv(nn.Module):
         super()._load_from_state_dict(*arguments, **keywords)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv1d(x, self.weight(), self.bias, padding=self.padding, groups=self.groups)
+        """(B, T, D) -> (B, T, D). A plain convolution with an even kernel gives one step too many; it is dropped."""
+        if self.training and self.by_rows:
+            return grouped_convolution(x, self.weight(), self.groups) + self.bias
+        y = F.conv1d(x.transpose(1, 2), self.weight(), self.bias, padding=self.padding, groups=self.groups)
+        return y[..., : x.shape[1]].transpose(1, 2)
 
 
 class PositionalConv(nn.Module):
-    """Relative position: (B, T, D) -> (B, T, D). An even kernel gives one step too many; the last is dropped."""
+    """Relative position: (B, T, D) -> (B, T, D)."""
 
     def __init__(self, config: HubertConfig) -> None:
         super().__init__()
-        self.surplus = 1 - config.position_kernel % 2
         self.conv = WeightNormConv(config.hidden_size, config.position_kernel, config.position_groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.conv(x.transpose(1, 2))
-        return _gelu(y[..., : y.shape[-1] - self.surplus]).transpose(1, 2)
+        return _gelu(self.conv(x))
 
 
 class Attention(nn.Module):
@@ -356,7 +384,10 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """One transformer block, norms after the residual sums (post-norm) or before its two parts (pre-norm)."""
+    """One transformer block, norms after the residual sums (post-norm) or before its two parts (pre-norm).
+
+    Where `kept`, a boolean scalar, is given and false, what comes out is what went in (layer drop).
+    """
 
     def __init__(self, config: HubertConfig) -> None:
         super().__init__()
@@ -367,7 +398,11 @@ class Block(nn.Module):
         self.feed_forward = FeedForward(config)
         self.final_layer_norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
 
-    def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
+    def forward(self, x: Tensor, keys: Tensor | None, kept: Tensor | None = None) -> Tensor:
+        y = self._blocked(x, keys)
+        return y if kept is None else torch.where(kept, y, x)
+
+    def _blocked(self, x: Tensor, keys: Tensor | None) -> Tensor:
         if self.pre_norm:
             x = x + self.dropout(self.attention(self.layer_norm(x), keys))
             return x + self.feed_forward(self.final_layer_norm(x))
@@ -404,8 +439,7 @@ class Transformer(nn.Module):
         dropping = self.training and self.layer_drop > 0 and not wanted
         kept = torch.rand(depth, device=x.device) >= self.layer_drop if dropping else None
         for index in range(depth):
-            y = run(self.layers[index], x, keys)
-            x = y if kept is None else torch.where(kept[index], y, x)
+            x = run(self.layers[index], x, keys, None if kept is None else kept[index])
             if index + 1 in wanted:
                 hidden[index + 1] = x
         return hidden, self.layer_norm(x) if self.pre_norm and depth == len(self.layers) else x

@@ -34,6 +34,14 @@ from torch import Tensor, nn
 from babyhubert.annotation.frames import frame_count
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.hubert import Block, ChannelNormConv, EncoderOutput, HubertEncoder, TimeNormConv
+from babyhubert.encoder.row_products import (
+    exact_product_sides,
+    normalised_weight,
+    row_convolution,
+    seen_by_steps,
+    two_level_convolution,
+    two_level_weight,
+)
 
 _ROWS_IN_CACHE = 512
 """Rows of the first convolution's output computed at a time on a CPU: 1 MB in float32, which stays in the cache."""
@@ -155,50 +163,15 @@ class _FirstConvolution(nn.Module):
         self.register_buffer("shift", layer.layer_norm.bias.detach().to(norm_dtype).clone(), persistent=False)
 
     def forward(self, waveforms: Tensor, multiple: int) -> tuple[Tensor, int]:
-        steps = (waveforms.shape[1] - self.kernel) // self.stride + 1
-        room = -(-steps // multiple) * multiple
-        padded = F.pad(waveforms.float(), (0, (room - 1) * self.stride + self.kernel - waveforms.shape[1]))
-        seen = padded.unfold(1, self.kernel, self.stride)  # (B, room, kernel), a view
+        seen, steps = seen_by_steps(waveforms.float(), self.kernel, self.stride, multiple)
         if self.over_time:
-            weight, bias = self._normalised(seen[:, :steps])
+            weight, bias = normalised_weight(seen[:, :steps], self.weight, self.gain, self.shift, self.eps)
         else:
             weight = self.weight.expand(len(seen), -1, -1)
             bias = self.weight.new_zeros(weight.shape[:2]) if self.bias is None else self.bias.expand(len(seen), -1)
-        rows, weight = self._split(seen, weight, bias)
+        rows, weight = exact_product_sides(seen, weight, bias, self.dtype)
         x = self._multiply(rows, weight.transpose(1, 2))
-        return x.view(-1, x.shape[-1]), room
-
-    def _normalised(self, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Weights (B, C, kernel) and bias (B, C) after which the norm over time is done already.
-
-        In float64, because a high-pass filter's variance is a small difference of large covariances.
-        """
-        exact = torch.float32 if seen.device.type == "mps" else torch.float64  # mps has no float64
-        u = seen.to(exact)
-        mean = u.mean(dim=1, keepdim=True)
-        u = u - mean
-        covariance = u.transpose(1, 2) @ u / u.shape[1]
-        w = self.weight.to(exact)
-        variance = ((w @ covariance) * w).sum(-1).clamp_min(0)
-        scale = self.gain.to(exact) * torch.rsqrt(variance + self.eps)
-        bias = self.shift.to(exact) - scale * (mean @ w.t()).squeeze(1)
-        return (w * scale.unsqueeze(-1)).float(), bias.float()
-
-    def _split(self, seen: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        """Both sides of the product (B, room, K) and (B, C, K), the bias as a column of ones.
-
-        In bfloat16: high x high + low x high + high x low, and the bias in two parts.
-        """
-        ones = seen.new_ones(())
-        if self.dtype == torch.float32:
-            column = ones.expand(*seen.shape[:2], 1)
-            return torch.cat((seen, column), -1), torch.cat((weight, bias.unsqueeze(-1)), -1)
-        high, low = _halves(seen)
-        weight_high, weight_low = _halves(weight)
-        bias_high, bias_low = _halves(bias.unsqueeze(-1))
-        columns = ones.to(self.dtype).expand(*seen.shape[:2], 2)
-        rows = torch.cat((high, low, high, columns), -1)
-        return rows, torch.cat((weight_high, weight_high, weight_low, bias_high, bias_low), -1)
+        return x.view(-1, x.shape[-1]), x.shape[1]
 
     def _multiply(self, rows: Tensor, weight: Tensor) -> Tensor:
         if rows.device.type != "cpu":
@@ -217,12 +190,6 @@ class _FirstConvolution(nn.Module):
         if not self.over_time:
             x = F.layer_norm(x, self.gain.shape, self.gain, self.shift, self.eps)
         return torch.ops.aten.gelu_(x)
-
-
-def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
-    """A float32 tensor as the sum of two bfloat16 ones, good to 16 bits of mantissa."""
-    high = x.to(torch.bfloat16)
-    return high, (x - high.float()).to(torch.bfloat16)
 
 
 class _RowConvolution(nn.Module):
@@ -247,11 +214,7 @@ class _RowConvolution(nn.Module):
         rows = x.view(len(x) // self.stride, -1)
         if x.dtype == torch.float32 and self.whole.sorts_weight_for(x):
             return self._multiply_at_once(rows)
-        taps, bias = self.whole.weight.t().split(rows.shape[1]), self.whole.bias
-        first = rows[:, : len(taps[0])]
-        y = first @ taps[0] if bias is None else torch.addmm(bias, first, taps[0])
-        for number in range(1, self.parts):
-            y[:-number].addmm_(rows[number:, : len(taps[number])], taps[number])
+        y = row_convolution(rows, self.whole.weight.t().split(rows.shape[1]), self.whole.bias)
         return torch.ops.aten.gelu_(y if self.norm is None else self.norm(y))
 
     def _multiply_at_once(self, rows: Tensor) -> Tensor:
@@ -395,39 +358,21 @@ _CAN_SORT = _offers(torch.ops.mkldnn, "_reorder_linear_weight", "_linear_pointwi
 
 
 class _Position(nn.Module):
-    """Grouped convolution over `kernel` frames, GELU: (B, T, D) -> (B, T, D).
-
-    In two levels: each group's rows of `short` neighbouring frames times all the taps at once (one product a group,
-    B x T rows), then a sum over kernel / short of these products, each `short` frames further on.
-    """
+    """Grouped convolution over `kernel` frames, GELU: (B, T, D) -> (B, T, D)."""
 
     weight: Tensor
     bias: Tensor
 
     def __init__(self, config: HubertConfig, encoder: HubertEncoder, dtype: torch.dtype) -> None:
         super().__init__()
-        self.kernel, self.groups = config.position_kernel, config.position_groups
-        self.short = next(size for size in (16, 8, 4, 2, 1) if self.kernel % size == 0)
+        self.kernel = config.position_kernel
         conv = encoder.encoder.pos_conv_embed.conv
-        width, long = config.hidden_size // self.groups, self.kernel // self.short
-        taps = conv.weight().detach().view(self.groups, width, width, long, self.short)  # group, out, in, long, short
-        by_group = taps.permute(0, 4, 2, 3, 1).reshape(self.groups, self.short * width, long * width)
-        self.register_buffer("weight", by_group.to(dtype).contiguous(), persistent=False)
+        weight = two_level_weight(conv.weight().detach(), config.position_groups)
+        self.register_buffer("weight", weight.to(dtype).contiguous(), persistent=False)
         self.register_buffer("bias", conv.bias.detach().to(dtype).clone(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, frames, dim = x.shape
-        width, long = dim // self.groups, self.kernel // self.short
-        before = self.kernel // 2
-        padded = F.pad(x, (0, 0, before, self.kernel - 1 - before))
-        by_group = padded.unflatten(-1, (self.groups, width)).permute(2, 0, 1, 3).contiguous()
-        rows = frames + self.kernel - self.short
-        seen = by_group.unfold(2, self.short, 1).transpose(-1, -2).reshape(self.groups, batch * rows, -1)
-        parts = torch.bmm(seen, self.weight).view(self.groups, batch, rows, long, width)
-        y = parts[:, :, :frames, 0].float()
-        for step in range(1, long):
-            y += parts[:, :, step * self.short : step * self.short + frames, step]
-        y = y.permute(1, 2, 0, 3).flatten(-2) + self.bias
+        y = two_level_convolution(x, self.weight, self.kernel, self.kernel // 2) + self.bias
         return torch.ops.aten.gelu_(y).to(x.dtype)
 
 

@@ -192,6 +192,7 @@ class Trainer:
         self.model, self.lineage = build_model(settings, labels.clusters)
         self.model.to(group.device).train()
         self.model.encoder.gradient_checkpointing = settings.machine.gradient_checkpointing
+        self.model.encoder.train_on(group.device, compile_blocks=_compiles(settings.machine, group.device))
         self.optimiser = build_optimiser(self.model, settings.optimiser)
         self.autocast = _autocast(settings.machine, group.device)
         self._parallel: nn.Module = self.model
@@ -210,7 +211,7 @@ class Trainer:
             )
         if found is not None:
             trainer._restore(found[1])
-        trainer._parallel = group.wrap(trainer._compiled())
+        trainer._parallel = group.wrap(trainer.model)
         return trainer
 
     def batches(self) -> Iterator[list[Batch]]:
@@ -337,12 +338,6 @@ class Trainer:
         self.step, self.seconds = int(state["step"]), float(state["seconds"])
         self.cursor = Cursor(*state["cursor"])
 
-    def _compiled(self) -> nn.Module:
-        choice = self.settings.machine.compile
-        if choice == "yes" or (choice == "auto" and self.group.device.type == "cuda"):
-            self.model.encoder.compile(dynamic=True)
-        return self.model
-
 
 @dataclass
 class _Interval:
@@ -436,6 +431,10 @@ def build_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.opti
 def labels_identity(labels: Labels) -> str:
     """What a run is tied to: the pack and the k-means its labels come from."""
     return f"{labels.pack.fingerprint} {labels.facts.get('kmeans', '')}"
+
+
+def _compiles(machine: MachineSettings, device: torch.device) -> bool:
+    return machine.compile == "yes" or (machine.compile == "auto" and device.type == "cuda")
 
 
 def _autocast(machine: MachineSettings, device: torch.device) -> Callable[[], Any]:

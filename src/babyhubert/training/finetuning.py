@@ -226,6 +226,7 @@ class Trainer:
         self.model, self.lineage = build_model(settings.model, self.tasks, train.seed)
         self.model.to(group.device)
         self.model.encoder.gradient_checkpointing = settings.machine.gradient_checkpointing
+        self.model.encoder.train_on(group.device)
         self.optimiser = build_optimiser(self.model, train)
         self._clipped = list((self.model if train.clip == "all" else self.model.encoder).parameters())
         self._loss_weights = {name: getattr(settings, name).loss_weight for name in self.tasks}

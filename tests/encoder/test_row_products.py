@@ -1,0 +1,112 @@
+"""Convolutions as matrix products, with gradients, against torch's convolutions."""
+
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from babyhubert.encoder.config import HubertConfig
+from babyhubert.encoder.hubert import HubertEncoder, initialise
+from babyhubert.encoder.row_products import grouped_convolution
+
+NO_CHANCE = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "projection_dropout": 0.0, "layer_drop": 0.0}
+
+
+def encoder(dtype: torch.dtype = torch.float64, **changes: object) -> HubertEncoder:
+    config = HubertConfig.of_size("nano").with_changes(**NO_CHANCE, **changes)
+    return initialise(HubertEncoder(config), torch.Generator().manual_seed(0)).to(dtype).train()
+
+
+def gradients(model: HubertEncoder, waveforms: torch.Tensor) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    output = model(waveforms)
+    weights = torch.linspace(-1, 1, output.last.numel(), dtype=output.last.dtype).view_as(output.last)
+    (output.last * weights).sum().backward()
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+
+
+@settings(max_examples=15)
+@given(samples=st.integers(400, 6000), rows=st.integers(1, 3))
+def test_outputs_and_all_gradients_are_those_of_convolutions(samples: int, rows: int):
+    plain = encoder()
+    by_rows = copy.deepcopy(plain)
+    by_rows.by_rows(True)
+    waveforms = torch.randn(rows, samples, dtype=torch.float64, generator=torch.Generator().manual_seed(samples)) + 0.1
+    torch.testing.assert_close(by_rows(waveforms).last, plain(waveforms).last)
+    torch.testing.assert_close(by_rows(waveforms).features, plain(waveforms).features)
+    expected = gradients(plain, waveforms)
+    largest = max(gradient.abs().max() for gradient in expected.values())
+    for name, gradient in gradients(by_rows, waveforms).items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-6, atol=1e-9 * float(largest), msg=name)
+
+
+@given(
+    groups=st.sampled_from([1, 2, 4]),
+    kernel=st.sampled_from([1, 3, 4, 7, 16, 24, 128]),
+    frames=st.integers(1, 40),
+)
+def test_a_grouped_convolution_and_its_gradients(groups: int, kernel: int, frames: int):
+    generator = torch.Generator().manual_seed(kernel)
+    x = torch.randn(2, frames, 8, dtype=torch.float64, generator=generator, requires_grad=True)
+    weight = torch.randn(8, 8 // groups, kernel, dtype=torch.float64, generator=generator, requires_grad=True)
+    expected = F.conv1d(x.transpose(1, 2), weight, padding=kernel // 2, groups=groups)[..., :frames].transpose(1, 2)
+    y = grouped_convolution(x, weight, groups)
+    torch.testing.assert_close(y, expected)
+    direction = torch.randn(y.shape, dtype=torch.float64, generator=generator)
+    ours = torch.autograd.grad(y, (x, weight), direction)
+    for gradient, wanted in zip(ours, torch.autograd.grad(expected, (x, weight), direction), strict=True):
+        torch.testing.assert_close(gradient, wanted)
+
+
+def test_in_reduced_precision_a_quiet_voice_on_an_offset_is_heard_better_than_by_convolutions():
+    exact = encoder(torch.float32)
+    waveforms = 0.5 + 0.001 * torch.randn(1, 8000, generator=torch.Generator().manual_seed(0))
+    expected = exact(waveforms).features.detach()
+    errors = {}
+    for choice in (False, True):
+        exact.by_rows(choice)
+        with torch.autocast("cpu", torch.bfloat16):
+            features = exact(waveforms).features.detach().float()
+        errors[choice] = float((features - expected).norm() / expected.norm())
+    assert errors[True] < 0.02
+    assert errors[True] < 0.5 * errors[False]
+
+
+def test_gradient_checkpointing_gives_the_same_gradients():
+    model = encoder()
+    model.by_rows(True)
+    waveforms = torch.randn(2, 3000, dtype=torch.float64)
+    expected = gradients(model, waveforms)
+    model.gradient_checkpointing = True
+    torch.testing.assert_close(gradients(model, waveforms), expected)
+
+
+@pytest.mark.parametrize("changes", [{"feature_norm": "layer"}, {"conv_bias": True}])
+def test_models_that_do_not_allow_it_keep_their_front_end(changes: dict[str, object]):
+    plain = encoder(**changes)
+    by_rows = copy.deepcopy(plain)
+    by_rows.by_rows(True)
+    waveforms = torch.randn(1, 3000, dtype=torch.float64)
+    assert torch.equal(by_rows.feature_extractor(waveforms), plain.feature_extractor(waveforms))
+    torch.testing.assert_close(by_rows(waveforms).last, plain(waveforms).last)
+
+
+def test_evaluation_is_by_convolutions():
+    plain = encoder(torch.float32).eval()
+    by_rows = copy.deepcopy(plain)
+    by_rows.by_rows(True)
+    waveforms = torch.randn(1, 3000)
+    assert torch.equal(by_rows(waveforms).last, plain(waveforms).last)
+
+
+def test_compiled_blocks_train_alike():
+    plain = encoder(torch.float32)
+    compiled = copy.deepcopy(plain).train_on(torch.device("cpu"), compile_blocks=True)
+    waveforms = torch.randn(2, 3000, generator=torch.Generator().manual_seed(0))
+    expected = gradients(plain, waveforms)
+    for name, gradient in gradients(compiled, waveforms).items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-3, atol=1e-4, msg=name)
+    assert set(compiled.state_dict()) == set(plain.state_dict())

@@ -62,16 +62,16 @@ def blocks_of(audio, size):
     lengths=st.lists(st.integers(0, 20_000), min_size=1, max_size=5),
     batch_size=st.integers(1, 5),
     block=st.integers(200, 9_000),
-    mix=st.booleans(),
+    at_once=st.integers(1, 4),
     blend=st.sampled_from(["mean", "taper", "crop"]),
     plan=st.sampled_from([WindowPlan(3_600, 960), WindowPlan(3_600, 3_520, "short"), WindowPlan(400, 320, "short")]),
     seed=st.integers(0, 99),
     ahead=st.integers(0, 3),
 )
-def test_frames_equal_the_direct_computation(lengths, batch_size, block, mix, blend, plan, seed, ahead):
+def test_frames_equal_the_direct_computation(lengths, batch_size, block, at_once, blend, plan, seed, ahead):
     rng = np.random.default_rng(seed)
     audio = [rng.standard_normal(n).astype(np.float32) for n in lengths]
-    engine = Engine(window_statistics, plan, batch_size, blend, mix, ahead=ahead)
+    engine = Engine(window_statistics, plan, batch_size, blend, at_once, ahead=ahead)
     values, ends = collect(engine.run((k, blocks_of(a, block)) for k, a in enumerate(audio)))
     assert ends == {k: Finished(k, len(a)) for k, a in enumerate(audio)}
     for k, a in enumerate(audio):
@@ -81,8 +81,8 @@ def test_frames_equal_the_direct_computation(lengths, batch_size, block, mix, bl
             assert k not in values
 
 
-@pytest.mark.parametrize("mix", [False, True])
-def test_a_recording_that_fails_half_way_fails_alone(mix):
+@pytest.mark.parametrize("at_once", [1, 2, 3])
+def test_a_recording_that_fails_half_way_fails_alone(at_once):
     rng = np.random.default_rng(0)
     audio = rng.standard_normal(30_000).astype(np.float32)
 
@@ -90,7 +90,7 @@ def test_a_recording_that_fails_half_way_fails_alone(mix):
         yield audio[:10_000]
         raise OSError("the disk went away")
 
-    engine = Engine(window_statistics, WindowPlan(3_600, 960), 4, "mean", mix)
+    engine = Engine(window_statistics, WindowPlan(3_600, 960), 4, "mean", at_once)
     recordings = [("a", [audio]), ("b", broken()), ("c", [audio])]
     values, ends = collect(engine.run(recordings))
     assert isinstance(ends["b"], Failed)

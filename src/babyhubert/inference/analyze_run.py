@@ -39,10 +39,9 @@ from babyhubert.inference.recordings import Reading, Sink, run_recordings
 from babyhubert.inference.segment_run import SegmentRun
 from babyhubert.inference.speed import Speed
 from babyhubert.inference.task_model import FrameOutputs, LoadedModel, load_task_model
-from babyhubert.inference.transfers import batches_ahead
 from babyhubert.inference.utterance_run import UtteranceRun
 from babyhubert.inference.voice_type import SHIPPED_MODEL, SHIPPED_MODEL_NAME, VoiceTypeClassifier, VoiceTypeSettings
-from babyhubert.inference.window_calls import arranged, windows_per_call
+from babyhubert.inference.window_calls import build_engine
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.run_folder import RunFolder
 from babyhubert.run_record import RunSummary
@@ -287,11 +286,8 @@ class AnalyzeRun:
 
     def _engine(self) -> Engine:
         classifier = self._classifier
-        device, plan = classifier.device, classifier.settings.plan
-        channels = classifier.model.encoder.config.conv_dim[0]
-        size = classifier.batch_size or windows_per_call(device, plan.length, channels)
-        call = arranged(self._outputs(), device, classifier.precision, (size, plan.length))
-        return Engine(call, plan, size, "crop", device.type != "cpu", ahead=batches_ahead(device))
+        plan, size = classifier.settings.plan, classifier.batch_size
+        return build_engine(self._outputs(), classifier.model.encoder, classifier.precision, plan, size)
 
     def _open_shared(self, file: RecordingFile) -> Sink:
         columns = self._outputs().columns

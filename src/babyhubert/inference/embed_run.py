@@ -39,8 +39,7 @@ from babyhubert.inference.engine import Engine
 from babyhubert.inference.given_segments import names_of, refuse_strangers
 from babyhubert.inference.recordings import Reading, Sink, run_recordings
 from babyhubert.inference.speed import SPEEDS, Speed
-from babyhubert.inference.transfers import batches_ahead
-from babyhubert.inference.window_calls import arranged, windows_per_call
+from babyhubert.inference.window_calls import build_engine
 from babyhubert.inference.windows import WindowPlan
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.run_folder import RunFolder, file_identity
@@ -106,16 +105,15 @@ class Embedder:
 
     def engine(self, settings: EmbedSettings, wanted: _Wanted | None = None) -> Engine:
         """The engine that gives frames of shape (T, L, D) for the layers asked for."""
-        device, length = self.device, settings.plan.length
-        size = self.batch_size or windows_per_call(device, length, self.encoder.config.conv_dim[0])
+        device = self.device
 
         @torch.inference_mode()
         def hidden_states(waveforms: Tensor) -> Tensor:
             output = self.encoder(waveforms.to(device, non_blocking=True), layers=settings.layers)
             return torch.stack([output.hidden[layer] for layer in settings.layers], dim=2)
 
-        compute = arranged(hidden_states, device, self.precision, (size, length))
-        return Engine(compute, settings.plan, size, "crop", device.type != "cpu", wanted, batches_ahead(device))
+        plan, size = settings.plan, self.batch_size
+        return build_engine(hidden_states, self.encoder, self.precision, plan, size, wanted=wanted)
 
 
 class _Wanted:

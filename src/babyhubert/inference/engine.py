@@ -2,9 +2,9 @@
 
 Recordings go in as streams of blocks, frames of each come out as a stream of events. Windows wait in buckets of
 equal length (nothing is ever padded, because the first layer's normalisation would see the padding) until a batch is
-full. Whether a batch may hold windows of several recordings is a choice: on an accelerator it keeps short recordings
-from leaving it idle; on a CPU it gains nothing, and never mixing makes every recording's result, to the bit, the
-same whichever others are given with it.
+full. How many recordings are drawn at once, so that a batch may hold windows of several, is a choice: an accelerator
+is faster than one decoder, and short recordings would leave it idle; on a CPU it gains nothing, and one at a time
+makes every recording's result, to the bit, the same whichever others are given with it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ class Engine:
         plan: The windows.
         batch_size: Most windows in one call of ``compute``.
         blend: How overlapping windows are joined.
-        mix_recordings: Whether one batch may hold windows of several recordings.
+        at_once: Recordings drawn side by side. With 1, no batch holds windows of two.
         wanted: Where given, ``wanted(key, first, stop)`` tells whether anyone needs any of these frames; windows
             that would supply none that is needed are not computed, and their frames do not come out.
         ahead: Batches that may be under way on a CUDA device while the next is gathered.
@@ -91,7 +92,7 @@ class Engine:
     plan: WindowPlan
     batch_size: int = 8
     blend: Blend = "mean"
-    mix_recordings: bool = False
+    at_once: int = 1
     wanted: Callable[[Hashable, int, int], bool] | None = None
     ahead: int = 0
 
@@ -101,29 +102,46 @@ class Engine:
         """Stream frames of recordings.
 
         Args:
-            recordings: Pairs of a key and the recording's consecutive blocks, float32, shape (n,), 16 kHz. Blocks are
-                drawn one recording after the other. An error while drawing them fails that recording alone.
+            recordings: Pairs of a key and the recording's consecutive blocks, float32, shape (n,), 16 kHz. An error
+                while drawing them fails that recording alone.
 
         Yields:
             For each recording, :class:`Frames` in order (with holes where nobody wanted any), then one
-            :class:`Finished` or :class:`Failed`. Events of different recordings may interleave when batches mix
-            recordings.
+            :class:`Finished` or :class:`Failed`. Events of recordings that are drawn side by side interleave.
         """
         traffic = _Traffic()
         buckets = traffic.buckets
-        for key, blocks in recordings:
-            run = _Run(key, Stitcher(self.blend))
-            for window in self._windows(run, blocks):
-                bucket = buckets.setdefault(len(window.samples), [])
-                bucket.append((run, window))
-                if len(bucket) == self.batch_size:
-                    yield from self._flush(traffic, len(window.samples))
-                elif sum(map(len, buckets.values())) > 2 * self.batch_size:
-                    yield from self._flush(traffic, next(iter(buckets)))
-            if not self.mix_recordings:
-                yield from self._flush_all(traffic)
-            yield from self._deliver(run)
+        for run, window in self._drawn(recordings):
+            if window is None:
+                if self.at_once == 1:
+                    yield from self._flush_all(traffic)
+                yield from self._deliver(run)
+                continue
+            bucket = buckets.setdefault(len(window.samples), [])
+            bucket.append((run, window))
+            if len(bucket) == self.batch_size:
+                yield from self._flush(traffic, len(window.samples))
+            elif sum(map(len, buckets.values())) > 2 * self.batch_size:
+                yield from self._flush(traffic, next(iter(buckets)))
         yield from self._flush_all(traffic)
+
+    def _drawn(
+        self, recordings: Iterable[tuple[Hashable, Iterable[NDArray[np.float32]]]]
+    ) -> Iterator[tuple[_Run, Window | None]]:
+        """Windows of ``at_once`` recordings in turns; after a recording's last, None."""
+        waiting = iter(recordings)
+        active: deque[tuple[_Run, Iterator[Window]]] = deque()
+        while True:
+            for key, blocks in islice(waiting, self.at_once - len(active)):
+                run = _Run(key, Stitcher(self.blend))
+                active.append((run, self._windows(run, blocks)))
+            if not active:
+                return
+            run, windows = active.popleft()
+            window = next(windows, None)
+            if window is not None:
+                active.append((run, windows))
+            yield run, window
 
     def _windows(self, run: _Run, blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
         samples = 0

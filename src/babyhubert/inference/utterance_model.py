@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from babyhubert.annotation.frames import FRAME_RECEPTIVE_FIELD
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.recording import open_recording
-from babyhubert.inference.engine import Engine, Failed, Finished, Frames
+from babyhubert.inference.engine import Failed, Finished, Frames
 from babyhubert.inference.recordings import FrameSource
 from babyhubert.inference.task_model import FrameOutputs, LoadedModel, plan_of
-from babyhubert.inference.transfers import batches_ahead
 from babyhubert.inference.utterances import GridUtterances, OwnWindowEngine, OwnWindows, Utterances
-from babyhubert.inference.window_calls import WindowThreads, arranged, windows_at_once, windows_per_call
+from babyhubert.inference.window_calls import WindowThreads, build_engine, windows_at_once
 from babyhubert.inference.windows import WindowPlan
 from babyhubert.tasks.addressee_windows import LONGEST_PUBLISHED, UtteranceWindow
 from babyhubert.tasks.context_windows import windows_with_context
@@ -150,11 +149,8 @@ class UtteranceModel(ABC, Generic[Result]):
         def wanted(key: Hashable, first: int, stop: int) -> bool:
             return asked[str(key)].wanted(first, stop)
 
-        device, precision, length = self.device, self.loaded.precision, self.plan.length
-        channels = self.loaded.network.encoder.config.conv_dim[0]
-        size = self.batch_size or windows_per_call(device, length, channels)
-        call = arranged(compute, device, precision, (size, length))
-        return Engine(call, self.plan, size, "crop", device.type != "cpu", wanted, batches_ahead(device))
+        encoder, precision = self.loaded.network.encoder, self.loaded.precision
+        return build_engine(compute, encoder, precision, self.plan, self.batch_size, wanted=wanted)
 
     def _own_window_engine(self, compute: FrameOutputs, utterances: Mapping[str, Utterances]) -> OwnWindowEngine:
         windows: dict[Hashable, OwnWindows] = {name: self.own_windows(each) for name, each in utterances.items()}

@@ -21,8 +21,7 @@ from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.stitching import Blend
 from babyhubert.inference.task_model import LoadedModel, load_task_model, plan_of, standardised
 from babyhubert.inference.thresholds import Thresholds, select_thresholds
-from babyhubert.inference.transfers import batches_ahead
-from babyhubert.inference.window_calls import arranged, windows_per_call
+from babyhubert.inference.window_calls import build_engine
 from babyhubert.inference.windows import WindowPlan
 from babyhubert.tasks.listening import PUBLISHED_LISTENING, Listening
 from babyhubert.tasks.voice_type import TASK, VoiceTypeModel
@@ -168,12 +167,10 @@ class VoiceTypeClassifier:
 
     def engine(self) -> Engine:
         """The engine that runs this model's windows."""
-        plan, device = self.settings.plan, self.device
-        channels = self.model.encoder.config.conv_dim[0]
-        batch_size = self.batch_size or windows_per_call(device, plan.length, channels)
-        compute = arranged(self._probabilities, device, self.precision, (batch_size, plan.length))
-        mix = device.type != "cpu"
-        return Engine(compute, plan, batch_size, self.settings.blend, mix, ahead=batches_ahead(device))
+        encoder, settings = self.model.encoder, self.settings
+        return build_engine(
+            self._probabilities, encoder, self.precision, settings.plan, self.batch_size, settings.blend
+        )
 
     def _probabilities(self, waveforms: Tensor) -> Tensor:
         return self.model.probabilities(standardised(waveforms) if self.listening.normalise else waveforms)

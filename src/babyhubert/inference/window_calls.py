@@ -12,20 +12,27 @@ calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
 from babyhubert.device import activation_bytes, windows_per_batch
+from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.precision import Precision
+from babyhubert.inference.engine import Engine
+from babyhubert.inference.stitching import Blend
+from babyhubert.inference.transfers import batches_ahead
+from babyhubert.inference.windows import WindowPlan
 
 Compute = Callable[[Tensor], Tensor]
 
 _WINDOWS_A_THREAD = 4
 """Windows each thread gets of one batch: threads wait for the slowest once a batch, not once a window."""
 _MOST_BYTES_AT_ONCE = 4_000_000_000
+_MOST_DECODERS = 12
 _MOST_CHANNELS = 512  # of the first convolution, in every published size
 
 
@@ -40,6 +47,37 @@ def windows_at_once(window_samples: int) -> int:
     """Windows that a CPU runs side by side: one a thread of torch, as long as they fit into 4 GB."""
     fitting = _MOST_BYTES_AT_ONCE // activation_bytes(window_samples, _MOST_CHANNELS)
     return max(1, min(torch.get_num_threads(), fitting))
+
+
+def build_engine(
+    compute: Compute,
+    encoder: HubertEncoder,
+    precision: Precision,
+    plan: WindowPlan,
+    batch_size: int | None,
+    blend: Blend = "crop",
+    wanted: Callable[[Hashable, int, int], bool] | None = None,
+) -> Engine:
+    """The engine that runs a model's windows, arranged for the device it is on.
+
+    Args:
+        compute: Waveforms (B, n) -> frame outputs.
+        encoder: What ``compute`` spends its time in.
+        precision: What the encoder runs in.
+        plan: The windows.
+        batch_size: Windows in one call; None: what the device takes.
+        blend: How overlapping windows are joined.
+        wanted: See :class:`Engine`.
+    """
+    device = next(encoder.parameters()).device
+    size = batch_size or windows_per_call(device, plan.length, encoder.config.conv_dim[0])
+    call = arranged(compute, device, precision, (size, plan.length))
+    return Engine(call, plan, size, blend, recordings_at_once(device), wanted, batches_ahead(device))
+
+
+def recordings_at_once(device: torch.device) -> int:
+    """Recordings to draw side by side: decoders that keep an accelerator busy; one on a CPU, which is its own."""
+    return 1 if device.type == "cpu" else max(2, min(os.cpu_count() or 1, _MOST_DECODERS))
 
 
 def arranged(compute: Compute, device: torch.device, precision: Precision, full: tuple[int, int]) -> Compute:

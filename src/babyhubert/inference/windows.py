@@ -21,6 +21,10 @@ from babyhubert.timebase import SAMPLE_RATE, samples_to_seconds, seconds_to_samp
 Tail = Literal["short", "shift"]
 
 
+_PIECE = seconds_to_samples(60)
+"""Of a block, taken at a time: a block may be a whole recording, which is not copied."""
+
+
 class Window(NamedTuple):
     """A stretch of a recording: ``samples`` (float32, shape (n,)) begin at sample ``start``."""
 
@@ -125,12 +129,13 @@ class WindowPlan:
     def cut(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
         """Cut consecutive blocks of a recording, of any sizes, into windows; the length need not be known before.
 
-        Holds no more than a window, a hop and a block. The windows are those of :meth:`spans`.
+        Holds no more than a window, a hop and a minute. The windows are those of :meth:`spans`.
         """
         held = np.empty(0, dtype=np.float32)
         held_from, next_start = 0, 0
-        for block in blocks:
-            held = np.concatenate((held, block))
+        pieces = (block[at : at + _PIECE] for block in blocks for at in range(0, len(block), _PIECE))
+        for piece in pieces:
+            held = np.concatenate((held, piece))
             reached = held_from + len(held)
             while next_start + self.length <= reached:
                 yield Window(next_start, held[next_start - held_from :][: self.length])

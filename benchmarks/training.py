@@ -1,17 +1,22 @@
 """A step of pre-training: ours, a plain transformers loop, and one built the way the published recipe is.
 
-All three train the same shape on the same audio, masks and labels, float32, AdamW, clipped gradients, one after the
-other in every round; what counts is the ratio within a round.
+All train the same shape on the same audio, masks and labels, AdamW, clipped gradients, one after the other in every
+round; what counts is the ratio within a round.
 
-- ours: `babyhubert.pretraining`, masked frames through one matrix product;
+- ours: `babyhubert.pretraining` as it runs on that device: masked frames through one matrix product; on a GPU,
+  convolutions as matrix products;
+- ours, convolutions: the same with torch's convolutions;
 - plain: transformers' HubertModel, the same head as a matrix product over all frames, of which masked ones count;
 - published: transformers' HubertModel with a dense additive mask in attention, and the logits of masked frames, and of
-  all others, as a (K + 1, N, 256) tensor of cosine similarities each.
+  all others, as a (K + 1, N, 256) tensor of cosine similarities each;
+- minimal_hubert: its own model, where a folder is given that holds it and spidr. It computes masked frames only.
 
 Operations are counted as three forward passes of the encoder; their rate is set beside the machine's own peak.
 
     python benchmarks/training.py --size nano --rows 4 --seconds 10 --rounds 5 -o benchmarks/results/training-nano.json
     python benchmarks/training.py --size base --rows 11 --seconds 15.9 --device cuda --precision bf16 --compile -o ...
+
+With `--compile`, ours compiles its blocks and minimal_hubert its whole model, each as its own trainer does.
 """
 
 # ruff: noqa: D102  (the class says what its forward takes and gives)
@@ -19,7 +24,9 @@ Operations are counted as three forward passes of the encoder; their rate is set
 from __future__ import annotations
 
 import argparse
+import copy
 import json
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -42,6 +49,7 @@ from babyhubert.pretraining.settings import OptimiserSettings
 from results import write_results
 
 Step = Callable[[Batch], Tensor]
+WARM_UP = 3  # steps: kernels are chosen, what is to be compiled is compiled
 
 
 class Plain(nn.Module):
@@ -98,6 +106,30 @@ class Published(Plain):
         )
 
 
+class MinimalHubert(nn.Module):
+    """minimal_hubert's model and loss, without the dense attention mask that its loader makes.
+
+    Args:
+        folder: Holds minimal_hubert and spidr.
+        units: Number of classes.
+        compiled: Compile as its trainer does.
+    """
+
+    def __init__(self, folder: Path, units: int, compiled: bool) -> None:
+        super().__init__()
+        sys.path.insert(0, str(folder))
+        from minimal_hubert.model import HuBERTPretrain
+
+        self.model = HuBERTPretrain(units, size="base")
+        self.model.init_weights_()
+        if compiled:
+            self.model.compile(dynamic=True)
+
+    def forward(self, batch: Batch) -> Tensor:
+        losses, _ = self.model(batch.pcm.float() / 32_767, batch.units, mask=batch.mask, attention_mask=None)
+        return losses.sum()
+
+
 def make_batch(rows: int, seconds: float, units: int, device: torch.device) -> Batch:
     rng = np.random.default_rng(0)
     samples = int(seconds * 16_000)
@@ -123,6 +155,24 @@ def make_step(model: nn.Module, loss_of: Callable[[Batch], Tensor], device: torc
     return step
 
 
+def make_models(arguments: argparse.Namespace, config: HubertConfig, device: torch.device) -> dict[str, nn.Module]:
+    """Who takes part, by name."""
+    ours = MaskedPrediction.fresh(config, arguments.units, torch.Generator().manual_seed(0))
+    plain_ours = copy.deepcopy(ours)
+    ours.encoder.train_on(device, compile_blocks=arguments.compile)
+    plain_ours.encoder.train_on(torch.device("cpu"), compile_blocks=arguments.compile)
+    models: dict[str, nn.Module] = {"ours": ours}
+    if device.type == "cuda" and "ours, convolutions" not in arguments.skip:
+        models["ours, convolutions"] = plain_ours
+    if "plain" not in arguments.skip:
+        models["plain"] = Plain(config, arguments.units)
+    if "published" not in arguments.skip:
+        models["published"] = Published(config, arguments.units)
+    if arguments.minimal_hubert:
+        models["minimal_hubert"] = MinimalHubert(arguments.minimal_hubert, arguments.units, arguments.compile)
+    return models
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="nano")
@@ -132,31 +182,26 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=["float32", "bf16"], default="float32")
-    parser.add_argument("--compile", action="store_true", help="torch.compile our encoder")
+    parser.add_argument("--compile", action="store_true", help="torch.compile ours and minimal_hubert")
+    parser.add_argument("--minimal-hubert", type=Path, help="folder that holds minimal_hubert and spidr, not ours")
     parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--skip", nargs="*", default=[], choices=["plain", "published"])
+    parser.add_argument("--skip", nargs="*", default=[], choices=["ours, convolutions", "plain", "published"])
     arguments = parser.parse_args()
     device, config = torch.device(arguments.device), HubertConfig.of_size(arguments.size)
     torch.manual_seed(0)
     torch.set_float32_matmul_precision("high")
     batch = make_batch(arguments.rows, arguments.seconds, arguments.units, device)
-    ours = MaskedPrediction.fresh(config, arguments.units, torch.Generator().manual_seed(0))
-    if arguments.compile:
-        ours.encoder.compile(dynamic=True)
-    models: dict[str, nn.Module] = {"ours": ours}
-    if "plain" not in arguments.skip:
-        models["plain"] = Plain(config, arguments.units)
-    if "published" not in arguments.skip:
-        models["published"] = Published(config, arguments.units)
+    models = make_models(arguments, config, device)
     steps = {
         name: make_step(
-            model, (lambda b, m=model: m(b).loss) if name == "ours" else model, device, arguments.precision
+            model, (lambda b, m=model: m(b).loss) if name.startswith("ours") else model, device, arguments.precision
         )
         for name, model in models.items()
     }
     ways: dict[str, Way] = {name: partial(step, batch) for name, step in steps.items()}
     for way in ways.values():
-        way()
+        for _ in range(WARM_UP):
+            way()
     seconds = alternate(ways, arguments.rounds)
     found = peaks(device)
     audio = arguments.rows * arguments.seconds

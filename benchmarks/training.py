@@ -16,7 +16,7 @@ Operations are counted as three forward passes of the encoder; their rate is set
     python benchmarks/training.py --size nano --rows 4 --seconds 10 --rounds 5 -o benchmarks/results/training-nano.json
     python benchmarks/training.py --size base --rows 11 --seconds 15.9 --device cuda --precision bf16 --compile -o ...
 
-With `--compile`, ours compiles its blocks and minimal_hubert its whole model, each as its own trainer does.
+With `--compile`, ours compiles its transformer and minimal_hubert its whole model, each as its own trainer does.
 """
 
 # ruff: noqa: D102  (the class says what its forward takes and gives)
@@ -159,8 +159,8 @@ def make_models(arguments: argparse.Namespace, config: HubertConfig, device: tor
     """Who takes part, by name."""
     ours = MaskedPrediction.fresh(config, arguments.units, torch.Generator().manual_seed(0))
     plain_ours = copy.deepcopy(ours)
-    ours.encoder.train_on(device, compile_blocks=arguments.compile)
-    plain_ours.encoder.train_on(torch.device("cpu"), compile_blocks=arguments.compile)
+    ours.encoder.train_on(device, compiled=arguments.compile)
+    plain_ours.encoder.train_on(torch.device("cpu"), compiled=arguments.compile)
     models: dict[str, nn.Module] = {"ours": ours}
     if device.type == "cuda" and "ours, convolutions" not in arguments.skip:
         models["ours, convolutions"] = plain_ours

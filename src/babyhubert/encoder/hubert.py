@@ -130,18 +130,17 @@ class HubertEncoder(nn.Module):
         self.inference_form = None
         super()._load_from_state_dict(*arguments, **keywords)
 
-    def train_on(self, device: torch.device, *, compile_blocks: bool = False) -> HubertEncoder:
+    def train_on(self, device: torch.device, *, compiled: bool = False) -> HubertEncoder:
         """Choose how the encoder is trained on a device; returns self. Weights and what is computed stay the same.
 
         Args:
             device: On CUDA, convolutions become matrix products (row_products.py) in training mode, where the model
                 allows it: group norm, no biases. On a CPU that gained nothing.
-            compile_blocks: Compile the transformer blocks: one compilation serves them all, for every length.
+            compiled: Let torch compile the transformer, once for all lengths.
         """
         self.by_rows(device.type == "cuda")
-        if compile_blocks:
-            for block in self.encoder.layers:
-                block.compile(dynamic=True)
+        if compiled:
+            self.encoder.compile(dynamic=True)
         return self
 
     def by_rows(self, choice: bool) -> None:

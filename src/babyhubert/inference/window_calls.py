@@ -144,6 +144,7 @@ class RecordedBatch:
         self._input: Tensor | None = None
         self._output: Tensor | None = None
 
+    @torch.inference_mode()
     def __call__(self, waveforms: Tensor) -> Tensor:
         """Waveforms (B, n) -> frame outputs (B, T(n), ...), queued on the device's current stream."""
         if tuple(waveforms.shape) != self._full:
@@ -157,7 +158,6 @@ class RecordedBatch:
         self._graph.replay()
         return self._output.clone()  # the next replay writes there again
 
-    @torch.inference_mode()
     def _record(self) -> None:
         self._input = torch.zeros(self._full, device=self._device)
         beside = torch.cuda.Stream(self._device)

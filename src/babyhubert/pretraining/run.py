@@ -192,7 +192,7 @@ class Trainer:
         self.model, self.lineage = build_model(settings, labels.clusters)
         self.model.to(group.device).train()
         self.model.encoder.gradient_checkpointing = settings.machine.gradient_checkpointing
-        self.model.encoder.train_on(group.device, compile_blocks=_compiles(settings.machine, group.device))
+        self.model.encoder.train_on(group.device, compiled=_compiles(settings.machine, group.device))
         self.optimiser = build_optimiser(self.model, settings.optimiser)
         self.autocast = _autocast(settings.machine, group.device)
         self._parallel: nn.Module = self.model

@@ -49,7 +49,7 @@ class Group:
         chosen = resolve_device(device)
         if chosen.type == "cuda":
             chosen = resolve_device(f"cuda:{place.local_rank}") if place.world > 1 else chosen
-            torch.cuda.set_device(chosen)
+            torch.cuda.set_device(chosen.index or 0)
         group = cls(place, chosen)
         if place.world == 1:
             return group

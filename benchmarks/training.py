@@ -16,7 +16,7 @@ Operations are counted as three forward passes of the encoder; their rate is set
     python benchmarks/training.py --size nano --rows 4 --seconds 10 --rounds 5 -o benchmarks/results/training-nano.json
     python benchmarks/training.py --size base --rows 11 --seconds 15.9 --device cuda --precision bf16 --compile -o ...
 
-With `--compile`, ours compiles its transformer and minimal_hubert its whole model, each as its own trainer does.
+With `--compile`, ours compiles its blocks and minimal_hubert its whole model, each as its own trainer does.
 """
 
 # ruff: noqa: D102  (the class says what its forward takes and gives)

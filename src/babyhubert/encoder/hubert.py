@@ -136,11 +136,12 @@ class HubertEncoder(nn.Module):
         Args:
             device: On CUDA, convolutions become matrix products (row_products.py) in training mode, where the model
                 allows it: group norm, no biases. On a CPU that gained nothing.
-            compiled: Let torch compile the transformer, once for all lengths.
+            compiled: Let torch compile the transformer's blocks: one compilation serves them all, at every length.
         """
         self.by_rows(device.type == "cuda")
         if compiled:
-            self.encoder.compile(dynamic=True)
+            for block in self.encoder.layers:
+                block.compile(dynamic=True)
         return self
 
     def by_rows(self, choice: bool) -> None:

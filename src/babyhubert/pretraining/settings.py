@@ -79,7 +79,7 @@ class MachineSettings(Config):
     Attributes:
         device: ``auto``, ``cpu``, ``cuda`` (each process takes the GPU of its local rank) or ``mps``.
         precision: ``bf16`` (autocast; parameters stay float32), ``float32``, or ``auto``: bf16 on GPUs made for it.
-        compile: Whether the transformer goes through ``torch.compile``; ``auto``: on CUDA.
+        compile: Whether the transformer's blocks go through ``torch.compile``; ``auto``: on CUDA.
         gradient_checkpointing: Recompute activations instead of keeping them: less memory, a third more time.
         workers: Processes that read batches ahead, for each training process.
         log_every: Steps between lines of the log.

@@ -38,9 +38,10 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]], source: dict[s
     heads = list(heads)
     lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *rows]
     machine = source["machine"]
+    chip = machine.get("gpu", machine["processor"])
     return (
         "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
-        + f"\n`{source['command']}`; {machine['processor']}, torch {machine['torch']}.\n"
+        + f"\n`{source['command']}`; {chip}, torch {machine['torch']}.\n"
     )
 
 
@@ -112,29 +113,49 @@ def pipeline() -> str:
     return table(("stage", "ms for a second of audio", "of the time", "GFLOP/s", "of peak"), rows, source)
 
 
-def training() -> str:
-    text = ""
-    for name in ("training-nano-float32", "training-nano-bf16"):
-        source = read(name)
-        rows = [
-            (
-                way,
-                one["times_real_time_cpu"],
-                one["gflops_cpu"],
-                f"{one['share_of_peak']:.0%}",
-                spread(one["ours_is_faster_by"]["cpu"]),
+def training(*names: str, clock: str = "cpu") -> Callable[[], str]:
+    def write() -> str:
+        text = ""
+        for name in names:
+            source = read(name)
+            rows = [
+                (
+                    way,
+                    f"{one[f'times_real_time_{clock}']:,}",
+                    f"{one[f'gflops_{clock}']:,}",
+                    f"{one['share_of_peak']:.0%}",
+                    spread(one["ours_is_faster_by"][clock]),
+                )
+                for way, one in source["results"]["ways"].items()
+            ]
+            heads = (
+                f"{source['results']['size']}, {source['results']['batch']}",
+                "x real time a core" if clock == "cpu" else "x real time",
+                "GFLOP/s",
+                "of peak",
+                "ours is faster by",
             )
-            for way, one in source["results"]["ways"].items()
-        ]
-        heads = (
-            f"{source['results']['size']}, {source['results']['batch']}",
-            "x real time a core",
-            "GFLOP/s",
-            "of peak",
-            "ours is faster by",
-        )
-        text += table(heads, rows, source) + "\n"
-    return text
+            text += table(heads, rows, source) + "\n"
+        return text
+
+    return write
+
+
+def gpu_stages() -> str:
+    source = read("gpu-stages")
+    stages = {name: source["results"][name] for name in ("inference", "training")}
+    settings = source["settings"]
+    rows = [
+        (f"{name}: {stage}", value)
+        for name, values in stages.items()
+        for stage, value in values.items()
+        if not isinstance(value, list)
+        and not any(unit in stage for unit in ("x real time", "/s", "GB", "second", "error"))
+    ]
+    batches = (
+        f"inference: {settings['windows']} windows of 4 s; training: {settings['rows']} x {settings['seconds']} s"
+    )
+    return table((f"{source['results']['size']}, {batches}", "ms"), rows, source) + f"\n{source.get('note', '')}\n"
 
 
 def growth() -> str:
@@ -183,10 +204,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "two cores": inference("inference-base-2-threads"),
     "nano": inference("inference-nano-1-thread"),
     "pipeline": pipeline,
-    "training": training,
+    "training": training("training-nano-float32", "training-nano-bf16"),
     "growth": growth,
     "skipping": skipping("skipping-playroom"),
     "skipping sparse": skipping("skipping-sparse"),
+    "gpu stages": gpu_stages,
+    "gpu training": training("gpu-training-bf16", clock="wall"),
 }
 
 if __name__ == "__main__":

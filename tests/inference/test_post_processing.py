@@ -1,9 +1,11 @@
 """Threshold, merge, drop: strict, in the published order, on integers at any position."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from babyhubert.inference import post_processing
 from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
 
 
@@ -29,6 +31,17 @@ def test_five_frames_are_exactly_the_limit_at_every_position():
 
 def test_gaps_are_closed_before_short_segments_are_dropped():
     assert segments_of([1, 1, 1, 0, 0, 1, 1, 1]) == [(0, 8)]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=60), st.integers(1, 7))
+def test_runs_do_not_depend_on_how_many_frames_are_looked_at_at_once(active, at_once):
+    scores = np.array(active, dtype=np.float32).reshape(-1, 2)
+    whole = active_runs(scores, {"KCHI": 0.5, "FEM": 0.5})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(post_processing, "_FRAMES_AT_ONCE", at_once)
+        parts = active_runs(scores, {"KCHI": 0.5, "FEM": 0.5})
+    for label, (start, end) in whole.items():
+        np.testing.assert_array_equal(parts[label], (start, end))
 
 
 @given(st.lists(st.booleans(), max_size=120), st.integers(0, 8), st.integers(0, 8))

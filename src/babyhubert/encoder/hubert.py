@@ -202,6 +202,27 @@ def _gelu(x: Tensor) -> Tensor:
     return F.gelu(x) if x.requires_grad else torch.ops.aten.gelu_(x)
 
 
+def _wide(x: Tensor) -> Tensor:
+    return x.float() if torch.is_autocast_enabled(x.device.type) else x
+
+
+class LayerNorm(nn.LayerNorm):
+    """Layer norm, under autocast in float32 on every device.
+
+    So torch does it on CUDA. On a CPU it would not, and what is added up from block to block would have 8 bits.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(_wide(x))
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group norm, under autocast in float32 on every device."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(_wide(x))
+
+
 class ConvolutionalFrontEnd(nn.Module):
     """Waveform (B, n) -> frames (B, T, C)."""
 
@@ -239,7 +260,7 @@ class TimeNormConv(nn.Module):
         super().__init__()
         self.conv = _conv(config, index)
         dim = config.conv_dim[index]
-        self.layer_norm = nn.GroupNorm(dim, dim) if index == 0 else None
+        self.layer_norm = GroupNorm(dim, dim) if index == 0 else None
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
@@ -252,7 +273,7 @@ class ChannelNormConv(nn.Module):
     def __init__(self, config: HubertConfig, index: int) -> None:
         super().__init__()
         self.conv = _conv(config, index)
-        self.layer_norm = nn.LayerNorm(config.conv_dim[index])
+        self.layer_norm = LayerNorm(config.conv_dim[index])
 
     def forward(self, x: Tensor) -> Tensor:
         return _gelu(self.layer_norm(self.conv(x).transpose(1, 2)).transpose(1, 2))
@@ -263,7 +284,7 @@ class FeatureProjection(nn.Module):
 
     def __init__(self, config: HubertConfig) -> None:
         super().__init__()
-        self.layer_norm = nn.LayerNorm(config.conv_dim[-1], eps=config.norm_eps)
+        self.layer_norm = LayerNorm(config.conv_dim[-1], eps=config.norm_eps)
         self.projection = nn.Linear(config.conv_dim[-1], config.hidden_size)
         self.dropout = nn.Dropout(config.projection_dropout)
 
@@ -394,9 +415,9 @@ class Block(nn.Module):
         self.pre_norm = config.pre_norm
         self.attention = Attention(config)
         self.dropout = nn.Dropout(config.hidden_dropout)
-        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
+        self.layer_norm = LayerNorm(config.hidden_size, eps=config.norm_eps)
         self.feed_forward = FeedForward(config)
-        self.final_layer_norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
+        self.final_layer_norm = LayerNorm(config.hidden_size, eps=config.norm_eps)
 
     def forward(self, x: Tensor, keys: Tensor | None, kept: Tensor | None = None) -> Tensor:
         y = self._blocked(x, keys)
@@ -418,7 +439,7 @@ class Transformer(nn.Module):
         self.pre_norm = config.pre_norm
         self.layer_drop = config.layer_drop
         self.pos_conv_embed = PositionalConv(config)
-        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
+        self.layer_norm = LayerNorm(config.hidden_size, eps=config.norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
 

@@ -7,13 +7,13 @@ floating seconds, so that a gap of exactly five frames was closed in 41% of all 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.frames import frames_to_segments
+from babyhubert.annotation.frames import FRAME_HOP, frames_to_segments
 from babyhubert.annotation.intervals import Intervals, close_gaps, drop_short
 from babyhubert.annotation.segments import Segments
 
@@ -35,12 +35,21 @@ def active_runs(scores: NDArray[np.floating], thresholds: Mapping[str, float]) -
         scores: Probabilities, shape (T, C), may be a memory map; columns in the order of ``thresholds``.
         thresholds: One value a class.
     """
-    active = np.empty((len(thresholds), len(scores)), dtype=bool)
     limits = np.array(list(thresholds.values()), dtype=np.float64)
+    parts: dict[str, list[Intervals]] = {label: [] for label in thresholds}
     for first in range(0, len(scores), _FRAMES_AT_ONCE):
-        part = np.asarray(scores[first : first + _FRAMES_AT_ONCE], dtype=np.float64)
-        active[:, first : first + len(part)] = (part > limits).T
-    return {label: frames_to_segments(row) for label, row in zip(thresholds, active, strict=True)}
+        active = np.asarray(scores[first : first + _FRAMES_AT_ONCE], dtype=np.float64) > limits
+        for label, row in zip(thresholds, active.T, strict=True):
+            start, end = frames_to_segments(row)
+            parts[label].append((start + first * FRAME_HOP, end + first * FRAME_HOP))
+    return {label: _joined(runs) for label, runs in parts.items()}
+
+
+def _joined(parts: Sequence[Intervals]) -> Intervals:
+    """Runs of consecutive stretches as one; where a run goes on into the next stretch, the two touch."""
+    nothing = np.empty(0, dtype=np.int64)
+    start, end = (np.concatenate(bounds) for bounds in zip((nothing, nothing), *parts, strict=True))
+    return close_gaps(start, end, 1)
 
 
 def clean_up(runs: Mapping[str, Intervals], minimum: MinimumDurations) -> Segments:

@@ -10,8 +10,9 @@ the floor, and voices that do not rise above it by the margin are lost.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ _FLOOR_PERCENTILE = 10.0
 _NOTHING_DB = -100.0  # digital silence, which says nothing about the floor of what was recorded
 _FEWEST_STEPS = 6_000
 """Ten minutes: in less there may be no quiet to measure a floor by (a clip may be one long cry)."""
+
+_MOST_HELD = 32
+"""Recordings whose steps are held: more than any engine draws at once."""
 
 Blocks = Iterable[NDArray[np.float32]]
 
@@ -77,8 +81,8 @@ def steps_above_floor(levels: NDArray[np.float32], margin_db: float) -> NDArray[
 class LoudWindows:
     """Tells an engine which windows to encode: those that anywhere rise above their recording's floor.
 
-    A recording is read once more, when its first window is asked for. Windows of one recording are asked for
-    together, so that only one recording's steps are held (a day has 864,000).
+    A recording is read once more, when its first window is asked for. An engine that draws several recordings at once
+    asks for their windows in turns, so the steps of the last few are held (a day has 576,000, a byte each).
 
     Attributes:
         read: Blocks of the recording of a key.
@@ -90,20 +94,20 @@ class LoudWindows:
 
     read: Callable[[str], Blocks]
     margin_db: float
-    _key: str | None = None
-    _loud_before: NDArray[np.int32] | None = None  # loud steps before each step, (S + 1,)
+    _loud: OrderedDict[str, NDArray[np.bool_]] = field(default_factory=OrderedDict)  # steps, the last asked for last
 
     def __post_init__(self) -> None:
         check_margin(self.margin_db)
 
     def __call__(self, key: Hashable, first: int, stop: int) -> bool:
         """Whether frames ``first`` to ``stop - 1`` of a recording are to be encoded."""
-        if self._loud_before is None or str(key) != self._key:
-            loud = steps_above_floor(levels_in_voice_band(self.read(str(key))), self.margin_db)
-            self._key, self._loud_before = str(key), np.concatenate(([0], np.cumsum(loud, dtype=np.int32)))
-        steps = self._loud_before
-        begin, end = first // FRAMES_A_STEP, min(-(-stop // FRAMES_A_STEP), len(steps) - 1)
-        return bool(end > begin and steps[end] > steps[begin])
+        name = str(key)
+        if name not in self._loud:
+            self._loud[name] = steps_above_floor(levels_in_voice_band(self.read(name)), self.margin_db)
+            while len(self._loud) > _MOST_HELD:
+                self._loud.popitem(last=False)
+        self._loud.move_to_end(name)
+        return bool(self._loud[name][first // FRAMES_A_STEP : -(-stop // FRAMES_A_STEP)].any())
 
 
 def check_margin(margin_db: float) -> None:

@@ -15,7 +15,7 @@ $python benchmarks/training.py --size base --rows 11 --seconds 15.9 --rounds 10 
 # shellcheck disable=SC2086
 $python benchmarks/inference.py --size base --seconds 7200 --rounds 3 --device cuda $anchor -o $results/gpu-inference.json
 $python benchmarks/long_recording.py --hours 1 --recordings 4000 --size base --speed fast --format flac \
-    -o $results/gpu-from-files.json
+    -o $results/gpu-long-recording.json
 # shellcheck disable=SC2086
 $python benchmarks/training.py --size base --rows 11 --seconds 15.9 --rounds 10 --device cuda --precision bf16 \
     --compile --skip published $anchor -o $results/gpu-training-bf16-compiled.json

@@ -124,7 +124,7 @@ def training(config: HubertConfig, device: torch.device, options: argparse.Names
 
     step = make_step(model, lambda one: model(one).loss, device, "bf16")
     for rows, name in ((False, "convolutions"), (True, "rows")):
-        encoder.by_rows(rows)
+        encoder.convolve_by_rows(rows)
         yield f"front-end, {name}", there_and_back(lambda: encoder.feature_extractor(heard))
         yield f"position, {name}", there_and_back(lambda: encoder.encoder.pos_conv_embed(frames))
         yield f"step, {name}", milliseconds(lambda: step(batch), options.calls)
@@ -132,7 +132,7 @@ def training(config: HubertConfig, device: torch.device, options: argparse.Names
     yield from _update(model, options.calls)
     began = time.perf_counter()
     encoder.train_on(device, compiled=True)
-    encoder.by_rows(True)
+    encoder.convolve_by_rows(True)
     step(batch)
     yield "seconds of compiling", time.perf_counter() - began
     yield "blocks, compiled", there_and_back(blocks)

@@ -41,7 +41,7 @@ def table(heads: Iterable[str], rows: Iterable[Iterable[object]], source: dict[s
     chip = machine.get("gpu", machine["processor"])
     return (
         "".join("| " + " | ".join(map(str, line)) + " |\n" for line in lines)
-        + f"\n`{source['command']}`; {chip}, torch {machine['torch']}.\n"
+        + f"\n{f'`{made}`; ' if (made := source['command']) else ''}{chip}, torch {machine['torch']}.\n"
     )
 
 

@@ -3,8 +3,8 @@
 All train the same shape on the same audio, masks and labels, AdamW, clipped gradients, one after the other in every
 round; what counts is the ratio within a round.
 
-- ours: `babyhubert.pretraining` as it runs on that device: masked frames through one matrix product; on a GPU,
-  convolutions as matrix products;
+- ours: `babyhubert.pretraining`: masked frames through one matrix product; on a GPU, convolutions as matrix products
+  (and, by its trainer's default, `--compile`);
 - ours, convolutions: the same with torch's convolutions;
 - plain: transformers' HubertModel, the same head as a matrix product over all frames, of which masked ones count;
 - published: transformers' HubertModel with a dense additive mask in attention, and the logits of masked frames, and of
@@ -187,6 +187,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path)
     parser.add_argument("--skip", nargs="*", default=[], choices=["ours, convolutions", "plain", "published"])
     arguments = parser.parse_args()
+    if arguments.minimal_hubert and arguments.size != "base":
+        parser.error("--minimal-hubert is of size base")
     device, config = torch.device(arguments.device), HubertConfig.of_size(arguments.size)
     torch.manual_seed(0)
     torch.set_float32_matmul_precision("high")

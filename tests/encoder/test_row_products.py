@@ -33,7 +33,7 @@ def gradients(model: HubertEncoder, waveforms: torch.Tensor) -> dict[str, torch.
 def test_outputs_and_all_gradients_are_those_of_convolutions(samples: int, rows: int):
     plain = encoder()
     by_rows = copy.deepcopy(plain)
-    by_rows.by_rows(True)
+    by_rows.convolve_by_rows(True)
     waveforms = torch.randn(rows, samples, dtype=torch.float64, generator=torch.Generator().manual_seed(samples)) + 0.1
     torch.testing.assert_close(by_rows(waveforms).last, plain(waveforms).last)
     torch.testing.assert_close(by_rows(waveforms).features, plain(waveforms).features)
@@ -67,7 +67,7 @@ def test_in_reduced_precision_a_quiet_voice_on_an_offset_is_heard_better_than_by
     expected = exact(waveforms).features.detach()
     errors = {}
     for choice in (False, True):
-        exact.by_rows(choice)
+        exact.convolve_by_rows(choice)
         with torch.autocast("cpu", torch.bfloat16):
             features = exact(waveforms).features.detach().float()
         errors[choice] = float((features - expected).norm() / expected.norm())
@@ -77,7 +77,7 @@ def test_in_reduced_precision_a_quiet_voice_on_an_offset_is_heard_better_than_by
 
 def test_gradient_checkpointing_gives_the_same_gradients():
     model = encoder()
-    model.by_rows(True)
+    model.convolve_by_rows(True)
     waveforms = torch.randn(2, 3000, dtype=torch.float64)
     expected = gradients(model, waveforms)
     model.gradient_checkpointing = True
@@ -88,18 +88,47 @@ def test_gradient_checkpointing_gives_the_same_gradients():
 def test_models_that_do_not_allow_it_keep_their_front_end(changes: dict[str, object]):
     plain = encoder(**changes)
     by_rows = copy.deepcopy(plain)
-    by_rows.by_rows(True)
+    by_rows.convolve_by_rows(True)
     waveforms = torch.randn(1, 3000, dtype=torch.float64)
     assert torch.equal(by_rows.feature_extractor(waveforms), plain.feature_extractor(waveforms))
     torch.testing.assert_close(by_rows(waveforms).last, plain(waveforms).last)
 
 
-def test_evaluation_is_by_convolutions():
+def test_evaluation_hears_what_training_hears():
     plain = encoder(torch.float32).eval()
     by_rows = copy.deepcopy(plain)
-    by_rows.by_rows(True)
-    waveforms = torch.randn(1, 3000)
-    assert torch.equal(by_rows(waveforms).last, plain(waveforms).last)
+    by_rows.convolve_by_rows(True)
+    waveforms = torch.randn(1, 3000, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(by_rows(waveforms).last, plain(waveforms).last, rtol=1e-4, atol=1e-5)
+    trained = copy.deepcopy(by_rows).train()
+    assert torch.equal(by_rows(waveforms).last, trained(waveforms).last)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("saving", [False, True])
+def test_gradients_under_autocast_are_those_of_float32_up_to_rounding(dtype: torch.dtype, saving: bool):
+    model = encoder(torch.float32)
+    waveforms = 0.1 * torch.randn(2, 6000, generator=torch.Generator().manual_seed(0))
+    expected = gradients(model, waveforms)
+    model.convolve_by_rows(True)
+    model.gradient_checkpointing = saving
+    with torch.autocast("cpu", dtype):
+        found = gradients(model, waveforms)
+    for name, gradient in found.items():
+        if "k_proj.bias" in name:  # zero but for rounding
+            continue
+        assert gradient.dtype == torch.float32
+        assert (gradient - expected[name]).norm() < 0.1 * expected[name].norm(), name
+
+
+def test_parameters_of_16_bits_work_as_with_convolutions():
+    plain = encoder(torch.bfloat16)
+    by_rows = copy.deepcopy(plain)
+    by_rows.convolve_by_rows(True)
+    waveforms = torch.randn(1, 3000, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
+    found, expected = by_rows(waveforms).last, plain(waveforms).last
+    assert found.dtype == torch.bfloat16
+    assert (found - expected).float().norm() < 0.05 * expected.float().norm()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="compiling takes a minute on a CPU, and is for GPUs")

@@ -1,5 +1,7 @@
 """The engine against a direct computation: order, batches, blocks, failures, memory."""
 
+import gc
+
 import numpy as np
 import pytest
 import torch
@@ -98,6 +100,38 @@ def test_a_recording_that_fails_half_way_fails_alone(at_once):
     assert ends["a"] == Finished("a", 30_000)
     assert ends["c"] == Finished("c", 30_000)
     np.testing.assert_array_equal(values["a"], values["c"])
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_recordings_are_drawn_side_by_side_and_all_closed_when_nobody_goes_on(at_once):
+    block, drawn, open_now = np.zeros(4_000, dtype=np.float32), [], set()
+    most_open = 0
+
+    def blocks(key):
+        nonlocal most_open
+        open_now.add(key)
+        most_open = max(most_open, len(open_now))
+        try:
+            for _ in range(6):
+                drawn.append(key)
+                yield block
+        finally:
+            open_now.remove(key)
+
+    engine = Engine(window_statistics, WindowPlan(4_000, 3_840), 4, "mean", at_once)
+    events = engine.run((key, blocks(key)) for key in "abcde")
+    _, ends = collect(events)
+    assert set(ends) == set("abcde")
+    assert most_open == at_once
+    assert len(set(drawn[:3])) == at_once
+    assert not open_now
+
+    events = engine.run((key, blocks(key)) for key in "abcde")
+    next(events)
+    assert open_now
+    events.close()
+    gc.collect()
+    assert not open_now
 
 
 def test_unmixed_batches_give_each_recording_the_same_bits_in_any_company():

@@ -49,7 +49,7 @@ class Distribution(Protocol):
 
 
 class InProcess:
-    """One recording after the other, in this process."""
+    """In this process: one recording after the other on a CPU, several side by side on a GPU."""
 
     def run(self, job: RecordingJob, recordings: Sequence[Planned], progress: RunProgress) -> None:
         """Process all recordings."""

@@ -24,9 +24,7 @@ from torch.utils.checkpoint import checkpoint
 
 from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_count
 from babyhubert.encoder.config import HubertConfig
-from babyhubert.encoder.row_products import grouped_convolution, row_features
-
-Rerun = Callable[..., Tensor]
+from babyhubert.encoder.row_products import Rerun, grouped_convolution, row_features
 
 
 class EncoderOutput(NamedTuple):
@@ -134,18 +132,19 @@ class HubertEncoder(nn.Module):
         """Choose how the encoder is trained on a device; returns self. Weights and what is computed stay the same.
 
         Args:
-            device: On CUDA, convolutions become matrix products (row_products.py) in training mode, where the model
+            device: On CUDA, convolutions become matrix products (row_products.py), in validation too, where the model
                 allows it: group norm, no biases. On a CPU that gained nothing.
-            compiled: Let torch compile the transformer's blocks: one compilation serves them all, at every length.
+            compiled: Let torch compile the transformer's blocks: one compilation serves them all, at every length. (A
+                batch of one row, padding and evaluation take one more each.)
         """
-        self.by_rows(device.type == "cuda")
+        self.convolve_by_rows(device.type == "cuda")
         if compiled:
             for block in self.encoder.layers:
                 block.compile(dynamic=True)
         return self
 
-    def by_rows(self, choice: bool) -> None:
-        """Whether convolutions are matrix products in training mode, where the model allows it."""
+    def convolve_by_rows(self, choice: bool) -> None:
+        """Whether convolutions are matrix products, where the model allows it and inference has no form of its own."""
         self.feature_extractor.by_rows = choice and self.config.feature_norm == "group" and not self.config.conv_bias
         self.encoder.pos_conv_embed.conv.by_rows = choice
 
@@ -230,10 +229,10 @@ class ConvolutionalFrontEnd(nn.Module):
         super().__init__()
         layer = ChannelNormConv if config.feature_norm == "layer" else TimeNormConv
         self.conv_layers = nn.ModuleList(layer(config, index) for index in range(len(config.conv_dim)))
-        self.by_rows = False  # set by HubertEncoder.by_rows
+        self.by_rows = False  # set by HubertEncoder.convolve_by_rows
 
     def forward(self, waveforms: Tensor, run: Rerun = _call) -> Tensor:
-        if self.training and self.by_rows and not waveforms.requires_grad:
+        if self.by_rows and not waveforms.requires_grad:
             norm = cast("nn.GroupNorm", self.conv_layers[0].layer_norm)
             return row_features([cast("nn.Conv1d", layer.conv) for layer in self.conv_layers], norm, waveforms, run)
         x = waveforms.unsqueeze(1)
@@ -321,7 +320,7 @@ class WeightNormConv(nn.Module):
         self.padding = kernel // 2
         self.bias = nn.Parameter(plain.bias.detach().clone() if plain.bias is not None else torch.zeros(dim))
         self.parametrizations = nn.ModuleDict({"weight": WeightNormFactors(plain.weight)})
-        self.by_rows = False  # set by HubertEncoder.by_rows
+        self.by_rows = False  # set by HubertEncoder.convolve_by_rows
         self.register_buffer("folded", None, persistent=False)
 
     @property
@@ -350,7 +349,7 @@ class WeightNormConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D). A plain convolution with an even kernel gives one step too many; it is dropped."""
-        if self.training and self.by_rows:
+        if self.by_rows:
             return grouped_convolution(x, self.weight(), self.groups) + self.bias
         y = F.conv1d(x.transpose(1, 2), self.weight(), self.bias, padding=self.padding, groups=self.groups)
         return y[..., : x.shape[1]].transpose(1, 2)

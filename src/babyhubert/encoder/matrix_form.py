@@ -75,7 +75,7 @@ def use_matrix_form(encoder: HubertEncoder, dtype: torch.dtype) -> HubertEncoder
 class MatrixForm(nn.Module):
     """The whole encoder: (B, n) float32 waveforms -> :class:`EncoderOutput` in float32.
 
-    The feature penalty, a term of training, is not computed (NaN).
+    The convolutions' output, of which training takes a penalty, is not given.
     """
 
     def __init__(self, encoder: HubertEncoder, dtype: torch.dtype) -> None:

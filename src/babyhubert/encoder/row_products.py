@@ -53,8 +53,12 @@ def row_features(convolutions: Sequence[nn.Conv1d], norm: nn.GroupNorm, waveform
 def _first_layer(
     waveforms: Tensor, weight: Tensor, gain: Tensor, shift: Tensor, eps: float, stride: int, multiple: int
 ) -> Tensor:
-    """Convolution, norm over time, GELU: (B, n) -> (B, room, C), to float32's accuracy even under autocast."""
+    """Convolution, norm over time, GELU: (B, n) -> (B, room, C), to float32's accuracy under 16-bit autocast too.
+
+    An offset, which the norm takes away, is taken away before: products in TF32 would round it.
+    """
     kernel = weight.shape[2]
+    waveforms = waveforms - waveforms.mean(dim=1, keepdim=True)
     seen, steps = seen_by_steps(waveforms, kernel, stride, multiple)
     with torch.autocast(waveforms.device.type, enabled=False):
         normed, bias = normalised_weight(seen[:, :steps], weight.squeeze(1), gain, shift, eps)
@@ -193,9 +197,10 @@ def grouped_convolution(x: Tensor, weight: Tensor, groups: int) -> Tensor:
     Frame t sees frames t - kernel // 2 to t + kernel - 1 - kernel // 2. Under autocast the products are of its dtype;
     their sums, and what comes out, are float32.
     """
-    dtype = _working_dtype(x)
-    with torch.autocast(x.device.type, enabled=False):
-        return _GroupedConvolution.apply(x.to(dtype), weight.to(dtype), groups)
+    dtype, device = _working_dtype(x), x.device.type
+    outcome = torch.float32 if torch.is_autocast_enabled(device) else x.dtype
+    with torch.autocast(device, enabled=False):
+        return _GroupedConvolution.apply(x.to(dtype), weight.to(dtype), groups).to(outcome)
 
 
 class _GroupedConvolution(torch.autograd.Function):

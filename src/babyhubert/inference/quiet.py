@@ -94,7 +94,7 @@ class LoudWindows:
 
     read: Callable[[str], Blocks]
     margin_db: float
-    _loud: OrderedDict[str, NDArray[np.bool_]] = field(default_factory=OrderedDict)  # steps, the last asked for last
+    _loud: OrderedDict[str, NDArray[np.bool_]] = field(default_factory=OrderedDict, init=False)  # by last asking
 
     def __post_init__(self) -> None:
         check_margin(self.margin_db)

@@ -58,7 +58,8 @@ class Reading:
         samples: Its length at 16 kHz, as decoded.
         channel: The channel choice that was taken, for the record.
         warnings: What the reader found odd, a sentence each.
-        seconds: Wall time from its first block to its last frame.
+        seconds: Wall time from its first block to its last frame. On an accelerator, recordings that are drawn side by
+            side share it.
     """
 
     samples: int = 0

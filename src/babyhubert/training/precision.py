@@ -16,8 +16,8 @@ Precision = Literal["auto", "float32", "bf16", "fp16"]
 def resolve_precision(wanted: Precision, device: torch.device) -> Precision:
     """``auto``: bf16 on GPUs made for it, fp16 on other GPUs, float32 elsewhere.
 
-    Not bf16 on CPUs, though it is twice as fast on some: with AMX a nano encoder fine-tuned in it once reached a frame
-    F1 of 44 where float32 reached 57, from the same start in the same steps (docs/speed.md).
+    Not bf16 on CPUs, though it is quicker on some: with AMX a nano encoder fine-tuned in it once reached a frame
+    F1 of 43 where float32 reached 57, from the same start in the same steps (docs/speed.md).
     """
     if wanted != "auto":
         return wanted

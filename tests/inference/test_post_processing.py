@@ -40,8 +40,10 @@ def test_runs_do_not_depend_on_how_many_frames_are_looked_at_at_once(active, at_
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(post_processing, "_FRAMES_AT_ONCE", at_once)
         parts = active_runs(scores, {"KCHI": 0.5, "FEM": 0.5})
+        closed = active_runs(scores, {"KCHI": 0.5, "FEM": 0.5}, close=1_600)
     for label, (start, end) in whole.items():
         np.testing.assert_array_equal(parts[label], (start, end))
+    assert clean_up(closed, MinimumDurations()) == clean_up(whole, MinimumDurations())
 
 
 @given(st.lists(st.booleans(), max_size=120), st.integers(0, 8), st.integers(0, 8))

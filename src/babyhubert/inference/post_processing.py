@@ -28,28 +28,31 @@ class MinimumDurations:
     off: int = 1_600
 
 
-def active_runs(scores: NDArray[np.floating], thresholds: Mapping[str, float]) -> dict[str, Intervals]:
+def active_runs(scores: NDArray[np.floating], thresholds: Mapping[str, float], close: int = 0) -> dict[str, Intervals]:
     """Runs of frames whose probability is STRICTLY greater than their class's threshold, in samples.
 
     Args:
         scores: Probabilities, shape (T, C), may be a memory map; columns in the order of ``thresholds``.
         thresholds: One value a class.
+        close: Gaps strictly shorter than so many samples are closed on the way, which :func:`clean_up` would do: a day
+            of scores that flicker has millions of runs.
     """
+    close = max(close, 1)  # where a run goes on into the next stretch, the two touch
     limits = np.array(list(thresholds.values()), dtype=np.float64)
     parts: dict[str, list[Intervals]] = {label: [] for label in thresholds}
     for first in range(0, len(scores), _FRAMES_AT_ONCE):
         active = np.asarray(scores[first : first + _FRAMES_AT_ONCE], dtype=np.float64) > limits
         for label, row in zip(thresholds, active.T, strict=True):
-            start, end = frames_to_segments(row)
+            start, end = close_gaps(*frames_to_segments(row), close)
             parts[label].append((start + first * FRAME_HOP, end + first * FRAME_HOP))
-    return {label: _joined(runs) for label, runs in parts.items()}
+    return {label: _joined(runs, close) for label, runs in parts.items()}
 
 
-def _joined(parts: Sequence[Intervals]) -> Intervals:
-    """Runs of consecutive stretches as one; where a run goes on into the next stretch, the two touch."""
+def _joined(parts: Sequence[Intervals], close: int) -> Intervals:
+    """Runs of consecutive stretches as one."""
     nothing = np.empty(0, dtype=np.int64)
     start, end = (np.concatenate(bounds) for bounds in zip((nothing, nothing), *parts, strict=True))
-    return close_gaps(start, end, 1)
+    return close_gaps(start, end, close)
 
 
 def clean_up(runs: Mapping[str, Intervals], minimum: MinimumDurations) -> Segments:

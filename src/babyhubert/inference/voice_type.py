@@ -138,8 +138,10 @@ class VoiceTypeClassifier:
 
     def decide(self, scores: NDArray[np.floating], *, clean: bool = True) -> Segments:
         """Segments from probabilities, shape (T, C). Without ``clean``, the raw runs above the thresholds."""
-        runs = active_runs(scores, self.thresholds)
-        return clean_up(runs, self.settings.minimum) if clean else Segments.from_intervals(runs)
+        if not clean:
+            return Segments.from_intervals(active_runs(scores, self.thresholds))
+        minimum = self.settings.minimum
+        return clean_up(active_runs(scores, self.thresholds, close=minimum.off), minimum)
 
     def with_settings(self, settings: VoiceTypeSettings) -> VoiceTypeClassifier:
         """The same model with other windows, thresholds or rules."""

@@ -29,11 +29,12 @@ from babyhubert.inference.window_calls import RecordedBatch
 from babyhubert.pretraining.model import MaskedPrediction
 from babyhubert.pretraining.run import build_optimiser
 from babyhubert.pretraining.settings import OptimiserSettings
+from pipeline import RATE, WINDOW, encoder_stages
 from results import write_results
 from training import make_batch, make_step
 
-WINDOW = 64_000
-Measured = Iterator[tuple[str, float]]
+Measured = Iterator[tuple[str, str, float]]
+"""Stage, unit, value."""
 
 
 def main() -> None:
@@ -46,9 +47,9 @@ def main() -> None:
         ("training", training(config, device, options)),
     ):
         results[name] = {}
-        for stage, value in measured:
-            results[name][stage] = round(value, 3)
-            print(f"{name:10} {stage:45} {value:10.3f}", flush=True)
+        for stage, unit, value in measured:
+            results[name].setdefault(unit, {})[stage] = round(value, 3)
+            print(f"{name:10} {stage:45} {value:12.3f} {unit}", flush=True)
             write_results(options, results)
 
 
@@ -72,34 +73,26 @@ def milliseconds(way: Way, calls: int) -> float:
 
 @torch.inference_mode()
 def inference(config: HubertConfig, device: torch.device, windows: int, calls: int) -> Measured:
-    """Stages of one batch, in milliseconds; of the whole also times real time and operations a second."""
+    """Stages of one batch; of the whole, times real time and operations a second."""
     encoder = initialise(HubertEncoder(config), torch.Generator().manual_seed(0)).eval().to(device)
     sound = torch.randn(windows, WINDOW, device=device) * 0.1
     plain = milliseconds(lambda: encoder(sound), calls)
     form = use_matrix_form(encoder, torch.bfloat16).inference_form
     assert isinstance(form, MatrixForm)
-    x, _ = form.first(sound, form.later_stride)
-    yield "convolution 0", milliseconds(lambda: form.first(sound, form.later_stride), calls)
-    for number, convolution in enumerate(form.convolutions, start=1):
-        yield f"convolution {number}", milliseconds(lambda x=x, layer=convolution: layer(x), calls)
-        x = convolution(x)
-    features = form._features(sound)
-    projected = form.projection(form.projection_norm(features))
-    yield "projection", milliseconds(lambda: form.projection(form.projection_norm(features)), calls)
-    yield "position", milliseconds(lambda: form.position(projected), calls)
-    yield "one block", milliseconds(lambda: form.blocks[0](projected, None), calls)
+    for stage, way in encoder_stages(form, sound).items():
+        yield stage, "ms", milliseconds(way, calls)
     operations = windows * sum(forward_operations(config, WINDOW).values())
     ways: dict[str, float] = {"exact": plain, "bfloat16": milliseconds(lambda: encoder(sound), calls)}
     if device.type == "cuda":
         graph = RecordedBatch(lambda waveforms: encoder(waveforms).last, device, (windows, WINDOW))
         ways["bfloat16, graph"] = milliseconds(lambda: graph(sound), calls)
     for name, taken in ways.items():
-        yield f"{name}: x real time", windows * WINDOW / 16_000 / taken * 1000
-        yield f"{name}: GFLOP/s", operations / taken / 1e6
+        yield name, "x real time", windows * WINDOW / RATE / taken * 1000
+        yield name, "GFLOP/s", operations / taken / 1e6
 
 
 def training(config: HubertConfig, device: torch.device, options: argparse.Namespace) -> Measured:
-    """Forward and backward of each stage and of a whole step in bfloat16 autocast, in milliseconds."""
+    """Forward and backward of each stage and of a whole step in bfloat16 autocast."""
     batch = make_batch(options.rows, options.seconds, 500, device)
     model = MaskedPrediction.fresh(config, 500, torch.Generator().manual_seed(0)).to(device).train()
     encoder, heard = model.encoder, batch.pcm.float() / 32_767
@@ -125,30 +118,30 @@ def training(config: HubertConfig, device: torch.device, options: argparse.Names
     step = make_step(model, lambda one: model(one).loss, device, "bf16")
     for rows, name in ((False, "convolutions"), (True, "rows")):
         encoder.convolve_by_rows(rows)
-        yield f"front-end, {name}", there_and_back(lambda: encoder.feature_extractor(heard))
-        yield f"position, {name}", there_and_back(lambda: encoder.encoder.pos_conv_embed(frames))
-        yield f"step, {name}", milliseconds(lambda: step(batch), options.calls)
-    yield "blocks", there_and_back(blocks)
+        yield f"front-end, {name}", "ms", there_and_back(lambda: encoder.feature_extractor(heard))
+        yield f"position, {name}", "ms", there_and_back(lambda: encoder.encoder.pos_conv_embed(frames))
+        yield f"step, {name}", "ms", milliseconds(lambda: step(batch), options.calls)
+    yield "blocks", "ms", there_and_back(blocks)
     yield from _update(model, options.calls)
     began = time.perf_counter()
     encoder.train_on(device, compiled=True)
     encoder.convolve_by_rows(True)
     step(batch)
-    yield "seconds of compiling", time.perf_counter() - began
-    yield "blocks, compiled", there_and_back(blocks)
+    yield "compiling", "s", time.perf_counter() - began
+    yield "blocks, compiled", "ms", there_and_back(blocks)
     taken = milliseconds(lambda: step(batch), options.calls)
-    yield "step, rows, compiled", taken
-    yield "step, rows, compiled: until launched", _launched(lambda: step(batch), options.calls)
-    samples = int(options.seconds * 16_000)
-    yield "GFLOP/s", 3 * options.rows * sum(forward_operations(config, samples).values()) / taken / 1e6
+    yield "step, rows, compiled", "ms", taken
+    yield "step, rows, compiled: until launched", "ms", _launched(lambda: step(batch), options.calls)
+    operations = 3 * options.rows * sum(forward_operations(config, int(options.seconds * RATE)).values())
+    yield "step, rows, compiled", "GFLOP/s", operations / taken / 1e6
 
 
 def _update(model: nn.Module, calls: int) -> Measured:
     optimiser = build_optimiser(model, OptimiserSettings())
     for parameter in model.parameters():
         parameter.grad = torch.full_like(parameter, 1e-4)
-    yield "clipping", milliseconds(lambda: nn.utils.clip_grad_norm_(model.parameters(), 10.0), calls)
-    yield "optimiser", milliseconds(optimiser.step, calls)
+    yield "clipping", "ms", milliseconds(lambda: nn.utils.clip_grad_norm_(model.parameters(), 10.0), calls)
+    yield "optimiser", "ms", milliseconds(optimiser.step, calls)
     model.zero_grad(set_to_none=True)
 
 

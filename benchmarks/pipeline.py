@@ -56,7 +56,8 @@ def main() -> None:
     audio_s = options.minutes * 60
     with tempfile.TemporaryDirectory() as folder, torch.inference_mode():
         ways = {**reading(Path(folder), options.minutes), **after_the_encoder(audio_s)}
-        steps = encoder_stages(form, options.windows)
+        sound = torch.randn(1, WINDOW, generator=torch.Generator().manual_seed(0)) * 0.1
+        steps = encoder_stages(form, sound, options.windows)
         for way in (*ways.values(), *steps.values()):
             way()
         seconds = alternate({**ways, **steps}, options.rounds)
@@ -136,9 +137,8 @@ def after_the_encoder(audio_s: float) -> dict[str, Way]:
     return {"windows and stitching": windows, "thresholds and clean-up": decide}
 
 
-def encoder_stages(form: MatrixForm, windows: int) -> dict[str, Way]:
-    """Each stage over the output of the one before, window by window."""
-    sound = torch.randn(1, WINDOW, generator=torch.Generator().manual_seed(0)) * 0.1
+def encoder_stages(form: MatrixForm, sound: torch.Tensor, times: int = 1) -> dict[str, Way]:
+    """Each stage over the output of the one before, a batch of windows (B, WINDOW) a call, so many times."""
     first = form.first(sound, form.later_stride)[0]
 
     def convolve(x: torch.Tensor = first) -> torch.Tensor:
@@ -146,7 +146,7 @@ def encoder_stages(form: MatrixForm, windows: int) -> dict[str, Way]:
             x = convolution(x)
         return x
 
-    features = convolve()[:FRAMES].unsqueeze(0)
+    features = convolve().unflatten(0, (len(sound), -1))[:, :FRAMES]
 
     def project() -> torch.Tensor:
         return form.projection(form.projection_norm(features))
@@ -167,7 +167,7 @@ def encoder_stages(form: MatrixForm, windows: int) -> dict[str, Way]:
 
     def often(stage: Callable[[], object]) -> Way:
         def way() -> None:
-            for _ in range(windows):
+            for _ in range(times):
                 stage()
 
         return way

@@ -143,19 +143,13 @@ def training(*names: str, clock: str = "cpu") -> Callable[[], str]:
 
 def gpu_stages() -> str:
     source = read("gpu-stages")
-    stages = {name: source["results"][name] for name in ("inference", "training")}
-    settings = source["settings"]
-    rows = [
-        (f"{name}: {stage}", value)
-        for name, values in stages.items()
-        for stage, value in values.items()
-        if not isinstance(value, list)
-        and not any(unit in stage for unit in ("x real time", "/s", "GB", "second", "error"))
-    ]
+    results, settings = source["results"], source["settings"]
+    parts = ("inference", "training")
+    rows = [(f"{part}: {stage}", ms) for part in parts for stage, ms in results[part]["ms"].items()]
     batches = (
         f"inference: {settings['windows']} windows of 4 s; training: {settings['rows']} x {settings['seconds']} s"
     )
-    return table((f"{source['results']['size']}, {batches}", "ms"), rows, source) + f"\n{source.get('note', '')}\n"
+    return table((f"{results['size']}, {batches}", "ms"), rows, source) + f"\n{source.get('note', '')}\n"
 
 
 def growth() -> str:

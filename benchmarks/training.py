@@ -158,12 +158,12 @@ def make_step(model: nn.Module, loss_of: Callable[[Batch], Tensor], device: torc
 def make_models(arguments: argparse.Namespace, config: HubertConfig, device: torch.device) -> dict[str, nn.Module]:
     """Who takes part, by name."""
     ours = MaskedPrediction.fresh(config, arguments.units, torch.Generator().manual_seed(0))
-    plain_ours = copy.deepcopy(ours)
-    ours.encoder.train_on(device, compiled=arguments.compile)
-    plain_ours.encoder.train_on(torch.device("cpu"), compiled=arguments.compile)
     models: dict[str, nn.Module] = {"ours": ours}
     if device.type == "cuda" and "ours, convolutions" not in arguments.skip:
-        models["ours, convolutions"] = plain_ours
+        convolutions = copy.deepcopy(ours)
+        convolutions.encoder.train_on(torch.device("cpu"), compiled=arguments.compile)
+        models["ours, convolutions"] = convolutions
+    ours.encoder.train_on(device, compiled=arguments.compile)
     if "plain" not in arguments.skip:
         models["plain"] = Plain(config, arguments.units)
     if "published" not in arguments.skip:

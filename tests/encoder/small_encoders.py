@@ -25,5 +25,11 @@ def fresh(config: HubertConfig, seed: int = 0) -> HubertEncoder:
     return encoder.eval()
 
 
+def training_encoder(**changes) -> HubertEncoder:
+    """One in training mode whose results owe nothing to chance."""
+    quiet = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "projection_dropout": 0.0, "layer_drop": 0.0}
+    return fresh(TINY.with_changes(**{**quiet, **changes})).train()
+
+
 def noise(batch: int, samples: int, seed: int = 1) -> torch.Tensor:
     return torch.randn(batch, samples, generator=generator(seed)) * 0.1

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from small_encoders import TINY, TINY_LARGE, fresh, generator, noise
+from small_encoders import TINY, TINY_LARGE, fresh, generator, noise, training_encoder
 from torch import Tensor
 
 from babyhubert.annotation.frames import frame_count
@@ -162,11 +162,6 @@ def test_mask_replaces_frames():
 def test_impossible_arguments_are_named(arguments, word):
     with pytest.raises(ValueError, match=word):
         twins(TINY)[0](arguments.pop("waveforms", noise(2, 800)), **arguments)
-
-
-def training_encoder(**changes) -> HubertEncoder:
-    quiet = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "projection_dropout": 0.0, "layer_drop": 0.0}
-    return fresh(TINY.with_changes(**{**quiet, **changes})).train()
 
 
 def gradients(encoder: HubertEncoder) -> dict[str, Tensor]:

@@ -7,17 +7,14 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_encoders import training_encoder
 
-from babyhubert.encoder.config import HubertConfig
-from babyhubert.encoder.hubert import HubertEncoder, initialise
+from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.row_products import grouped_convolution
-
-NO_CHANCE = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "projection_dropout": 0.0, "layer_drop": 0.0}
 
 
 def encoder(dtype: torch.dtype = torch.float64, **changes: object) -> HubertEncoder:
-    config = HubertConfig.of_size("nano").with_changes(**NO_CHANCE, **changes)
-    return initialise(HubertEncoder(config), torch.Generator().manual_seed(0)).to(dtype).train()
+    return training_encoder(**changes).to(dtype)
 
 
 def gradients(model: HubertEncoder, waveforms: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -7,7 +7,7 @@ norm over time passes twice over the largest activation of the model. Three iden
   read as one long row, times the first `stride` taps, plus the same for the taps that are left;
 - group norm with one group a channel follows from the waveform: a channel is a linear function w of the samples u that
   a step sees, so its mean is w · E[u] and its variance w' Cov[u] w, and the norm becomes part of the weight;
-- a long grouped convolution is one product a group with `SHORT` taps at a time, and a sum of shifted parts.
+- a long grouped convolution is one product a group with some taps at a time, and a sum of shifted parts.
 
 The form for inference (matrix_form.py) rests on the same three.
 """
@@ -224,7 +224,7 @@ class _GroupedConvolution(torch.autograd.Function):
             of_x = two_level_convolution(dy, two_level_weight(turned, groups), kernel, kernel - 1 - kernel // 2)
             of_x = of_x.to(x.dtype)
         if ctx.needs_input_grad[1]:
-            of_weight = _gradient_of_grouped_weight(x, dy, kernel, groups).to(weight.dtype)
+            of_weight = _gradient_of_grouped_weight(x, dy, kernel, groups)
         return of_x, of_weight, None
 
 

@@ -10,9 +10,9 @@ the floor, and voices that do not rise above it by the margin are lost.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,20 +94,18 @@ class LoudWindows:
 
     read: Callable[[str], Blocks]
     margin_db: float
-    _loud: OrderedDict[str, NDArray[np.bool_]] = field(default_factory=OrderedDict, init=False)  # by last asking
+    _loud_steps: Callable[[str], NDArray[np.bool_]] = field(init=False)
 
     def __post_init__(self) -> None:
         check_margin(self.margin_db)
+        self._loud_steps = lru_cache(_MOST_HELD)(self._find_loud_steps)
 
     def __call__(self, key: Hashable, first: int, stop: int) -> bool:
         """Whether frames ``first`` to ``stop - 1`` of a recording are to be encoded."""
-        name = str(key)
-        if name not in self._loud:
-            self._loud[name] = steps_above_floor(levels_in_voice_band(self.read(name)), self.margin_db)
-            while len(self._loud) > _MOST_HELD:
-                self._loud.popitem(last=False)
-        self._loud.move_to_end(name)
-        return bool(self._loud[name][first // FRAMES_A_STEP : -(-stop // FRAMES_A_STEP)].any())
+        return bool(self._loud_steps(str(key))[first // FRAMES_A_STEP : -(-stop // FRAMES_A_STEP)].any())
+
+    def _find_loud_steps(self, name: str) -> NDArray[np.bool_]:
+        return steps_above_floor(levels_in_voice_band(self.read(name)), self.margin_db)
 
 
 def check_margin(margin_db: float) -> None:

@@ -53,7 +53,10 @@ def all_tables(scenes, utterances):
 
 
 def weights(folder):
-    checkpoint = load_checkpoint(str(folder))
+    return tensors(load_checkpoint(str(folder)))
+
+
+def tensors(checkpoint):
     heads = {f"{name}.{key}": value for name, head in checkpoint.heads.items() for key, value in head.tensors.items()}
     return {**checkpoint.encoder, **heads}
 
@@ -103,11 +106,12 @@ def test_several_tasks_train_one_encoder(scenes, utterances, encoder, tmp_path):
     }
 
 
-@pytest.fixture(scope="module")
-def undisturbed(scenes, utterances, encoder, tmp_path_factory):
+@pytest.fixture(scope="module", params=[0.0, 0.9], ids=["plain", "averaged"])
+def undisturbed(request, scenes, utterances, encoder, tmp_path_factory):
     """Settings with dropout, and the run that nothing disturbed."""
     changes = {"layer_drop": 0.3, "hidden_dropout": 0.2}
-    config = settings(encoder, all_tables(scenes, utterances), {"encoder_settings": changes})
+    tables = all_tables(scenes, utterances)
+    config = settings(encoder, tables, {"encoder_settings": changes}, average=request.param)
     folder = tmp_path_factory.mktemp("undisturbed") / "model"
     return config, folder, run(config, folder)
 
@@ -232,8 +236,11 @@ def test_accumulated_batches_are_one_large_batch(scenes, utterances, encoder, tm
     assert interval.norm.item() == pytest.approx(torch.nn.utils.get_total_norm(gradients).item(), rel=1e-4)
 
 
-def test_two_processes_take_the_steps_of_one_that_accumulates_two_batches(scenes, utterances, encoder, tmp_path):
-    config = settings(encoder, all_tables(scenes, utterances), accumulate=2)
+@pytest.mark.parametrize("average", [0.0, 0.9])
+def test_two_processes_take_the_steps_of_one_that_accumulates_two_batches(
+    average, scenes, utterances, encoder, tmp_path
+):
+    config = settings(encoder, all_tables(scenes, utterances), accumulate=2, average=average)
     one = run(config, tmp_path / "one")
     shared = config.model_copy(update={"train": config.train.model_copy(update={"accumulate": 1})})
     (tmp_path / "config.json").write_text(shared.model_dump_json(), encoding="utf-8")

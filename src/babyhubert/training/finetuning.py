@@ -50,6 +50,7 @@ from babyhubert.tasks.model import TaskModel
 from babyhubert.tasks.phonemes import PhonemeTask
 from babyhubert.tasks.voice_type_training import VoiceTypeTask
 from babyhubert.timebase import SAMPLE_RATE, format_clock
+from babyhubert.training.averaging import AveragedWeights
 from babyhubert.training.curves import Curves
 from babyhubert.training.group import Group
 from babyhubert.training.interruption import StopRequests
@@ -228,6 +229,7 @@ class Trainer:
         self.model.encoder.gradient_checkpointing = settings.machine.gradient_checkpointing
         self.model.encoder.train_on(group.device)
         self.optimiser = build_optimiser(self.model, train)
+        self._average = AveragedWeights(self.model, train.average) if train.average else None
         self._clipped = list((self.model if train.clip == "all" else self.model.encoder).parameters())
         self._loss_weights = {name: getattr(settings, name).loss_weight for name in self.tasks}
         self.autocast = autocast(settings.machine.precision, group.device)
@@ -297,6 +299,8 @@ class Trainer:
             interval.add(self._accumulate(together, whole, synchronise))
         norm = self._update()
         self.step += 1
+        if self._average is not None:
+            self._average.update(self.step)
         self.seconds += seconds
         interval.step_done(norm, seconds)
         return stopping > 0
@@ -305,26 +309,35 @@ class Trainer:
     def validate(self) -> dict[str, Validation]:
         """Every task's score on all of its validation material; the weights are kept if they are the best so far."""
         self.model.eval()
-        validations = {}
-        for name, task in self.tasks.items():
-            tally: np.ndarray | None = None
-            for batch in task.validation_batches(self.group.place.rank, self.group.place.world):
-                with self.autocast():
-                    moved = batch.to(self.group.device)
-                    head, features = self._losses.heard(name, moved)
-                    own = task.tally(head, features, moved)
-                tally = own if tally is None else tally + own
-            validations[name] = task.conclude(self._sum_over_processes(tally))
+        with nullcontext() if self._average is None else self._average.in_place():
+            validations = {name: self._validate_task(name, task) for name, task in self.tasks.items()}
+            better = self._note(validations)
+            if better:
+                self.group.first_only(self._keep_best)
         self._train_mode()
-        by_score = self.settings.train.monitor == "score"
-        values = [v.score if by_score else -v.loss for v in validations.values()]
-        better = not self.history or float(np.mean(values)) > max(self.history)
-        self.history.append(float(np.mean(values)))
         if better:
-            self.best_step, self.best_validations = self.step, validations
-            self.group.first_only(self._keep_best)
             self.save()
         return validations
+
+    def _validate_task(self, name: str, task: Task) -> Validation:
+        tally: np.ndarray | None = None
+        for batch in task.validation_batches(self.group.place.rank, self.group.place.world):
+            with self.autocast():
+                moved = batch.to(self.group.device)
+                head, features = self._losses.heard(name, moved)
+                own = task.tally(head, features, moved)
+            tally = own if tally is None else tally + own
+        return task.conclude(self._sum_over_processes(tally))
+
+    def _note(self, validations: dict[str, Validation]) -> bool:
+        """Add to the history; whether these are the best so far."""
+        by_score = self.settings.train.monitor == "score"
+        value = float(np.mean([v.score if by_score else -v.loss for v in validations.values()]))
+        better = not self.history or value > max(self.history)
+        self.history.append(value)
+        if better:
+            self.best_step, self.best_validations = self.step, validations
+        return better
 
     def save(self) -> None:
         """Write a snapshot (first process), prune older ones, and best weights that no snapshot refers to."""
@@ -420,6 +433,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "scaler": self._scaler.state_dict(),
+            **({} if self._average is None else {"average": self._average.state_dict()}),
         }
 
     def _restore(self, state: Mapping[str, Any]) -> None:
@@ -440,6 +454,8 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self._scaler.load_state_dict(state["scaler"])
+        if self._average is not None:
+            self._average.load_state_dict(state["average"])
         self.step, self.seconds, self.history = int(state["step"]), float(state["seconds"]), list(state["history"])
         self.best_step = int(state["best_step"])
         self.best_validations = {name: Validation(**found) for name, found in json.loads(state["best"]).items()}

@@ -71,6 +71,8 @@ class TrainSettings(Config):
         weight_decay: AdamW's decay.
         clip_norm: Largest norm of the gradient; 0: any.
         clip: What is clipped: ``all`` or, as published for the addressee, ``encoder``.
+        average: Decay of an exponential moving average of the weights over steps, which is what is validated and
+            kept; training goes on with the plain ones. 0: none. It rises to this over the first steps.
         validate_every: Steps between validations; absent: once an epoch.
         monitor: What the best weights, early stopping and the plateau go by: the ``score`` of the task (macro F1,
             1 - PER; the mean over tasks) or, as published, the ``loss``.
@@ -90,6 +92,7 @@ class TrainSettings(Config):
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     clip_norm: Annotated[float, Field(ge=0)] = 0.0
     clip: Literal["all", "encoder"] = "all"
+    average: Annotated[float, Field(ge=0, lt=1)] = 0.0
     validate_every: Count | None = None
     monitor: Literal["score", "loss"] = "score"
     patience: Count | None = None
@@ -152,5 +155,6 @@ class FinetuningSettings(Config):
 
     def fingerprint(self, tasks: tuple[str, ...]) -> str:
         """Hash of what decides the result: a run is only ever continued with the same one."""
-        decisive = self.model_dump_json(include={"model", "train", *tasks})
+        later = {} if self.train.average else {"train": {"average"}}  # runs from before it existed go on
+        decisive = self.model_dump_json(include={"model", "train", *tasks}, exclude=later)
         return hashlib.sha256(decisive.encode()).hexdigest()[:16]

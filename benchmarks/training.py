@@ -5,7 +5,9 @@ round; what counts is the ratio within a round.
 
 - ours: `babyhubert.pretraining`: masked frames through one matrix product; on a GPU, convolutions as matrix products
   (and, by its trainer's default, `--compile`);
-- ours, convolutions: the same with torch's convolutions;
+- ours, replayed: the same, forward and backward passes replayed as a CUDA graph (its trainer's way with
+  `batches.lengths`); on a GPU only;
+- ours, convolutions: the first with torch's convolutions;
 - plain: transformers' HubertModel, the same head as a matrix product over all frames, of which masked ones count;
 - published: transformers' HubertModel with a dense additive mask in attention, and the logits of masked frames, and of
   all others, as a (K + 1, N, 256) tensor of cosine similarities each;
@@ -30,6 +32,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -42,13 +45,15 @@ from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.cost import forward_operations
 from babyhubert.encoder.pretraining_head import PretrainingHead
 from babyhubert.pretraining.batches import Batch
-from babyhubert.pretraining.masking import MaskSettings, span_mask
+from babyhubert.pretraining.masking import MaskSettings, most_masked, span_mask
 from babyhubert.pretraining.model import MaskedPrediction
 from babyhubert.pretraining.run import build_optimiser
 from babyhubert.pretraining.settings import OptimiserSettings
+from babyhubert.training.recorded_gradients import FlatGradients, RecordedGradients
 from results import write_results
 
 Step = Callable[[Batch], Tensor]
+REPLAYED = "ours, replayed"
 WARM_UP = 3  # steps: kernels are chosen, what is to be compiled is compiled
 
 
@@ -136,7 +141,8 @@ def make_batch(rows: int, seconds: float, units: int, device: torch.device) -> B
     frames = (samples - 400) // 320 + 1
     mask = span_mask(rows, frames, MaskSettings(), rng)
     pcm = rng.integers(-8000, 8000, (rows, samples)).astype(np.int16)
-    return Batch.of(pcm, rng.integers(0, units, (rows, frames)), mask).to(device)
+    room = rows * most_masked(frames, MaskSettings())
+    return Batch.of(pcm, rng.integers(0, units, (rows, frames)), mask, room).to(device)
 
 
 def make_step(model: nn.Module, loss_of: Callable[[Batch], Tensor], device: torch.device, precision: str) -> Step:
@@ -155,10 +161,38 @@ def make_step(model: nn.Module, loss_of: Callable[[Batch], Tensor], device: torc
     return step
 
 
+def make_replayed_step(model: MaskedPrediction, device: torch.device, precision: str) -> Step:
+    """As the trainer does it, for batches of one shape."""
+    model.to(device).train()
+    optimiser = build_optimiser(model, OptimiserSettings())
+    gradients = FlatGradients(model.parameters())
+
+    def there_and_back(*tensors: Tensor) -> tuple[Tensor, ...]:
+        pcm, units, mask, positions, targets, share = tensors
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            loss = model(Batch(pcm, units, mask, positions, targets, 0)).loss
+        (loss * share).backward()
+        return (loss.detach(),)
+
+    recorded = RecordedGradients(there_and_back, gradients, device)
+
+    def step(batch: Batch) -> Tensor:
+        (loss,) = recorded(*batch.tensors, torch.full((), 1 / batch.masked, device=device))
+        gradients.clip(10.0)
+        optimiser.step()
+        gradients.values.zero_()
+        return loss
+
+    return step
+
+
 def make_models(arguments: argparse.Namespace, config: HubertConfig, device: torch.device) -> dict[str, nn.Module]:
     """Who takes part, by name."""
     ours = MaskedPrediction.fresh(config, arguments.units, torch.Generator().manual_seed(0))
     models: dict[str, nn.Module] = {"ours": ours}
+    if device.type == "cuda":
+        models[REPLAYED] = copy.deepcopy(ours)
+        models[REPLAYED].encoder.train_on(device, compiled=arguments.compile)
     if device.type == "cuda" and "ours, convolutions" not in arguments.skip:
         convolutions = copy.deepcopy(ours)
         convolutions.encoder.train_on(torch.device("cpu"), compiled=arguments.compile)
@@ -171,6 +205,12 @@ def make_models(arguments: argparse.Namespace, config: HubertConfig, device: tor
     if arguments.minimal_hubert:
         models["minimal_hubert"] = MinimalHubert(arguments.minimal_hubert, arguments.units, arguments.compile)
     return models
+
+
+def make_step_of(name: str, model: nn.Module, device: torch.device, precision: str) -> Step:
+    if name == REPLAYED:
+        return make_replayed_step(cast("MaskedPrediction", model), device, precision)
+    return make_step(model, (lambda b: model(b).loss) if name.startswith("ours") else model, device, precision)
 
 
 def main() -> None:
@@ -194,12 +234,7 @@ def main() -> None:
     torch.set_float32_matmul_precision("high")
     batch = make_batch(arguments.rows, arguments.seconds, arguments.units, device)
     models = make_models(arguments, config, device)
-    steps = {
-        name: make_step(
-            model, (lambda b, m=model: m(b).loss) if name.startswith("ours") else model, device, arguments.precision
-        )
-        for name, model in models.items()
-    }
+    steps = {name: make_step_of(name, model, device, arguments.precision) for name, model in models.items()}
     ways: dict[str, Way] = {name: partial(step, batch) for name, step in steps.items()}
     for way in ways.values():
         for _ in range(WARM_UP):

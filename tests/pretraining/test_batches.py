@@ -6,20 +6,21 @@ from itertools import islice
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from material import make_labels, make_pack
 
 from babyhubert.annotation.frames import FRAME_HOP, frame_count
 from babyhubert.errors import CorpusError
-from babyhubert.pretraining.batches import BatchPlan, BatchReader, BatchSettings, Cursor, load
+from babyhubert.pretraining.batches import IGNORED, BatchPlan, BatchReader, BatchSettings, Cursor, load
 from babyhubert.pretraining.masking import MaskSettings
 from babyhubert.training.processes import Place
 
 
-def plan(lengths, seconds=20.0, seed=0):
-    lengths = np.asarray(lengths, dtype=np.int64)
-    return BatchPlan(np.arange(len(lengths)), lengths, BatchSettings(seconds=seconds), seed)
+def plan(samples, seconds=20.0, seed=0, **settings):
+    samples = np.asarray(samples, dtype=np.int64)
+    return BatchPlan(np.arange(len(samples)), samples, BatchSettings(seconds=seconds, **settings), seed)
 
 
 def drawn_lengths(count, seed=0):
@@ -40,6 +41,39 @@ def test_an_epoch_takes_every_usable_row_once_within_the_budget(lengths, epoch, 
     assert found.unused == len(lengths) - len(usable)
     for rows in batches:
         assert len(rows) == 1 or sum(lengths[row] for row in rows) <= seconds * 16_000
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.integers(32_000, 480_000), min_size=1, max_size=120),
+    st.integers(2, 40),
+    st.floats(2, 200),
+    st.integers(0, 3),
+)
+def test_with_few_lengths_every_row_is_taken_once_and_shapes_are_few(lengths, count, seconds, epoch):
+    found = plan(lengths, seconds, lengths=count)
+    requests = [request for _, request in islice(found.stream(Cursor(epoch)), len(found.epoch(epoch)))]
+    assert sorted(np.concatenate([request.rows for request in requests]).tolist()) == list(range(len(lengths)))
+    for request in requests:
+        shortest = min(lengths[row] for row in request.rows)
+        assert request.samples <= shortest
+        assert len(request.rows) == 1 or len(request.rows) * request.samples <= seconds * 16_000
+        assert shortest < (request.samples + 320) * 15 ** (1 / (count - 1)) + 320  # cropped to the next length below
+    shapes = {(len(request.rows), request.samples) for request in requests}
+    assert len(shapes) <= count + 1  # one a length, and what was left over
+
+
+def test_few_lengths_crop_little():
+    lengths = drawn_lengths(20_000)
+    requests = [request for _, request in islice(plan(lengths, 175.0, lengths=32).stream(), 3000)]
+    kept = sum(len(request.rows) * request.samples for request in requests)
+    assert 0.94 < kept / sum(int(lengths[request.rows].sum()) for request in requests) < 1
+
+
+def test_the_longest_segments_are_not_cropped():
+    """Cutting at 30 s makes many segments of exactly that length."""
+    _, request = next(plan([480_000] * 5, 175.0, lengths=8).stream())
+    assert frame_count(request.samples) == frame_count(480_000)
 
 
 def test_published_limits_are_inclusive():
@@ -94,7 +128,10 @@ def test_crops_and_labels_are_what_stands_in_the_pack(tmp_path):
     ):
         samples = batch.pcm.shape[1]
         assert batch.units.shape == batch.mask.shape == (len(request.rows), frame_count(samples))
-        assert np.array_equal(batch.positions.numpy(), np.flatnonzero(batch.mask.numpy()))
+        assert batch.masked == batch.mask.sum()
+        assert np.array_equal(batch.positions[: batch.masked].numpy(), np.flatnonzero(batch.mask.numpy()))
+        assert torch.equal(batch.targets[: batch.masked], batch.units[batch.mask])
+        assert (batch.targets[batch.masked :] == IGNORED).all()
         for row, pcm, units in zip(request.rows, batch.pcm.numpy(), batch.units.numpy(), strict=True):
             whole = pack.pcm(row)
             places = [
@@ -115,7 +152,18 @@ def test_worker_processes_read_the_same_batches(tmp_path):
     reader = BatchReader(labels, MaskSettings())
     alone, workers = (list(load(reader, requests, count, False)) for count in (0, 2))
     for a, b in zip(alone, workers, strict=True):
-        assert all(getattr(a, name).equal(getattr(b, name)) for name in ("pcm", "units", "mask", "positions"))
+        assert all(x.equal(y) for x, y in zip(a.tensors, b.tensors, strict=True))
+
+
+def test_batches_of_one_length_are_of_one_shape(tmp_path):
+    """Masks differ, and so does the number of masked frames; tensors do not."""
+    labels = make_labels(tmp_path / "labels", make_pack(tmp_path / "pack", [32_000 + 16 * i for i in range(22)]))
+    rows = labels.pack.rows("train")
+    found = BatchPlan(rows, labels.pack.samples[rows], BatchSettings(seconds=4.1, lengths=4), 0)
+    requests = [request for _, request in islice(found.stream(), 40)]
+    batches = list(load(BatchReader(labels, MaskSettings()), requests, 0, False))
+    assert len({tuple(tensor.shape for tensor in batch.tensors) for batch in batches}) == 1
+    assert len({batch.masked for batch in batches}) > 1
 
 
 def test_validation_is_always_the_same(tmp_path):

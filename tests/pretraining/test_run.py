@@ -112,6 +112,22 @@ class KilledError(Exception):
     """Stands for SIGKILL: nothing after it runs but what the operating system does."""
 
 
+def test_gradients_in_one_tensor_are_the_same_gradients(material, tmp_path):
+    few = {"lengths": 3}
+    train(material, tmp_path / "one", run_settings(6, batches=few))
+    train(material, tmp_path / "apart", run_settings(6, batches=few, machine={"replay": "no"}))
+    logs = [
+        [entry for entry in read_log(tmp_path / name / "log.jsonl") if "train/loss" in entry]
+        for name in ("one", "apart")
+    ]
+    for a, b in zip(*logs, strict=True):
+        assert a["train/loss"] == pytest.approx(b["train/loss"], rel=1e-5)
+        assert a["train/gradient_norm"] == pytest.approx(b["train/gradient_norm"], rel=1e-4)
+    a, b = weights(tmp_path / "one"), weights(tmp_path / "apart")
+    for name, tensor in a.encoder.items():
+        assert torch.allclose(tensor, b.encoder[name], atol=1e-4), name
+
+
 @pytest.mark.parametrize("at", [1, 3, 4, 7])
 def test_killed_and_continued_is_the_run_that_was_never_killed(at, material, undisturbed, tmp_path, monkeypatch):
     from babyhubert.pretraining import run
@@ -319,10 +335,10 @@ stop_at_chance = false
 """
 
 
-def command(material, output, *, steps, accumulate=1, environment=None):
+def command(material, output, *, steps, accumulate=1, environment=None, options=()):
     config = output.with_suffix(".toml")
     config.write_text(CONFIG.format(material=material, steps=steps, accumulate=accumulate))
-    arguments = [sys.executable, "-m", "babyhubert", "pretrain", str(config), "-o", str(output)]
+    arguments = [sys.executable, "-m", "babyhubert", "pretrain", str(config), "-o", str(output), *options]
     return subprocess.Popen(
         arguments,
         env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
@@ -332,16 +348,24 @@ def command(material, output, *, steps, accumulate=1, environment=None):
     )
 
 
-def test_two_processes_take_the_steps_of_one_with_twice_the_batches(material, tmp_path):
+@pytest.mark.parametrize("options", [(), ("--set", "batches.lengths=3")], ids=["", "few lengths"])
+def test_two_processes_take_the_steps_of_one_with_twice_the_batches(material, tmp_path, options):
+    """With few lengths gradients lie in one tensor, which is added up without DistributedDataParallel."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
     pair = [
-        command(material, tmp_path / "two", steps=4, environment={**address, "RANK": str(r), "LOCAL_RANK": str(r)})
+        command(
+            material,
+            tmp_path / "two",
+            steps=4,
+            environment={**address, "RANK": str(r), "LOCAL_RANK": str(r)},
+            options=options,
+        )
         for r in range(2)
     ]
-    one = command(material, tmp_path / "one", steps=4, accumulate=2)
+    one = command(material, tmp_path / "one", steps=4, accumulate=2, options=options)
     for process in (*pair, one):
         _, errors = process.communicate(timeout=240)
         assert process.returncode == 0, errors

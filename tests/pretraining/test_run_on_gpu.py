@@ -19,11 +19,12 @@ def test_the_curve_is_that_of_the_cpu(tmp_path):
     for name, machine in {
         "float32 on a CPU": {"device": "cpu"},
         "float32": {"device": "cuda", "precision": "float32", "compile": "no"},
+        "float32, each step asked for": {"device": "cuda", "precision": "float32", "compile": "no", "replay": "no"},
         "bf16, compiled": {"device": "cuda", "precision": "bf16", "compile": "yes"},
     }.items():
         content = {
             "encoder": {"size": "nano", "settings": dict.fromkeys(("hidden_dropout", "attention_dropout"), 0.0)},
-            "batches": {"seconds": 8.0},
+            "batches": {"seconds": 8.0, "lengths": 2},  # so that passes are replayed
             "optimiser": {"steps": 60, "warmup_steps": 10, "learning_rate": 1e-3},
             "machine": {"workers": 0, "log_every": 10, "tensorboard": False, **machine},
             "health": {"stop_at_chance": False},

@@ -7,6 +7,8 @@ batch make one rectangular array.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
@@ -52,6 +54,13 @@ def span_mask(rows: int, frames: int, settings: MaskSettings, rng: np.random.Gen
     ended = np.zeros_like(begun)
     ended[:, span:] = begun[:, :-span]
     return _trim(begun > ended, rng)
+
+
+def most_masked(frames: int, settings: MaskSettings) -> int:
+    """How many frames of a row :func:`span_mask` masks at most."""
+    span = min(settings.span, frames - 1)
+    spans = max(settings.least, math.ceil(settings.probability * frames / settings.span))
+    return min(min(spans, frames - span) * span, frames)
 
 
 def _trim(mask: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.bool_]:

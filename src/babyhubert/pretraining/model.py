@@ -20,7 +20,7 @@ from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.loading import build_encoder
 from babyhubert.encoder.pretraining_head import EmbeddingStart, PretrainingHead
-from babyhubert.pretraining.batches import Batch, waveforms
+from babyhubert.pretraining.batches import IGNORED, Batch, waveforms
 from babyhubert.pretraining.spectrum import SpectrumHead
 
 PENALTY_WEIGHT = 10.0
@@ -127,26 +127,28 @@ class MaskedPrediction(nn.Module):
         heard = waveforms(batch.pcm)
         output = self.encoder(heard, mask=batch.mask, mask_embedding=self.head.mask_embedding)
         assert output.features is not None
-        frames, units = output.last.flatten(0, 1), batch.units.flatten()
-        targets = units[batch.positions]
-        logits = self.head.logits(frames[batch.positions])
-        cross_entropy = F.cross_entropy(logits, targets, reduction="sum")
-        correct = (logits.detach().argmax(-1) == targets).sum().float()
-        predicted = logits.detach().softmax(-1).sum(0)
+        frames = output.last.flatten(0, 1)
+        counted = batch.targets != IGNORED
+        logits = self.head.logits(frames.index_select(0, batch.positions))
+        cross_entropy = F.cross_entropy(logits, batch.targets, reduction="sum", ignore_index=IGNORED)
+        correct = (logits.detach().argmax(-1) == batch.targets).sum().float()
+        predicted = counted.float() @ logits.detach().softmax(-1)
         penalty = output.features.float().square().mean()
-        loss = cross_entropy + self.weights.penalty * penalty * len(targets)
+        loss = cross_entropy + self.weights.penalty * penalty * counted.sum()
         unmasked = spectrum = logits.new_zeros(())
         if self.spectrum is not None:
             spectrum = self.spectrum(output.features, heard)
-            loss = loss + self.weights.spectrum * spectrum * len(targets)
+            loss = loss + self.weights.spectrum * spectrum * counted.sum()
         if self.weights.unmasked or measure_unmasked:
-            others = (~batch.mask).flatten().nonzero().squeeze(-1)
+            others = batch.units.masked_fill(batch.mask, IGNORED).flatten()
             with nullcontext() if self.weights.unmasked else torch.no_grad():
-                told = self.head.logits(frames[others])
+                told = self.head.logits(frames)  # of all frames, since their number is the same for every mask
             if measure_unmasked:
-                unmasked = (told.detach().argmax(-1) == units[others]).sum().float()
+                unmasked = (told.detach().argmax(-1) == others).sum().float()
             if self.weights.unmasked:
-                loss = loss + self.weights.unmasked * F.cross_entropy(told, units[others], reduction="sum")
+                loss = loss + self.weights.unmasked * F.cross_entropy(
+                    told, others, reduction="sum", ignore_index=IGNORED
+                )
         return Outcome(loss, cross_entropy.detach(), penalty.detach(), correct, predicted, unmasked, spectrum.detach())
 
     def to_checkpoint(self) -> Checkpoint:

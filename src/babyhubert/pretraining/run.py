@@ -48,6 +48,7 @@ from babyhubert.training.interruption import StopRequests
 from babyhubert.training.origin import starting_point
 from babyhubert.training.precision import autocast, resolve_precision
 from babyhubert.training.randomness import seed_dropout
+from babyhubert.training.recorded_gradients import FlatGradients, RecordedGradients
 from babyhubert.training.schedules import warm_up_then_decay
 from babyhubert.training.snapshots import newest_snapshot, prune_snapshots, save_snapshot
 from babyhubert.units.counts import UnitCounts, perplexity
@@ -196,6 +197,10 @@ class Trainer:
         self.optimiser = build_optimiser(self.model, settings.optimiser)
         self.autocast = _autocast(settings.machine, group.device)
         self._parallel: nn.Module = self.model
+        self._recorded: RecordedGradients | None = None
+        if settings.machine.replay == "auto" and settings.batches.lengths is not None:
+            gradients = FlatGradients(self.model.parameters())
+            self._recorded = RecordedGradients(self._pass, gradients, group.device)
 
     @classmethod
     def start(cls, labels: Labels, settings: TrainingSettings, output: Path, group: Group) -> Trainer:
@@ -211,7 +216,8 @@ class Trainer:
             )
         if found is not None:
             trainer._restore(found[1])
-        trainer._parallel = group.wrap(trainer.model)
+        if trainer._recorded is None:
+            trainer._parallel = group.wrap(trainer.model)
         return trainer
 
     def batches(self) -> Iterator[list[Batch]]:
@@ -248,14 +254,27 @@ class Trainer:
         return stopping > 0
 
     def _accumulate(self, batch: Batch, masked: float, measure_unmasked: bool, synchronise: bool) -> Outcome:
+        """Add to the gradient; what counts in the end is its sum over processes, over the masked frames of all."""
+        if self._recorded is not None:
+            share = torch.full((), 1 / masked, device=self.group.device)
+            if measure_unmasked:
+                return Outcome(*self._pass(*batch.tensors, share, measure_unmasked=True))
+            return Outcome(*self._recorded(*batch.tensors, share))
         model = self._parallel
         apart = isinstance(model, nn.parallel.DistributedDataParallel) and not synchronise
         with cast("nn.parallel.DistributedDataParallel", model).no_sync() if apart else nullcontext():
             with self.autocast():
                 outcome = model(batch, measure_unmasked)
-            # DistributedDataParallel averages over processes: times their number, over the masked frames of all
-            (outcome.loss * (self.group.place.world / masked)).backward()
+            (outcome.loss * (self.group.place.world / masked)).backward()  # DistributedDataParallel averages
         return outcome
+
+    def _pass(self, *tensors: Tensor, measure_unmasked: bool = False) -> tuple[Tensor, ...]:
+        """Forward and backward through the tensors of a batch; the last one is the share of its loss."""
+        pcm, units, mask, positions, targets, share = tensors
+        with self.autocast():
+            outcome = self.model(Batch(pcm, units, mask, positions, targets, 0), measure_unmasked)
+        (outcome.loss * share).backward()
+        return tuple(value.detach() for value in outcome)
 
     def _update(self) -> Tensor:
         """Clip, step, and leave the weights alone where the gradient is not finite. Nothing waits for the device.
@@ -266,14 +285,25 @@ class Trainer:
         rate = warm_up_then_decay(self.step + 1, settings.learning_rate, settings.warmup_steps, settings.steps)
         for parameters in optimiser.param_groups:
             parameters["lr"] = rate
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
+        norm = self._clip(settings.clip_norm)
         infinite = (~torch.isfinite(norm)).float()
         self.skipped_in_a_row = (self.skipped_in_a_row + 1) * infinite
         optimiser.found_inf = infinite  # type: ignore[attr-defined]  # as a gradient scaler tells fused optimisers
         optimiser.grad_scale = None  # type: ignore[attr-defined]
         optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        if self._recorded is None:
+            optimiser.zero_grad(set_to_none=True)
+        else:
+            self._recorded.gradients.values.zero_()
         return norm
+
+    def _clip(self, most: float) -> Tensor:
+        """Limit the gradient of all processes; the norm it had."""
+        if self._recorded is None:
+            return nn.utils.clip_grad_norm_(self.model.parameters(), most)
+        gradients = self._recorded.gradients
+        self.group.add_up(gradients.values)
+        return gradients.clip(most)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

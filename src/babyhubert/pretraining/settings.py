@@ -80,6 +80,8 @@ class MachineSettings(Config):
         device: ``auto``, ``cpu``, ``cuda`` (each process takes the GPU of its local rank) or ``mps``.
         precision: ``bf16`` (autocast; parameters stay float32), ``float32``, or ``auto``: bf16 on GPUs made for it.
         compile: Whether the transformer's blocks go through ``torch.compile``; ``auto``: on CUDA.
+        replay: Whether passes of shapes that come again are replayed as CUDA graphs; ``auto``: where
+            ``batches.lengths`` makes shapes few, on CUDA.
         gradient_checkpointing: Recompute activations instead of keeping them: less memory, a third more time.
         workers: Processes that read batches ahead, for each training process.
         log_every: Steps between lines of the log.
@@ -93,6 +95,7 @@ class MachineSettings(Config):
     device: str = "auto"
     precision: Literal["auto", "bf16", "float32"] = "auto"
     compile: Literal["auto", "yes", "no"] = "auto"
+    replay: Literal["auto", "no"] = "auto"
     gradient_checkpointing: bool = False
     workers: Annotated[int, Field(ge=0)] = 4
     log_every: Count = 200

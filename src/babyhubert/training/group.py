@@ -14,7 +14,7 @@ from typing import Any, Self, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from babyhubert.device import resolve_device
 from babyhubert.training.processes import Place
@@ -74,6 +74,11 @@ class Group:
         total = torch.tensor(values, dtype=torch.float64)
         dist.all_reduce(total, group=self.control)
         return total.tolist()
+
+    def add_up(self, values: Tensor) -> None:
+        """Replace a tensor on the device by its sum over all processes."""
+        if self.control is not None:
+            dist.all_reduce(values)
 
     def voice(self, say: Callable[[str], None]) -> Callable[[str], None]:
         """How this process speaks: the first as given, the others not at all."""

@@ -1,0 +1,118 @@
+"""Forward and backward passes as CUDA graphs, one for each shape that comes again.
+
+A step of pre-training is some two thousand kernels, each of microseconds. Asking for them one by one takes Python
+longer than a fast GPU takes to run them. A graph asks for all of them at once; it holds the same kernels, so that what
+comes out is what plain calls give. It wants every address and every shape to stay as they were, hence:
+
+- gradients live in one flat tensor for ever (which is also clipped, and summed over processes, in one go);
+- inputs are copied to where the graph reads them;
+- graphs are made for shapes that have been seen before, so that odd ones cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+Run = Callable[..., tuple[Tensor, ...]]
+Shapes = tuple[torch.Size, ...]
+
+MOST_GRAPHS = 64
+"""Each keeps some megabytes; the memory of activations is shared by all of them."""
+_WARM_UP = 3
+_ALIGNED = 32
+"""Floats from one gradient to the next are a multiple of this (128 bytes), for kernels that read several at once."""
+
+
+class FlatGradients:
+    """The gradients of some parameters as one tensor, of which each parameter's is a view.
+
+    Args:
+        parameters: All float32 and on one device; every one gets a gradient, of zeros until there is another.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        chosen = list(parameters)
+        ends = [0]
+        for parameter in chosen:
+            ends.append(ends[-1] + -(-parameter.numel() // _ALIGNED) * _ALIGNED)
+        self.values = torch.zeros(ends[-1], device=chosen[0].device)
+        for parameter, begin in zip(chosen, ends, strict=False):
+            parameter.grad = self.values[begin : begin + parameter.numel()].view_as(parameter)
+
+    def clip(self, most: float) -> Tensor:
+        """Shrink the gradient to a norm; the norm it had, as `torch.nn.utils.clip_grad_norm_` does."""
+        norm = torch.linalg.vector_norm(self.values)
+        self.values.mul_((most / (norm + 1e-6)).clamp(max=1))
+        return norm
+
+
+@dataclass(frozen=True)
+class _Recording:
+    graph: torch.cuda.CUDAGraph
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+class RecordedGradients:
+    """Calls a function that adds to gradients; replays it for shapes that it has met before.
+
+    Args:
+        run: Tensors in, tensors out. Runs a forward and a backward pass that adds to ``gradients``. Nothing in it may
+            depend on a value on the processor's side, or bring one there. What it draws follows torch's generator.
+        gradients: Where the backward pass adds to.
+        device: Where all of it is. Only CUDA devices have graphs; elsewhere every call is a plain one.
+    """
+
+    def __init__(self, run: Run, gradients: FlatGradients, device: torch.device) -> None:
+        self.gradients = gradients
+        self._run, self._device = run, device
+        self._recordings: dict[Shapes, _Recording] = {}
+        self._met: set[Shapes] = set()
+        self._pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
+
+    @property
+    def graphs(self) -> int:
+        """Shapes that are replayed."""
+        return len(self._recordings)
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """What ``run`` gives for these inputs, which are on the device."""
+        shapes = tuple(tensor.shape for tensor in inputs)
+        recording = self._recordings.get(shapes)
+        if recording is None:
+            if not self._is_worth_it(shapes):
+                return self._run(*inputs)
+            recording = self._recordings[shapes] = self._record(inputs)
+        for place, tensor in zip(recording.inputs, inputs, strict=True):
+            place.copy_(tensor, non_blocking=True)
+        recording.graph.replay()
+        return tuple(output.clone() for output in recording.outputs)  # the next replay writes there again
+
+    def _is_worth_it(self, shapes: Shapes) -> bool:
+        """Whether to record: from the second time on, which takes a graph's worth of time."""
+        if self._pool is None or len(self._recordings) == MOST_GRAPHS:
+            return False
+        met = shapes in self._met
+        self._met.add(shapes)
+        return met
+
+    def _record(self, inputs: tuple[Tensor, ...]) -> _Recording:
+        """A graph of the run. Leaves gradients and the state of the generator as they are."""
+        places = tuple(tensor.clone() for tensor in inputs)
+        before = self.gradients.values.clone()
+        beside = torch.cuda.Stream(self._device)
+        beside.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.random.fork_rng([self._device]):
+            with torch.cuda.stream(beside):  # kernels are chosen and compiled, workspaces taken
+                for _ in range(_WARM_UP):
+                    self._run(*places)
+            torch.cuda.current_stream(self._device).wait_stream(beside)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self._pool, stream=beside):
+                outputs = self._run(*places)
+        self.gradients.values.copy_(before)
+        return _Recording(graph, places, outputs)

@@ -129,7 +129,8 @@ def training(*names: str, clock: str = "cpu") -> Callable[[], str]:
                 for way, one in source["results"]["ways"].items()
             ]
             heads = (
-                f"{source['results']['size']}, {source['results']['batch']}",
+                f"{source['results']['size']}, {source['results']['batch']}"
+                + ", compiled" * bool(source["settings"].get("compile")),
                 "x real time a core" if clock == "cpu" else "x real time",
                 "GFLOP/s",
                 "of peak",
@@ -150,6 +151,17 @@ def gpu_stages() -> str:
         f"inference: {settings['windows']} windows of 4 s; training: {settings['rows']} x {settings['seconds']} s"
     )
     return table((f"{results['size']}, {batches}", "ms"), rows, source) + f"\n{source.get('note', '')}\n"
+
+
+def gpu_inference() -> str:
+    source = read("gpu-inference")
+    results = source["results"]
+    rows = [
+        (way, f"{one['times_real_time_wall']:,}", one["encoded_windows"], spread(one["faster_than_vtc_loop"]["wall"]))
+        for way, one in results["ways"].items()
+    ]
+    heads = (f"{results['size']}, {results['audio_s'] / 60:.0f} minutes", "x real time", "windows", "x VTC loop")
+    return table(heads, rows, source)
 
 
 def growth() -> str:
@@ -203,7 +215,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "skipping": skipping("skipping-playroom"),
     "skipping sparse": skipping("skipping-sparse"),
     "gpu stages": gpu_stages,
-    "gpu training": training("gpu-training-bf16", clock="wall"),
+    "gpu training": training("gpu-training-bf16-compiled", "gpu-training-bf16", clock="wall"),
+    "gpu inference": gpu_inference,
 }
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def encoder(dtype: torch.dtype = torch.float64, **changes: object) -> HubertEnco
 def gradients(model: HubertEncoder, waveforms: torch.Tensor) -> dict[str, torch.Tensor]:
     model.zero_grad()
     output = model(waveforms)
-    weights = torch.linspace(-1, 1, output.last.numel(), dtype=output.last.dtype).view_as(output.last)
+    weights = torch.linspace(-1, 1, output.last.numel()).view_as(output.last).to(output.last)
     (output.last * weights).sum().backward()
     return {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
 

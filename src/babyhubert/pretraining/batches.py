@@ -46,8 +46,8 @@ class BatchSettings(Config):
         buckets: Classes of length, of equal width; segments are shuffled within theirs.
         lengths: So many lengths, spaced evenly in ratio from ``shortest_s`` to ``longest_s``, instead of buckets:
             segments are cropped to the next one below, and the batches of a length have as many rows as fit, so that
-            a GPU meets the same few shapes again and again and replays them (with 32 lengths a tenth more is done in
-            the same time, and 4% of the audio is cropped away). Absent, as published: cropped to the shortest row.
+            a GPU meets the same few shapes again and again and replays them (docs/speed.md). With 32 lengths 4% of
+            the audio is cropped away. Absent, as published: cropped to the shortest row.
     """
 
     seconds: float = Field(default=175.0, gt=0)

@@ -198,7 +198,7 @@ class Trainer:
         self.autocast = _autocast(settings.machine, group.device)
         self._parallel: nn.Module = self.model
         self._recorded: RecordedGradients | None = None
-        if settings.machine.replay == "auto" and settings.batches.lengths is not None:
+        if _replays(settings):
             gradients = FlatGradients(self.model.parameters())
             self._recorded = RecordedGradients(self._pass, gradients, group.device)
 
@@ -465,6 +465,12 @@ def labels_identity(labels: Labels) -> str:
 
 def _compiles(machine: MachineSettings, device: torch.device) -> bool:
     return machine.compile == "yes" or (machine.compile == "auto" and device.type == "cuda")
+
+
+def _replays(settings: TrainingSettings) -> bool:
+    """Not with activations that are recomputed: torch then reads the state of its generator, which no graph can."""
+    machine = settings.machine
+    return machine.replay == "auto" and settings.batches.lengths is not None and not machine.gradient_checkpointing
 
 
 def _autocast(machine: MachineSettings, device: torch.device) -> Callable[[], Any]:

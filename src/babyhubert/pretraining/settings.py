@@ -81,7 +81,7 @@ class MachineSettings(Config):
         precision: ``bf16`` (autocast; parameters stay float32), ``float32``, or ``auto``: bf16 on GPUs made for it.
         compile: Whether the transformer's blocks go through ``torch.compile``; ``auto``: on CUDA.
         replay: Whether passes of shapes that come again are replayed as CUDA graphs; ``auto``: where
-            ``batches.lengths`` makes shapes few, on CUDA.
+            ``batches.lengths`` makes shapes few, on CUDA; not with ``gradient_checkpointing``.
         gradient_checkpointing: Recompute activations instead of keeping them: less memory, a third more time.
         workers: Processes that read batches ahead, for each training process.
         log_every: Steps between lines of the log.

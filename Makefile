@@ -16,7 +16,7 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
-# Simulated scenes, a pre-trained encoder, and voice type on it in two parts: about four hours on one core, half of them
+# Simulated scenes, a pre-trained encoder, and voice type on it in three parts: about five hours on one core, two of them
 # spared by `make playroom DEVICE=cuda`. Every step continues where it was stopped; on one machine the same command gives
 # the same weights.
 playroom: BABYHUBERT = cd $(PLAYROOM) && $(abspath $(BIN))/babyhubert
@@ -34,6 +34,8 @@ playroom: $(INSTALLED)
 		--recordings 12 --wearer-share 0.4 $(TRAINING)) || exit 1; done
 	$(BABYHUBERT) simulate -o simulated/more --seed 3 --prefix more --recordings 64 --wearer-share 0.4 $(TRAINING)
 	$(BABYHUBERT) simulate -o simulated/wearer --seed 5 --prefix wearer --recordings 64 --wearer-share 0.9 $(TRAINING)
+	$(BABYHUBERT) simulate -o simulated/others --seed 7 --prefix others --recordings 64 --wearer-share 0.9 $(TRAINING)
+	$(BABYHUBERT) simulate -o simulated/again --seed 8 --prefix again --recordings 64 --wearer-share 0.4 $(TRAINING)
 	$(BABYHUBERT) simulate -o simulated/validation --seed 2 --prefix held --recordings 8 $(SCENES) \
 		--only-speakers $(HELD_OUT)
 	$(BABYHUBERT) simulate -o simulated/anyone --seed 6 --prefix anyone --recordings 8 --wearer-share 1.0 $(SCENES) \
@@ -43,7 +45,8 @@ playroom: $(INSTALLED)
 	$(BABYHUBERT) finetune voice-type $(abspath configs)/playroom-voice-type.toml -o voice-type \
 		--set model.encoder=encoder/model --set machine.device=$(DEVICE)
 	$(BABYHUBERT) finetune voice-type $(abspath configs)/playroom-wearer.toml -o wearer
-	$(BABYHUBERT) convert wearer playroom-nano --half --force
+	$(BABYHUBERT) finetune voice-type $(abspath configs)/playroom-longer.toml -o longer
+	$(BABYHUBERT) convert longer playroom-nano --half --force
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -167,14 +167,14 @@ def make_replayed_step(model: MaskedPrediction, device: torch.device, precision:
     optimiser = build_optimiser(model, OptimiserSettings())
     gradients = FlatGradients(model.parameters())
 
-    def there_and_back(*tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward_backward(*tensors: Tensor) -> tuple[Tensor, ...]:
         pcm, units, mask, positions, targets, share = tensors
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             loss = model(Batch(pcm, units, mask, positions, targets, 0)).loss
         (loss * share).backward()
         return (loss.detach(),)
 
-    recorded = RecordedGradients(there_and_back, gradients, device)
+    recorded = RecordedGradients(forward_backward, gradients, device)
 
     def step(batch: Batch) -> Tensor:
         (loss,) = recorded(*batch.tensors, torch.full((), 1 / batch.masked, device=device))
@@ -190,7 +190,7 @@ def make_models(arguments: argparse.Namespace, config: HubertConfig, device: tor
     """Who takes part, by name."""
     ours = MaskedPrediction.fresh(config, arguments.units, torch.Generator().manual_seed(0))
     models: dict[str, nn.Module] = {"ours": ours}
-    if device.type == "cuda":
+    if device.type == "cuda" and REPLAYED not in arguments.skip:
         models[REPLAYED] = copy.deepcopy(ours)
         models[REPLAYED].encoder.train_on(device, compiled=arguments.compile)
     if device.type == "cuda" and "ours, convolutions" not in arguments.skip:
@@ -225,7 +225,9 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="torch.compile ours and minimal_hubert")
     parser.add_argument("--minimal-hubert", type=Path, help="folder that holds minimal_hubert and spidr, not ours")
     parser.add_argument("-o", "--output", type=Path)
-    parser.add_argument("--skip", nargs="*", default=[], choices=["ours, convolutions", "plain", "published"])
+    parser.add_argument(
+        "--skip", nargs="*", default=[], choices=[REPLAYED, "ours, convolutions", "plain", "published"]
+    )
     arguments = parser.parse_args()
     if arguments.minimal_hubert and arguments.size != "base":
         parser.error("--minimal-hubert is of size base")

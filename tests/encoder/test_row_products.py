@@ -128,6 +128,19 @@ def test_parameters_of_16_bits_work_as_with_convolutions():
     assert (found - expected).float().norm() < 0.05 * expected.float().norm()
 
 
+def test_the_first_layer_is_in_16_bits_under_autocast():
+    """In float32 it would be the slowest part of a step."""
+    model = encoder(torch.float32)
+    model.convolve_by_rows(True)
+    seen: list[torch.Tensor] = []
+    with torch.autocast("cpu", torch.bfloat16):
+        model.feature_extractor(
+            torch.randn(1, 4000, generator=torch.Generator().manual_seed(0)),
+            lambda layer, *arguments: seen.append(layer(*arguments)) or seen[-1],
+        )
+    assert {activation.dtype for activation in seen} == {torch.bfloat16}
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="compiling takes a minute on a CPU, and is for GPUs")
 def test_by_rows_and_compiled_a_gpu_gives_the_gradients_of_a_cpu():
     plain = encoder(torch.float32)

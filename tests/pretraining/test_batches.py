@@ -166,6 +166,13 @@ def test_batches_of_one_length_are_of_one_shape(tmp_path):
     assert len({batch.masked for batch in batches}) > 1
 
 
+@pytest.mark.parametrize("few", [{}, {"lengths": 6}])
+def test_validation_begins_with_the_longest(few):
+    samples = [request.samples for request in plan(drawn_lengths(100), 40.0, **few).validation()]
+    assert samples == sorted(samples, reverse=True)
+    assert samples[0] > samples[-1]
+
+
 def test_validation_is_always_the_same(tmp_path):
     pack = make_pack(tmp_path / "pack", [40_000 + 500 * i for i in range(12)], held_out=5)
     labels = make_labels(tmp_path / "labels", pack)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -28,6 +29,7 @@ from babyhubert.training.curves import read_log
 from babyhubert.training.group import Group
 from babyhubert.training.snapshots import newest_snapshot, snapshots
 
+FEW_LENGTHS = {"lengths": 3}
 LENGTHS = [32_000 + 640 * index for index in range(24)]
 
 
@@ -112,10 +114,25 @@ class KilledError(Exception):
     """Stands for SIGKILL: nothing after it runs but what the operating system does."""
 
 
+def test_runs_from_before_few_lengths_existed_go_on():
+    """Their fingerprint knows nothing of it."""
+    settings = run_settings()
+    content = settings.model_dump_json(exclude={"machine": True, "health": True, "card": True, "batches": {"lengths"}})
+    assert settings.fingerprint == hashlib.sha256(content.encode()).hexdigest()[:16]
+    assert settings.fingerprint != run_settings(batches=FEW_LENGTHS).fingerprint
+
+
+def test_gradient_checkpointing_goes_with_few_lengths(material, tmp_path):
+    """Without replay, since recomputing asks for the state of the generator."""
+    keeping = {"gradient_checkpointing": True}
+    train(material, tmp_path / "kept", run_settings(4, batches=FEW_LENGTHS, machine=keeping))
+    train(material, tmp_path / "plain", run_settings(4, batches=FEW_LENGTHS, machine={"replay": "no"}))
+    assert_same_weights(weights(tmp_path / "kept"), weights(tmp_path / "plain"))
+
+
 def test_gradients_in_one_tensor_are_the_same_gradients(material, tmp_path):
-    few = {"lengths": 3}
-    train(material, tmp_path / "one", run_settings(6, batches=few))
-    train(material, tmp_path / "apart", run_settings(6, batches=few, machine={"replay": "no"}))
+    train(material, tmp_path / "one", run_settings(6, batches=FEW_LENGTHS))
+    train(material, tmp_path / "apart", run_settings(6, batches=FEW_LENGTHS, machine={"replay": "no"}))
     logs = [
         [entry for entry in read_log(tmp_path / name / "log.jsonl") if "train/loss" in entry]
         for name in ("one", "apart")
@@ -128,10 +145,20 @@ def test_gradients_in_one_tensor_are_the_same_gradients(material, tmp_path):
         assert torch.allclose(tensor, b.encoder[name], atol=1e-4), name
 
 
-@pytest.mark.parametrize("at", [1, 3, 4, 7])
-def test_killed_and_continued_is_the_run_that_was_never_killed(at, material, undisturbed, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def undisturbed_few_lengths(material, tmp_path_factory):
+    output = tmp_path_factory.mktemp("few-lengths") / "run"
+    train(material, output, run_settings(batches=FEW_LENGTHS))
+    return output
+
+
+@pytest.mark.parametrize(
+    ("at", "batches"), [(1, {}), (3, {}), (4, {}), (7, {}), (4, FEW_LENGTHS)], ids=["1", "3", "4", "7", "few-lengths"]
+)
+def test_killed_and_continued_is_the_run_that_was_never_killed(at, batches, material, request, tmp_path, monkeypatch):
     from babyhubert.pretraining import run
 
+    undisturbed = request.getfixturevalue("undisturbed_few_lengths" if batches else "undisturbed")
     take_step = run.Trainer.take_step
 
     def until(trainer, *arguments, **options):
@@ -141,9 +168,9 @@ def test_killed_and_continued_is_the_run_that_was_never_killed(at, material, und
 
     monkeypatch.setattr(run.Trainer, "take_step", until)
     with pytest.raises(KilledError):
-        train(material, tmp_path / "run", run_settings())
+        train(material, tmp_path / "run", run_settings(batches=batches))
     monkeypatch.undo()
-    result = train(material, tmp_path / "run", run_settings())
+    result = train(material, tmp_path / "run", run_settings(batches=batches))
     assert result.finished
     assert_same_weights(weights(tmp_path / "run"), weights(undisturbed))
     logs = [
@@ -243,18 +270,27 @@ def test_accumulation_is_the_same_step_as_one_large_batch(material, tmp_path):
     assert interval.norm.item() == pytest.approx(norm.item(), rel=1e-4)
 
 
-def test_a_step_without_a_finite_gradient_changes_nothing_and_many_end_the_run(material, tmp_path, monkeypatch):
+@pytest.mark.parametrize("batches", [{}, FEW_LENGTHS], ids=["", "few lengths"])
+def test_a_step_without_a_finite_gradient_changes_nothing_and_many_end_the_run(
+    batches, material, tmp_path, monkeypatch
+):
     from babyhubert.pretraining import model as model_module
     from babyhubert.pretraining.run import Trainer, _Interval
 
     labels = Labels.open(material / "labels", Pack.open(material / "pack"))
+    waveforms = model_module.waveforms
     monkeypatch.setattr(model_module, "waveforms", lambda pcm: pcm.float() * float("nan"))
     with Group.join("cpu") as group:
-        trainer = Trainer.start(labels, run_settings(), tmp_path / "a", group)
+        trainer = Trainer.start(labels, run_settings(batches=batches), tmp_path / "a", group)
         before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
         trainer.take_step(next(trainer.batches()), _Interval(), measure_unmasked=False, stop=False)
         assert trainer.skipped_in_a_row == 1
         assert all(torch.equal(before[name], tensor) for name, tensor in trainer.model.state_dict().items())
+        monkeypatch.setattr(model_module, "waveforms", waveforms)
+        trainer.take_step(next(trainer.batches()), _Interval(), measure_unmasked=False, stop=False)
+        assert trainer.skipped_in_a_row == 0  # nothing of it is left in the gradient
+        assert not all(torch.equal(before[name], tensor) for name, tensor in trainer.model.state_dict().items())
+    monkeypatch.setattr(model_module, "waveforms", lambda pcm: pcm.float() * float("nan"))
     with pytest.raises(TrainingError, match="no finite gradient"):
         train(material, tmp_path / "run", run_settings(8, health={"most_skipped_steps": 4}))
 

@@ -53,9 +53,10 @@ def row_features(convolutions: Sequence[nn.Conv1d], norm: nn.GroupNorm, waveform
 def _first_layer(
     waveforms: Tensor, weight: Tensor, gain: Tensor, shift: Tensor, eps: float, stride: int, multiple: int
 ) -> Tensor:
-    """Convolution, norm over time, GELU: (B, n) -> (B, room, C), to float32's accuracy under 16-bit autocast too.
+    """Convolution, norm over time, GELU: (B, n) -> (B, room, C), in 16 bits under 16-bit autocast.
 
-    An offset, which the norm takes away, is taken away before: products in TF32 would round it.
+    Only what comes out is rounded then, not what goes in: see :func:`exact_product_sides`. An offset, which the norm
+    takes away, is taken away before: products in TF32 would round it.
     """
     kernel = weight.shape[2]
     dtype = _working_dtype(waveforms)
@@ -278,15 +279,14 @@ def _neighbours(x: Tensor, groups: int, kernel: int, before: int, short: int, mo
 def _gradient_of_grouped_weight(x: Tensor, dy: Tensor, kernel: int, groups: int) -> Tensor:
     """(B, T, D) twice -> (D, D / groups, kernel). One product a group, of the gradient in every shift of `short`.
 
-    The product sums over rows; GPUs are three times as quick where their number is a multiple of 8.
+    The product sums over rows, for which GPUs have quicker kernels where their number is a multiple of 8.
     """
     short = short_taps(kernel)
     more = -(x.shape[1] + kernel - short) % 8
     seen = _neighbours(x, groups, kernel, kernel // 2, short, more).flatten(1, 2)  # group, B x rows, short x in
     behind = kernel - short + more  # rows between two waveforms, so that shifted ones do not meet
     by_group = F.pad(dy, (0, 0, 0, behind)).unflatten(-1, (groups, -1)).permute(2, 3, 0, 1).flatten(2)
-    shifted = (
-        F.pad(by_group, (kernel - short, 0)).unfold(2, seen.shape[1], short).flip(2)
-    )  # group, out, long, B x rows
+    padded = F.pad(by_group, (kernel - short, 0))
+    shifted = padded.unfold(2, seen.shape[1], short).flip(2)  # group, out, long, B x rows
     taps = torch.bmm(shifted.flatten(1, 2), seen).unflatten(1, (-1, kernel // short)).unflatten(-1, (short, -1))
     return taps.permute(0, 1, 4, 2, 3).flatten(3).flatten(0, 1)  # from group, out, long, short, in

@@ -179,5 +179,7 @@ class RecordedBatch:
                 self._compute(self._input)
         torch.cuda.current_stream(self._device).wait_stream(beside)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(self._device), torch.cuda.graph(self._graph, stream=beside):
+        # thread_local: threads that lock pages for recordings meanwhile would end a recording in mode "global"
+        recording = torch.cuda.graph(self._graph, stream=beside, capture_error_mode="thread_local")
+        with torch.cuda.device(self._device), recording:
             self._output = self._compute(self._input)

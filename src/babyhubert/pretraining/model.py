@@ -1,7 +1,8 @@
 """Masked prediction: the encoder hears audio with frames hidden, and the head says which unit each hidden frame was.
 
-Only masked frames go through the head: one matrix product of (M, P) by (P, K). The published loss also computes all
-unmasked frames and multiplies them by 0, and builds a (K + 1, N, P) tensor to do so; the value is the same.
+Masked frames go through the head in one matrix product of (M, P) by (P, K), where M is the most that a mask of this
+shape can have, so that shapes do not depend on the mask. The published loss also computes all unmasked frames and
+multiplies them by 0, and builds a (K + 1, N, P) tensor to do so; the value is the same.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ class MaskedPrediction(nn.Module):
         logits = self.head.logits(frames.index_select(0, batch.positions))
         cross_entropy = F.cross_entropy(logits, batch.targets, reduction="sum", ignore_index=IGNORED)
         correct = (logits.detach().argmax(-1) == batch.targets).sum().float()
-        predicted = counted.float() @ logits.detach().softmax(-1)
+        predicted = (logits.detach().softmax(-1) * counted.unsqueeze(-1)).sum(0)
         penalty = output.features.float().square().mean()
         loss = cross_entropy + self.weights.penalty * penalty * counted.sum()
         unmasked = spectrum = logits.new_zeros(())

@@ -218,7 +218,12 @@ class Trainer:
             trainer._restore(found[1])
         if trainer._recorded is None:
             trainer._parallel = group.wrap(trainer.model)
-        return trainer
+        return trainer  # all processes have the same weights: drawn from the same seed, or from the same snapshot
+
+    @property
+    def replays(self) -> bool:
+        """Whether passes of shapes that come again are replayed."""
+        return self._recorded is not None and self.group.device.type == "cuda"
 
     def batches(self) -> Iterator[list[Batch]]:
         """This process's batches of every step that is left."""
@@ -279,8 +284,10 @@ class Trainer:
     def _update(self) -> Tensor:
         """Clip, step, and leave the weights alone where the gradient is not finite. Nothing waits for the device.
 
-        After the averaging every process holds the same gradient, so all of them skip or none does.
+        After it is averaged, or added up, every process holds the same gradient, so all of them skip or none does.
         """
+        if self._recorded is not None:
+            self.group.add_up(self._recorded.gradients.values)
         optimiser, settings = self.optimiser, self.settings.optimiser
         rate = warm_up_then_decay(self.step + 1, settings.learning_rate, settings.warmup_steps, settings.steps)
         for parameters in optimiser.param_groups:
@@ -298,12 +305,10 @@ class Trainer:
         return norm
 
     def _clip(self, most: float) -> Tensor:
-        """Limit the gradient of all processes; the norm it had."""
+        """Limit the gradient; the norm it had."""
         if self._recorded is None:
             return nn.utils.clip_grad_norm_(self.model.parameters(), most)
-        gradients = self._recorded.gradients
-        self.group.add_up(gradients.values)
-        return gradients.clip(most)
+        return self._recorded.gradients.clip(most)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -508,6 +513,8 @@ def _introduce(trainer: Trainer, statistics: UnitCounts, say: Report) -> None:
         f"{len(statistics.counts)} units, {len(statistics.dead)} never used, perplexity {statistics.perplexity:.1f}; "
         f"chance: accuracy {100 * statistics.largest_share:.1f}%, loss {statistics.entropy:.3f}"
     )
+    if trainer.replays:
+        say(f"passes of {settings.batches.lengths} lengths of batches are replayed as CUDA graphs from the second on")
     if trainer.step:
         say(f"continued after step {trainer.step} of {settings.optimiser.steps}")
 

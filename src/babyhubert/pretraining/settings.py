@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -80,8 +80,10 @@ class MachineSettings(Config):
         device: ``auto``, ``cpu``, ``cuda`` (each process takes the GPU of its local rank) or ``mps``.
         precision: ``bf16`` (autocast; parameters stay float32), ``float32``, or ``auto``: bf16 on GPUs made for it.
         compile: Whether the transformer's blocks go through ``torch.compile``; ``auto``: on CUDA.
-        replay: Whether passes of shapes that come again are replayed as CUDA graphs; ``auto``: where
-            ``batches.lengths`` makes shapes few, on CUDA; not with ``gradient_checkpointing``.
+        replay: ``auto``: where ``batches.lengths`` makes shapes few, gradients lie in one tensor, which is added up
+            over processes without DistributedDataParallel, and on CUDA passes of shapes that come again are replayed
+            as CUDA graphs, which takes the memory of one more batch. Not with ``gradient_checkpointing``. ``no``:
+            never.
         gradient_checkpointing: Recompute activations instead of keeping them: less memory, a third more time.
         workers: Processes that read batches ahead, for each training process.
         log_every: Steps between lines of the log.
@@ -145,7 +147,11 @@ class TrainingSettings(Config):
     @property
     def fingerprint(self) -> str:
         """Hash of what decides the result: a run is only ever continued with the same one."""
-        return hashlib.sha256(self.model_dump_json(exclude={"machine", "health", "card"}).encode()).hexdigest()[:16]
+        exclude: dict[str, Any] = {"machine": True, "health": True, "card": True}
+        if self.batches.lengths is None:  # runs from before it existed go on
+            exclude["batches"] = {"lengths"}
+        decisive = self.model_dump_json(exclude=exclude)
+        return hashlib.sha256(decisive.encode()).hexdigest()[:16]
 
 
 class PretrainingRun(TrainingSettings):

@@ -1,7 +1,8 @@
 """Processes that train together: agreement on small facts, sums over all of them, and who may speak.
 
-Gradients travel through DistributedDataParallel; everything else (counts, stop requests, validation sums) is a few
-numbers on the CPU through a gloo group of its own, so that no agreement ever waits for an accelerator.
+Gradients travel from device to device, through DistributedDataParallel or in one tensor; everything else (counts,
+stop requests, validation sums) is a few numbers on the CPU through a gloo group of its own, so that no agreement ever
+waits for an accelerator.
 """
 
 from __future__ import annotations

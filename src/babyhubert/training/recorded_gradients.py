@@ -7,6 +7,9 @@ comes out is what plain calls give. It wants every address and every shape to st
 - gradients live in one flat tensor for ever (which is also clipped, and summed over processes, in one go);
 - inputs are copied to where the graph reads them;
 - graphs are made for shapes that have been seen before, so that odd ones cost nothing.
+
+All graphs share the memory of one batch's activations, which they keep; passes that are not replayed (shapes for the
+first time, measurements for the log) need as much beside it.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ Run = Callable[..., tuple[Tensor, ...]]
 Shapes = tuple[torch.Size, ...]
 
 MOST_GRAPHS = 64
-"""Each keeps some megabytes; the memory of activations is shared by all of them."""
+"""Shapes beyond are not recorded: each graph keeps its inputs, outputs and list of kernels."""
 _WARM_UP = 3
 _ALIGNED = 32
 """Floats from one gradient to the next are a multiple of this (128 bytes), for kernels that read several at once."""
@@ -62,7 +65,7 @@ class RecordedGradients:
 
     Args:
         run: Tensors in, tensors out. Runs a forward and a backward pass that adds to ``gradients``. Nothing in it may
-            depend on a value on the processor's side, or bring one there. What it draws follows torch's generator.
+            read a value of a tensor on the CPU or wait for the device. What it draws follows torch's generator.
         gradients: Where the backward pass adds to.
         device: Where all of it is. Only CUDA devices have graphs; elsewhere every call is a plain one.
     """
@@ -72,7 +75,9 @@ class RecordedGradients:
         self._run, self._device = run, device
         self._recordings: dict[Shapes, _Recording] = {}
         self._met: set[Shapes] = set()
-        self._pool = torch.cuda.graph_pool_handle() if device.type == "cuda" else None
+        on_cuda = device.type == "cuda"
+        self._pool = torch.cuda.graph_pool_handle() if on_cuda else None
+        self._stream = torch.cuda.Stream(device) if on_cuda else None  # one: libraries keep a workspace for each
 
     @property
     def graphs(self) -> int:
@@ -84,35 +89,35 @@ class RecordedGradients:
         shapes = tuple(tensor.shape for tensor in inputs)
         recording = self._recordings.get(shapes)
         if recording is None:
-            if not self._is_worth_it(shapes):
+            if self._stream is None or not self._comes_again(shapes):
                 return self._run(*inputs)
-            recording = self._recordings[shapes] = self._record(inputs)
-        for place, tensor in zip(recording.inputs, inputs, strict=True):
-            place.copy_(tensor, non_blocking=True)
+            recording = self._recordings[shapes] = self._record(inputs, self._stream)
+        for buffer, tensor in zip(recording.inputs, inputs, strict=True):
+            buffer.copy_(tensor, non_blocking=True)
         recording.graph.replay()
         return tuple(output.clone() for output in recording.outputs)  # the next replay writes there again
 
-    def _is_worth_it(self, shapes: Shapes) -> bool:
-        """Whether to record: from the second time on, which takes a graph's worth of time."""
-        if self._pool is None or len(self._recordings) == MOST_GRAPHS:
+    def _comes_again(self, shapes: Shapes) -> bool:
+        """Whether to record: a shape that comes for the second time, while there is room. Recording takes 0.4 s."""
+        if len(self._recordings) == MOST_GRAPHS:
             return False
         met = shapes in self._met
         self._met.add(shapes)
         return met
 
-    def _record(self, inputs: tuple[Tensor, ...]) -> _Recording:
+    def _record(self, inputs: tuple[Tensor, ...], stream: torch.cuda.Stream) -> _Recording:
         """A graph of the run. Leaves gradients and the state of the generator as they are."""
-        places = tuple(tensor.clone() for tensor in inputs)
+        buffers = tuple(tensor.clone() for tensor in inputs)
         before = self.gradients.values.clone()
-        beside = torch.cuda.Stream(self._device)
-        beside.wait_stream(torch.cuda.current_stream(self._device))
+        stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.random.fork_rng([self._device]):
-            with torch.cuda.stream(beside):  # kernels are chosen and compiled, workspaces taken
+            with torch.cuda.stream(stream):  # kernels are chosen and compiled, workspaces taken
                 for _ in range(_WARM_UP):
-                    self._run(*places)
-            torch.cuda.current_stream(self._device).wait_stream(beside)
+                    self._run(*buffers)
+            torch.cuda.current_stream(self._device).wait_stream(stream)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=self._pool, stream=beside):
-                outputs = self._run(*places)
+            # thread_local: a loader's thread may lock pages meanwhile, which would end a recording in mode "global"
+            with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
+                outputs = self._run(*buffers)
         self.gradients.values.copy_(before)
-        return _Recording(graph, places, outputs)
+        return _Recording(graph, buffers, outputs)

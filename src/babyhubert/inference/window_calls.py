@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
+from babyhubert.cuda_graph import record_graph
 from babyhubert.device import activation_bytes, windows_per_batch
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.precision import Precision
@@ -172,14 +173,5 @@ class RecordedBatch:
 
     def _record(self) -> None:
         self._input = torch.zeros(self._full, device=self._device)
-        beside = torch.cuda.Stream(self._device)
-        beside.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(beside):  # libraries choose kernels and take their workspace before the recording
-            for _ in range(3):
-                self._compute(self._input)
-        torch.cuda.current_stream(self._device).wait_stream(beside)
-        self._graph = torch.cuda.CUDAGraph()
-        # thread_local: threads that lock pages for recordings meanwhile would end a recording in mode "global"
-        recording = torch.cuda.graph(self._graph, stream=beside, capture_error_mode="thread_local")
-        with torch.cuda.device(self._device), recording:
-            self._output = self._compute(self._input)
+        given = self._input
+        self._graph, self._output = record_graph(lambda: self._compute(given), torch.cuda.Stream(self._device))

@@ -173,7 +173,7 @@ class BatchPlan:
         else:
             bucket = np.searchsorted(self._lengths, lengths, side="right") - 1
         order = np.argsort(bucket, kind="stable")
-        self.rows, self._samples, self._bucket = kept[order], lengths[order], bucket[order]
+        self.rows, self._bucket = kept[order], bucket[order]
         self._samples_of = np.zeros(int(kept.max()) + 1, dtype=np.int64)
         self._samples_of[kept] = lengths
         self._most = int(settings.seconds * SAMPLE_RATE)
@@ -188,7 +188,7 @@ class BatchPlan:
 
     def validation(self) -> list[Request]:
         """The same batches, crops and masks whenever they are asked for, longest first."""
-        batches = self._cut(np.lexsort((self.rows, self._samples)))
+        batches = self._cut(np.lexsort((self.rows, self._samples_of[self.rows])))
         requests = [self._request(rows, _VALIDATION_STREAM, number) for number, rows in enumerate(batches)]
         return sorted(requests, key=lambda request: request.samples, reverse=True)
 
@@ -224,7 +224,7 @@ class BatchPlan:
 
     def _cut_by_budget(self, order: NDArray[np.int64]) -> list[NDArray[np.int64]]:
         """Fill batches in an order, as many rows as fit; a row longer than a batch is a batch."""
-        lengths = self._samples[order]
+        lengths = self._samples_of[self.rows[order]]
         ends = np.cumsum(lengths)
         cuts, begin = [], 0
         while begin < len(order):

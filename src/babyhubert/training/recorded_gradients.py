@@ -20,12 +20,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from babyhubert.cuda_graph import record_graph
+
 Run = Callable[..., tuple[Tensor, ...]]
 Shapes = tuple[torch.Size, ...]
 
 MOST_GRAPHS = 64
 """Shapes beyond are not recorded: each graph keeps its inputs, outputs and list of kernels."""
-_WARM_UP = 3
 _ALIGNED = 32
 """Floats from one gradient to the next are a multiple of this (128 bytes), for kernels that read several at once."""
 
@@ -109,15 +110,7 @@ class RecordedGradients:
         """A graph of the run. Leaves gradients and the state of the generator as they are."""
         buffers = tuple(tensor.clone() for tensor in inputs)
         before = self.gradients.values.clone()
-        stream.wait_stream(torch.cuda.current_stream(self._device))
         with torch.random.fork_rng([self._device]):
-            with torch.cuda.stream(stream):  # kernels are chosen and compiled, workspaces taken
-                for _ in range(_WARM_UP):
-                    self._run(*buffers)
-            torch.cuda.current_stream(self._device).wait_stream(stream)
-            graph = torch.cuda.CUDAGraph()
-            # thread_local: a loader's thread may lock pages meanwhile, which would end a recording in mode "global"
-            with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
-                outputs = self._run(*buffers)
+            graph, outputs = record_graph(lambda: self._run(*buffers), stream, self._pool)
         self.gradients.values.copy_(before)
         return _Recording(graph, buffers, outputs)

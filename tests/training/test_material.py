@@ -90,8 +90,23 @@ def test_speakers_of_a_test_set_do_not_enter_training(scenes, utterances, tmp_pa
     fewer, _ = prepare("phonemes", phoneme_table(utterances, data=data), tmp_path)
     counts = [len(task.train.utterances) + len(task.validation.utterances) for task in (everybody, fewer)]
     assert counts == [24, 16]
+
+
+def test_what_speakers_say_who_are_left_out_is_not_annotated_for_voice_type(scenes, tmp_path):
+    fields = "recording_id,start_s,end_s,label,speaker_id"
+    rows = [("a", 1, 3, "KCHI", "x"), ("a", 2.5, 4, "FEM", "y"), ("b", 0, 1, "FEM", "z"), ("b", 5, 6, "FEM", "y")]
+    table = write_table(tmp_path / "rows.csv", fields, rows)
+    kept_out = write_table(tmp_path / "doubtful.csv", "speaker_id", [("y",), ("nobody",)])
+    source = {"path": str(table), "audio": str(scenes / "train"), "without_speakers": str(kept_out)}
+    task = voices(scenes, tmp_path, {"train": source, "validation": str(scenes / "validation")})
+    for number, (unknown, truth) in enumerate([((2.5, 4), (1, 2.5)), ((5, 6), (0, 1))]):
+        centres = (np.arange(len(task.train.targets[number])) + 0.5) * 0.02
+        left_out = (centres > unknown[0]) & (centres < unknown[1])
+        assert np.array_equal(task.train.annotated[number], ~left_out)
+        spoken = task.train.targets[number].any(axis=1) & ~left_out
+        assert np.array_equal(spoken, (centres > truth[0]) & (centres < truth[1]))
     whole = {"path": str(scenes / "train"), "without_speakers": str(kept_out)}
-    with pytest.raises(AnnotationError, match="voice type learns whole recordings"):
+    with pytest.raises(AnnotationError, match="no column speaker_id, by which without_speakers"):
         voices(scenes, tmp_path, {"train": whole, "validation": str(scenes / "validation")})
 
 

@@ -39,8 +39,8 @@ LONGEST_MINUTES = 36 * 60
 
 T = TypeVar("T")
 
-_LEVELS = MappingProxyType({"KCHI": -20.0, "OCH": -29.0, "FEM": -29.0, "MAL": -30.0})
-_LOUDEST_PEAK = 0.9
+_LEVELS = MappingProxyType({"KCHI": -19.5, "OCH": -29.5, "FEM": -30.5, "MAL": -28.0})
+_LOUDEST_PEAK, _LOUDEST_KEY_PEAK = 0.3, 0.55  # at most two people speak at once: together they never clip
 _OVERLOAD_DB = 22.0
 _LOUDEST_ROOM_DBFS = -30.0
 _TELEVISION_DBFS = -46.0
@@ -72,8 +72,8 @@ class SceneConfig:
     knocks_per_minute: float = 2.0
     noises_per_minute: float = 1.0
     clipping_share: float = 0.0
-    quietest_room_dbfs: float = -62.0
-    loudest_room_dbfs: float = -40.0
+    quietest_room_dbfs: float = -60.0
+    loudest_room_dbfs: float = -39.0
     levels_dbfs: Mapping[str, float] = field(default_factory=lambda: dict(_LEVELS))
 
     def __post_init__(self) -> None:
@@ -292,7 +292,8 @@ class _Person:
         heard = utterance.waveform * decibels(self.level_dbfs + float(rng.normal(0, 2)))
         if self.response is not None:
             heard = convolve(heard, self.response)
-        heard *= min(1.0, _LOUDEST_PEAK / max(float(np.abs(heard).max()), 1e-9))
+        loudest = _LOUDEST_KEY_PEAK if self.label == "KCHI" else _LOUDEST_PEAK
+        heard *= min(1.0, loudest / max(float(np.abs(heard).max()), 1e-9))
         if self.label == "KCHI" and rng.random() < config.clipping_share:
             heard = heard * decibels(_OVERLOAD_DB)
         addressee = kind if self.is_adult else ""
@@ -393,15 +394,15 @@ def _place_people(cast: Cast, config: SceneConfig, rng: np.random.Generator) -> 
     """Give everybody a level and a distance; the key child carries the microphone and stays dry."""
 
     def place(speaker: Speaker, label: str, decay_s: float, direct_db: float) -> _Person:
-        level = config.levels_dbfs[label] + float(rng.normal(0, 2.5))
+        level = config.levels_dbfs[label] + float(rng.normal(0, 3.0))
         return _Person(speaker, label, level, room_response(decay_s, direct_db + float(rng.normal(0, 1.5)), rng))
 
-    key_level = config.levels_dbfs["KCHI"] + float(rng.normal(0, 1.5))
+    key_level = config.levels_dbfs["KCHI"] + float(rng.normal(0, 2.0))
     people = [_Person(cast.key_child, "KCHI", key_level, None)]
-    decay_s = float(rng.uniform(0.25, 0.55))
+    decay_s = float(rng.uniform(0.15, 0.5))
     people += [place(speaker, "OCH", decay_s, 6.0) for speaker in cast.other_children]
     people += [place(speaker, "FEM", decay_s, 6.0) for speaker in cast.women]
-    return people + [place(speaker, "MAL", decay_s, 1.0) for speaker in cast.men]
+    return people + [place(speaker, "MAL", decay_s, 4.0) for speaker in cast.men]
 
 
 def _possible_exchanges(people: list[_Person], rng: np.random.Generator) -> list[_Exchange]:

@@ -90,6 +90,7 @@ class AddresseeTask:
     """
 
     name: Literal["addressee"] = ADDRESSEE  # type: ignore[assignment]
+    replayable = True
 
     def __init__(
         self,

@@ -28,8 +28,8 @@ class DataSource(Config):
         uem: UEM file or folder of them: what was annotated. Outside, nothing is learnt and nothing scored.
         recording_column: Column of a table that names the recording, where several could.
         group_column: Column that says which rows may not be separated by a split (child, speaker).
-        without_speakers: CSV whose column ``speaker_id`` names speakers to leave out, those of a test set for example;
-            for tasks that learn utterances.
+        without_speakers: CSV whose column ``speaker_id`` names speakers to leave out, of a test set or of doubtful
+            labels for example. For voice type, which learns whole recordings, what they say counts as not annotated.
         annotation_set: Set of a ChildProject project.
         tier: Phonetic tier of CHAT transcripts. ``pho`` is what was actually said; ``mod`` what should have been.
     """

@@ -134,6 +134,7 @@ class PhonemeTask:
     """
 
     name: Literal["phonemes"] = PHONEMES  # type: ignore[assignment]
+    replayable = False
 
     def __init__(
         self,

@@ -27,6 +27,7 @@ from babyhubert.annotation.tables import read_annotations, read_segments
 from babyhubert.annotation.uem import read_uem
 from babyhubert.audio.discovery import RecordingFile, discover
 from babyhubert.errors import AnnotationError
+from babyhubert.simulation.utterance_table import read_speaker_ids
 from babyhubert.tasks.chat_sources import read_transcripts, transcripts_below
 from babyhubert.tasks.material import DataSource, SourceRecording, SourceRow, Sources, is_selected
 from babyhubert.timebase import ms_to_samples, seconds_to_samples
@@ -95,6 +96,21 @@ def read_source(source: DataSource) -> list[SourceRecording]:
         patterns = f" that match {', '.join(source.select)}" if source.select else ""
         raise AnnotationError(f"{path}: no annotated recordings{patterns}")
     return sorted(found, key=lambda recording: recording.file.recording_id)
+
+
+def absent_speakers(sources: Iterable[DataSource]) -> dict[str | None, frozenset[str]]:
+    """Who is left out, by the table that ``without_speakers`` names; nobody under None.
+
+    Raises:
+        AnnotationError: a table cannot be read or has no column ``speaker_id``.
+    """
+    tables = {source.without_speakers for source in sources if source.without_speakers}
+    return {None: frozenset(), **{table: read_speaker_ids(Path(table)) for table in tables}}
+
+
+def is_by(row: SourceRow, speakers: frozenset[str]) -> bool:
+    """Whether a row is of one of these speakers."""
+    return not speakers.isdisjoint(row.fields.get(name, "") for name in SPEAKER_COLUMNS)
 
 
 def column_of(fields: Mapping[str, str], names: Sequence[str], where: str) -> str:

@@ -19,13 +19,12 @@ from numpy.typing import NDArray
 from babyhubert.annotation.frames import FRAME_RECEPTIVE_FIELD, frame_counts
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.errors import AnnotationError
-from babyhubert.simulation.utterance_table import read_speaker_ids
 from babyhubert.tasks.audio_store import AudioStore
 from babyhubert.tasks.augmentation import Augmentation, Warps, warp
 from babyhubert.tasks.context_windows import Samples, Windows, shifted
 from babyhubert.tasks.interface import Batch
 from babyhubert.tasks.material import DataSettings, LeftOut, SourceRecording, SourceRow, Sources
-from babyhubert.tasks.sources import SPEAKER_COLUMNS, hold_out, read_sources
+from babyhubert.tasks.sources import absent_speakers, hold_out, is_by, read_sources
 from babyhubert.timebase import SAMPLE_RATE
 
 POOL_BATCHES = 50
@@ -246,17 +245,15 @@ def _rows(
 ) -> list[Row]:
     rows = []
     found = read_sources(sources)
-    tables = {source.without_speakers for source, _ in found if source.without_speakers}
-    named = {table: read_speaker_ids(Path(table)) for table in tables}
+    absent = absent_speakers(source for source, _ in found)
     for source, recording in found:
         names = (source.group_column,) if source.group_column else group_columns
-        absent = named.get(source.without_speakers or "", frozenset())
         for row in filter(wanted, recording.untimed):
             left_out.add("no time mark", row.where)
         rows += [
             Row(recording, row, _group(recording, row, names))
             for row in recording.rows
-            if wanted(row) and not absent.intersection(row.fields.get(name) for name in SPEAKER_COLUMNS)
+            if wanted(row) and not is_by(row, absent[source.without_speakers])
         ]
     return rows
 

@@ -7,7 +7,7 @@ them. Validation takes every annotated frame of every recording once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD, RasterRule, frame_count, segments_to_frames
+from babyhubert.annotation.intervals import complement, intersect
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.config import Config
 from babyhubert.errors import AnnotationError
@@ -38,12 +39,13 @@ from babyhubert.tasks.augmentation import (
 from babyhubert.tasks.heads import HEAD_DROPOUT, VOICE_TYPE, FrameHead, TaskHead
 from babyhubert.tasks.interface import Batch, Validation, identity_of
 from babyhubert.tasks.material import DataSettings, LeftOut, SourceRecording, Sources
-from babyhubert.tasks.sources import hold_out, read_sources, relabeller
+from babyhubert.tasks.sources import SPEAKER_COLUMNS, absent_speakers, hold_out, is_by, read_sources, relabeller
 from babyhubert.tasks.threshold_counts import GRID, LEVELS, above, best_point, count_levels
 from babyhubert.tasks.voice_type import frame_targets
 from babyhubert.timebase import SAMPLE_RATE, seconds_to_samples
 
 PUBLISHED_WINDOW_S = 4.0
+_FOR_EVER = 2**62
 
 
 class MixSettings(Config):
@@ -152,6 +154,7 @@ class VoiceTypeTask:
     """
 
     name = VOICE_TYPE
+    replayable = True
 
     def __init__(
         self,
@@ -285,9 +288,10 @@ class VoiceTypeTask:
     def loss(self, head: TaskHead, features: Tensor, batch: Batch) -> Tensor:
         """Sum over annotated frames of the binary cross-entropies of all classes."""
         logits = head(features).float()
-        weights = self._positive_weights.to(logits.device)
+        if self._positive_weights.device != logits.device:  # once: a graph could not replay the copy
+            self._positive_weights = self._positive_weights.to(logits.device)
         losses = F.binary_cross_entropy_with_logits(
-            logits, batch.targets["labels"], reduction="none", pos_weight=weights
+            logits, batch.targets["labels"], reduction="none", pos_weight=self._positive_weights
         )
         return torch.einsum("btc,bt->", losses, batch.targets["annotated"])
 
@@ -418,14 +422,26 @@ def _split(data: DataSettings, left_out: LeftOut) -> tuple[list[SourceRecording]
 
 
 def _recordings(sources: Sources) -> list[SourceRecording]:
+    """Recordings; where somebody speaks who is to be left out, they are not annotated."""
     found = read_sources(sources)
-    for source, _ in found:
-        if source.without_speakers:
-            raise AnnotationError(
-                f"{source.path}: voice type learns whole recordings, so single speakers cannot be left out "
-                "(without_speakers); choose recordings with select"
-            )
-    return [recording for _, recording in found]
+    absent = absent_speakers(source for source, _ in found)
+    return [
+        _without(recording, absent[source.without_speakers]) if source.without_speakers else recording
+        for source, recording in found
+    ]
+
+
+def _without(recording: SourceRecording, speakers: frozenset[str]) -> SourceRecording:
+    for row in recording.rows:
+        if not any(name in row.fields for name in SPEAKER_COLUMNS):
+            raise AnnotationError(f"{row.where}: no column speaker_id, by which without_speakers leaves speakers out")
+    kept = tuple(row for row in recording.rows if not is_by(row, speakers))
+    theirs = [row for row in recording.rows if is_by(row, speakers)]
+    start = np.array([row.start for row in theirs], dtype=np.int64)
+    end = np.array([_FOR_EVER if row.end is None else row.end for row in theirs], dtype=np.int64)
+    others = complement(start, end, _FOR_EVER)
+    annotated = others if recording.annotated is None else intersect(others, recording.annotated)
+    return replace(recording, rows=kept, annotated=annotated)
 
 
 def _groups(recordings: Sequence[SourceRecording]) -> list[str]:

@@ -60,6 +60,7 @@ from babyhubert.training.randomness import seed_dropout
 from babyhubert.training.schedules import plateaus_of, rate_at
 from babyhubert.training.settings import FinetuningSettings, ModelSettings, TrainSettings
 from babyhubert.training.snapshots import newest_snapshot, prune_snapshots, save_snapshot
+from babyhubert.training.task_passes import RecordedPasses, TaskLosses
 
 SNAPSHOT_FORMAT = 1
 TASKS = (VOICE_TYPE, ADDRESSEE, PHONEMES)
@@ -190,30 +191,12 @@ def _train(trainer: Trainer, curves: Curves | None, stop: StopRequests, say: Rep
             return
 
 
-class TaskLosses(nn.Module):
-    """The sum of losses of every task's batch, from one call, so that every process has the same graph."""
-
-    def __init__(self, model: TaskModel, tasks: Mapping[str, Task]) -> None:
-        super().__init__()
-        self.model = model
-        self._tasks = dict(tasks)
-
-    def forward(self, batches: Mapping[str, Batch]) -> dict[str, Tensor]:
-        """Sums by task, float32 scalars."""
-        return {name: self._tasks[name].loss(*self.heard(name, batch), batch) for name, batch in batches.items()}
-
-    def heard(self, name: str, batch: Batch) -> tuple[TaskHead, Tensor]:
-        """A task's head and the features that it listens to."""
-        features = self.model.features(batch.waveforms, (name,), batch.lengths)
-        return self.model.head(name), features[name]
-
-
 class Trainer:
     """Model, optimiser, and what validations have shown so far."""
 
     def __init__(self, tasks: Mapping[str, Task], settings: FinetuningSettings, work: Path, group: Group) -> None:
         self.tasks, self.settings, self.work, self.group = dict(tasks), settings, work, group
-        train, world = settings.train, group.place.world
+        train, machine, world = settings.train, settings.machine, group.place.world
         self.batches_a_step = train.accumulate * world
         epoch = -(-max(task.batches_an_epoch for task in tasks.values()) // self.batches_a_step)
         self.total = train.steps or max(1, round((train.epochs or 1) * epoch))
@@ -226,17 +209,19 @@ class Trainer:
         self.skipped_in_a_row = torch.zeros((), device=group.device)
         self.model, self.lineage = build_model(settings.model, self.tasks, train.seed)
         self.model.to(group.device)
-        self.model.encoder.gradient_checkpointing = settings.machine.gradient_checkpointing
+        self.model.encoder.gradient_checkpointing = machine.gradient_checkpointing
         self.model.encoder.train_on(group.device)
         self.optimiser = build_optimiser(self.model, train)
         self._average = AveragedWeights(self.model, train.average) if train.average else None
         self._clipped = list((self.model if train.clip == "all" else self.model.encoder).parameters())
         self._loss_weights = {name: getattr(settings, name).loss_weight for name in self.tasks}
-        self.autocast = autocast(settings.machine.precision, group.device)
-        half = resolve_precision(settings.machine.precision, group.device) == "fp16"
+        self.autocast = autocast(machine.precision, group.device)
+        half = resolve_precision(machine.precision, group.device) == "fp16"
         self._scaler = torch.amp.GradScaler(group.device.type, enabled=half)
         self._losses = TaskLosses(self.model, self.tasks)
         self._parallel: nn.Module = self._losses
+        replays = machine.replay == "auto" and not (half or machine.gradient_checkpointing)
+        self._recorded = RecordedPasses(self._losses, self.autocast, group.device) if replays else None
 
     @classmethod
     def start(cls, tasks: Mapping[str, Task], settings: FinetuningSettings, work: Path, group: Group) -> Trainer:
@@ -251,7 +236,8 @@ class Trainer:
         if found is not None:
             trainer._restore(found[1])
         trainer._train_mode()
-        trainer._parallel = group.wrap(trainer._losses)
+        if trainer._recorded is None:
+            trainer._parallel = group.wrap(trainer._losses)
         return trainer
 
     @property
@@ -361,10 +347,16 @@ class Trainer:
         save_model_folder(output, checkpoint, self._card())
 
     def _make(self, number: int) -> dict[str, Batch]:
-        return {name: task.batch(number) for name, task in self.tasks.items()}
+        batches = {name: task.batch(number) for name, task in self.tasks.items()}
+        if self.group.device.type != "cuda":
+            return batches
+        return {name: batch.pinned() for name, batch in batches.items()}
 
     def _accumulate(self, batches: Mapping[str, Batch], whole: Mapping[str, float], synchronise: bool) -> Tensor:
         """Add to the gradient; the losses of all tasks, divided by the whole weight of the step, (tasks,)."""
+        if self._recorded is not None:
+            passes = self._recorded
+            return torch.stack([self._replay(passes, name, batches[name], whole[name]) for name in self.tasks])
         module = self._parallel
         apart = isinstance(module, nn.parallel.DistributedDataParallel) and not synchronise
         with cast("nn.parallel.DistributedDataParallel", module).no_sync() if apart else nullcontext():
@@ -376,8 +368,15 @@ class Trainer:
             self._scaler.scale((losses * shares).sum() * self.group.place.world).backward()
         return losses.detach()
 
+    def _replay(self, passes: RecordedPasses, name: str, batch: Batch, whole: float) -> Tensor:
+        """One task's pass, whose gradient counts in the sum over processes; its loss over the weight of the step."""
+        weight = max(whole, 1e-9)
+        return passes(name, batch.to(self.group.device), self._loss_weights[name] / weight) / weight
+
     def _update(self) -> Tensor:
         """Clip, step, and leave the weights alone where the gradient is not finite."""
+        if self._recorded is not None:
+            self.group.add_up(self._recorded.gradients.values)
         optimiser, train = self.optimiser, self.settings.train
         for parameters in optimiser.param_groups:
             parameters["lr"] = self.rate
@@ -398,7 +397,10 @@ class Trainer:
             optimiser.found_inf = infinite  # type: ignore[attr-defined]  # as a gradient scaler tells fused optimisers
             optimiser.grad_scale = None  # type: ignore[attr-defined]
             optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        if self._recorded is None:
+            optimiser.zero_grad(set_to_none=True)
+        else:
+            self._recorded.gradients.values.zero_()
         return norm
 
     def _train_mode(self) -> None:

@@ -114,6 +114,9 @@ class MachineSettings(Config):
             fp16 on older ones, float32 elsewhere.
         workers: Threads that make batches ahead; 0: the training thread makes them.
         gradient_checkpointing: Recompute activations instead of keeping them: less memory, a third more time.
+        replay: ``auto``: gradients lie in one tensor, which is added up over processes without
+            DistributedDataParallel, and on CUDA passes of shapes that come again (windows of one length) are replayed
+            as CUDA graphs; not with ``gradient_checkpointing`` or fp16. ``no``: never.
         log_every: Steps between lines of the log.
         save_every: Steps between snapshots.
         keep: Newest snapshots kept.
@@ -124,6 +127,7 @@ class MachineSettings(Config):
     precision: Precision = "auto"
     workers: Annotated[int, Field(ge=0)] = 0
     gradient_checkpointing: bool = False
+    replay: Literal["auto", "no"] = "auto"
     log_every: Count = 50
     save_every: Count = 500
     keep: Count = 1

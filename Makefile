@@ -16,37 +16,29 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
-# Simulated scenes, a pre-trained encoder, and voice type on it in three parts: about five hours on one core, two of them
-# spared by `make playroom DEVICE=cuda`. Every step continues where it was stopped; on one machine the same command gives
-# the same weights.
+# Simulated scenes, a pre-trained encoder, and voice type on it: about an hour and a half on one core with
+# `make playroom DEVICE=cuda WORKERS=7`, ten minutes of it for the GPU; most of a day without one. Every step continues
+# where it was stopped; on the CPUs of one machine the same command gives the same weights.
+WORKERS ?= 0
 playroom: BABYHUBERT = cd $(PLAYROOM) && $(abspath $(BIN))/babyhubert
-playroom: SPEAKERS = $(abspath configs)/playroom-dev-speakers.csv
-playroom: HELD_OUT = $(abspath configs)/playroom-validation-speakers.csv
+playroom: SPEAKERS = $(abspath configs)/playroom-
 playroom: SCENES = --minutes 15 --format flac --utterances utterances/utterances.csv
-playroom: TRAINING = $(SCENES) --cries cries/audio --without-speakers $(SPEAKERS) --without-speakers $(HELD_OUT) \
-	--voice-change 0.06 --key-voice-change 0.3
+playroom: TRAINING = $(SCENES) --recordings 24 --cries cries/audio --voice-change 0.06 --key-voice-change 0.3 \
+	--wearer-share 0.35 $(foreach who,dev validation doubtful,--without-speakers $(SPEAKERS)$(who)-speakers.csv)
+playroom: VALIDATION = $(SCENES) --recordings 8 --only-speakers $(SPEAKERS)validation-speakers.csv
 playroom: $(INSTALLED)
 	mkdir -p $(PLAYROOM)
-	ln -sfn $(abspath $(CORPORA))/playroom $(abspath $(CORPORA))/utterances $(abspath $(CORPORA))/cries $(PLAYROOM)/
-	for k in 00 02 04 06 08 10; do ($(BABYHUBERT) simulate -o simulated/$$k --seed 1$$k --prefix s$$k \
-		--recordings 12 --wearer-share 0.3 $(TRAINING)) || exit 1; done
-	for k in 01 03 05 07 09 11; do ($(BABYHUBERT) simulate -o simulated/$$k --seed 1$$k --prefix s$$k \
-		--recordings 12 --wearer-share 0.4 $(TRAINING)) || exit 1; done
-	$(BABYHUBERT) simulate -o simulated/more --seed 3 --prefix more --recordings 64 --wearer-share 0.4 $(TRAINING)
-	$(BABYHUBERT) simulate -o simulated/wearer --seed 5 --prefix wearer --recordings 64 --wearer-share 0.9 $(TRAINING)
-	$(BABYHUBERT) simulate -o simulated/others --seed 7 --prefix others --recordings 64 --wearer-share 0.9 $(TRAINING)
-	$(BABYHUBERT) simulate -o simulated/again --seed 8 --prefix again --recordings 64 --wearer-share 0.4 $(TRAINING)
-	$(BABYHUBERT) simulate -o simulated/validation --seed 2 --prefix held --recordings 8 $(SCENES) \
-		--only-speakers $(HELD_OUT)
-	$(BABYHUBERT) simulate -o simulated/anyone --seed 6 --prefix anyone --recordings 8 --wearer-share 1.0 $(SCENES) \
-		--only-speakers $(HELD_OUT)
+	ln -sfn $(abspath $(CORPORA))/playroom $(abspath $(CORPORA))/utterances $(abspath $(CORPORA))/cries \
+		$(SPEAKERS)doubtful-speakers.csv $(PLAYROOM)/
+	for k in 00 01 02 03 04 05 06 07 08 09 10 11 12 13 14 15; do \
+		($(BABYHUBERT) simulate -o simulated/$$k --seed 3$$k --prefix s$$k $(TRAINING)) || exit 1; done
+	$(BABYHUBERT) simulate -o simulated/validation --seed 2 --prefix held $(VALIDATION)
+	$(BABYHUBERT) simulate -o simulated/anyone --seed 6 --prefix any --wearer-share 1.0 $(VALIDATION)
 	$(BABYHUBERT) recipe $(abspath configs)/babyhubert-nano.toml -o encoder \
 		--set 'audio.paths=["utterances/audio", "cries/audio", "playroom/train/audio"]'
 	$(BABYHUBERT) finetune voice-type $(abspath configs)/playroom-voice-type.toml -o voice-type \
-		--set model.encoder=encoder/model --set machine.device=$(DEVICE)
-	$(BABYHUBERT) finetune voice-type $(abspath configs)/playroom-wearer.toml -o wearer
-	$(BABYHUBERT) finetune voice-type $(abspath configs)/playroom-longer.toml -o longer
-	$(BABYHUBERT) convert longer playroom-nano --half --force
+		--set model.encoder=encoder/model --set machine.device=$(DEVICE) --set machine.workers=$(WORKERS)
+	$(BABYHUBERT) convert voice-type playroom-nano --half --force
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

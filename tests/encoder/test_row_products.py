@@ -141,8 +141,18 @@ def test_the_first_layer_is_in_16_bits_under_autocast():
     assert {activation.dtype for activation in seen} == {torch.bfloat16}
 
 
+@pytest.fixture
+def whole_products():
+    """Float32 products of full precision, which a training run before it in the same process has given up."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    with torch.backends.cudnn.flags(allow_tf32=False):
+        yield
+    torch.set_float32_matmul_precision(before)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="compiling takes a minute on a CPU, and is for GPUs")
-def test_by_rows_and_compiled_a_gpu_gives_the_gradients_of_a_cpu():
+def test_by_rows_and_compiled_a_gpu_gives_the_gradients_of_a_cpu(whole_products):
     plain = encoder(torch.float32)
     fast = copy.deepcopy(plain).cuda().train_on(torch.device("cuda"), compiled=True)
     for samples in (3000, 4000):

@@ -199,8 +199,10 @@ def plain_losses(model, batches):
     return [sum(per_class), addressee, torch.stack(losses).mean()]
 
 
-def test_a_step_is_what_an_independent_loop_does(scenes, utterances, encoder, tmp_path):
-    config, tasks = prepared(scenes, utterances, encoder, tmp_path, clip_norm=0.5, weight_decay=0.1)
+@pytest.mark.parametrize("replay", ["auto", "no"])
+def test_a_step_is_what_an_independent_loop_does(replay, scenes, utterances, encoder, tmp_path):
+    machine = {"replay": replay}
+    config, tasks = prepared(scenes, utterances, encoder, tmp_path, machine=machine, clip_norm=0.5, weight_decay=0.1)
     with Group.join("cpu") as group:
         trainer = Trainer.start(tasks, config, tmp_path, group)
         reference = Trainer.start(tasks, config, tmp_path, group).model
@@ -236,11 +238,12 @@ def test_accumulated_batches_are_one_large_batch(scenes, utterances, encoder, tm
     assert interval.norm.item() == pytest.approx(torch.nn.utils.get_total_norm(gradients).item(), rel=1e-4)
 
 
-@pytest.mark.parametrize("average", [0.0, 0.9])
+@pytest.mark.parametrize(("average", "replay"), [(0.0, "no"), (0.9, "auto")])
 def test_two_processes_take_the_steps_of_one_that_accumulates_two_batches(
-    average, scenes, utterances, encoder, tmp_path
+    average, replay, scenes, utterances, encoder, tmp_path
 ):
-    config = settings(encoder, all_tables(scenes, utterances), accumulate=2, average=average)
+    tables = all_tables(scenes, utterances)
+    config = settings(encoder, tables, machine={"replay": replay}, accumulate=2, average=average)
     one = run(config, tmp_path / "one")
     shared = config.model_copy(update={"train": config.train.model_copy(update={"accumulate": 1})})
     (tmp_path / "config.json").write_text(shared.model_dump_json(), encoding="utf-8")

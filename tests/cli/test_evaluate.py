@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -173,6 +174,16 @@ class TestRobustness:
             content = json.loads((tmp_path / "out/evaluation.json").read_text(encoding="utf-8"))
             assert content["hop_frames"] == 199
             assert len((tmp_path / "out/false_alarms.csv").read_text(encoding="utf-8").splitlines()) == 1 + 5 * 4
+
+    def test_windows_are_those_that_segment_gives_the_model(self, small_model, tmp_path):
+        model = Path(shutil.copytree(small_model, tmp_path / "model"))
+        card = json.loads((model / "task.json").read_text(encoding="utf-8"))
+        (model / "task.json").write_text(json.dumps(card | {"voice_type": {"context_s": 2.0}}), encoding="utf-8")
+        arguments = ["robustness", "--model", str(model), "--minutes", "0.1", "-o", str(tmp_path / "out")]
+        result = CliRunner().invoke(app, arguments)
+        assert result.exit_code == 0, result.output
+        content = json.loads((tmp_path / "out/evaluation.json").read_text(encoding="utf-8"))
+        assert content["hop_frames"] == 25
 
     def test_what_cannot_be_tested_is_refused(self, small_model, tmp_path):
         audio = write_sounds(tmp_path, ["a.wav"], seconds=2) / "a.wav"

@@ -88,7 +88,7 @@ def test_short_scenes_hold_several_kinds_of_people():
     assert all(len(scene(seed, minutes=1.0).segments().labels) >= 2 for seed in range(5))
 
 
-def test_the_key_child_is_loudest_and_men_are_furthest():
+def test_the_key_child_is_loudest():
     levels = {"KCHI": [], "OCH": [], "FEM": [], "MAL": []}
     for index in range(3):
         for turn in scene(8, index, minutes=4.0).turns():
@@ -96,8 +96,7 @@ def test_the_key_child_is_loudest_and_men_are_furthest():
                 20 * np.log10(np.square(turn.waveform[: len(turn.utterance.waveform)]).mean()) / 2
             )
     means = {label: np.mean(values) for label, values in levels.items()}
-    assert means["KCHI"] > means["FEM"] + 3 > means["MAL"] + 3
-    assert means["KCHI"] > means["OCH"] + 3
+    assert all(means["KCHI"] > means[label] + 3 for label in ("OCH", "FEM", "MAL"))
 
 
 def test_nothing_clips_unless_asked():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from babyhubert.tasks.augmentation import NobodySettings, nobody
+from babyhubert.tasks.nobody import NobodySettings, melody, nobody
 
 SAMPLES = 16_000
 
@@ -35,7 +35,29 @@ def test_tones_are_narrow_and_noise_is_not():
     assert (peak_share(tones_share=0.0) < 0.98).all()
 
 
-def test_it_is_a_function_of_its_generator():
-    first, again = (nobody(5, 4000, NobodySettings(), np.random.default_rng(3)) for _ in range(2))
+def test_melodies_are_tones_that_change():
+    def dominant(sound):
+        """The strongest frequency of every quarter of a second, Hz."""
+        quarters = sound.reshape(-1, SAMPLES // 4) * np.hanning(SAMPLES // 4)
+        return np.abs(np.fft.rfft(quarters)).argmax(axis=1) * 4
+
+    settings = NobodySettings(silent_share=0.0, tones_share=0.0, melodies_share=1.0, level_dbfs=(-30.0, -30.0))
+    sounds = nobody(30, 8 * SAMPLES, settings, np.random.default_rng(2))
+    assert level(sounds) == pytest.approx(-30, abs=0.01)
+    assert np.median([len(set(dominant(sound))) for sound in sounds]) > 4
+    power = np.abs(np.fft.rfft(sounds * np.hanning(sounds.shape[1]))) ** 2
+    concentrated = np.sort(power, axis=1)[:, -len(power[0]) // 50 :].sum(axis=1) / power.sum(axis=1)
+    assert np.median(concentrated) > 0.9  # of the power in a fiftieth of the spectrum
+    assert melody(100, np.random.default_rng(0)).shape == (100,)
+
+
+def test_shares_of_more_than_all_windows_are_refused():
+    with pytest.raises(ValueError, match=r"are 1\.1 together"):
+        NobodySettings(silent_share=0.4, tones_share=0.4, melodies_share=0.3)
+
+
+@pytest.mark.parametrize("settings", [NobodySettings(), NobodySettings(melodies_share=0.5)])
+def test_it_is_a_function_of_its_generator(settings):
+    first, again = (nobody(9, 4000, settings, np.random.default_rng(3)) for _ in range(2))
     assert np.array_equal(first, again)
     assert nobody(0, 4000, NobodySettings(), np.random.default_rng(3)).shape == (0, 4000)

@@ -109,6 +109,17 @@ def test_runs_without_an_average_are_those_of_before_it_existed(scenes, encoder,
     assert "average" not in snapshot(tmp_path / "model")
 
 
+def test_windows_without_melodies_are_those_of_before_there_were_any(scenes):
+    def fingerprint(**nobody):
+        return settings(None, {"voice_type": voice_type_table(scenes, nobody=nobody)}).fingerprint(("voice_type",))
+
+    config = settings(None, {"voice_type": voice_type_table(scenes, nobody={})})
+    later = {"train": {"average"}, "voice_type": {"nobody": {"melodies_share"}}}
+    before = config.model_dump_json(include={"model", "train", "voice_type"}, exclude=later)
+    assert fingerprint() == hashlib.sha256(before.encode()).hexdigest()[:16]
+    assert fingerprint(melodies_share=0.1) != fingerprint()
+
+
 def test_an_average_is_a_setting_that_a_run_cannot_change(scenes, encoder, tmp_path):
     table = {"voice_type": voice_type_table(scenes)}
     run(settings(encoder, table, steps=1), tmp_path / "model")

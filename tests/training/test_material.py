@@ -98,7 +98,9 @@ def test_what_speakers_say_who_are_left_out_is_not_annotated_for_voice_type(scen
     table = write_table(tmp_path / "rows.csv", fields, rows)
     kept_out = write_table(tmp_path / "doubtful.csv", "speaker_id", [("y",), ("nobody",)])
     source = {"path": str(table), "audio": str(scenes / "train"), "without_speakers": str(kept_out)}
-    task = voices(scenes, tmp_path, {"train": source, "validation": str(scenes / "validation")})
+    table = voice_type_table(scenes, data={"train": source, "validation": str(scenes / "validation")})
+    task, left_out = prepare("voice_type", table, tmp_path)
+    assert len(left_out.items["said by a speaker who is left out"]) == 2
     for number, (unknown, truth) in enumerate([((2.5, 4), (1, 2.5)), ((5, 6), (0, 1))]):
         centres = (np.arange(len(task.train.targets[number])) + 0.5) * 0.02
         left_out = (centres > unknown[0]) & (centres < unknown[1])

@@ -377,10 +377,21 @@ def robustness(
     thresholds: Annotated[
         str, typer.Option(help="f1, high-precision, or a TOML file with one table a class.", metavar="SET|FILE")
     ] = "f1",
-    window: Annotated[float, typer.Option(help="Window the model sees at once, in seconds.")] = 4.0,
+    window: Annotated[
+        float | None,
+        typer.Option(
+            help="Window the model sees at once, in seconds. Default: as segment, that of the model.",
+            show_default=False,
+        ),
+    ] = None,
     overlap: Annotated[
-        float, typer.Option(help="Share of a window that neighbours have in common, 0 to below 1.")
-    ] = 0.75,
+        float | None,
+        typer.Option(
+            help="Share of a window that neighbours have in common, 0 to below 1. Default: as segment, that of the "
+            "model.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Draws the sounds and the scene.", min=0)] = 0,
     device: DeviceOption = "auto",
 ) -> None:
@@ -389,29 +400,30 @@ def robustness(
     Noise test: false alarms an hour in silence, hum, white and pink noise, and music. Window test: how many decisions
     change when a recording begins later, and whether segments begin or end where windows join.
     """
-    from dataclasses import replace
+    from functools import partial
 
     from babyhubert.errors import ConfigError
     from babyhubert.evaluation import robustness_presentation as shown
     from babyhubert.evaluation.robustness_run import run_robustness
-    from babyhubert.inference.voice_type import SHIPPED_MODEL_NOTICE, load_model
-    from babyhubert.inference.windows import WindowPlan
+    from babyhubert.inference.voice_type import SHIPPED_MODEL_NOTICE, VoiceTypeSettings, load_model
 
     if not 0.1 <= minutes <= _MOST_MINUTES:
         raise ConfigError(f"--minutes {minutes}: between 0.1 and {_MOST_MINUTES}")
     if not -120 <= level <= 0:
         raise ConfigError(f"--level {level}: between -120 and 0 dB")
-    plan = WindowPlan.from_overlap(window, overlap)
+    settings = partial(VoiceTypeSettings.for_speed, "exact", window_s=window, overlap=overlap, thresholds=thresholds)
+    settings()  # impossible windows are told before a model is loaded
     if model is None:
         typer.echo(f"note: {SHIPPED_MODEL_NOTICE}", err=True)
     classifier = load_model(model, device=device)
-    classifier = classifier.with_settings(replace(classifier.settings, plan=plan, thresholds=thresholds))
+    classifier = classifier.with_settings(settings(listening=classifier.listening))
     result = run_robustness(classifier, recording=recording, seconds=60 * minutes, level_dbfs=level, seed=seed)
     show(shown.tables(result), shown.notes(result))
     if output is not None:
-        about = {"sha256": classifier.hash, "thresholds": classifier.thresholds, "plan": plan.describe()}
-        settings = source(model=classifier.name, recording=recording, minutes=minutes, level_dbfs=level, seed=seed)
-        say_written(shown.write_report(output, result, settings | about))
+        plan = classifier.settings.plan.describe()
+        about = {"sha256": classifier.hash, "thresholds": classifier.thresholds, "plan": plan}
+        given = source(model=classifier.name, recording=recording, minutes=minutes, level_dbfs=level, seed=seed)
+        say_written(shown.write_report(output, result, given | about))
 
 
 def split_names(text: str) -> tuple[str, ...]:

@@ -42,8 +42,8 @@ def segment(
     window: Annotated[
         float | None,
         typer.Option(
-            help="Window the model sees at once, in seconds. Default: 4.0, or for a model with several heads what "
-            "they share.",
+            help="Window the model sees at once, in seconds. Default: that which the model was trained on, 4.0 for "
+            "VTC (16.0 for the model of the package); for one with several heads what they share.",
             show_default=False,
         ),
     ] = None,

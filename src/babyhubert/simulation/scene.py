@@ -40,7 +40,7 @@ LONGEST_MINUTES = 36 * 60
 T = TypeVar("T")
 
 _LEVELS = MappingProxyType({"KCHI": -19.5, "OCH": -29.5, "FEM": -30.5, "MAL": -28.0})
-_LOUDEST_PEAK, _LOUDEST_KEY_PEAK = 0.3, 0.55  # at most two people speak at once: together they never clip
+_LOUDEST_PEAK, _LOUDEST_KEY_PEAK = 0.3, 0.55  # two voices at once, the most there are, do not clip
 _OVERLOAD_DB = 22.0
 _LOUDEST_ROOM_DBFS = -30.0
 _TELEVISION_DBFS = -46.0
@@ -58,7 +58,7 @@ class SceneConfig:
         television_share: Share of the time that a television talks, unlabelled.
         knocks_per_minute: Rate of taps and bangs.
         noises_per_minute: Rate of noises that come and go within seconds: water, a vacuum cleaner, a passing car.
-        clipping_share: Chance that a turn of the key child overloads the microphone; at 0 nothing ever clips.
+        clipping_share: Chance that a turn of the key child overloads the microphone; at 0 voices never clip.
         quietest_room_dbfs: Lower end of the room's noise level, RMS dB of full scale.
         loudest_room_dbfs: Upper end.
         levels_dbfs: Typical level of each class where it sounds, RMS dB of full scale.

@@ -117,25 +117,6 @@ class PitchSettings(Config):
     semitones: SemitoneRange = (-2.0, 2.0)
 
 
-class NobodySettings(Config):
-    """Windows in which nobody speaks: digital silence, coloured noise, or steady tones (hum, a fan, music).
-
-    Without them a model never hears a recorder that was switched off or left in an empty room, and may hear voices
-    there: normalisation over the window lifts whatever there is.
-
-    Attributes:
-        probability: Share of windows.
-        level_dbfs: Range of the level of noise and tones.
-        silent_share: Share of these windows that are zeros throughout.
-        tones_share: Share that are tones; the others are noise.
-    """
-
-    probability: Probability = 0.05
-    level_dbfs: Range = (-80.0, -20.0)
-    silent_share: Probability = 0.25
-    tones_share: Probability = 0.25
-
-
 class AugmentationSettings(Config):
     """What is done to training windows; nothing by default, as published.
 
@@ -249,31 +230,6 @@ def coloured_noise(count: int, samples: int, tilt: Sequence[float], rng: np.rand
     shapes = hertz[None, :] ** (-within(tilt, count, rng)[:, None] / 2).astype(np.float32)
     spectra = rng.standard_normal((count, len(hertz), 2), dtype=np.float32).view(np.complex64)[..., 0]
     return np.fft.irfft(spectra * shapes, size)[:, :samples].astype(np.float32)
-
-
-def nobody(count: int, samples: int, settings: NobodySettings, rng: np.random.Generator) -> Waveforms:
-    """Sounds of nobody, (count, samples)."""
-    kind = rng.random(count)
-    noise = coloured_noise(count, samples, (0.0, 2.0), rng)
-    tones = steady_tones(count, samples, rng)
-    silent = kind < settings.silent_share
-    tonal = ~silent & (kind < settings.silent_share + settings.tones_share)
-    sounds = np.where(tonal[:, None], tones, noise)
-    power = np.square(sounds).mean(axis=1, dtype=np.float64)
-    level = 10 ** (within(settings.level_dbfs, count, rng) / 20) / np.sqrt(np.maximum(power, 1e-20))
-    return sounds * np.where(silent, 0.0, level).astype(np.float32)[:, None]
-
-
-def steady_tones(count: int, samples: int, rng: np.random.Generator, harmonics: int = 8) -> Waveforms:
-    """Low tones (30 to 500 Hz) with harmonics of random strength and phase, swelling slowly: (count, samples)."""
-    time = np.arange(samples) / SAMPLE_RATE
-    lowest = 30 * (500 / 30) ** rng.random((count, 1))
-    total = np.zeros((count, samples))
-    for number in range(1, harmonics + 1):
-        strength, phase = rng.exponential(1 / number, (count, 1)), rng.uniform(0, 2 * np.pi, (count, 1))
-        total += strength * np.sin(2 * np.pi * number * lowest * time + phase)
-    swell = 1 + rng.uniform(0, 0.9, (count, 1)) * np.sin(2 * np.pi * rng.uniform(0.1, 4, (count, 1)) * time)
-    return (total * swell).astype(np.float32)
 
 
 def recorded_noise(store: AudioStore, count: int, samples: int, rng: np.random.Generator) -> Waveforms:

@@ -98,14 +98,14 @@ def read_source(source: DataSource) -> list[SourceRecording]:
     return sorted(found, key=lambda recording: recording.file.recording_id)
 
 
-def absent_speakers(sources: Iterable[DataSource]) -> dict[str | None, frozenset[str]]:
-    """Who is left out, by the table that ``without_speakers`` names; nobody under None.
+def absent_speakers(sources: Iterable[DataSource]) -> dict[str, frozenset[str]]:
+    """Who is left out, by the table that ``without_speakers`` names; nobody under an empty name.
 
     Raises:
         AnnotationError: a table cannot be read or has no column ``speaker_id``.
     """
     tables = {source.without_speakers for source in sources if source.without_speakers}
-    return {None: frozenset(), **{table: read_speaker_ids(Path(table)) for table in tables}}
+    return {"": frozenset(), **{table: read_speaker_ids(Path(table)) for table in tables}}
 
 
 def is_by(row: SourceRow, speakers: frozenset[str]) -> bool:

@@ -253,7 +253,7 @@ def _rows(
         rows += [
             Row(recording, row, _group(recording, row, names))
             for row in recording.rows
-            if wanted(row) and not is_by(row, absent[source.without_speakers])
+            if wanted(row) and not is_by(row, absent[source.without_speakers or ""])
         ]
     return rows
 

@@ -27,11 +27,9 @@ from babyhubert.tasks.audio_store import AudioStore
 from babyhubert.tasks.augmentation import (
     Augmentation,
     AugmentationSettings,
-    NobodySettings,
     Probability,
     Range,
     mix_scenes,
-    nobody,
     source_samples,
     warp,
     within,
@@ -39,6 +37,7 @@ from babyhubert.tasks.augmentation import (
 from babyhubert.tasks.heads import HEAD_DROPOUT, VOICE_TYPE, FrameHead, TaskHead
 from babyhubert.tasks.interface import Batch, Validation, identity_of
 from babyhubert.tasks.material import DataSettings, LeftOut, SourceRecording, Sources
+from babyhubert.tasks.nobody import NobodySettings, nobody
 from babyhubert.tasks.sources import SPEAKER_COLUMNS, absent_speakers, hold_out, is_by, read_sources, relabeller
 from babyhubert.tasks.threshold_counts import GRID, LEVELS, above, best_point, count_levels
 from babyhubert.tasks.voice_type import frame_targets
@@ -401,9 +400,9 @@ def load_scenes(recordings: Sequence[SourceRecording], settings: VoiceTypeSettin
 
 def _split(data: DataSettings, left_out: LeftOut) -> tuple[list[SourceRecording], list[SourceRecording]]:
     """Recordings to train on and to validate on; those held out for a later test are told as left out."""
-    train = _recordings(data.train)
+    train = _recordings(data.train, left_out)
     if data.validation is not None:
-        validation = _recordings(data.validation)
+        validation = _recordings(data.validation, left_out)
         both = {recording.file.path for recording in train} & {recording.file.path for recording in validation}
         if both:
             raise AnnotationError(f"{sorted(both)[0]}: is in training and in validation material")
@@ -421,22 +420,26 @@ def _split(data: DataSettings, left_out: LeftOut) -> tuple[list[SourceRecording]
     return [r for r, group in zip(train, _groups(train), strict=True) if group not in held | test], validation
 
 
-def _recordings(sources: Sources) -> list[SourceRecording]:
+def _recordings(sources: Sources, left_out: LeftOut) -> list[SourceRecording]:
     """Recordings; where somebody speaks who is to be left out, they are not annotated."""
     found = read_sources(sources)
     absent = absent_speakers(source for source, _ in found)
     return [
-        _without(recording, absent[source.without_speakers]) if source.without_speakers else recording
+        _without(recording, absent[source.without_speakers], left_out) if source.without_speakers else recording
         for source, recording in found
     ]
 
 
-def _without(recording: SourceRecording, speakers: frozenset[str]) -> SourceRecording:
+def _without(recording: SourceRecording, speakers: frozenset[str], left_out: LeftOut) -> SourceRecording:
     for row in recording.rows:
         if not any(name in row.fields for name in SPEAKER_COLUMNS):
             raise AnnotationError(f"{row.where}: no column speaker_id, by which without_speakers leaves speakers out")
     kept = tuple(row for row in recording.rows if not is_by(row, speakers))
     theirs = [row for row in recording.rows if is_by(row, speakers)]
+    if not theirs:
+        return recording
+    for row in theirs:
+        left_out.add("said by a speaker who is left out", row.where)
     start = np.array([row.start for row in theirs], dtype=np.int64)
     end = np.array([_FOR_EVER if row.end is None else row.end for row in theirs], dtype=np.int64)
     others = complement(start, end, _FOR_EVER)

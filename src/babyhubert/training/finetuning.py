@@ -220,8 +220,9 @@ class Trainer:
         self._scaler = torch.amp.GradScaler(group.device.type, enabled=half)
         self._losses = TaskLosses(self.model, self.tasks)
         self._parallel: nn.Module = self._losses
-        replays = machine.replay == "auto" and not (half or machine.gradient_checkpointing)
-        self._recorded = RecordedPasses(self._losses, self.autocast, group.device) if replays else None
+        replayable = any(task.replayable for task in self.tasks.values())
+        one_tensor = machine.replay == "auto" and replayable and not (half or machine.gradient_checkpointing)
+        self._recorded = RecordedPasses(self._losses, self.autocast, group.device) if one_tensor else None
 
     @classmethod
     def start(cls, tasks: Mapping[str, Task], settings: FinetuningSettings, work: Path, group: Group) -> Trainer:
@@ -246,6 +247,11 @@ class Trainer:
         patience = self.settings.train.patience
         waited = len(self.history) - 1 - int(np.argmax(self.history)) if self.history else 0
         return self.step >= self.total or (patience is not None and waited >= patience)
+
+    @property
+    def replays(self) -> bool:
+        """Whether passes of shapes that come again are replayed."""
+        return self._recorded is not None and self.group.device.type == "cuda"
 
     @property
     def best_score(self) -> float:
@@ -356,7 +362,7 @@ class Trainer:
         """Add to the gradient; the losses of all tasks, divided by the whole weight of the step, (tasks,)."""
         if self._recorded is not None:
             passes = self._recorded
-            return torch.stack([self._replay(passes, name, batches[name], whole[name]) for name in self.tasks])
+            return torch.stack([self._pass(passes, name, batches[name], whole[name]) for name in self.tasks])
         module = self._parallel
         apart = isinstance(module, nn.parallel.DistributedDataParallel) and not synchronise
         with cast("nn.parallel.DistributedDataParallel", module).no_sync() if apart else nullcontext():
@@ -368,7 +374,7 @@ class Trainer:
             self._scaler.scale((losses * shares).sum() * self.group.place.world).backward()
         return losses.detach()
 
-    def _replay(self, passes: RecordedPasses, name: str, batch: Batch, whole: float) -> Tensor:
+    def _pass(self, passes: RecordedPasses, name: str, batch: Batch, whole: float) -> Tensor:
         """One task's pass, whose gradient counts in the sum over processes; its loss over the weight of the step."""
         weight = max(whole, 1e-9)
         return passes(name, batch.to(self.group.device), self._loss_weights[name] / weight) / weight
@@ -381,8 +387,7 @@ class Trainer:
         for parameters in optimiser.param_groups:
             parameters["lr"] = self.rate
         self._scaler.unscale_(optimiser)
-        own = [parameter for parameter in self._clipped if parameter.grad is not None]
-        norm = nn.utils.clip_grad_norm_(own, train.clip_norm or math.inf) if own else torch.zeros(())
+        norm = self._clip(train.clip_norm or math.inf)
         if train.clip != "all":
             rest = [p.grad for p in self.model.heads.parameters() if p.grad is not None]
             finite = torch.isfinite(nn.utils.get_total_norm([norm, *rest]))
@@ -402,6 +407,13 @@ class Trainer:
         else:
             self._recorded.gradients.values.zero_()
         return norm
+
+    def _clip(self, most: float) -> Tensor:
+        """Limit the gradient of what is clipped; the norm it had."""
+        if self._recorded is not None and self.settings.train.clip == "all":
+            return self._recorded.gradients.clip(most)
+        own = [parameter for parameter in self._clipped if parameter.grad is not None]
+        return nn.utils.clip_grad_norm_(own, most) if own else torch.zeros(())
 
     def _train_mode(self) -> None:
         self.model.train()
@@ -661,6 +673,8 @@ def _introduce(trainer: Trainer, left_out: LeftOut, say: Report) -> None:
         f"{parameters:,} parameters, {trained:,} of them trained; {trainer.total} steps, validation every "
         f"{trainer.validate_every}, {trainer.group.place.world} x {trainer.group.device}"
     )
+    if trainer.replays:
+        say("passes without padding are replayed as CUDA graphs from the second of a shape on")
     if trainer.step:
         say(f"continued after step {trainer.step} of {trainer.total}")
 

@@ -8,14 +8,15 @@ comes out is what plain calls give. It wants every address and every shape to st
 - inputs are copied to where the graph reads them;
 - graphs are made for shapes that have been seen before, so that odd ones cost nothing.
 
-All graphs share the memory of one batch's activations, which they keep; passes that are not replayed (shapes for the
-first time, measurements for the log) need as much beside it.
+Graphs share the memory of one batch's activations, which they keep (those of several functions too, if told so).
+Passes that are not replayed (shapes for the first time, measurements for the log) need as much beside it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,16 +70,22 @@ class RecordedGradients:
             read a value of a tensor on the CPU or wait for the device. What it draws follows torch's generator.
         gradients: Where the backward pass adds to.
         device: Where all of it is. Only CUDA devices have graphs; elsewhere every call is a plain one.
+        beside: Another one on the device whose memory and stream it shares; they never run at once.
     """
 
-    def __init__(self, run: Run, gradients: FlatGradients, device: torch.device) -> None:
+    def __init__(
+        self, run: Run, gradients: FlatGradients, device: torch.device, beside: RecordedGradients | None = None
+    ) -> None:
         self.gradients = gradients
         self._run, self._device = run, device
         self._recordings: dict[Shapes, _Recording] = {}
         self._met: set[Shapes] = set()
-        on_cuda = device.type == "cuda"
-        self._pool = torch.cuda.graph_pool_handle() if on_cuda else None
-        self._stream = torch.cuda.Stream(device) if on_cuda else None  # one: libraries keep a workspace for each
+        self._pool: Any = None
+        self._stream: torch.cuda.Stream | None = None  # one for all graphs: libraries keep a workspace for each
+        if beside is not None:
+            self._pool, self._stream = beside._pool, beside._stream
+        elif device.type == "cuda":
+            self._pool, self._stream = torch.cuda.graph_pool_handle(), torch.cuda.Stream(device)
 
     @property
     def graphs(self) -> int:

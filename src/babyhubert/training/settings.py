@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -159,6 +159,13 @@ class FinetuningSettings(Config):
 
     def fingerprint(self, tasks: tuple[str, ...]) -> str:
         """Hash of what decides the result: a run is only ever continued with the same one."""
-        later = {} if self.train.average else {"train": {"average"}}  # runs from before it existed go on
-        decisive = self.model_dump_json(include={"model", "train", *tasks}, exclude=later)
+        decisive = self.model_dump_json(include={"model", "train", *tasks}, exclude=self._later_defaults())
         return hashlib.sha256(decisive.encode()).hexdigest()[:16]
+
+    def _later_defaults(self) -> dict[str, Any]:
+        """Settings that are younger than some runs, where they change nothing: those runs go on."""
+        later: dict[str, Any] = {} if self.train.average else {"train": {"average"}}
+        made_up = self.voice_type.nobody if self.voice_type is not None else None
+        if made_up is not None and not made_up.melodies_share:
+            later["voice_type"] = {"nobody": {"melodies_share"}}
+        return later

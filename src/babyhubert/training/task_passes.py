@@ -1,4 +1,4 @@
-"""Forward and backward passes of every task: together under DistributedDataParallel, or one by one and replayed.
+"""Forward and backward passes of every task: all in one call, or task by task into one tensor, and then replayed.
 
 Batches of the same shape (windows of one length without padding) are recorded as CUDA graphs, see
 :mod:`babyhubert.training.recorded_gradients`: a small model's kernels are so short that Python asks for them more
@@ -60,16 +60,17 @@ class RecordedPasses:
     ) -> None:
         self.gradients = FlatGradients(weight for weight in losses.model.parameters() if weight.requires_grad)
         self._losses, self._autocast, self._device = losses, autocast, device
-        self._recorded = {
-            name: RecordedGradients(partial(self._run, name), self.gradients, device)
-            for name, task in losses.tasks.items()
-            if task.replayable
-        }
+        self._recorded: dict[str, RecordedGradients] = {}
+        for name, task in losses.tasks.items():
+            if task.replayable:
+                beside = next(iter(self._recorded.values()), None)
+                run = partial(self._run, name)
+                self._recorded[name] = RecordedGradients(run, self.gradients, device, beside)
         self._names: dict[str, tuple[str, ...]] = {}
 
     @property
     def graphs(self) -> int:
-        """Passes that are replayed."""
+        """Shapes that are replayed, over all tasks."""
         return sum(recorded.graphs for recorded in self._recorded.values())
 
     def __call__(self, name: str, batch: Batch, share: float) -> Tensor:

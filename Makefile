@@ -16,9 +16,11 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
-# Simulated scenes, a pre-trained encoder, and voice type on it: about an hour and a half on one core with
-# `make playroom DEVICE=cuda WORKERS=7`, ten minutes of it for the GPU; most of a day without one. Every step continues
-# where it was stopped; on the CPUs of one machine the same command gives the same weights.
+# Simulated scenes (a quarter of an hour on one core), a pre-trained encoder (an hour), voice type on it (some twenty hours,
+# or minutes with DEVICE=cuda WORKERS=7 PRECISION=auto), and melodies (twenty minutes). PRECISION=bf16 is for CPUs that have
+# it. Every step continues where it was stopped; on the CPUs of one machine the same command gives the same weights. The
+# encoder that the shipped weights began with had one longer iteration on a GPU instead (its card says more).
+PRECISION ?= bf16
 WORKERS ?= 0
 playroom: BABYHUBERT = cd $(PLAYROOM) && $(abspath $(BIN))/babyhubert
 playroom: SPEAKERS = $(abspath configs)/playroom-
@@ -37,8 +39,11 @@ playroom: $(INSTALLED)
 	$(BABYHUBERT) recipe $(abspath configs)/babyhubert-nano.toml -o encoder \
 		--set 'audio.paths=["utterances/audio", "cries/audio", "playroom/train/audio"]'
 	$(BABYHUBERT) finetune voice-type $(abspath configs)/playroom-voice-type.toml -o voice-type \
-		--set model.encoder=encoder/model --set machine.device=$(DEVICE) --set machine.workers=$(WORKERS)
-	$(BABYHUBERT) convert voice-type playroom-nano --half --force
+		--set model.encoder=encoder/model --set machine.device=$(DEVICE) --set machine.workers=$(WORKERS) \
+		--set machine.precision=$(PRECISION)
+	$(BABYHUBERT) finetune voice-type $(abspath configs)/playroom-melodies.toml -o melodies \
+		--set machine.precision=$(PRECISION)
+	$(BABYHUBERT) convert melodies playroom-nano --half --force
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

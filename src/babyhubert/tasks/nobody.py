@@ -49,23 +49,16 @@ class NobodySettings(Config):
 
 def nobody(count: int, samples: int, settings: NobodySettings, rng: np.random.Generator) -> Waveforms:
     """Sounds of nobody, (count, samples)."""
-    kind = rng.random(count)
-    sounds = coloured_noise(count, samples, (0.0, 2.0), rng)
+    shares = (settings.silent_share, settings.tones_share, settings.melodies_share)
+    kind = np.searchsorted(np.cumsum(shares), rng.random(count), side="right")  # in this order; beyond them noise
+    noise = coloured_noise(count, samples, (0.0, 2.0), rng)
     tones = steady_tones(count, samples, rng)
-    silent, tonal, melodic = (
-        (kind >= low) & (kind < low + share)
-        for low, share in (
-            (0.0, settings.silent_share),
-            (settings.silent_share, settings.tones_share),
-            (settings.silent_share + settings.tones_share, settings.melodies_share),
-        )
-    )
-    sounds = np.where(tonal[:, None], tones, sounds)
-    for row in np.flatnonzero(melodic):
+    sounds = np.where(kind[:, None] == 1, tones, noise)
+    for row in np.flatnonzero(kind == 2):
         sounds[row] = melody(samples, rng)
     power = np.square(sounds).mean(axis=1, dtype=np.float64)
     level = 10 ** (within(settings.level_dbfs, count, rng) / 20) / np.sqrt(np.maximum(power, 1e-20))
-    return sounds * np.where(silent, 0.0, level).astype(np.float32)[:, None]
+    return sounds * np.where(kind == 0, 0.0, level).astype(np.float32)[:, None]
 
 
 def steady_tones(count: int, samples: int, rng: np.random.Generator, harmonics: int = 8) -> Waveforms:

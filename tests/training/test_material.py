@@ -228,6 +228,22 @@ def test_mixed_windows_unite_their_targets(scenes, tmp_path):
             assert np.abs(added[row, frames[0] * 320 : frames[-1] * 320 + 320]).max() > 0.1
 
 
+def test_classes_and_overlap_weigh_in_the_loss_as_they_are_told_to(scenes, tmp_path):
+    weights = {"positive_weights": {"FEM": 3.0}, "overlap_weight": 5.0}
+    task = voices(scenes, tmp_path, mix={"probability": 0.5}, **weights)
+    batch = task.batch(0)
+    truth, annotated = batch.targets["labels"].numpy(), batch.targets["annotated"].numpy()
+    assert 0 < (truth.sum(axis=-1) > 1).sum() < (truth.sum(axis=-1) == 1).sum()
+    head = task.new_head(8, None).eval()
+    head.reset(torch.Generator().manual_seed(0))
+    features = torch.randn(*truth.shape[:2], 8, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        found = task.loss(head, features, batch).item()
+        scores = torch.sigmoid(head(features)).double().numpy()
+    plain = -np.where(truth > 0, np.array([1.0, 3.0]) * np.log(scores), np.log(1 - scores)).sum(axis=-1)
+    assert found == pytest.approx((plain * annotated * np.where(truth.sum(axis=-1) > 1, 5.0, 1.0)).sum(), rel=1e-5)
+
+
 def test_targets_follow_the_speed(scenes, tmp_path):
     """A tone is heard where the labels say so, at any speed."""
     table = {"augmentation": {"speed": {"probability": 1.0, "factor": [0.8, 1.25]}}, "batch_size": 16}

@@ -103,10 +103,17 @@ def band(low_hz: float, high_hz: float) -> NDArray[np.float32]:
 
 
 def convolve(signal: NDArray[np.float32], response: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Full linear convolution, float32, shape (N + M - 1,)."""
+    """Full linear convolution, float32, shape (N + M - 1,): overlap-add over blocks that stay in the cache."""
     length = len(signal) + len(response) - 1
-    size = _fast_size(length)
-    return np.fft.irfft(np.fft.rfft(signal, size) * np.fft.rfft(response, size), size)[:length].astype(np.float32)
+    size = min(_fast_size(length), 8 * _fast_size(len(response)))
+    step = size - len(response) + 1
+    blocks = np.zeros((-(-len(signal) // step), step), dtype=np.float32)
+    blocks.ravel()[: len(signal)] = signal
+    spectrum = np.fft.rfft(response.astype(np.float32, copy=False), size)
+    whole = np.zeros(len(blocks) * step + len(response) - 1, dtype=np.float32)
+    for number, block in enumerate(blocks):
+        whole[number * step : number * step + size] += np.fft.irfft(np.fft.rfft(block, size) * spectrum, size)
+    return whole[:length]
 
 
 def _colour(exponent: float) -> NDArray[np.float32]:

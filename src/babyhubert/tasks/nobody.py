@@ -51,9 +51,9 @@ def nobody(count: int, samples: int, settings: NobodySettings, rng: np.random.Ge
     """Sounds of nobody, (count, samples)."""
     shares = (settings.silent_share, settings.tones_share, settings.melodies_share)
     kind = np.searchsorted(np.cumsum(shares), rng.random(count), side="right")  # in this order; beyond them noise
-    noise = coloured_noise(count, samples, (0.0, 2.0), rng)
-    tones = steady_tones(count, samples, rng)
-    sounds = np.where(kind[:, None] == 1, tones, noise)
+    sounds = coloured_noise(count, samples, (0.0, 2.0), rng)
+    hums = np.flatnonzero(kind == 1)
+    sounds[hums] = steady_tones(len(hums), samples, rng)
     for row in np.flatnonzero(kind == 2):
         sounds[row] = melody(samples, rng)
     power = np.square(sounds).mean(axis=1, dtype=np.float64)
@@ -67,9 +67,9 @@ def steady_tones(count: int, samples: int, rng: np.random.Generator, harmonics: 
     lowest = 30 * (500 / 30) ** rng.random((count, 1))
     total = np.zeros((count, samples))
     for number in range(1, harmonics + 1):
-        strength, phase = rng.exponential(1 / number, (count, 1)), rng.uniform(0, 2 * np.pi, (count, 1))
-        total += strength * np.sin(2 * np.pi * number * lowest * time + phase)
-    swell = 1 + rng.uniform(0, 0.9, (count, 1)) * np.sin(2 * np.pi * rng.uniform(0.1, 4, (count, 1)) * time)
+        strength, phase = rng.exponential(1 / number, (count, 1)), rng.random((count, 1))
+        total += strength * sine(number * lowest * time + phase)
+    swell = 1 + rng.uniform(0, 0.9, (count, 1)) * sine(rng.uniform(0.1, 4, (count, 1)) * time)
     return (total * swell).astype(np.float32)
 
 
@@ -110,7 +110,11 @@ def _note(
     """Partials below the highest frequency, swelling in 5 ms or more and fading exponentially."""
     time = np.arange(samples) / SAMPLE_RATE
     there = hertz < SAMPLE_RATE / 2
-    phases = rng.uniform(0, 2 * np.pi, (int(there.sum()), 1))
-    waves = np.sin(2 * np.pi * hertz[there, None] * time + phases)
+    waves = sine(hertz[there, None] * time + rng.random((int(there.sum()), 1)))
     fade = np.minimum(time / rng.uniform(_FADE_S, 0.05), 1) * np.minimum((time[-1:] - time) / _FADE_S, 1)
     return (strengths[there] @ waves) * np.exp(-time / fading_s) * fade
+
+
+def sine(cycles: NDArray[np.float64]) -> Waveforms:
+    """Sine of a phase in cycles, float32: several times quicker than in float64, and as exact as a waveform needs."""
+    return np.sin((2 * np.pi * (cycles - np.floor(cycles))).astype(np.float32))

@@ -73,6 +73,7 @@ class VoiceTypeSettings(Config):
         balanced_share: Share of windows drawn through the classes, each class as often as any other, instead of
             anywhere in the recordings: rare classes are met more often.
         positive_weights: Factor on the loss of a class where it speaks.
+        overlap_weight: Factor on the loss of frames in which several classes speak: they are few, and hard.
         mix: Two scenes in one window.
         nobody: Windows without any voice, made up.
         augmentation: Changes of training windows.
@@ -88,6 +89,7 @@ class VoiceTypeSettings(Config):
     dropout: Annotated[float, Field(ge=0, lt=1)] = HEAD_DROPOUT
     balanced_share: Probability = 0.0
     positive_weights: Mapping[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    overlap_weight: Annotated[float, Field(gt=0)] = 1.0
     mix: MixSettings | None = None
     nobody: NobodySettings | None = None
     augmentation: AugmentationSettings = AugmentationSettings()
@@ -285,14 +287,18 @@ class VoiceTypeTask:
                 yield recording, first, samples, self.validation.truth(recording, own)[1] & (own >= begin)
 
     def loss(self, head: TaskHead, features: Tensor, batch: Batch) -> Tensor:
-        """Sum over annotated frames of the binary cross-entropies of all classes."""
+        """Sum over annotated frames of the (weighted) binary cross-entropies of all classes."""
         logits = head(features).float()
         if self._positive_weights.device != logits.device:  # once: a graph could not replay the copy
             self._positive_weights = self._positive_weights.to(logits.device)
         losses = F.binary_cross_entropy_with_logits(
             logits, batch.targets["labels"], reduction="none", pos_weight=self._positive_weights
         )
-        return torch.einsum("btc,bt->", losses, batch.targets["annotated"])
+        weights = batch.targets["annotated"]
+        if self.settings.overlap_weight != 1.0:
+            overlapped = batch.targets["labels"].sum(dim=-1) > 1
+            weights = torch.where(overlapped, self.settings.overlap_weight * weights, weights)
+        return torch.einsum("btc,bt->", losses, weights)
 
     def tally(self, head: TaskHead, features: Tensor, batch: Batch) -> NDArray[np.float64]:
         """Loss, frames, and histograms of scores: of all frames, and of positives where voices overlap."""

@@ -168,15 +168,19 @@ def test_uem_keeps_unannotated_stretches_out_of_loss_and_score(scenes, copied, t
     assert task.loss(head, features, batch).item() == pytest.approx(task.loss(head, changed, batch).item())
 
 
+@pytest.mark.parametrize("window", [None, 3.0])
 @pytest.mark.parametrize("seconds", [0.5, 1.9, 2.0, 7.3])
-def test_validation_scores_every_frame_once_whatever_the_length(scenes, tmp_path, seconds):
+def test_validation_scores_every_frame_once_whatever_the_length(scenes, tmp_path, seconds, window):
     folder = tmp_path / "odd"
     samples = round(seconds * RATE)
     folder.mkdir()
     soundfile.write(folder / "x.wav", np.random.default_rng(0).standard_normal(samples) * 0.01, RATE)
     write_rttm(folder / "rttm/x.rttm", "x", Segments.from_rows([(0, samples // 2, "KCHI")]))
-    task = voices(scenes, tmp_path, {"train": str(scenes / "train"), "validation": str(folder)})
+    data = {"train": str(scenes / "train"), "validation": str(folder)}
+    task = voices(scenes, tmp_path, data, inference_window_s=window)
     seen = list(task.validation_batches(0, 1))
+    assert task.card()["context_s"] == (window or 2.0)
+    assert max(batch.waveforms.shape[1] for batch in seen) == min(round((window or 2.0) * RATE), samples)
     assert sum(batch.weight for batch in seen) == frame_count(samples)
     positive = sum((b.targets["labels"] * b.targets["annotated"][..., None]).sum().item() for b in seen)
     assert positive == task.validation.targets[0].sum()

@@ -67,7 +67,9 @@ class VoiceTypeSettings(Config):
         labels: Classes, the order of the outputs.
         label_map: What other labels mean; ``""`` leaves their segments out.
         label_rule: ``cell``: a frame is on where its 20 ms are; ``published``: where any of the 25 ms it sees is.
-        window_s: Length of a window.
+        window_s: Length of a training window.
+        inference_window_s: Length of the windows of validation and inference; None: the same. A first layer that
+            normalises over the window hears more of who is near and who is far in a longer one.
         batch_size: Windows of one process in one batch.
         dropout: Share of features dropped before the outputs.
         balanced_share: Share of windows drawn through the classes, each class as often as any other, instead of
@@ -85,6 +87,7 @@ class VoiceTypeSettings(Config):
     label_map: Mapping[str, str] = Field(default_factory=dict)
     label_rule: RasterRule = "cell"
     window_s: Annotated[float, Field(ge=0.1)] = PUBLISHED_WINDOW_S
+    inference_window_s: Annotated[float, Field(ge=0.1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] = 16
     dropout: Annotated[float, Field(ge=0, lt=1)] = HEAD_DROPOUT
     balanced_share: Probability = 0.0
@@ -169,6 +172,7 @@ class VoiceTypeTask:
         self.labels = tuple(settings.labels)
         self.augmentation = augmentation
         self.window = seconds_to_samples(settings.window_s)
+        self._inference_window_s = settings.inference_window_s or settings.window_s
         self._positive_weights = torch.tensor([settings.positive_weights.get(label, 1.0) for label in self.labels])
 
     @classmethod
@@ -275,14 +279,15 @@ class VoiceTypeTask:
 
     def _validation_windows(self) -> Iterator[tuple[int, int, int, NDArray[np.bool_]]]:
         """Recording, first frame, samples, and which of its frames are scored there."""
-        step = frame_count(self.window)
+        window = seconds_to_samples(self._inference_window_s)
+        step = frame_count(window)
         for recording, length in enumerate(self.validation.store.lengths.tolist()):
             frames = frame_count(length)
             for begin in range(0, frames, step):
                 if frames <= step:
-                    first, samples = 0, length if frames < step else self.window
+                    first, samples = 0, length if frames < step else window
                 else:
-                    first, samples = min(begin, frames - step), self.window
+                    first, samples = min(begin, frames - step), window
                 own = first + np.arange(frame_count(samples))
                 yield recording, first, samples, self.validation.truth(recording, own)[1] & (own >= begin)
 
@@ -335,8 +340,8 @@ class VoiceTypeTask:
         return Validation(macro, float(tally[0] / max(tally[1], 1)), figures, {"thresholds": {"f1": thresholds}})
 
     def card(self) -> dict[str, Any]:
-        """Window, as inference must repeat it, and label rule."""
-        return {"context_s": self.settings.window_s, "label_rule": self.settings.label_rule}
+        """Window of inference, and label rule."""
+        return {"context_s": self._inference_window_s, "label_rule": self.settings.label_rule}
 
     def _windows(
         self, count: int, rng: np.random.Generator

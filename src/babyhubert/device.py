@@ -1,11 +1,15 @@
-"""Where a model runs, and how many windows fit into one call."""
+"""Where a model runs, how many windows fit into one call, and how many cores feed it."""
 
 from __future__ import annotations
+
+import os
 
 import torch
 
 from babyhubert.errors import ConfigError
 
+MOST_DECODERS = 12
+"""Recordings decoded side by side, however many cores there are: disks and memory want a bound."""
 _ACTIVATION_BYTES = 8_000_000_000
 
 
@@ -35,6 +39,13 @@ def resolve_device(name: str = "auto") -> torch.device:
 def device_name(device: torch.device) -> str:
     """What a record calls a device: a GPU's product name, else its kind."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def windows_per_batch(window_samples: int, first_convolution_channels: int) -> int:

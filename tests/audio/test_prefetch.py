@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from babyhubert.audio.prefetch import prefetch
+from babyhubert.audio.prefetch import prefetch, side_by_side
 
 
 def threads() -> list[threading.Thread]:
@@ -96,3 +96,28 @@ def test_never_started_costs_nothing() -> None:
 def test_depth_must_be_positive() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         prefetch([], depth=0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(sources=st.lists(st.lists(st.integers(), max_size=8), max_size=8), together=st.integers(1, 4))
+def test_several_sources_give_their_items_in_order(sources: list[list[int]], together: int) -> None:
+    assert [list(items) for items in side_by_side(map(iter, sources), together)] == sources
+    assert not threads()
+
+
+def test_the_next_sources_are_read_while_the_first_is() -> None:
+    def wait_for_the_others() -> Iterator[int]:
+        yield 0
+        everybody.wait(timeout=10)  # breaks unless three sources are read at once
+        yield 1
+
+    everybody = threading.Barrier(3)
+    assert [list(items) for items in side_by_side((wait_for_the_others() for _ in range(6)), 3)] == [[0, 1]] * 6
+
+
+def test_closing_it_ends_all_threads() -> None:
+    sources = side_by_side((iter(range(100)) for _ in range(5)), 3, depth=1)
+    assert next(next(sources)) == 0
+    assert len(threads()) == 3
+    sources.close()
+    assert wait_until(lambda: not threads())

@@ -1,6 +1,7 @@
 """Read ahead: decode the next block while the current one is being computed.
 
-In: any iterable. Out: the same items in the same order, produced in a background thread through a bounded queue.
+In: any iterable, or several. Out: the same items in the same order, produced in background threads through bounded
+queues.
 Decoders and resamplers release the interpreter lock, so on two cores decoding costs nothing; on one it costs nothing
 more than before.
 """
@@ -9,8 +10,11 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator, Iterable
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -42,6 +46,33 @@ def prefetch(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
     if depth < 1:
         raise ValueError(f"depth is {depth}: at least 1")
     return _consume(items, depth)
+
+
+def side_by_side(sources: Iterable[Iterable[T]], together: int, depth: int = 2) -> Generator[Iterator[T], None, None]:
+    """An iterator over the items of each source, in order; the next sources are meanwhile produced by threads.
+
+    Take all of an iterator before the next one.
+
+    Args:
+        sources: What gives the items. One that raises must do so after its first item.
+        together: Sources that are produced at once, at least 1.
+        depth: Items of each that are made ahead.
+    """
+    remaining = iter(sources)
+    begun: deque[tuple[Generator[T, None, None], Iterator[T]]] = deque()
+    try:
+        while True:
+            for source in islice(remaining, together - len(begun)):
+                ahead = prefetch(source, depth)
+                begun.append((ahead, chain(list(islice(ahead, 1)), ahead)))  # its first item starts its thread
+            if not begun:
+                return
+            ahead, items = begun.popleft()
+            with closing(ahead):
+                yield items
+    finally:
+        for ahead, _ in begun:
+            ahead.close()
 
 
 def _consume(items: Iterable[T], depth: int) -> Generator[T, None, None]:

@@ -12,7 +12,6 @@ calls.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,7 +19,7 @@ import torch
 from torch import Tensor
 
 from babyhubert.cuda_graph import record_graph
-from babyhubert.device import activation_bytes, windows_per_batch
+from babyhubert.device import MOST_DECODERS, activation_bytes, usable_cores, windows_per_batch
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.precision import Precision
 from babyhubert.inference.engine import Engine
@@ -33,7 +32,6 @@ Compute = Callable[[Tensor], Tensor]
 _WINDOWS_A_THREAD = 4
 """Windows each thread gets of one batch: threads wait for the slowest once a batch, not once a window."""
 _MOST_BYTES_AT_ONCE = 4_000_000_000
-_MOST_DECODERS = 12
 _MOST_CHANNELS = 512  # of the first convolution, in every published size
 
 
@@ -83,14 +81,7 @@ def recordings_at_once(device: torch.device) -> int:
     """
     if device.type == "cpu":
         return 1
-    return max(2, min(_cores(), _MOST_DECODERS)) if device.type == "cuda" else 2
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return max(2, min(usable_cores(), MOST_DECODERS)) if device.type == "cuda" else 2
 
 
 def arranged(compute: Compute, device: torch.device, precision: Precision, full: tuple[int, int]) -> Compute:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.audio.discovery import RecordingFile
+from babyhubert.audio.prefetch import side_by_side
 from babyhubert.audio.recording import open_recording
+from babyhubert.device import MOST_DECODERS, usable_cores
 from babyhubert.errors import AudioError, BabyHubertError, one_line
 from babyhubert.files import write_json
 from babyhubert.frame_store import FrameWriter
 from babyhubert.run_folder import file_identity
+
+_BLOCKS_AHEAD = 32
+"""Blocks of half a minute that wait for the file, of each recording that is being decoded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,14 +86,15 @@ def _fingerprint(files: Sequence[RecordingFile]) -> str:
 def _decode(files: Sequence[RecordingFile], path: Path) -> list[int]:
     bounds, failures = [0], []
     with FrameWriter(path, np.int16) as writer:
-        for file in files:
-            try:
-                with open_recording(file.path) as recording:
-                    for block in recording.blocks():
-                        writer.append(np.clip(np.rint(block.samples * 32768), -32768, 32767))
-            except BabyHubertError as error:
-                failures.append(one_line(file.path, error))
-            bounds.append(writer.rows)
+        recordings = side_by_side(map(_blocks, files), min(usable_cores(), MOST_DECODERS), _BLOCKS_AHEAD)
+        with closing(recordings):
+            for blocks in recordings:
+                for block in blocks:
+                    if isinstance(block, str):
+                        failures.append(block)
+                    else:
+                        writer.append(block)
+                bounds.append(writer.rows)
         if failures:
             raise AudioError(
                 f"{len(failures)} of {len(files)} recordings cannot be read; repair them or take them out of the "
@@ -95,3 +102,13 @@ def _decode(files: Sequence[RecordingFile], path: Path) -> list[int]:
             )
         writer.finish(())
     return bounds
+
+
+def _blocks(file: RecordingFile) -> Iterator[NDArray[np.int16] | str]:
+    """Samples of a recording; where it cannot be read, a line that says why instead of the rest."""
+    try:
+        with open_recording(file.path) as recording:
+            for block in recording.blocks():
+                yield np.clip(np.rint(block.samples * 32768), -32768, 32767).astype(np.int16)
+    except BabyHubertError as error:
+        yield one_line(file.path, error)

@@ -17,7 +17,7 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
 # Simulated scenes (a quarter of an hour on one core), a pre-trained encoder (an hour), voice type on it (some twenty hours,
-# or minutes with DEVICE=cuda WORKERS=7 PRECISION=auto), and its last part (an hour). PRECISION=bf16 is for CPUs that have
+# or minutes with DEVICE=cuda WORKERS=7 PRECISION=auto), and melodies (twenty minutes). PRECISION=bf16 is for CPUs that have
 # it. Every step continues where it was stopped; on the CPUs of one machine the same command gives the same weights. The
 # encoder that the shipped weights began with had one longer iteration on a GPU instead (its card says more).
 PRECISION ?= bf16
@@ -41,9 +41,9 @@ playroom: $(INSTALLED)
 	$(BABYHUBERT) finetune voice-type $(abspath configs)/playroom-voice-type.toml -o voice-type \
 		--set model.encoder=encoder/model --set machine.device=$(DEVICE) --set machine.workers=$(WORKERS) \
 		--set machine.precision=$(PRECISION)
-	$(BABYHUBERT) finetune voice-type $(abspath configs)/playroom-finish.toml -o finish \
+	$(BABYHUBERT) finetune voice-type $(abspath configs)/playroom-melodies.toml -o melodies \
 		--set machine.precision=$(PRECISION)
-	$(BABYHUBERT) convert finish playroom-nano --half --force
+	$(BABYHUBERT) convert melodies playroom-nano --half --force
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,7 +1,8 @@
-"""The demonstration, shortened; and the model that comes with the package."""
+"""The demonstration, shortened; and the models that come with the package."""
 
 from __future__ import annotations
 
+import csv
 import json
 
 import numpy as np
@@ -10,8 +11,8 @@ import pytest
 import babyhubert
 from babyhubert import demo
 from babyhubert.annotation.tables import read_annotations
+from babyhubert.encoder.loading import SHIPPED_MODELS, shipped_models
 from babyhubert.evaluation.detection import compare
-from babyhubert.inference.voice_type import SHIPPED_MODEL
 from babyhubert.simulation.writer import write_scenes
 from commands import command
 
@@ -47,8 +48,9 @@ def test_the_demonstration_leaves_what_it_says(short, tmp_path):
     assert (tmp_path / "demo/model/model.safetensors").read_bytes() == weights
 
 
-def test_the_shipped_model_says_what_it_is():
-    card = babyhubert.load_model().card
+@pytest.mark.parametrize("name", shipped_models())
+def test_the_shipped_models_say_what_they_are(name):
+    card = babyhubert.load_model(name).card
     assert "no substitute" in card["description"].lower()
     assert "CC BY 4.0" in card["licence"]
     assert any("random weights" in origin for origin in card["lineage"])
@@ -63,7 +65,7 @@ def test_the_shipped_model_says_what_it_is():
     assert not train & validation
     assert "/tmp" not in json.dumps(card)
     assert not any(path.startswith("/") for path in train | validation)
-    assert sum(path.stat().st_size for path in SHIPPED_MODEL.iterdir()) < 4_500_000
+    assert sum(path.stat().st_size for path in (SHIPPED_MODELS / name).iterdir()) < 4_500_000
 
 
 def test_the_shipped_model_hears_a_voice_it_never_heard(tmp_path):
@@ -78,6 +80,24 @@ def test_the_shipped_model_hears_a_voice_it_never_heard(tmp_path):
     ranks = anybody.argsort().argsort()[spoken]
     area = (ranks.sum() - spoken.sum() * (spoken.sum() - 1) / 2) / (spoken.sum() * (~spoken).sum())
     assert area > 0.8
+
+
+@pytest.mark.parametrize("task", ["addressee", "phonemes"])
+def test_utterances_can_be_judged_without_naming_a_model(task, tmp_path):
+    write_scenes(tmp_path / "scenes", recordings=1, minutes=1.0, seed=5)
+    given = ("--segments", tmp_path / "scenes/rttm")
+    done = command(task, tmp_path / "scenes/audio", "-o", tmp_path / "out", *given)
+    assert done.code == 0, done.err
+    assert "playroom-tasks" in done.err
+    named = command(task, tmp_path / "scenes/audio", "-o", tmp_path / "named", *given, "--model", "playroom-tasks")
+    assert named.code == 0, named.err
+    (table,) = (tmp_path / "out" / task).glob("*.csv")
+    with table.open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) > 3
+    assert table.read_bytes() == (tmp_path / "named" / task / table.name).read_bytes()
+    model = babyhubert.load_model(task=task, device="cpu")
+    truth = read_annotations(tmp_path / "scenes/rttm")["scene_000"]
+    assert len(model(tmp_path / "scenes/audio/scene_000.wav", truth)) > 3
 
 
 def test_segment_without_a_model_says_that_this_is_a_demonstration(tmp_path):

@@ -35,7 +35,8 @@ def addressee(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model with an addressee head: folder, checkpoint file, or hub repository such as coml/addressee."
+            help="Model with an addressee head: folder, checkpoint file, or hub repository such as coml/addressee. "
+            "Default: the small playroom-tasks that comes with the package."
         ),
     ] = None,
     voice_type: VoiceTypeOption = None,
@@ -72,7 +73,7 @@ def addressee(
     make = partial(
         open_addressee_run,
         output,
-        named_model(model, "addressee"),
+        named_model(model),
         segments=segments,
         published=published,
         window_s=window,

@@ -28,7 +28,8 @@ def analyze(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model for everything it has a head for; heads that share windows share one pass of the encoder."
+            help="Model for everything it has a head for; heads that share windows share one pass of the encoder. "
+            "playroom-tasks, of this package, has all."
         ),
     ] = None,
     voice_type: Annotated[

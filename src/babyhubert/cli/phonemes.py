@@ -34,7 +34,10 @@ def phonemes(
     segments: SegmentsOption = None,
     model: Annotated[
         str | None,
-        typer.Option(help="Model with a phoneme head: folder, or checkpoint file such as BabAR's."),
+        typer.Option(
+            help="Model with a phoneme head: folder, or checkpoint file such as BabAR's. Default: the small "
+            "playroom-tasks that comes with the package."
+        ),
     ] = None,
     voice_type: VoiceTypeOption = None,
     beam: Annotated[
@@ -87,7 +90,7 @@ def phonemes(
     make = partial(
         open_phoneme_run,
         output,
-        named_model(model, "phonemes"),
+        named_model(model),
         segments=segments,
         beam=beam,
         syllables=available() if syllables is None else syllables,

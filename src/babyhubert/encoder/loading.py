@@ -1,4 +1,4 @@
-"""From a name to an encoder: a local path, or a repository on the Hugging Face hub.
+"""From a name to an encoder: a local path, a model of this package, or a repository on the Hugging Face hub.
 
 A local path comes first; something that looks like a path and is not there is an error, never a download and never
 another model. The published repositories are gated: until a user has accepted their terms and logged in, the error
@@ -20,6 +20,9 @@ from babyhubert.hashing import file_sha256
 PUBLISHED_REPOSITORIES = ("coml/BabyHuBERT", "coml/VTC-2", "coml/addressee")
 """Gated, non-commercial repositories of the released weights."""
 
+SHIPPED_MODELS = Path(__file__).parent.parent / "models"
+"""Folders of the small models that come with the package; their names can be given like paths."""
+
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _FILE_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
 _DOWNLOADED = [*(f"*{suffix}" for suffix in _FILE_SUFFIXES), "*.json", "*.toml", "*.yml", "*.yaml", "*.md"]
@@ -34,7 +37,8 @@ def resolve_model(
     """Where a model is on this machine, downloading it from the hub if it is named `owner/name`.
 
     Args:
-        name_or_path: A checkpoint file, a model folder, or `owner/name` on the hub.
+        name_or_path: A checkpoint file, a model folder, the name of a model of this package, or `owner/name` on the
+            hub.
         revision: Branch, tag or commit on the hub.
         cache_dir: Where downloads are kept; huggingface_hub's own cache if None.
         offline: Use only what was downloaded before.
@@ -47,9 +51,19 @@ def resolve_model(
     if path.exists():
         return path
     name = str(name_or_path)
+    if name in shipped_models():
+        return SHIPPED_MODELS / name
     if isinstance(name_or_path, Path) or not _REPOSITORY.fullmatch(name) or path.suffix in _FILE_SUFFIXES:
-        raise CheckpointError(f"{name}: no such file or folder (a model on the hub is named owner/name)")
+        raise CheckpointError(
+            f"{name}: no such file or folder (a model on the hub is named owner/name; in the package: "
+            f"{', '.join(shipped_models())})"
+        )
     return _download(name, revision, cache_dir, offline)
+
+
+def shipped_models() -> tuple[str, ...]:
+    """Names of the models that come with the package."""
+    return tuple(sorted(folder.name for folder in SHIPPED_MODELS.iterdir() if (folder / "config.json").is_file()))
 
 
 def _download(repository: str, revision: str | None, cache_dir: str | Path | None, offline: bool) -> Path:

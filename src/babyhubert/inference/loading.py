@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, overload
 
-from babyhubert.errors import CheckpointError, ConfigError
+from babyhubert.encoder.loading import SHIPPED_MODELS
+from babyhubert.errors import ConfigError
 from babyhubert.inference.addressee import AddresseeClassifier
 from babyhubert.inference.phonemes import PhonemeRecogniser
 from babyhubert.inference.speed import Speed
@@ -17,6 +18,8 @@ from babyhubert.tasks.heads import ADDRESSEE, PHONEMES, VOICE_TYPE
 TaskName = Literal["voice-type", "addressee", "phonemes"]
 AnyModel = VoiceTypeClassifier | AddresseeClassifier | PhonemeRecogniser
 
+SHIPPED_TASKS = SHIPPED_MODELS / "playroom-tasks"
+"""The small model of the package with a head for every task."""
 _HEADS: dict[str, str] = {"voice-type": VOICE_TYPE, "addressee": ADDRESSEE, "phonemes": PHONEMES}
 
 
@@ -26,11 +29,11 @@ def load_model(
 ) -> VoiceTypeClassifier: ...
 @overload
 def load_model(
-    source: str | Path, *, task: Literal["addressee"], device: str = ..., speed: Speed = ...
+    source: str | Path | None = ..., *, task: Literal["addressee"], device: str = ..., speed: Speed = ...
 ) -> AddresseeClassifier: ...
 @overload
 def load_model(
-    source: str | Path, *, task: Literal["phonemes"], device: str = ..., speed: Speed = ...
+    source: str | Path | None = ..., *, task: Literal["phonemes"], device: str = ..., speed: Speed = ...
 ) -> PhonemeRecogniser: ...
 @overload
 def load_model(
@@ -48,8 +51,8 @@ def load_model(
     columns ``phonemes`` and ``timed``.
 
     Args:
-        source: A model folder, a checkpoint file of any published layout, or a hub repository ``owner/name``. None
-            takes playroom-nano, the small model of the package.
+        source: A model folder, a checkpoint file of any published layout, a model of the package, or a hub repository
+            ``owner/name``. None takes a small model of the package: playroom-nano for voice type, else playroom-tasks.
         task: Which of a model's heads; None: voice type if it has one, else the only one it has.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         speed: ``exact``, ``balanced`` or ``fast``: see docs/speed.md for what each costs.
@@ -63,9 +66,9 @@ def load_model(
         raise ConfigError(f"task {task!r}: one of {', '.join(_HEADS)}")
     if source is None and task in (None, "voice-type"):
         return load_voice_type(device=device, speed=speed)
-    if source is None:
-        raise CheckpointError(f"name a model: none with a head for {task} comes with the package")
-    loaded = load_task_model(source, None if task is None else (_HEADS[task],), device=device, speed=speed)
+    loaded = load_task_model(
+        source or SHIPPED_TASKS, None if task is None else (_HEADS[task],), device=device, speed=speed
+    )
     heads = loaded.network.tasks
     if VOICE_TYPE in heads:
         return VoiceTypeClassifier.of(loaded)

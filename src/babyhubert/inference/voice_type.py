@@ -14,6 +14,7 @@ from torch import Tensor
 
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.recording import open_recording
+from babyhubert.encoder.loading import SHIPPED_MODELS
 from babyhubert.encoder.precision import Precision
 from babyhubert.inference.engine import Engine, Failed, Frames
 from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
@@ -26,7 +27,7 @@ from babyhubert.inference.windows import WindowPlan
 from babyhubert.tasks.listening import PUBLISHED_LISTENING, Listening
 from babyhubert.tasks.voice_type import TASK, VoiceTypeModel
 
-SHIPPED_MODEL = Path(__file__).parent.parent / "models" / "playroom-nano"
+SHIPPED_MODEL = SHIPPED_MODELS / "playroom-nano"
 SHIPPED_MODEL_NAME = f"{SHIPPED_MODEL.name} (shipped)"
 SHIPPED_MODEL_NOTICE = (
     "no --model given: using playroom-nano, the small model that comes with the package. It shows how everything "

@@ -1,4 +1,4 @@
-"""Where a model runs, how many windows fit into one call, and how many cores feed it."""
+"""Where a model runs, how many windows fit into one call, and how many cores decode for it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import torch
 
 from babyhubert.errors import ConfigError
 
-MOST_DECODERS = 12
-"""Recordings decoded side by side, however many cores there are: disks and memory want a bound."""
+_MOST_DECODERS = 12  # however many cores there are: disks and memory want a bound
 _ACTIVATION_BYTES = 8_000_000_000
 
 
@@ -41,11 +40,10 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def decoders() -> int:
+    """Recordings to decode side by side: one a core that this process may use, up to a bound."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, _MOST_DECODERS)
 
 
 def windows_per_batch(window_samples: int, first_convolution_channels: int) -> int:

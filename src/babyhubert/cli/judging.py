@@ -55,13 +55,14 @@ def named_model(model: str | None) -> str:
     """The model of a command: the one named, or the small one of the package that has a head for every task."""
     from babyhubert.inference.loading import SHIPPED_TASKS
 
-    if model is None:
-        typer.echo(
-            f"note: no --model given: using {SHIPPED_TASKS.name}, a small model that comes with the package. It shows "
-            "how everything works and is no substitute for the released weights (its card has its scores)",
-            err=True,
-        )
-    return model or str(SHIPPED_TASKS)
+    if model is not None:
+        return model
+    typer.echo(
+        f"note: no --model given: using {SHIPPED_TASKS.name}, a small model that comes with the package. It shows how "
+        "everything works and is no substitute for the released weights (its card has its scores)",
+        err=True,
+    )
+    return str(SHIPPED_TASKS)
 
 
 def execute(

@@ -66,9 +66,8 @@ def load_model(
         raise ConfigError(f"task {task!r}: one of {', '.join(_HEADS)}")
     if source is None and task in (None, "voice-type"):
         return load_voice_type(device=device, speed=speed)
-    loaded = load_task_model(
-        source or SHIPPED_TASKS, None if task is None else (_HEADS[task],), device=device, speed=speed
-    )
+    source = SHIPPED_TASKS if source is None else source
+    loaded = load_task_model(source, None if task is None else (_HEADS[task],), device=device, speed=speed)
     heads = loaded.network.tasks
     if VOICE_TYPE in heads:
         return VoiceTypeClassifier.of(loaded)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from babyhubert.cuda_graph import record_graph
-from babyhubert.device import MOST_DECODERS, activation_bytes, usable_cores, windows_per_batch
+from babyhubert.device import activation_bytes, decoders, windows_per_batch
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.precision import Precision
 from babyhubert.inference.engine import Engine
@@ -81,7 +81,7 @@ def recordings_at_once(device: torch.device) -> int:
     """
     if device.type == "cpu":
         return 1
-    return max(2, min(usable_cores(), MOST_DECODERS)) if device.type == "cuda" else 2
+    return max(2, decoders()) if device.type == "cuda" else 2
 
 
 def arranged(compute: Compute, device: torch.device, precision: Precision, full: tuple[int, int]) -> Compute:

@@ -109,7 +109,7 @@ def convolve(signal: NDArray[np.float32], response: NDArray[np.float32]) -> NDAr
     step = size - len(response) + 1
     blocks = np.zeros((-(-len(signal) // step), step), dtype=np.float32)
     blocks.ravel()[: len(signal)] = signal
-    spectrum = np.fft.rfft(response.astype(np.float32, copy=False), size)
+    spectrum = np.fft.rfft(response, size)
     whole = np.zeros(len(blocks) * step + len(response) - 1, dtype=np.float32)
     for number, block in enumerate(blocks):
         whole[number * step : number * step + size] += np.fft.irfft(np.fft.rfft(block, size) * spectrum, size)

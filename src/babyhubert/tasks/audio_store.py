@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.prefetch import side_by_side
 from babyhubert.audio.recording import open_recording
-from babyhubert.device import MOST_DECODERS, usable_cores
+from babyhubert.device import decoders
 from babyhubert.errors import AudioError, BabyHubertError, one_line
 from babyhubert.files import write_json
 from babyhubert.frame_store import FrameWriter
@@ -85,16 +85,15 @@ def _fingerprint(files: Sequence[RecordingFile]) -> str:
 
 def _decode(files: Sequence[RecordingFile], path: Path) -> list[int]:
     bounds, failures = [0], []
-    with FrameWriter(path, np.int16) as writer:
-        recordings = side_by_side(map(_blocks, files), min(usable_cores(), MOST_DECODERS), _BLOCKS_AHEAD)
-        with closing(recordings):
-            for blocks in recordings:
-                for block in blocks:
-                    if isinstance(block, str):
-                        failures.append(block)
-                    else:
-                        writer.append(block)
-                bounds.append(writer.rows)
+    ahead = side_by_side(map(_blocks, files), decoders(), _BLOCKS_AHEAD)
+    with FrameWriter(path, np.int16) as writer, closing(ahead) as recordings:
+        for blocks in recordings:
+            for block in blocks:
+                if isinstance(block, str):
+                    failures.append(block)
+                else:
+                    writer.append(block)
+            bounds.append(writer.rows)
         if failures:
             raise AudioError(
                 f"{len(failures)} of {len(files)} recordings cannot be read; repair them or take them out of the "

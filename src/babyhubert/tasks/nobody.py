@@ -68,8 +68,8 @@ def steady_tones(count: int, samples: int, rng: np.random.Generator, harmonics: 
     total = np.zeros((count, samples))
     for number in range(1, harmonics + 1):
         strength, phase = rng.exponential(1 / number, (count, 1)), rng.random((count, 1))
-        total += strength * sine(number * lowest * time + phase)
-    swell = 1 + rng.uniform(0, 0.9, (count, 1)) * sine(rng.uniform(0.1, 4, (count, 1)) * time)
+        total += strength * _sine(number * lowest * time + phase)
+    swell = 1 + rng.uniform(0, 0.9, (count, 1)) * _sine(rng.uniform(0.1, 4, (count, 1)) * time)
     return (total * swell).astype(np.float32)
 
 
@@ -110,11 +110,11 @@ def _note(
     """Partials below the highest frequency, swelling in 5 ms or more and fading exponentially."""
     time = np.arange(samples) / SAMPLE_RATE
     there = hertz < SAMPLE_RATE / 2
-    waves = sine(hertz[there, None] * time + rng.random((int(there.sum()), 1)))
+    waves = _sine(hertz[there, None] * time + rng.random((int(there.sum()), 1)))
     fade = np.minimum(time / rng.uniform(_FADE_S, 0.05), 1) * np.minimum((time[-1:] - time) / _FADE_S, 1)
     return (strengths[there] @ waves) * np.exp(-time / fading_s) * fade
 
 
-def sine(cycles: NDArray[np.float64]) -> Waveforms:
+def _sine(cycles: NDArray[np.float64]) -> Waveforms:
     """Sine of a phase in cycles, float32: several times quicker than in float64, and as exact as a waveform needs."""
     return np.sin((2 * np.pi * (cycles - np.floor(cycles))).astype(np.float32))

@@ -89,7 +89,10 @@ def test_download_is_restricted_and_passed_through(monkeypatch, tmp_path):
     assert load_checkpoint("coml/addressee").flavour == "addressee"
 
 
-@pytest.mark.parametrize("name", ["./nowhere", "models/best.ckpt", "a/b/c", "nowhere", Path("coml/VTC-2"), "/tmp/x/y"])
+@pytest.mark.parametrize(
+    "name",
+    ["./nowhere", "models/best.ckpt", "a/b/c", "nowhere", Path("coml/VTC-2"), Path("playroom-nano"), "/tmp/x/y"],
+)
 def test_what_looks_like_a_path_is_never_downloaded(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: pytest.fail("downloaded"))

@@ -75,15 +75,16 @@ def analyze(
     from babyhubert.cli.inputs import check_inputs
     from babyhubert.cli.options import SPEED_NAMES, check_choice
     from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.cli.small_models import tell_small_model
     from babyhubert.inference.analyze_run import choose_models, open_analyze_run
-    from babyhubert.inference.voice_type import SHIPPED_MODEL_NOTICE, VoiceTypeSettings
+    from babyhubert.inference.voice_type import SHIPPED_MODEL, VoiceTypeSettings
     from babyhubert.tasks.syllables import available
 
     sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
     mode = check_choice("--speed", speed, SPEED_NAMES)
     models = choose_models(model, voice_type, addressee, phonemes)
     if models.voice_type is None:
-        typer.echo(f"note: {SHIPPED_MODEL_NOTICE}", err=True)
+        tell_small_model(SHIPPED_MODEL.name)
     make = partial(
         open_analyze_run,
         output,

@@ -78,8 +78,9 @@ def embed(
     from babyhubert.cli.inputs import check_inputs
     from babyhubert.cli.options import check_choice
     from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.cli.small_models import tell_small_model
     from babyhubert.inference.embed_run import open_embed_run
-    from babyhubert.inference.voice_type import SHIPPED_MODEL, SHIPPED_MODEL_NOTICE
+    from babyhubert.inference.voice_type import SHIPPED_MODEL
     from babyhubert.inference.windows import WindowPlan
 
     sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
@@ -97,7 +98,7 @@ def embed(
         speed=check_choice("--speed", speed, SPEED_NAMES),
     )
     if model is None:
-        typer.echo(f"note: {SHIPPED_MODEL_NOTICE}", err=True)
+        tell_small_model(SHIPPED_MODEL.name)
     run = make(device=sharing.own_device(), part=sharing.part)
     checked = check_inputs(audio, output, bytes_per_second=run.bytes_per_second)
     distribution = sharing.distribution(partial(make, device=device))

@@ -402,10 +402,11 @@ def robustness(
     """
     from functools import partial
 
+    from babyhubert.cli.small_models import tell_small_model
     from babyhubert.errors import ConfigError
     from babyhubert.evaluation import robustness_presentation as shown
     from babyhubert.evaluation.robustness_run import run_robustness
-    from babyhubert.inference.voice_type import SHIPPED_MODEL_NOTICE, VoiceTypeSettings, load_model
+    from babyhubert.inference.voice_type import SHIPPED_MODEL, VoiceTypeSettings, load_model
 
     if not 0.1 <= minutes <= _MOST_MINUTES:
         raise ConfigError(f"--minutes {minutes}: between 0.1 and {_MOST_MINUTES}")
@@ -414,7 +415,7 @@ def robustness(
     settings = partial(VoiceTypeSettings.for_speed, "exact", window_s=window, overlap=overlap, thresholds=thresholds)
     settings()  # impossible windows are told before a model is loaded
     if model is None:
-        typer.echo(f"note: {SHIPPED_MODEL_NOTICE}", err=True)
+        tell_small_model(SHIPPED_MODEL.name)
     classifier = load_model(model, device=device)
     classifier = classifier.with_settings(settings(listening=classifier.listening))
     result = run_robustness(classifier, recording=recording, seconds=60 * minutes, level_dbfs=level, seed=seed)

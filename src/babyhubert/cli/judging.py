@@ -53,15 +53,12 @@ GridOverlapOption = Annotated[
 
 def named_model(model: str | None) -> str:
     """The model of a command: the one named, or the small one of the package that has a head for every task."""
+    from babyhubert.cli.small_models import tell_small_model
     from babyhubert.inference.loading import SHIPPED_TASKS
 
     if model is not None:
         return model
-    typer.echo(
-        f"note: no --model given: using {SHIPPED_TASKS.name}, a small model that comes with the package. It shows how "
-        "everything works and is no substitute for the released weights (its card has its scores)",
-        err=True,
-    )
+    tell_small_model(SHIPPED_TASKS.name)
     return str(SHIPPED_TASKS)
 
 
@@ -126,9 +123,10 @@ def _find(
 ) -> Sequence[tuple[Path, str]]:
     """Run `segment` over recordings; path and error of those that failed."""
     from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.cli.small_models import tell_small_model
     from babyhubert.errors import ConfigError
     from babyhubert.inference.segment_run import open_segment_run
-    from babyhubert.inference.voice_type import SHIPPED_MODEL_NOTICE, VoiceTypeSettings
+    from babyhubert.inference.voice_type import SHIPPED_MODEL, VoiceTypeSettings
 
     if sharing.part is not None:
         raise ConfigError(
@@ -137,7 +135,7 @@ def _find(
         )
     model = _with_voice_type(models)
     if model is None:
-        typer.echo(f"note: {SHIPPED_MODEL_NOTICE.replace('--model', '--voice-type')}", err=True)
+        tell_small_model(SHIPPED_MODEL.name, "--voice-type")
     typer.echo(f"no segments yet: finding who speaks when with {model or 'the small model of the package'}", err=True)
     make = partial(
         open_segment_run, output, model, partial(VoiceTypeSettings.for_speed, speed), speed=speed, channel=channel

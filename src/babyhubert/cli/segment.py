@@ -43,7 +43,7 @@ def segment(
         float | None,
         typer.Option(
             help="Window the model sees at once, in seconds. Default: that which the model was trained on, 4.0 for "
-            "VTC (16.0 for the model of the package); for one with several heads what they share.",
+            "VTC (30.0 for the model of the package); for one with several heads what they share.",
             show_default=False,
         ),
     ] = None,
@@ -117,9 +117,10 @@ def segment(
     from babyhubert.cli.inputs import check_inputs
     from babyhubert.cli.options import check_choice, duration_samples
     from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.cli.small_models import tell_small_model
     from babyhubert.inference.post_processing import MinimumDurations
     from babyhubert.inference.segment_run import SegmentOutputs, open_segment_run
-    from babyhubert.inference.voice_type import SHIPPED_MODEL_NOTICE, VoiceTypeSettings
+    from babyhubert.inference.voice_type import SHIPPED_MODEL, VoiceTypeSettings
 
     sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
     mode = check_choice("--speed", speed, SPEED_NAMES)
@@ -134,7 +135,7 @@ def segment(
     )
     chosen_channel = parse_channel(channel)
     if model is None:
-        typer.echo(f"note: {SHIPPED_MODEL_NOTICE}", err=True)
+        tell_small_model(SHIPPED_MODEL.name)
     make = partial(
         open_segment_run,
         output,

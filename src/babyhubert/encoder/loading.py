@@ -51,7 +51,7 @@ def resolve_model(
     if path.exists():
         return path
     name = str(name_or_path)
-    if name in shipped_models():
+    if isinstance(name_or_path, str) and name in shipped_models():
         return SHIPPED_MODELS / name
     if isinstance(name_or_path, Path) or not _REPOSITORY.fullmatch(name) or path.suffix in _FILE_SUFFIXES:
         raise CheckpointError(

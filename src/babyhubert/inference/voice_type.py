@@ -29,11 +29,6 @@ from babyhubert.tasks.voice_type import TASK, VoiceTypeModel
 
 SHIPPED_MODEL = SHIPPED_MODELS / "playroom-nano"
 SHIPPED_MODEL_NAME = f"{SHIPPED_MODEL.name} (shipped)"
-SHIPPED_MODEL_NOTICE = (
-    "no --model given: using playroom-nano, the small model that comes with the package. It shows how everything "
-    "works and is no substitute for the released weights: see https://huggingface.co/coml/VTC-2 (accept the terms, "
-    "'hf auth login', then --model coml/VTC-2)"
-)
 
 SCORE_DTYPE = np.float16
 """Probabilities are rounded to this before anything is decided, so that kept scores and fresh ones decide alike."""

@@ -1,5 +1,5 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Both set up .venv on their own.
-# `make playroom CORPORA=folder` makes the model that comes with the package; folder holds playroom/, utterances/, cries/.
+# `make playroom CORPORA=folder` makes the models that come with the package; folder holds playroom/, utterances/, cries/.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,8 +17,8 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest
 
 # Simulated scenes (a quarter of an hour on one core), a pre-trained encoder (an hour), voice type on it (some twenty hours,
-# or minutes with DEVICE=cuda WORKERS=7 PRECISION=auto), and melodies (twenty minutes). PRECISION=bf16 is for CPUs that have
-# it. Every step continues where it was stopped; on the CPUs of one machine the same command gives the same weights. The
+# or minutes with DEVICE=cuda WORKERS=7 PRECISION=auto), melodies (twenty minutes), and a model with three heads (four
+# hours). PRECISION=bf16 is for CPUs that have it. Every step continues where it was stopped; on the CPUs of one machine the same command gives the same weights. The
 # encoder that the shipped weights began with had one longer iteration on a GPU instead (its card says more).
 PRECISION ?= bf16
 WORKERS ?= 0
@@ -31,7 +31,7 @@ playroom: VALIDATION = $(SCENES) --recordings 8 --only-speakers $(SPEAKERS)valid
 playroom: $(INSTALLED)
 	mkdir -p $(PLAYROOM)
 	ln -sfn $(abspath $(CORPORA))/playroom $(abspath $(CORPORA))/utterances $(abspath $(CORPORA))/cries \
-		$(SPEAKERS)doubtful-speakers.csv $(PLAYROOM)/
+		$(SPEAKERS)doubtful-speakers.csv $(SPEAKERS)dev-speakers.csv $(PLAYROOM)/
 	for k in 00 01 02 03 04 05 06 07 08 09 10 11 12 13 14 15; do \
 		($(BABYHUBERT) simulate -o simulated/$$k --seed 3$$k --prefix s$$k $(TRAINING)) || exit 1; done
 	$(BABYHUBERT) simulate -o simulated/validation --seed 2 --prefix held $(VALIDATION)
@@ -44,6 +44,9 @@ playroom: $(INSTALLED)
 	$(BABYHUBERT) finetune voice-type $(abspath configs)/playroom-melodies.toml -o melodies \
 		--set machine.precision=$(PRECISION)
 	$(BABYHUBERT) convert melodies playroom-nano --half --force
+	$(BABYHUBERT) finetune tasks $(abspath configs)/playroom-tasks.toml -o tasks --set model.encoder=voice-type \
+		--set machine.precision=$(PRECISION)
+	$(BABYHUBERT) convert tasks playroom-tasks --half --force
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -16,6 +16,7 @@ from babyhubert.evaluation.detection import compare
 from babyhubert.evaluation.score_folder import ScoreFolder, find_scores
 from babyhubert.evaluation.tuning import (
     choose_high_precision,
+    choose_high_recall,
     choose_thresholds,
     coarse_grid,
     measure_thresholds,
@@ -45,6 +46,11 @@ def case(seed: int, recordings: int = 3, frames: int = 60):
         a = int(rng.integers(0, 5_000))
         uem[name] = (np.array([a]), np.array([a + int(rng.integers(1, 12_000))]))
     return scores, reference, uem
+
+
+def f_beta(precision, recall):
+    """Recall counting half as much again as precision; 0 where nothing is found."""
+    return 3.25 * precision * recall / (2.25 * precision + recall) if precision and recall else 0.0
 
 
 def real_scores(scores, reference, uem, threshold: float, minimum: MinimumDurations) -> np.ndarray:
@@ -112,6 +118,10 @@ def test_the_choice_is_the_best_of_an_exhaustive_search_and_never_below_a_half(s
             assert precise.scores[c, 0] == pytest.approx(allowed[:, 0].max())
         else:
             assert precise.scores[c, 1] == pytest.approx(rows[:, c, 1].max())
+    generous = choose_high_recall(curves, choice.minimum)
+    for c in np.flatnonzero(present):
+        assert f_beta(*generous.scores[c, :2]) == pytest.approx(max(f_beta(p, r) for p, r, _ in rows[:, c]))
+    assert all(generous.thresholds[LABELS[c]] == 0.5 for c in np.flatnonzero(~present))
 
 
 def test_blocks_and_batches_change_nothing(monkeypatch):
@@ -194,6 +204,7 @@ class TestRun:
         assert result.never == ("FEM",)
         assert result.best.choice.thresholds["FEM"] == 0.5
         assert result.high_precision.report.scores[0, 1] >= 0.5
+        assert result.high_recall.report.scores[0, 1] >= result.best.report.scores[0, 1]
         assert result.held_out is not None
         assert result.held_out.f1["KCHI"] <= result.best.report.f1["KCHI"] + 1e-12
         assert [list(fold) for fold in result.folds] == [["day/a"], ["day/b"], ["day/c"]]
@@ -242,9 +253,13 @@ class TestRun:
         folder, reference = kept
         result = tune_voice_type(reference, find_scores(folder), TuningSettings(calibrate="temperature-bias"))
         write_tuning(tmp_path / "tuned", result, {})
-        for name, choice in (("f1", result.best.choice), ("high-precision", result.high_precision.choice)):
+        for name, tuned in (
+            ("f1", result.best),
+            ("high-precision", result.high_precision),
+            ("high-recall", result.high_recall),
+        ):
             path = tmp_path / f"tuned/{name}.toml"
-            assert select_thresholds(str(path), LABELS) == choice.thresholds
+            assert select_thresholds(str(path), LABELS) == tuned.choice.thresholds
         assert set(tomllib.loads((tmp_path / "tuned/calibration.toml").read_text(encoding="utf-8"))) == set(LABELS)
         curves = (tmp_path / "tuned/curves.csv").read_text(encoding="utf-8").splitlines()
         assert len(curves) == 1 + 2 * 999

@@ -18,6 +18,7 @@ from babyhubert.cli.options import (
     ShardOption,
     SlurmOption,
     SpeedOption,
+    ThresholdsOption,
     WorkersOption,
 )
 
@@ -42,9 +43,7 @@ def analyze(
     phonemes: Annotated[
         str | None, typer.Option(help="Model for what the key child says. Default: --model where it has the head.")
     ] = None,
-    thresholds: Annotated[
-        str, typer.Option(help="f1, high-precision, or a TOML file with one table a class.", metavar="SET|FILE")
-    ] = "f1",
+    thresholds: ThresholdsOption = "f1",
     beam: Annotated[
         int, typer.Option(help="Prefixes kept by the beam search for phonemes; 0 decodes greedily.", min=0)
     ] = 0,

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from babyhubert.cli.options import BootstrapOption, ConfidenceOption, DeviceOption, SeedOption, UemOption
+from babyhubert.cli.options import (
+    BootstrapOption,
+    ConfidenceOption,
+    DeviceOption,
+    SeedOption,
+    ThresholdsOption,
+    UemOption,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -374,9 +381,7 @@ def robustness(
     ] = None,
     minutes: Annotated[float, typer.Option(help="Of each sound, and at most of the recording.")] = 2.0,
     level: Annotated[float, typer.Option(help="RMS level of the sounds, in dB below full scale.")] = -30.0,
-    thresholds: Annotated[
-        str, typer.Option(help="f1, high-precision, or a TOML file with one table a class.", metavar="SET|FILE")
-    ] = "f1",
+    thresholds: ThresholdsOption = "f1",
     window: Annotated[
         float | None,
         typer.Option(

@@ -45,6 +45,14 @@ SpeedOption = Annotated[
         metavar="MODE",
     ),
 ]
+ThresholdsOption = Annotated[
+    str,
+    typer.Option(
+        help="f1, high-precision, another set that the model brings (playroom-nano: high-recall), or a TOML file with "
+        "one table a class.",
+        metavar="SET|FILE",
+    ),
+]
 UemOption = Annotated[
     Path | None,
     typer.Option(help="UEM file: only these stretches of these recordings count. Default: all.", metavar="FILE"),

@@ -19,6 +19,7 @@ from babyhubert.cli.options import (
     ShardOption,
     SlurmOption,
     SpeedOption,
+    ThresholdsOption,
     WorkersOption,
 )
 
@@ -35,9 +36,7 @@ def segment(
             "model that comes with the package."
         ),
     ] = None,
-    thresholds: Annotated[
-        str, typer.Option(help="f1, high-precision, or a TOML file with one table a class.", metavar="SET|FILE")
-    ] = "f1",
+    thresholds: ThresholdsOption = "f1",
     speed: SpeedOption = "exact",
     window: Annotated[
         float | None,

@@ -53,8 +53,8 @@ def voice_type(
         typer.Option(
             "-o",
             "--output",
-            help="Folder for f1.toml and high-precision.toml (for 'segment --thresholds'), curves.csv, tuning.json. "
-            "Default: only the tables.",
+            help="Folder for f1.toml, high-precision.toml and high-recall.toml (for 'segment --thresholds'), "
+            "curves.csv, tuning.json. Default: only the tables.",
         ),
     ] = None,
     uem: UemOption = None,

@@ -11,19 +11,23 @@ from rich.table import Table
 
 from babyhubert.evaluation.calibration import Reliability
 from babyhubert.evaluation.presentation import as_json, notes, percent
-from babyhubert.evaluation.tuning import HIGH_PRECISION_RECALL, Choice
-from babyhubert.evaluation.tuning_run import TuningResult
+from babyhubert.evaluation.tuning import HIGH_PRECISION_RECALL, HIGH_RECALL_WEIGHT, Choice
+from babyhubert.evaluation.tuning_run import Tuned, TuningResult
 from babyhubert.files import csv_text, write_json, write_text
 from babyhubert.inference.thresholds import format_thresholds
 from babyhubert.timebase import samples_to_seconds
 
-F1_FILE, PRECISION_FILE, CALIBRATION_FILE = "f1.toml", "high-precision.toml", "calibration.toml"
+F1_FILE, PRECISION_FILE, RECALL_FILE = "f1.toml", "high-precision.toml", "high-recall.toml"
+CALIBRATION_FILE = "calibration.toml"
+_PRECISION_AIM = f"the best precision with recall of at least {HIGH_PRECISION_RECALL:g}"
+_RECALL_AIM = f"the best F-beta, recall counting {HIGH_RECALL_WEIGHT:g} times as much as precision"
 
 
 def tuning_tables(result: TuningResult) -> Iterator[Table]:
-    """Tuned thresholds, high precision and, where asked for, reliability and calibration."""
+    """Tuned thresholds, high precision, high recall and, where asked for, reliability and calibration."""
     yield tuned_table(result)
-    yield precision_table(result)
+    yield _set_table(result.high_precision, f"High precision: {_PRECISION_AIM}")
+    yield _set_table(result.high_recall, f"High recall: {_RECALL_AIM}")
     if result.calibration is not None:
         yield from (reliability_table(label, fit.before) for label, fit in result.calibration[1].items())
         yield calibration_table(result)
@@ -55,15 +59,13 @@ def tuned_table(result: TuningResult) -> Table:
     return table
 
 
-def precision_table(result: TuningResult) -> Table:
-    """What the high-precision thresholds reach."""
-    table = Table(title=f"High precision: the best with recall of at least {HIGH_PRECISION_RECALL:g}")
-    table.title_justify = "left"
+def _set_table(tuned: Tuned, title: str) -> Table:
+    """What a set of thresholds reaches."""
+    table = Table(title=title, title_justify="left")
     for heading in ("class", "threshold", "precision %", "recall %", "F1 %"):
         table.add_column(heading, justify="left" if heading == "class" else "right")
-    report = result.high_precision.report
-    for label, scores in zip(report.labels, report.scores.tolist(), strict=True):
-        table.add_row(label, f"{result.high_precision.choice.thresholds[label]:g}", *map(percent, scores))
+    for label, scores in zip(tuned.report.labels, tuned.report.scores.tolist(), strict=True):
+        table.add_row(label, f"{tuned.choice.thresholds[label]:g}", *map(percent, scores))
     return table
 
 
@@ -136,9 +138,8 @@ def write_tuning(output: Path, result: TuningResult, settings: Mapping[str, Any]
     """
     files = {
         F1_FILE: _thresholds_file(result, result.best.choice, "the best F1"),
-        PRECISION_FILE: _thresholds_file(
-            result, result.high_precision.choice, f"the best precision with recall of at least {HIGH_PRECISION_RECALL}"
-        ),
+        PRECISION_FILE: _thresholds_file(result, result.high_precision.choice, _PRECISION_AIM),
+        RECALL_FILE: _thresholds_file(result, result.high_recall.choice, _RECALL_AIM),
         "curves.csv": _curves_csv(result),
     }
     if result.calibration is not None:
@@ -163,9 +164,9 @@ def tuning_json(result: TuningResult) -> dict[str, Any]:
         "folds": [list(fold) for fold in result.folds],
         "not_in_reference": list(result.never),
         "at_half": as_json(result.half, None),
-        "f1": _choice_json(result.best.choice) | {"evaluation": as_json(result.best.report, None)},
-        "high_precision": _choice_json(result.high_precision.choice)
-        | {"evaluation": as_json(result.high_precision.report, None)},
+        "f1": _tuned_json(result.best),
+        "high_precision": _tuned_json(result.high_precision),
+        "high_recall": _tuned_json(result.high_recall),
         "held_out": None if held is None else as_json(held, result.held_out_intervals),
         "calibration": None
         if result.calibration is None
@@ -218,8 +219,12 @@ def _reliability_csv(result: TuningResult) -> str:
     return csv_text(lines)
 
 
-def _choice_json(choice: Choice) -> dict[str, Any]:
-    return {"thresholds": choice.thresholds, "minimum_samples": _minimum(choice.minimum)}
+def _tuned_json(tuned: Tuned) -> dict[str, Any]:
+    return {
+        "thresholds": tuned.choice.thresholds,
+        "minimum_samples": _minimum(tuned.choice.minimum),
+        "evaluation": as_json(tuned.report, None),
+    }
 
 
 def _minimum(pair: Any) -> dict[str, int]:

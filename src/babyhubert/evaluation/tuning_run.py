@@ -28,6 +28,7 @@ from babyhubert.evaluation.tuning import (
     Choice,
     Curves,
     choose_high_precision,
+    choose_high_recall,
     choose_thresholds,
     coarse_grid,
     measure_thresholds,
@@ -79,6 +80,7 @@ class TuningResult:
         half: The published metric with 0.5 for every class and the first minimum durations.
         best: Thresholds for the best F1.
         high_precision: Thresholds for the best precision with recall of at least 0.5.
+        high_recall: Thresholds for the best F-beta, see :func:`choose_high_recall`.
         held_out: The metric where every recording was decided with thresholds chosen on other folds; None with one
             recording.
         held_out_intervals: Of the held-out scores, over recordings.
@@ -93,6 +95,7 @@ class TuningResult:
     half: DetectionReport
     best: Tuned
     high_precision: Tuned
+    high_recall: Tuned
     held_out: DetectionReport | None
     held_out_intervals: BootstrapIntervals | None
     folds: Sequence[Sequence[str]]
@@ -133,6 +136,7 @@ def tune_voice_type(
     judged = partial(_judge, reference, scores, uem)
     best = choose_thresholds(curves, among=candidates[everyone])
     precise = choose_high_precision(curves, best.minimum)
+    generous = choose_high_recall(curves, best.minimum)
     half = best._replace(minimum=minimums[0], thresholds=dict.fromkeys(scores.labels, 0.5))
     held_out = None
     if each_fold:
@@ -146,6 +150,7 @@ def tune_voice_type(
         judged(dict.fromkeys(recordings, half)),
         Tuned(best, judged(dict.fromkeys(recordings, best))),
         Tuned(precise, judged(dict.fromkeys(recordings, precise))),
+        Tuned(generous, judged(dict.fromkeys(recordings, generous))),
         held_out,
         held_out.bootstrap(rng, settings.resamples, settings.confidence) if held_out and settings.resamples else None,
         folds,

@@ -28,7 +28,7 @@ def select_thresholds(
     """Thresholds for each of ``labels``.
 
     Args:
-        name_or_path: A set's name (``f1`` or ``high-precision``), or a TOML file.
+        name_or_path: A set's name (``f1``, ``high-precision``, or one that the model brings), or a TOML file.
         labels: The model's classes.
         model_sets: Sets that a model folder brings, by name; they go before the published ones of the same name,
             which were tuned for the published weights.

@@ -18,8 +18,9 @@ test: $(INSTALLED)
 
 # Simulated scenes (a quarter of an hour on one core), a pre-trained encoder (an hour), voice type on it (some twenty hours,
 # or minutes with DEVICE=cuda WORKERS=7 PRECISION=auto), melodies (twenty minutes), and a model with three heads (four
-# hours). PRECISION=bf16 is for CPUs that have it. Every step continues where it was stopped; on the CPUs of one machine the same command gives the same weights. The
-# encoder that the shipped weights began with had one longer iteration on a GPU instead (its card says more).
+# hours). PRECISION=bf16 is for CPUs that have it. Scenes are made anew, all else continues where it was stopped; on the CPUs
+# of one machine the same command gives the same weights. The encoder that the shipped weights began with had one longer
+# iteration on a GPU instead (the card of playroom-nano says more).
 PRECISION ?= bf16
 WORKERS ?= 0
 playroom: BABYHUBERT = cd $(PLAYROOM) && $(abspath $(BIN))/babyhubert

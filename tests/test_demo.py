@@ -112,9 +112,8 @@ def test_segment_without_a_model_says_that_this_is_a_demonstration(tmp_path):
 
 def test_high_recall_of_the_shipped_model_finds_more(tmp_path):
     write_scenes(tmp_path / "scenes", recordings=1, minutes=1.0, seed=5)
-    spoken = {}
+    spoken, out = {}, tmp_path / "out"
     for name in ("f1", "high-recall"):
-        out = tmp_path / name
         command("segment", tmp_path / "scenes/audio", "-o", out, "--overlap", "0", "--thresholds", name)
         spoken[name] = sum(end - start for found in read_annotations(out / "rttm").values() for start, end, _ in found)
     assert spoken["high-recall"] > spoken["f1"] > 0

@@ -166,10 +166,12 @@ def choose_thresholds(
     candidates: the result is never worse than that on the recordings it was chosen on.
     """
     scores = curves.scores(without)
-    at = _nearest_half_of_best(curves, scores[..., 2], curves.occurs(without))
-    chosen = np.take_along_axis(scores, at[:, :, None, None], axis=2)[:, :, 0]
+    f1 = scores[..., 2]
+    at = _nearest_half_of_best(curves, f1, curves.occurs(without))
+    reached = np.take_along_axis(f1, at[..., None], axis=-1)[..., 0]
     allowed = [among is None or pair in among for pair in curves.minimums]
-    return _choice(curves, at, chosen, int(np.argmax(np.where(allowed, chosen[..., 2].mean(axis=1), -1))))
+    minimum = int(np.argmax(np.where(allowed, reached.mean(axis=1), -1)))
+    return _choice(curves, scores, at[minimum], minimum)
 
 
 def choose_high_precision(curves: Curves, minimum: MinimumDurations) -> Choice:
@@ -179,8 +181,8 @@ def choose_high_precision(curves: Curves, minimum: MinimumDurations) -> Choice:
     the threshold with its highest recall; one that is not in the reference keeps 0.5.
     """
     where = curves.minimums.index(minimum)
-    scores = curves.scores()[where]
-    precision, recall = scores[..., 0], scores[..., 1]
+    scores = curves.scores()
+    precision, recall = scores[where, ..., 0], scores[where, ..., 1]
     at = np.empty(len(curves.labels), dtype=np.int64)
     for row in range(len(at)):
         enough = recall[row] >= HIGH_PRECISION_RECALL
@@ -188,9 +190,7 @@ def choose_high_precision(curves: Curves, minimum: MinimumDurations) -> Choice:
         best = np.flatnonzero(wanted == wanted.max())
         at[row] = best[np.argmax(recall[row, best])]
     at[~curves.occurs()] = np.argmin(np.abs(curves.grid - _TUNED_FROM))
-    every = np.broadcast_to(at, (len(curves.minimums), len(at)))
-    chosen = np.take_along_axis(curves.scores(), every[:, :, None, None], axis=2)[:, :, 0]
-    return _choice(curves, every, chosen, where)
+    return _choice(curves, scores, at, where)
 
 
 def choose_high_recall(curves: Curves, minimum: MinimumDurations) -> Choice:
@@ -198,13 +198,12 @@ def choose_high_recall(curves: Curves, minimum: MinimumDurations) -> Choice:
 
     Among equals the threshold nearest 0.5. A class that is not in the reference keeps 0.5.
     """
+    where = curves.minimums.index(minimum)
     scores = curves.scores()
     square = HIGH_RECALL_WEIGHT**2
-    precision, recall = scores[..., 0], scores[..., 1]
+    precision, recall = scores[where, ..., 0], scores[where, ..., 1]
     weighed = (1 + square) * precision * recall / np.maximum(square * precision + recall, 1e-12)
-    at = _nearest_half_of_best(curves, weighed, curves.occurs())
-    chosen = np.take_along_axis(scores, at[:, :, None, None], axis=2)[:, :, 0]
-    return _choice(curves, at, chosen, curves.minimums.index(minimum))
+    return _choice(curves, scores, _nearest_half_of_best(curves, weighed, curves.occurs()), where)
 
 
 def coarse_grid(grid: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -230,16 +229,17 @@ def split_recordings(recordings: Sequence[str], folds: int) -> list[list[str]]:
 
 
 def _nearest_half_of_best(curves: Curves, merit: NDArray[np.float64], occurs: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Where each class is best, among equals nearest 0.5; 0.5 for one that does not occur: (M, C, K) -> (M, C)."""
+    """Where each class is best, among equals nearest 0.5; 0.5 for one that does not occur: (..., C, K) -> (..., C)."""
     nearest = np.abs(curves.grid - _TUNED_FROM)
     at = np.argmin(np.where(merit == merit.max(axis=-1, keepdims=True), nearest, np.inf), axis=-1)
-    at[:, ~occurs] = np.argmin(nearest)
+    at[..., ~occurs] = np.argmin(nearest)
     return at
 
 
-def _choice(curves: Curves, at: NDArray[np.int64], chosen: NDArray[np.float64], minimum: int) -> Choice:
-    thresholds = dict(zip(curves.labels, curves.grid[at[minimum]].tolist(), strict=True))
-    return Choice(curves.minimums[minimum], thresholds, chosen[minimum])
+def _choice(curves: Curves, scores: NDArray[np.float64], at: NDArray[np.int64], minimum: int) -> Choice:
+    """The thresholds at these places of the grid, (C,), and what they reach with one pair of minimum durations."""
+    thresholds = dict(zip(curves.labels, curves.grid[at].tolist(), strict=True))
+    return Choice(curves.minimums[minimum], thresholds, scores[minimum, np.arange(len(at)), at])
 
 
 def _within(intervals: Intervals, uem: Mapping[str, Intervals] | None, uri: str) -> Intervals:

@@ -204,6 +204,9 @@ SIZES: dict[str, HubertConfig] = {
     "nano": HubertConfig(
         conv_dim=(64, 64, 96, 96, 128, 128, 128), hidden_size=192, layers=4, heads=3, feed_forward=512
     ),
+    "mini": HubertConfig(
+        conv_dim=(96, 96, 128, 128, 160, 160, 160), hidden_size=256, layers=6, heads=4, feed_forward=640
+    ),
     "small": HubertConfig(
         conv_dim=(128, 192, 256, 256, 256, 256, 256), hidden_size=384, layers=8, heads=6, feed_forward=1536
     ),
@@ -223,4 +226,4 @@ SIZES: dict[str, HubertConfig] = {
         attention_dropout=0.0,
     ),
 }
-"""1.8 M, 16.5 M, 94.4 M and 315.4 M parameters. Large has the regularisation of the published pre-training recipe."""
+"""1.8, 4.4, 16.5, 94.4 and 315.4 million parameters. Large has the regularisation of the published pre-training."""

@@ -29,7 +29,7 @@ class EncoderSettings(Config):
     """``[encoder]``: what is trained.
 
     Attributes:
-        size: ``nano``, ``small``, ``base`` or ``large``, drawn at random; not with ``start``.
+        size: ``nano``, ``mini``, ``small``, ``base`` or ``large``, drawn at random; not with ``start``.
         start: A model folder, checkpoint or hub repository to go on from.
         settings: Changes of what holds no weights: dropouts, ``layer_drop``, ``feature_grad_scale``.
     """

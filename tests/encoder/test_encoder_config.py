@@ -78,5 +78,5 @@ def test_impossible_settings_are_named(changes, word):
 
 
 def test_unknown_size():
-    with pytest.raises(ConfigError, match="nano, small, base, large"):
+    with pytest.raises(ConfigError, match="nano, mini, small, base, large"):
         HubertConfig.of_size("huge")

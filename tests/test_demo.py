@@ -65,7 +65,8 @@ def test_the_shipped_models_say_what_they_are(name):
     assert not train & validation
     assert "/tmp" not in json.dumps(card)
     assert not any(path.startswith("/") for path in train | validation)
-    assert sum(path.stat().st_size for path in (SHIPPED_MODELS / name).iterdir()) < 9_000_000
+    largest = 9_000_000 if name == "playroom-mini" else 4_500_000
+    assert sum(path.stat().st_size for path in (SHIPPED_MODELS / name).iterdir()) < largest
 
 
 def test_the_shipped_model_hears_a_voice_it_never_heard(tmp_path):

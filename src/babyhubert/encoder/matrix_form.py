@@ -289,8 +289,12 @@ class _Product(nn.Module):
         return cls(weight, torch.cat([layer.bias.detach() for layer in layers]).to(dtype), gelu=gelu)
 
     def sorts_weight_for(self, x: Tensor) -> bool:
-        """Whether this input is multiplied by a sorted weight, which torch's compiler cannot trace."""
-        return _CAN_SORT and x.device.type == "cpu" and not torch.compiler.is_compiling()
+        """Whether this input is multiplied by a sorted weight, which torch's compiler cannot trace.
+
+        In bfloat16 oneDNN refuses to on a CPU without the instructions, where plain products still work, slowly.
+        """
+        offered = _CAN_SORT_BFLOAT16 if x.dtype == torch.bfloat16 else _CAN_SORT
+        return offered and x.device.type == "cpu" and not torch.compiler.is_compiling()
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.sorts_weight_for(x):
@@ -355,6 +359,11 @@ def _offers(operators: object, *names: str) -> bool:
 
 
 _CAN_SORT = _offers(torch.ops.mkldnn, "_reorder_linear_weight", "_linear_pointwise")
+_CAN_SORT_BFLOAT16 = (
+    _CAN_SORT
+    and _offers(torch.ops.mkldnn, "_is_mkldnn_bf16_supported")
+    and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+)
 
 
 class _Position(nn.Module):

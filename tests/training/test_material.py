@@ -82,6 +82,60 @@ def test_several_sources_are_one_material(scenes, copied, tmp_path):
         voices(scenes, tmp_path, {**data, "train": []})
 
 
+def test_frames_of_a_source_that_stands_there_three_times_are_drawn_three_times_as_often(scenes, tmp_path):
+    table = str(scenes / "train" / "segments.csv")
+    sides = {"validation": str(scenes / "validation")}
+    both = voices(scenes, tmp_path, {"train": str(scenes / "train"), **sides})
+    thrice = [{"path": table, "select": ["a"], "times": 3}, {"path": table, "select": ["b"]}]
+    task = voices(scenes, tmp_path, {"train": thrice, **sides})
+    assert (task.seconds, targets(task)) == (both.seconds, targets(both))
+    assert task.identity != both.identity
+    frames = [len(truth) for truth in task.train.targets]
+    assert task.train.frames_with_copies == 3 * frames[0] + frames[1]
+    kinds = np.repeat([-1, 0], 20_000)
+    drawn, at = task.train.draw(kinds, np.random.default_rng(0))
+    for kind, weights in ((-1, [np.ones(n) for n in frames]), (0, [truth[:, 0] for truth in task.train.targets])):
+        for number in range(2):
+            counts = np.bincount(at[(kinds == kind) & (drawn == number)], minlength=frames[number])
+            assert not counts[weights[number] == 0].any()
+            share = (3, 1)[number] * weights[number] / (3 * weights[0].sum() + weights[1].sum())
+            assert np.abs(counts - 20_000 * share).max() < 6 * np.sqrt(20_000 * share.max())
+
+
+def test_utterances_of_a_source_stand_in_an_epoch_as_often_as_it_says(utterances, tmp_path):
+    source = {"path": str(utterances / "utterances.csv"), "times": 2}
+    once, _ = prepare("phonemes", phoneme_table(utterances), tmp_path)
+    twice, _ = prepare(
+        "phonemes", phoneme_table(utterances, data={"train": source, "validation_share": 0.2}), tmp_path
+    )
+    count = len(twice.train.utterances)
+    assert (twice.seconds, len(twice.validation.utterances)) == (once.seconds, len(once.validation.utterances))
+    shown = [sum(len(t.batch(n).waveforms) for n in range(t.batches_an_epoch)) for t in (once, twice)]
+    assert shown == [len(once.train.utterances), 2 * count]
+    order = EpochOrder(np.arange(count), np.arange(count) % 3, 4, seed=0)
+    epoch = np.concatenate([order.batch(n) for n in range(order.batches)])
+    assert np.array_equal(np.sort(epoch), np.repeat(np.arange(count), np.arange(count) % 3))
+
+
+def test_classes_weigh_the_same_over_an_epoch_in_which_a_source_stands_three_times(scenes, tmp_path):
+    table = str(scenes / "train" / "segments.csv")
+    train = [{"path": table, "select": ["a"], "times": 3}, {"path": table, "select": ["b"]}]
+    data = {"train": train, "validation": str(scenes / "validation" / "segments.csv")}
+    task, _ = prepare("addressee", addressee_table(scenes, balanced=True, data=data), tmp_path)
+    shown = [task.batch(number).targets for number in range(task.batches_an_epoch)]
+    classes = torch.cat([targets["class"] for targets in shown])
+    weights = torch.cat([targets["class_weight"] for targets in shown])
+    assert len(classes) > len(task.train)
+    sums = [float(weights[classes == k].sum()) for k in range(len(task.labels))]
+    np.testing.assert_allclose(sums, len(classes) / len(task.labels), rtol=1e-5)
+
+
+def test_a_source_cannot_stand_in_training_less_than_once(scenes):
+    train = {"path": str(scenes / "train"), "times": 0}
+    with pytest.raises(ConfigError, match=r"times"):
+        settings(None, {"voice_type": voice_type_table(scenes, data={"train": train})})
+
+
 def test_speakers_of_a_test_set_do_not_enter_training(scenes, utterances, tmp_path):
     table = str(utterances / "utterances.csv")
     everybody, _ = prepare("phonemes", phoneme_table(utterances), tmp_path)
@@ -401,7 +455,7 @@ def test_the_published_inventory_and_how_other_symbols_are_taken_apart(tmp_path)
 
 
 def test_an_epoch_shows_every_utterance_once_and_another_epoch_in_another_order():
-    order = EpochOrder(np.arange(1000) % 37, 16, seed=3)
+    order = EpochOrder(np.arange(1000) % 37, np.ones(1000, dtype=np.int64), 16, seed=3)
     epochs = [np.concatenate([order.batch(e * order.batches + n) for n in range(order.batches)]) for e in range(2)]
     assert all(sorted(epoch) == list(range(1000)) for epoch in epochs)
     assert epochs[0].tolist() != epochs[1].tolist()

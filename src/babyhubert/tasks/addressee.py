@@ -104,9 +104,9 @@ class AddresseeTask:
         self.labels = tuple(settings.labels)
         self.train, self.train_classes = train
         self.validation, self.validation_classes = validation
-        self._order = EpochOrder(self.train.windows.width, settings.batch_size, seed)
-        counts = np.bincount(self.train_classes, minlength=len(self.labels))
-        shares = len(self.train_classes) / (len(self.labels) * np.maximum(counts, 1))
+        self._order = EpochOrder(self.train.windows.width, self.train.times, settings.batch_size, seed)
+        counts = np.bincount(self.train_classes, weights=self.train.times, minlength=len(self.labels))
+        shares = counts.sum() / (len(self.labels) * np.maximum(counts, 1))
         self._context = seconds_to_samples(settings.context_s)
         self._class_weights = shares if settings.balanced else np.ones(len(self.labels))
 
@@ -134,7 +134,7 @@ class AddresseeTask:
 
     @property
     def batches_an_epoch(self) -> int:
-        """Batches that hold every utterance once."""
+        """Batches that hold every utterance as often as it stands there."""
         return self._order.batches
 
     @property
@@ -161,6 +161,7 @@ class AddresseeTask:
             ),
             self.train_classes,
             self.validation_classes,
+            self.train.times,
         )
 
     def new_head(self, width: int, mixed_layers: int | None) -> PooledHead:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from babyhubert.annotation.intervals import Intervals
 from babyhubert.audio.discovery import RecordingFile
@@ -32,6 +32,8 @@ class DataSource(Config):
             labels for example. For voice type, which learns whole recordings, what they say counts as not annotated.
         annotation_set: Set of a ChildProject project.
         tier: Phonetic tier of CHAT transcripts. ``pho`` is what was actually said; ``mod`` what should have been.
+        times: How often its material stands in training, as if there were so many copies of it: little but fitting
+            material beside much that fits less. Validation hears everything once.
     """
 
     path: str
@@ -43,6 +45,7 @@ class DataSource(Config):
     without_speakers: str | None = None
     annotation_set: str | None = None
     tier: str = "pho"
+    times: PositiveInt = 1
 
 
 Sources = str | DataSource | Sequence[str | DataSource]
@@ -93,6 +96,7 @@ class SourceRecording:
         annotated: Stretches that were annotated; None: all of it.
         group: What a split may not separate, where that is one for the whole recording.
         untimed: Rows whose place in it is not known; told, never used.
+        times: How often it stands in training.
     """
 
     file: RecordingFile
@@ -100,6 +104,7 @@ class SourceRecording:
     annotated: Intervals | None = None
     group: str | None = None
     untimed: tuple[SourceRow, ...] = ()
+    times: int = 1
 
 
 @dataclass

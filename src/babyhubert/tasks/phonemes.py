@@ -149,7 +149,8 @@ class PhonemeTask:
         self.labels = inventory.labels
         self.train, self.validation = train, validation
         self._context = seconds_to_samples(settings.context_s)
-        self._order = EpochOrder(train.utterances.windows.width, settings.batch_size, seed)
+        utterances = train.utterances
+        self._order = EpochOrder(utterances.windows.width, utterances.times, settings.batch_size, seed)
 
     @classmethod
     def prepare(cls, settings: PhonemeSettings, cache: Path, seed: int, left_out: LeftOut) -> PhonemeTask:
@@ -176,7 +177,7 @@ class PhonemeTask:
 
     @property
     def batches_an_epoch(self) -> int:
-        """Batches that hold every utterance once."""
+        """Batches that hold every utterance as often as it stands there."""
         return self._order.batches
 
     @property
@@ -202,7 +203,8 @@ class PhonemeTask:
                 values
                 for part in (self.train, self.validation)
                 for values in (part.utterances.start, part.utterances.end, part.utterances.store.bounds, part.phones)
-            )
+            ),
+            self.train.utterances.times,
         )
 
     def new_head(self, width: int, mixed_layers: int | None) -> PhonemeHead:

@@ -62,7 +62,7 @@ def read_sources(sources: Sources) -> list[tuple[DataSource, SourceRecording]]:
                     f"{name}: two sources have a recording of this name ({found[name][1].file.path}, "
                     f"{recording.file.path}); rename one, or take it out with select"
                 )
-            found[name] = (source, recording)
+            found[name] = (source, replace(recording, times=source.times))
     return [found[name] for name in sorted(found)]
 
 

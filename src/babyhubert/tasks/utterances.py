@@ -58,6 +58,7 @@ class Utterances:
         start: First sample, (S,).
         end: Sample after the last, (S,).
         windows: What each is heard in.
+        times: How often each stands in an epoch of training, (S,).
     """
 
     store: AudioStore
@@ -65,6 +66,7 @@ class Utterances:
     start: Samples
     end: Samples
     windows: Windows
+    times: Samples
 
     def __len__(self) -> int:
         return len(self.start)
@@ -87,11 +89,13 @@ class Utterances:
                 f"{rows[outside].name}: nothing of it lies in its recording, which is "
                 f"{lengths[outside] / SAMPLE_RATE:.3f} s long ({rows[outside].recording.file.path})"
             )
-        return cls(store, recording, start, end, place(start, end, lengths))
+        times = np.array([row.recording.times for row in rows], dtype=np.int64)
+        return cls(store, recording, start, end, place(start, end, lengths), times)
 
     def where(self, keep: NDArray[np.bool_]) -> Utterances:
         """Some of them, bool (S,)."""
-        return Utterances(self.store, self.recording[keep], self.start[keep], self.end[keep], self.windows[keep])
+        parts = (self.recording[keep], self.start[keep], self.end[keep], self.windows[keep], self.times[keep])
+        return Utterances(self.store, *parts)
 
     @property
     def seconds(self) -> float:
@@ -156,17 +160,19 @@ class WindowBatch:
 
 
 class EpochOrder:
-    """The batches of every epoch: each utterance once, similar lengths together.
+    """The batches of every epoch: each utterance as often as it stands there, similar lengths together.
 
     Args:
-        lengths: Samples of each window.
+        lengths: Samples of each window, (S,).
+        times: How often each stands in an epoch, (S,).
         batch_size: Utterances of a batch; the last of an epoch may hold fewer.
         seed: Decides all epochs.
     """
 
-    def __init__(self, lengths: Samples, batch_size: int, seed: int) -> None:
+    def __init__(self, lengths: Samples, times: Samples, batch_size: int, seed: int) -> None:
         self._lengths, self._size, self._seed = lengths, batch_size, seed
-        self.batches = max(1, -(-len(lengths) // batch_size))
+        self._rows = np.repeat(np.arange(len(lengths)), times)
+        self.batches = max(1, -(-len(self._rows) // batch_size))
         self._epoch = lru_cache(maxsize=2)(self._order)
 
     def batch(self, number: int) -> Samples:
@@ -176,7 +182,7 @@ class EpochOrder:
 
     def _order(self, epoch: int) -> list[Samples]:
         rng = np.random.default_rng([self._seed, 2, epoch])
-        order = rng.permutation(len(self._lengths))
+        order = self._rows[rng.permutation(len(self._rows))]
         pool = POOL_BATCHES * self._size
         batches = []
         for begin in range(0, len(order), pool):

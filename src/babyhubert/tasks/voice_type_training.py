@@ -109,17 +109,24 @@ class LabelledScenes:
         annotated: By recording, which frames were annotated, bool (T,); None: all.
         stretches: Frames to draw from, by class, and all annotated ones under -1: recording, first and past-the-last
             frame, int64, (S, 3).
+        times: By recording, how often each of its frames stands among those that are drawn from, int64.
     """
 
     store: AudioStore
     targets: tuple[NDArray[np.uint8], ...]
     annotated: tuple[NDArray[np.bool_] | None, ...]
     stretches: Mapping[int, NDArray[np.int64]]
+    times: NDArray[np.int64]
 
     @property
     def frames(self) -> int:
         """Annotated frames."""
-        return int(sum(last - first for _, first, last in self.stretches[-1]))
+        return _frames(self.stretches[-1])
+
+    @property
+    def frames_with_copies(self) -> int:
+        """The same, each counted as often as it stands there."""
+        return int(self._reach(self.stretches[-1])[-1])
 
     def truth(self, recording: int, frames: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Targets (N, C) and which were annotated (N,) of some frames; those outside the recording were not."""
@@ -138,12 +145,16 @@ class LabelledScenes:
         for value in np.unique(kind):
             rows = np.flatnonzero(kind == value)
             spans = self.stretches[int(value)]
-            reach = np.cumsum(spans[:, 2] - spans[:, 1])
+            reach = self._reach(spans)
             at = np.minimum((places[rows] * reach[-1]).astype(np.int64), reach[-1] - 1)
             span = np.searchsorted(reach, at, side="right")
             recordings[rows] = spans[span, 0]
-            frames[rows] = spans[span, 2] - (reach[span] - at)
+            frames[rows] = spans[span, 2] + (at - reach[span]) // self.times[spans[span, 0]]
         return recordings, frames
+
+    def _reach(self, spans: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Frames up to the end of each stretch, copies included."""
+        return np.cumsum((spans[:, 2] - spans[:, 1]) * self.times[spans[:, 0]])
 
 
 class VoiceTypeTask:
@@ -199,8 +210,8 @@ class VoiceTypeTask:
 
     @property
     def batches_an_epoch(self) -> int:
-        """Batches that hold as much audio as the material."""
-        windows = -(-self.train.frames * FRAME_HOP // self.window)
+        """Batches that hold as much audio as the material with its copies."""
+        windows = -(-self.train.frames_with_copies * FRAME_HOP // self.window)
         return max(1, -(-windows // self.settings.batch_size))
 
     @property
@@ -228,6 +239,7 @@ class VoiceTypeTask:
             *(self.validation.stretches[k] for k in sorted(self.validation.stretches)),
             self.train.store.bounds,
             self.validation.store.bounds,
+            self.train.times,
         )
 
     def new_head(self, width: int, mixed_layers: int | None) -> FrameHead:
@@ -406,7 +418,8 @@ def load_scenes(recordings: Sequence[SourceRecording], settings: VoiceTypeSettin
     if not stretches[-1]:
         raise AnnotationError(f"nothing of these {len(recordings)} recordings is annotated (see the UEM files)")
     arrays = {k: np.array(spans, dtype=np.int64).reshape(-1, 3) for k, spans in stretches.items()}
-    return LabelledScenes(store, tuple(targets), tuple(masks), arrays)
+    times = np.array([recording.times for recording in recordings], dtype=np.int64)
+    return LabelledScenes(store, tuple(targets), tuple(masks), arrays, times)
 
 
 def _split(data: DataSettings, left_out: LeftOut) -> tuple[list[SourceRecording], list[SourceRecording]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,9 @@ from typer.testing import CliRunner
 
 from babyhubert.cli.convert import LAYOUTS, convert
 from babyhubert.encoder.flavours import FLAVOURS
-from babyhubert.errors import ConfigError, OutputError
+from babyhubert.errors import CheckpointError, ConfigError, OutputError
+from babyhubert.inference.thresholds import CALIBRATION_FILE
+from babyhubert.inference.voice_type import load_model
 
 sys.path.append(str(Path(__file__).parents[1] / "encoder"))
 import published_layouts as published
@@ -62,3 +67,41 @@ def test_loss_is_told(tmp_path):
 def test_help(word):
     result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"})
     assert word in result.output
+
+
+def thresholds_folder(folder, classes=("KCHI", "OCH", "MAL", "FEM")):
+    folder.mkdir()
+    for name, value in (("f1", 0.4), ("high-recall", 0.2)):
+        text = "".join(f"[{label}]\nlower_bound = {value}\n" for label in reversed(classes))
+        (folder / f"{name}.toml").write_text(text, encoding="utf-8")
+    (folder / CALIBRATION_FILE).write_text("[KCHI]\ntemperature = 2.0\n", encoding="utf-8")
+    return folder
+
+
+def test_a_model_brings_the_thresholds_that_were_tuned_for_it(tmp_path):
+    source = published.write("vtc-2.1", tmp_path / "best.ckpt")
+    result = run(source, tmp_path / "model", "--thresholds", thresholds_folder(tmp_path / "tuned"))
+    assert result.exit_code == 0, result.output
+    assert "thresholds f1, high-recall" in result.output
+    task = json.loads((tmp_path / "model" / "task.json").read_text(encoding="utf-8"))
+    assert list(task["thresholds"]["f1"]) == task["heads"]["voice_type"]["labels"]
+    again = run(tmp_path / "model", tmp_path / "again", "--half")
+    assert again.exit_code == 0, again.output
+    model = load_model(tmp_path / "again", device="cpu")
+    model = model.with_settings(replace(model.settings, thresholds="high-recall"))
+    assert model.thresholds == dict.fromkeys(model.labels, 0.2)
+
+
+def test_thresholds_that_do_not_fit_are_refused(tmp_path):
+    source = published.write("vtc-2.1", tmp_path / "best.ckpt")
+    others = thresholds_folder(tmp_path / "others", ("KCHI", "CDS"))
+    for model, folder, layout, message in (
+        (source, others, "transformers", "f1' are for CDS, KCHI; this model's classes are KCHI, OCH"),
+        (source, thresholds_folder(tmp_path / "tuned"), "vtc-2.1", "no room for thresholds"),
+        (published.write("torchaudio", tmp_path / "e.ckpt"), tmp_path / "tuned", "transformers", "does not tell them"),
+        (source, tmp_path / "nowhere", "transformers", r"no thresholds \(f1.toml"),
+    ):
+        refused = run(model, tmp_path / "model", "--to", layout, "--thresholds", folder)
+        assert isinstance(refused.exception, CheckpointError | ConfigError)
+        assert re.search(message, str(refused.exception))
+    assert not (tmp_path / "model").exists()

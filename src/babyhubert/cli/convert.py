@@ -24,6 +24,13 @@ def convert(
     half: Annotated[
         bool, typer.Option("--half", help="Store weights as float16: half the space, 11 bits of each number.")
     ] = False,
+    thresholds: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="What 'tune voice-type' wrote (f1.toml, ...): sets of thresholds that the copy brings from now on.",
+        ),
+    ] = None,
     allow_loss: Annotated[
         bool, typer.Option("--allow-loss", help="Leave out what the layout has no room for, instead of refusing.")
     ] = False,
@@ -39,8 +46,12 @@ def convert(
     if to not in LAYOUTS:
         raise ConfigError(f"--to {to}: use one of {', '.join(LAYOUTS)}")
     from babyhubert.encoder.conversion import convert_checkpoint
+    from babyhubert.inference.thresholds import read_threshold_sets
 
-    result = convert_checkpoint(source, destination, to, half=half, allow_loss=allow_loss, overwrite=force)
+    sets = read_threshold_sets(thresholds) if thresholds else None
+    result = convert_checkpoint(
+        source, destination, to, half=half, thresholds=sets, allow_loss=allow_loss, overwrite=force
+    )
     checkpoint = result.source
     parts = ["encoder", *checkpoint.pretraining, *(f"{task} head" for task in checkpoint.heads)]
     typer.echo(
@@ -48,5 +59,7 @@ def convert(
         f"{checkpoint.parameter_count:,} parameters ({', '.join(parts)})"
     )
     typer.echo(f"wrote   {destination}: {result.flavour}, {result.verified} tensors verified equal")
+    if sets:
+        typer.echo(f"brings  thresholds {', '.join(sets)} ('segment --thresholds')")
     if result.left_out:
         typer.echo(f"left out, no room in this layout: {', '.join(result.left_out)}")

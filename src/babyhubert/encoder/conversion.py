@@ -37,6 +37,7 @@ def convert_checkpoint(
     flavour: str,
     *,
     half: bool = False,
+    thresholds: Mapping[str, Mapping[str, float]] | None = None,
     allow_loss: bool = False,
     overwrite: bool = False,
 ) -> Conversion:
@@ -47,12 +48,14 @@ def convert_checkpoint(
         destination: A folder for `transformers`, a file otherwise.
         flavour: One of `babyhubert.encoder.flavours.FLAVOURS`.
         half: Store floating point tensors as float16, half as large as float32: 11 bits of each number are kept.
+        thresholds: Sets of voice-type thresholds by name, each by class, which the model folder brings from now on; a
+            set of the same name that it brought before is replaced.
         allow_loss: Leave out what the layout has no room for.
         overwrite: Replace what stands at the destination.
 
     Raises:
-        CheckpointError: the source cannot be read, the layout cannot hold it, a weight is beyond float16, or the copy
-            differs.
+        CheckpointError: the source cannot be read, the layout cannot hold it, a weight is beyond float16, thresholds
+            are for other classes, or the copy differs.
         OutputError: the destination exists, or cannot be written.
     """
     destination = Path(destination)
@@ -63,6 +66,10 @@ def convert_checkpoint(
     checkpoint = load_checkpoint(source)
     if half:
         checkpoint = halved(checkpoint)
+    if thresholds:
+        if flavour != "transformers":
+            raise CheckpointError(f"the {flavour} layout has no room for thresholds; write 'transformers'")
+        checkpoint = with_thresholds(checkpoint, thresholds)
     write_checkpoint(checkpoint, destination, flavour, allow_loss=allow_loss)
     lost = left_out(checkpoint, flavour)
     verified = _verify(checkpoint, read_checkpoint(destination), set(lost), destination)
@@ -87,6 +94,26 @@ def halved(checkpoint: Checkpoint) -> Checkpoint:
     return replace(
         checkpoint, encoder=rounded(checkpoint.encoder), pretraining=rounded(checkpoint.pretraining), heads=heads
     )
+
+
+def with_thresholds(checkpoint: Checkpoint, sets: Mapping[str, Mapping[str, float]]) -> Checkpoint:
+    """The same with sets of voice-type thresholds, by name, added to those it brings or in their place.
+
+    Raises:
+        CheckpointError: it tells no voice types, or others than a set has thresholds for.
+    """
+    head = checkpoint.heads.get("voice_type")
+    if head is None:
+        raise CheckpointError("thresholds are of voice types, and this model does not tell them")
+    for name, values in sets.items():
+        if set(values) != set(head.labels):
+            raise CheckpointError(
+                f"thresholds '{name}' are for {', '.join(values)}; this model's classes are {', '.join(head.labels)}"
+            )
+    task = checkpoint.metadata.get("task", {})
+    ordered = {name: {label: values[label] for label in head.labels} for name, values in sets.items()}
+    task = {**task, "thresholds": {**task.get("thresholds", {}), **ordered}}
+    return replace(checkpoint, metadata={**checkpoint.metadata, "task": task})
 
 
 def _verify(source: Checkpoint, copy: Checkpoint, lost: set[str], destination: Path) -> int:

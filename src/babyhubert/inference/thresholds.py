@@ -15,6 +15,9 @@ from babyhubert.errors import ConfigError
 
 Thresholds = Mapping[str, float]
 
+CALIBRATION_FILE = "calibration.toml"
+"""Stands beside the thresholds that are tuned; none itself."""
+
 PUBLISHED: Mapping[str, Thresholds] = {
     "f1": {"KCHI": 0.437, "OCH": 0.378, "MAL": 0.429, "FEM": 0.377},
     "high-precision": {"KCHI": 0.80, "OCH": 0.52, "MAL": 0.75, "FEM": 0.80},
@@ -61,6 +64,18 @@ def check_thresholds(values: Mapping[str, float], labels: Sequence[str], where: 
         if not 0 <= values[label] <= 1:
             raise ConfigError(f"{where}: threshold {values[label]} of class '{label}' is not between 0 and 1")
     return {label: float(values[label]) for label in labels}
+
+
+def read_threshold_sets(folder: Path) -> dict[str, dict[str, float]]:
+    """The sets in a folder that ``tune voice-type`` wrote, by the names of their files (``f1``, ``high-recall``).
+
+    Raises:
+        ConfigError: none there, or one is malformed.
+    """
+    files = [path for path in sorted(folder.glob("*.toml")) if path.name != CALIBRATION_FILE]
+    if not files:
+        raise ConfigError(f"{folder}: no thresholds (f1.toml, ...) here; give the folder that 'tune voice-type' wrote")
+    return {path.stem: check_thresholds(values := _read_toml(path), list(values), str(path)) for path in files}
 
 
 def format_thresholds(thresholds: Thresholds) -> str:

@@ -20,6 +20,7 @@ from filelock import FileLock
 from material import UNITS, make_labels, make_pack
 
 from babyhubert.corpus.shards import Labels, Pack
+from babyhubert.encoder.config import SIZES, HubertConfig
 from babyhubert.encoder.loading import load_checkpoint
 from babyhubert.errors import ConfigError, CorpusError, OutputError, TrainingError
 from babyhubert.files import write_json
@@ -29,13 +30,23 @@ from babyhubert.training.curves import read_log
 from babyhubert.training.group import Group
 from babyhubert.training.snapshots import newest_snapshot, snapshots
 
+NANO = {"size": "nano"}
 FEW_LENGTHS = {"lengths": 3}
 LENGTHS = [32_000 + 640 * index for index in range(24)]
+TINY = HubertConfig(conv_dim=(16,) * 7, hidden_size=48, layers=2, heads=2, feed_forward=96)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _size_tiny():
+    """A size `tiny`, for all that is not about learning."""
+    SIZES["tiny"] = TINY
+    yield
+    del SIZES["tiny"]
 
 
 def run_settings(steps=8, **changes):
     content = {
-        "encoder": {"size": "nano", **changes.pop("encoder", {})},
+        "encoder": {"size": "tiny", **changes.pop("encoder", {})},
         "batches": {"seconds": 8.0, **changes.pop("batches", {})},
         "optimiser": {"steps": steps, "warmup_steps": 2, "learning_rate": 1e-3, **changes.pop("optimiser", {})},
         "machine": {
@@ -233,17 +244,17 @@ def test_a_damaged_snapshot_is_passed_over(material, undisturbed, tmp_path):
 
 def test_it_learns(material, tmp_path):
     often = {"log_every": 35, "save_every": 1000, "validate_every": 1000}
-    result = train(material, tmp_path / "run", run_settings(70, optimiser={"warmup_steps": 30}, machine=often))
+    result = train(material, tmp_path / "run", run_settings(70, encoder=NANO, optimiser={"warmup_steps": 30}, machine=often))
     assert result.last["train/masked_accuracy"] > 1.5 * result.chance
 
 
 def test_it_learns_sooner_from_what_it_hears_too(material, tmp_path):
     """The settings of the short recipes: embeddings at right angles, and a loss on unmasked frames."""
     often = {"log_every": 25, "save_every": 1000, "validate_every": 1000}
-    settings = {"optimiser": {"warmup_steps": 10}, "machine": often, "health": {"stop_at_chance": False}}
+    settings = {"optimiser": {"warmup_steps": 10}, "machine": often}
     short = {"head": {"embeddings": "centred"}, "loss": {"unmasked": 1.0, "penalty": 1.0}}
-    published = train(material, tmp_path / "published", run_settings(25, **settings))
-    sooner = train(material, tmp_path / "sooner", run_settings(25, **settings, **short))
+    published = train(material, tmp_path / "published", run_settings(25, encoder=NANO, **settings))
+    sooner = train(material, tmp_path / "sooner", run_settings(25, encoder=NANO, **settings, **short))
     assert sooner.last["train/unmasked_accuracy"] > published.last["train/unmasked_accuracy"]
     assert sooner.last["train/unmasked_accuracy"] > 2 * sooner.chance
 
@@ -353,7 +364,7 @@ labels = "{material}/labels"
 size = "nano"
 settings = {{ hidden_dropout = 0.0, attention_dropout = 0.0, projection_dropout = 0.0, layer_drop = 0.0 }}
 [batches]
-seconds = 6.0
+seconds = 3.0
 [optimiser]
 steps = {steps}
 warmup_steps = 2
@@ -418,7 +429,7 @@ def test_two_processes_take_the_steps_of_one_with_twice_the_batches(material, tm
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="signals of POSIX systems")
 def test_a_signal_saves_and_ends_and_the_same_command_goes_on(material, tmp_path):
-    process = command(material, tmp_path / "run", steps=60)
+    process = command(material, tmp_path / "run", steps=24)
     log = tmp_path / "run" / "log.jsonl"
     deadline = time.monotonic() + 120
     while not (log.exists() and log.read_text().count("\n") >= 3) and time.monotonic() < deadline:
@@ -428,11 +439,11 @@ def test_a_signal_saves_and_ends_and_the_same_command_goes_on(material, tmp_path
     assert process.returncode == 1, errors
     assert "stopped by SIGUSR1" in output
     step = newest_snapshot(tmp_path / "run" / "snapshots")[0]
-    assert 3 <= step < 60
-    again = command(material, tmp_path / "run", steps=60)
+    assert 3 <= step < 24
+    again = command(material, tmp_path / "run", steps=24)
     output, errors = again.communicate(timeout=240)
     assert again.returncode == 0, errors
-    assert f"continued after step {step} of 60" in output
+    assert f"continued after step {step} of 24" in output
 
 
 def test_adapting_keeps_the_encoder_and_draws_new_units(material, undisturbed, tmp_path):

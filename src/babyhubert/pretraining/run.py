@@ -161,7 +161,8 @@ def _train(
             validation = trainer.validate()
             if curves is not None and validation:
                 curves.add({"step": step, **{f"validation/{name}": value for name, value in validation.items()}})
-                _draw(curves, statistics)
+                if not last:  # the end draws
+                    _draw(curves, statistics)
                 say(_validation_line(step, validation, statistics))
         if step % machine.save_every == 0 or last or stopping:
             trainer.save()

@@ -76,8 +76,10 @@ class Curves:
             from matplotlib.figure import Figure
         except ImportError:
             return  # the table and the log hold the same; a run must not fail for its picture
-        figure = Figure(figsize=(11, 2.6 * ((len(panels) + 1) // 2)), layout="constrained")
-        grid = figure.subplots((len(panels) + 1) // 2, 2, squeeze=False).ravel()
+        rows = (len(panels) + 1) // 2
+        figure = Figure(figsize=(11, 2.6 * rows))
+        grid = figure.subplots(rows, 2, squeeze=False).ravel()
+        figure.subplots_adjust(0.06, 0.2 / rows, 0.985, 1 - 0.12 / rows, 0.14, 0.45)  # a layout engine draws twice
         for axis, (title, names) in zip(grid, panels, strict=False):
             for name in names:
                 points = [(entry["step"], entry[name]) for entry in self.entries if name in entry]

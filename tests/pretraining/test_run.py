@@ -244,7 +244,8 @@ def test_a_damaged_snapshot_is_passed_over(material, undisturbed, tmp_path):
 
 def test_it_learns(material, tmp_path):
     often = {"log_every": 35, "save_every": 1000, "validate_every": 1000}
-    result = train(material, tmp_path / "run", run_settings(70, encoder=NANO, optimiser={"warmup_steps": 30}, machine=often))
+    settings = run_settings(70, encoder=NANO, optimiser={"warmup_steps": 30}, machine=often)
+    result = train(material, tmp_path / "run", settings)
     assert result.last["train/masked_accuracy"] > 1.5 * result.chance
 
 

@@ -19,7 +19,8 @@ from typer.testing import CliRunner
 from babyhubert import load_model
 from babyhubert.cli.app import app
 from babyhubert.encoder.loading import load_checkpoint
-from babyhubert.errors import BabyHubertError, ConfigError, TrainingError
+from babyhubert.errors import BabyHubertError, ConfigError, OutputError, TrainingError
+from babyhubert.tasks.interface import Validation
 from babyhubert.tasks.material import LeftOut
 from babyhubert.tasks.voice_type_training import VoiceTypeTask
 from babyhubert.training import finetuning
@@ -356,6 +357,20 @@ def test_a_misspelt_key_is_named_by_the_command(tmp_path):
     result = CliRunner().invoke(app, ["finetune", "voice-type", str(tmp_path / "c.toml"), "-o", str(tmp_path / "m")])
     assert isinstance(result.exception, BabyHubertError)
     assert "stepz" in str(result.exception)
+
+
+def test_a_folder_that_holds_something_else_is_refused_before_training(scenes, encoder, tmp_path, monkeypatch):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "notes.txt").write_text("mine")
+    monkeypatch.setattr(Trainer, "start", lambda *_: pytest.fail("it was asked too late"))
+    with pytest.raises(OutputError, match="not a model folder"):
+        run(settings(encoder, {"voice_type": voice_type_table(scenes)}), tmp_path / "notes")
+
+
+def test_a_rate_of_errors_above_one_does_not_outweigh_other_tasks():
+    scores = [{"a": Validation(0.6, 1.0, {}), "b": Validation(score, 1.0, {})} for score in (-3.0, 0.2)]
+    assert [finetuning.mean_score(each) for each in scores] == pytest.approx([0.3, 0.4])
+    assert finetuning.mean_score({"b": Validation(-3.0, 1.0, {})}) == -3.0
 
 
 def test_a_task_without_a_table_is_named(scenes, encoder, tmp_path):

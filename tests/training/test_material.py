@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import itertools
 import shutil
 from dataclasses import replace
@@ -130,10 +131,154 @@ def test_classes_weigh_the_same_over_an_epoch_in_which_a_source_stands_three_tim
     np.testing.assert_allclose(sums, len(classes) / len(task.labels), rtol=1e-5)
 
 
-def test_a_source_cannot_stand_in_training_less_than_once(scenes):
-    train = {"path": str(scenes / "train"), "times": 0}
-    with pytest.raises(ConfigError, match=r"times"):
-        settings(None, {"voice_type": voice_type_table(scenes, data={"train": train})})
+def test_utterances_outside_what_was_annotated_do_not_enter(scenes, tmp_path):
+    table = scenes / "train" / "segments.csv"
+    (tmp_path / "u.uem").write_text("a 1 0.000 9.000\nb 1 0.000 20.000\n", encoding="utf-8")
+    source = {"path": str(table), "uem": str(tmp_path / "u.uem")}
+    data = {"train": source, "validation": str(scenes / "validation" / "segments.csv")}
+    everything, _ = prepare("addressee", addressee_table(scenes, data={**data, "train": str(table)}), tmp_path)
+    task, left_out = prepare("addressee", addressee_table(scenes, data=data), tmp_path)
+    whole = everything.train
+    middle = (whole.start + whole.end) // 2
+    inside = (whole.recording == 1) | (middle < 9 * RATE)
+    assert 0 < inside.sum() < len(whole)
+    assert np.array_equal(task.train.start, whole.start[inside])
+    assert len(left_out.items["in a stretch that was not annotated"]) == (~inside).sum()
+
+
+def test_utterances_of_speakers_left_out_are_told_and_rows_without_speakers_refused(utterances, tmp_path):
+    kept_out = write_table(tmp_path / "test.csv", "speaker_id", [("000",), ("001",)])
+    data = {"train": {"path": str(utterances / "utterances.csv"), "without_speakers": str(kept_out)}}
+    data["validation_share"] = 0.2
+    _, left_out = prepare("phonemes", phoneme_table(utterances, data=data), tmp_path)
+    assert len(left_out.items["said by a speaker who is left out"]) == 8
+    rows = [("0000", "audio/0000.wav", "b a")]
+    nameless = write_table(tmp_path / "nameless.csv", "utterance_id,path,phones", rows)
+    source = {"path": str(nameless), "audio": str(utterances), "without_speakers": str(kept_out)}
+    with pytest.raises(AnnotationError, match="no column speaker_id, by which without_speakers"):
+        prepare("phonemes", phoneme_table(utterances, data={**data, "train": source}), tmp_path)
+
+
+def test_a_group_column_that_is_not_there_is_refused(scenes, utterances, tmp_path):
+    source = {"path": str(utterances / "utterances.csv"), "group_column": "bogus"}
+    with pytest.raises(AnnotationError, match="no column bogus"):
+        prepare("phonemes", phoneme_table(utterances, data={"train": source, "validation_share": 0.2}), tmp_path)
+    for train in (str(scenes / "train"), str(scenes / "train" / "segments.csv")):
+        with pytest.raises(AnnotationError, match="no column bogus"):
+            voices(scenes, tmp_path, {"train": {"path": train, "group_column": "bogus"}, "validation_share": 0.5})
+
+
+def test_voice_type_splits_by_a_group_column(scenes, tmp_path):
+    def table(homes):
+        rows = [(name, 1, 3, label, home) for name, homes_of in homes.items() for label, home in homes_of]
+        return write_table(tmp_path / "rows.csv", "recording_id,start_s,end_s,label,home", rows)
+
+    def data(homes):
+        source = {"path": str(table(homes)), "audio": str(scenes / "train"), "group_column": "home"}
+        return {"train": source, "validation_share": 0.5}
+
+    both = [("KCHI", "x"), ("FEM", "x")]
+    with pytest.raises(AnnotationError, match=r"1 groups .* too few"):
+        voices(scenes, tmp_path, data({"a": both, "b": both}))
+    task = voices(scenes, tmp_path, data({"a": both, "b": [("KCHI", "y"), ("FEM", "y")]}))
+    assert (len(task.train.targets), len(task.validation.targets)) == (1, 1)
+    with pytest.raises(AnnotationError, match="rows of several home"):
+        voices(scenes, tmp_path, data({"a": [("KCHI", "x"), ("FEM", "y")], "b": both}))
+
+
+def test_the_same_utterances_cannot_train_and_validate(utterances, tmp_path):
+    table = str(utterances / "utterances.csv")
+    with pytest.raises(AnnotationError, match=r"utterances\.csv, line 2: is in training and in validation"):
+        prepare("phonemes", phoneme_table(utterances, data={"train": table, "validation": table}), tmp_path)
+
+
+def test_recordings_that_nobody_annotated_are_told(copied, tmp_path):
+    (copied / "train" / "rttm" / "b.rttm").unlink()
+    task, left_out = prepare("voice_type", voice_type_table(copied), tmp_path)
+    assert len(task.train.targets) == 1
+    assert [Path(item).name for item in left_out.items["a recording without annotations"]] == ["b.wav"]
+    only = {"path": str(copied / "train"), "select": ["a"]}
+    data = {"train": only, "validation": str(copied / "validation")}
+    _, left_out = prepare("voice_type", voice_type_table(copied, data=data), tmp_path)
+    assert not left_out.items
+
+
+def test_a_recording_shorter_than_a_frame_is_told(copied, tmp_path):
+    soundfile.write(copied / "train" / "wav" / "b.wav", np.zeros(300), RATE)
+    (copied / "train" / "rttm" / "b.rttm").write_text("SPEAKER b 1 0.0 0.01 <NA> <NA> KCHI <NA> <NA>\n")
+    task, left_out = prepare("voice_type", voice_type_table(copied), tmp_path)
+    assert [Path(item).name for item in left_out.items["shorter than a frame (400 samples)"]] == ["b.wav"]
+    assert np.isfinite(task.batch(0).waveforms.numpy()).all()
+
+
+def test_classes_that_validation_never_meets_are_named_and_nobody_at_all_is_refused(copied, tmp_path):
+    rttm = copied / "validation" / "rttm" / "c.rttm"
+    rttm.write_text("".join(line for line in rttm.open() if "KCHI" in line), encoding="utf-8")
+    assert "without FEM: nothing will be known of that" in voices(copied, tmp_path).summary
+    (copied / "validation" / "uem").mkdir()
+    (copied / "validation" / "uem" / "c.uem").write_text("c 1 0.000 20.000\n", encoding="utf-8")
+    rttm.write_text("SPEAKER c 1 19.999 0.001 <NA> <NA> KCHI <NA> <NA>\n", encoding="utf-8")
+    with pytest.raises(AnnotationError, match="nobody speaks in the validation material"):
+        voices(copied, tmp_path)
+
+
+def test_what_is_nobodys_in_a_project_is_passed_over_and_its_tables_are_checked(copied, tmp_path):
+    project = copied / "project"
+    write_project(project, copied / "train", ["a", "b"])
+    source = {"path": str(project), "annotation_set": "eaf/an1"}
+    data = {"train": source, "validation": str(copied / "validation")}
+    expected = targets(voices(copied, tmp_path, data))
+    converted = project / "annotations/eaf/an1/converted/a_0_20000.csv"
+    converted.write_text(converted.read_text(encoding="utf-8") + "0,20000,NA\n", encoding="utf-8")
+    assert targets(voices(copied, tmp_path, data)) == expected
+    with pytest.raises(AnnotationError, match=r"no annotation_set 'vtc'.*\(eaf/an1\)"):
+        voices(copied, tmp_path, {**data, "train": {**source, "annotation_set": "vtc"}})
+    index = project / "metadata/annotations.csv"
+    whole = index.read_text(encoding="utf-8")
+    index.write_text(whole.replace("a_0_20000.csv", ""), encoding="utf-8")
+    with pytest.raises(AnnotationError, match="no annotation_filename"):
+        voices(copied, tmp_path, data)
+    index.write_text(whole.replace("range_onset", "from"), encoding="utf-8")
+    with pytest.raises(AnnotationError, match="no column range_onset"):
+        voices(copied, tmp_path, data)
+
+
+def test_a_label_map_to_no_class_is_named(scenes, tmp_path):
+    with pytest.raises(AnnotationError, match=r"voice_type.label_map makes 'ADULT' of 'FEM'"):
+        voices(scenes, tmp_path, label_map={"FEM": "ADULT"})
+
+
+def test_no_utterance_to_train_on_is_said_as_such(scenes, tmp_path):
+    with pytest.raises(AnnotationError, match="addressee: no utterance to train on"):
+        prepare("addressee", addressee_table(scenes, adults=["NOBODY"]), tmp_path)
+
+
+def test_runs_that_are_older_than_times_go_on(scenes, tmp_path):
+    """Neither their settings nor their material knew of it."""
+    source = {"path": str(scenes / "train")}
+    chosen = [
+        settings(None, {"voice_type": voice_type_table(scenes, data={"train": train, "validation": "v"})})
+        for train in (source, {**source, "times": 1}, {**source, "times": 2})
+    ]
+    content = [each.model_dump_json(include={"voice_type"}) for each in chosen]
+    assert ["times" in each for each in content] == [False, False, True]
+    prints = [each.fingerprint(("voice_type",)) for each in chosen]
+    assert prints[0] == prints[1] != prints[2]
+    task = voices(scenes, tmp_path)
+    arrays = [task.train.stretches[k] for k in sorted(task.train.stretches)]
+    arrays += [task.validation.stretches[k] for k in sorted(task.validation.stretches)]
+    arrays += [task.train.store.bounds, task.validation.store.bounds]
+    digest = hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays))
+    assert task.identity == digest.hexdigest()[:16]
+
+
+def test_errors_in_a_source_are_those_of_its_kind(scenes):
+    for train, message in (
+        ({"path": "x", "times": 0}, r"'voice_type.data.train.table.times' = 0: input should be greater than 0$"),
+        (["x", {"path": "y", "tims": 1}], r"unknown key 'voice_type.data.train.list.1.table.tims'$"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            settings(None, {"voice_type": voice_type_table(scenes, data={"train": train})})
 
 
 def test_speakers_of_a_test_set_do_not_enter_training(scenes, utterances, tmp_path):

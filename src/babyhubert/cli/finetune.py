@@ -33,19 +33,19 @@ def _group() -> None:
 
 @app.command("voice-type")
 def voice_type(config: Configuration, output: Output, changes: Changes = None) -> None:
-    """Train who speaks when (KCHI, OCH, MAL, FEM): the table [voice_type] of CONFIG."""
+    """Train who speaks when (KCHI, OCH, MAL, FEM): the table voice_type of CONFIG."""
     _finetune(config, ("voice_type",), output, changes)
 
 
 @app.command("addressee")
 def addressee(config: Configuration, output: Output, changes: Changes = None) -> None:
-    """Train to whom adults speak (ADS, KCDS, Other): the table [addressee] of CONFIG."""
+    """Train to whom adults speak (ADS, KCDS, Other): the table addressee of CONFIG."""
     _finetune(config, ("addressee",), output, changes)
 
 
 @app.command("phonemes")
 def phonemes(config: Configuration, output: Output, changes: Changes = None) -> None:
-    """Train what is said, in IPA: the table [phonemes] of CONFIG."""
+    """Train what is said, in IPA: the table phonemes of CONFIG."""
     _finetune(config, ("phonemes",), output, changes)
 
 

@@ -106,8 +106,7 @@ def save_model_folder(folder: str | Path, checkpoint: Checkpoint, task: Mapping[
     """
     folder = Path(folder)
     check(checkpoint, str(folder))
-    if folder.exists() and not (is_model_folder(folder) or (folder.is_dir() and not any(folder.iterdir()))):
-        raise OutputError(f"{folder}: exists and is not a model folder; choose another place")
+    refuse_other_folder(folder)
     make_folder(folder.parent)
     temporary = folder.with_name(f"{TEMPORARY_MARK}{secrets.token_hex(4)}-{folder.name}")
     try:
@@ -120,6 +119,16 @@ def save_model_folder(folder: str | Path, checkpoint: Checkpoint, task: Mapping[
         raise OutputError(f"{folder}: the weights cannot be written ({error})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_other_folder(folder: Path) -> None:
+    """Make sure that a model folder may be written at a place: ask before hours of work.
+
+    Raises:
+        OutputError: something stands there that is neither a model folder nor an empty folder.
+    """
+    if folder.exists() and not (is_model_folder(folder) or (folder.is_dir() and not any(folder.iterdir()))):
+        raise OutputError(f"{folder}: exists and is not a model folder; choose another place")
 
 
 def _write_files(folder: Path, checkpoint: Checkpoint, task: Mapping[str, Any] | None) -> None:

@@ -23,7 +23,7 @@ from babyhubert.tasks.addressee_windows import addressee_window
 from babyhubert.tasks.augmentation import Augmentation, AugmentationSettings
 from babyhubert.tasks.context_windows import Samples, WindowRule, Windows, windows_by, windows_with_context
 from babyhubert.tasks.heads import ADDRESSEE, HEAD_DROPOUT, PooledHead, TaskHead
-from babyhubert.tasks.interface import Batch, Validation, identity_of
+from babyhubert.tasks.interface import Batch, Validation, identity_of, without_validation
 from babyhubert.tasks.material import DataSettings, LeftOut, SourceRow
 from babyhubert.tasks.sources import CHILD_COLUMNS, Relabel, column_of, relabeller
 from babyhubert.tasks.utterances import (
@@ -148,6 +148,7 @@ class AddresseeTask:
         return (
             f"{len(self.train)} adult utterances ({self._counts(self.train_classes)}); "
             f"{len(self.validation)} for validation ({self._counts(self.validation_classes)})"
+            f"{without_validation(self.labels, self._count(self.validation_classes))}"
         )
 
     @property
@@ -161,7 +162,7 @@ class AddresseeTask:
             ),
             self.train_classes,
             self.validation_classes,
-            self.train.times,
+            times=self.train.times,
         )
 
     def new_head(self, width: int, mixed_layers: int | None) -> PooledHead:
@@ -225,8 +226,10 @@ class AddresseeTask:
         return read.batch(targets, float(weights.sum()))
 
     def _counts(self, classes: NDArray[np.int64]) -> str:
-        counts = np.bincount(classes, minlength=len(self.labels))
-        return ", ".join(f"{label} {count}" for label, count in zip(self.labels, counts, strict=True))
+        return ", ".join(f"{label} {n}" for label, n in zip(self.labels, self._count(classes), strict=True))
+
+    def _count(self, classes: NDArray[np.int64]) -> list[int]:
+        return np.bincount(classes, minlength=len(self.labels)).tolist()
 
 
 def _is_adult(row: SourceRow, settings: AddresseeSettings) -> bool:

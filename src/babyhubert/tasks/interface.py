@@ -9,7 +9,7 @@ and from which the score of a whole validation set follows exactly.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -67,12 +67,23 @@ class Validation:
     card: Mapping[str, Any] = field(default_factory=dict)
 
 
-def identity_of(*arrays: NDArray) -> str:
-    """Hash of arrays, the same on every machine."""
+def identity_of(*arrays: NDArray, times: NDArray) -> str:
+    """Hash of arrays, the same on every machine.
+
+    Args:
+        arrays: What the material is.
+        times: How often each piece of it stands there; once each is told by leaving it out, as runs did before.
+    """
     digest = hashlib.sha256()
-    for array in arrays:
+    for array in (*arrays, *([] if (times == 1).all() else [times])):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
+
+
+def without_validation(labels: Sequence[str], counts: Sequence[int]) -> str:
+    """What a summary adds about classes that validation never meets; nothing where it meets all."""
+    never = [label for label, count in zip(labels, counts, strict=True) if not count]
+    return f" (without {', '.join(never)}: nothing will be known of that)" if never else ""
 
 
 class Task(Protocol):

@@ -8,9 +8,9 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, PositiveInt
+from pydantic import Discriminator, Field, PositiveInt, SerializerFunctionWrapHandler, Tag, model_serializer
 
 from babyhubert.annotation.intervals import Intervals
 from babyhubert.audio.discovery import RecordingFile
@@ -27,9 +27,11 @@ class DataSource(Config):
         select: Recordings to take, as shell patterns of their ids; all when empty.
         uem: UEM file or folder of them: what was annotated. Outside, nothing is learnt and nothing scored.
         recording_column: Column of a table that names the recording, where several could.
-        group_column: Column that says which rows may not be separated by a split (child, speaker).
+        group_column: Column that says which rows may not be separated by a split (child, speaker). Voice type, which
+            learns whole recordings, wants one value for all rows of a recording.
         without_speakers: CSV whose column ``speaker_id`` names speakers to leave out, of a test set or of doubtful
-            labels for example. For voice type, which learns whole recordings, what they say counts as not annotated.
+            labels for example. Rows then need a column ``speaker_id`` or ``speaker``. For voice type, which learns
+            whole recordings, what they say counts as not annotated.
         annotation_set: Set of a ChildProject project.
         tier: Phonetic tier of CHAT transcripts. ``pho`` is what was actually said; ``mod`` what should have been.
         times: How often its material stands in training, as if there were so many copies of it: little but fitting
@@ -47,8 +49,23 @@ class DataSource(Config):
     tier: str = "pho"
     times: PositiveInt = 1
 
+    @model_serializer(mode="wrap")
+    def _without_what_is_younger_than_runs(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Runs that were begun before there was ``times`` go on: their fingerprint knows nothing of it."""
+        content = serialise(self)
+        if self.times == 1:
+            del content["times"]
+        return content
 
-Sources = str | DataSource | Sequence[str | DataSource]
+
+def _kind_of(value: Any) -> str:
+    return "path" if isinstance(value, str) else "list" if isinstance(value, list | tuple) else "table"
+
+
+_Source = Annotated[str, Tag("path")] | Annotated[DataSource, Tag("table")]
+_One = Annotated[_Source, Discriminator(_kind_of)]
+Sources = Annotated[_Source | Annotated[Sequence[_One], Tag("list")], Discriminator(_kind_of)]
+"""A path, a table of :class:`DataSource`, or a list of such; an error is told for the kind that is there."""
 
 
 class DataSettings(Config):

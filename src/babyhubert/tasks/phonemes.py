@@ -204,7 +204,7 @@ class PhonemeTask:
                 for part in (self.train, self.validation)
                 for values in (part.utterances.start, part.utterances.end, part.utterances.store.bounds, part.phones)
             ),
-            self.train.utterances.times,
+            times=self.train.utterances.times,
         )
 
     def new_head(self, width: int, mixed_layers: int | None) -> PhonemeHead:

@@ -29,7 +29,7 @@ from babyhubert.audio.discovery import RecordingFile, discover
 from babyhubert.errors import AnnotationError
 from babyhubert.simulation.utterance_table import read_speaker_ids
 from babyhubert.tasks.chat_sources import read_transcripts, transcripts_below
-from babyhubert.tasks.material import DataSource, SourceRecording, SourceRow, Sources, is_selected
+from babyhubert.tasks.material import DataSource, LeftOut, SourceRecording, SourceRow, Sources, is_selected
 from babyhubert.timebase import ms_to_samples, seconds_to_samples
 
 RECORDING_COLUMNS = ("recording_id", "uid", "uri")
@@ -39,12 +39,18 @@ SPEAKER_COLUMNS = ("speaker_id", "speaker")
 SECOND_COLUMNS = (("start_s", "end_s"), ("start_time_s", "end_time_s"))
 DURATION_COLUMNS = (("start_time_s", "duration_s"),)
 MILLISECOND_COLUMNS = (("segment_onset", "segment_offset"), ("onset", "offset"))
+BY_SPEAKER_LEFT_OUT = "said by a speaker who is left out"
+"""Why rows of ``without_speakers`` do not enter the material."""
 _CUT_OUT = "audio_filename"
 """TinyVox's column of files that hold one utterance each; its times count in the original recordings."""
 
 
-def read_sources(sources: Sources) -> list[tuple[DataSource, SourceRecording]]:
+def read_sources(sources: Sources, left_out: LeftOut) -> list[tuple[DataSource, SourceRecording]]:
     """Recordings of one source or of several, each with the source it is from, sorted by id.
+
+    Args:
+        sources: Where they are.
+        left_out: Told which recordings of a folder nobody annotated.
 
     Raises:
         AnnotationError: nothing there, malformed, an annotation names a recording that is not there, or two sources
@@ -55,7 +61,7 @@ def read_sources(sources: Sources) -> list[tuple[DataSource, SourceRecording]]:
         raise AnnotationError("the list of sources is empty")
     found: dict[str, tuple[DataSource, SourceRecording]] = {}
     for source in (DataSource(path=each) if isinstance(each, str) else each for each in several):
-        for recording in read_source(source):
+        for recording in read_source(source, left_out):
             name = recording.file.recording_id
             if name in found:
                 raise AnnotationError(
@@ -66,8 +72,12 @@ def read_sources(sources: Sources) -> list[tuple[DataSource, SourceRecording]]:
     return [found[name] for name in sorted(found)]
 
 
-def read_source(source: DataSource) -> list[SourceRecording]:
+def read_source(source: DataSource, left_out: LeftOut | None = None) -> list[SourceRecording]:
     """Recordings of a source with their rows, sorted by id.
+
+    Args:
+        source: Where they are.
+        left_out: Told which recordings of a folder nobody annotated.
 
     Raises:
         AnnotationError: nothing there, malformed, or an annotation names a recording that is not there.
@@ -79,7 +89,7 @@ def read_source(source: DataSource) -> list[SourceRecording]:
     elif path.is_dir() and not (path / "rttm").is_dir() and (transcripts := transcripts_below(path)):
         found = read_transcripts(path, transcripts, source)
     elif path.is_dir():
-        found = _read_folder(path, source, None)
+        found = _read_folder(path, source, None, left_out)
     elif path.suffix.lower() == ".cha" and path.is_file():
         found = read_transcripts(path.parent, [path], source)
     elif path.suffix == ".txt":
@@ -95,6 +105,8 @@ def read_source(source: DataSource) -> list[SourceRecording]:
     if not found:
         patterns = f" that match {', '.join(source.select)}" if source.select else ""
         raise AnnotationError(f"{path}: no annotated recordings{patterns}")
+    if source.group_column is not None:
+        found = [_grouped(recording, source.group_column) for recording in found]
     return sorted(found, key=lambda recording: recording.file.recording_id)
 
 
@@ -109,7 +121,13 @@ def absent_speakers(sources: Iterable[DataSource]) -> dict[str, frozenset[str]]:
 
 
 def is_by(row: SourceRow, speakers: frozenset[str]) -> bool:
-    """Whether a row is of one of these speakers."""
+    """Whether a row is of one of these speakers.
+
+    Raises:
+        AnnotationError: there are such speakers, and the row does not say whose it is.
+    """
+    if speakers and not any(name in row.fields for name in SPEAKER_COLUMNS):
+        raise AnnotationError(f"{row.where}: no column speaker_id, by which without_speakers leaves speakers out")
     return not speakers.isdisjoint(row.fields.get(name, "") for name in SPEAKER_COLUMNS)
 
 
@@ -144,12 +162,24 @@ def hold_out(
     return frozenset(order[: counts[0]]), frozenset(order[counts[0] : sum(counts)])
 
 
-def _read_folder(folder: Path, source: DataSource, only: Sequence[str] | None) -> list[SourceRecording]:
+def _grouped(recording: SourceRecording, column: str) -> SourceRecording:
+    """The same with its rows' group as its own, where that is one for all of them."""
+    groups = {column_of(row.fields, (column,), row.where) for row in recording.rows}
+    return replace(recording, group=groups.pop() or None) if len(groups) == 1 else recording
+
+
+def _read_folder(
+    folder: Path, source: DataSource, only: Sequence[str] | None, left_out: LeftOut | None = None
+) -> list[SourceRecording]:
     """Recordings below a folder that have annotations below ``rttm/`` (or ``annotations/``)."""
     annotations = _annotations_of(folder, only)
     annotations = {uri: segments for uri, segments in annotations.items() if is_selected(uri, source.select)}
     files = _by_name(discover([Path(source.audio) if source.audio else folder]), set(annotations))
     _refuse_missing(folder, annotations, files)
+    if left_out is not None:
+        for uri in sorted(set(files) - set(annotations)):
+            if is_selected(uri, source.select):
+                left_out.add("a recording without annotations", str(files[uri].path))
     uem = folder / "uem"
     found = [
         SourceRecording(
@@ -296,18 +326,24 @@ def _number(text: str, column: str, where: str) -> float:
 
 def _read_project(folder: Path, source: DataSource) -> list[SourceRecording]:
     """A ChildProject set: its ranges are what was annotated, its converted CSV files hold the segments."""
-    if source.annotation_set is None:
-        sets = sorted({fields.get("set", "") for _, fields in read_rows(folder / "metadata" / "annotations.csv")})
-        raise AnnotationError(f"{folder}: say which annotation_set of this project to take ({', '.join(sets)})")
+    recordings, index = folder / "metadata" / "recordings.csv", folder / "metadata" / "annotations.csv"
+    annotated = read_rows(index)
+    sets = sorted({column_of(fields, ("set",), f"{index}, line {line}") for line, fields in annotated})
+    if source.annotation_set not in sets:
+        asked = (
+            "say which" if source.annotation_set is None else f"no annotation_set {source.annotation_set!r}; name one"
+        )
+        raise AnnotationError(f"{folder}: {asked} annotation_set of this project to take ({', '.join(sets)})")
     children = {
-        fields["recording_filename"]: fields.get("child_id") or None
-        for _, fields in read_rows(folder / "metadata" / "recordings.csv")
+        column_of(fields, ("recording_filename",), f"{recordings}, line {line}"): fields.get("child_id") or None
+        for line, fields in read_rows(recordings)
     }
     entries: dict[str, list[dict[str, str]]] = {}
-    for _, fields in read_rows(folder / "metadata" / "annotations.csv"):
-        chosen = fields.get("set") == source.annotation_set and not fields.get("error")
-        if chosen and is_selected(fields["recording_filename"], source.select):
-            entries.setdefault(fields["recording_filename"], []).append(fields)
+    for line, fields in annotated:
+        name = column_of(fields, ("recording_filename",), f"{index}, line {line}")
+        chosen = fields["set"] == source.annotation_set and not fields.get("error")
+        if chosen and is_selected(name, source.select):
+            entries.setdefault(name, []).append(fields)
     return [_project_recording(folder, source, name, children.get(name), ranges) for name, ranges in entries.items()]
 
 
@@ -323,14 +359,17 @@ def _project_recording(
     spans: list[tuple[int, int]] = []
     for entry in ranges:
         where = f"{folder / 'metadata' / 'annotations.csv'}, {name}"
-        spans.append(
-            (
-                ms_to_samples(round(_number(entry["range_onset"], "range_onset", where))),
-                ms_to_samples(round(_number(entry["range_offset"], "range_offset", where))),
-            )
+        onset, offset = (
+            ms_to_samples(round(_number(column_of(entry, (column,), where), column, where)))
+            for column in ("range_onset", "range_offset")
         )
-        converted = folder / "annotations" / str(source.annotation_set) / "converted" / entry["annotation_filename"]
-        rows += [_project_row(converted, line, fields) for line, fields in _rows_or_none(converted)]
+        spans.append((onset, offset))
+        converted_name = column_of(entry, ("annotation_filename",), where)
+        if not converted_name:
+            raise AnnotationError(f"{where}: no annotation_filename (was the set converted?)")
+        converted = folder / "annotations" / str(source.annotation_set) / "converted" / converted_name
+        found = (_project_row(converted, line, fields, child) for line, fields in _rows_or_none(converted))
+        rows += [row for row in found if row is not None]
     annotated = union(*np.array(spans, dtype=np.int64).T)
     return SourceRecording(RecordingFile(Path(name).with_suffix("").as_posix(), file), tuple(rows), annotated, child)
 
@@ -341,11 +380,15 @@ def _rows_or_none(path: Path) -> list[tuple[int, dict[str, str]]]:
     return [(reader.line_num, {k: v or "" for k, v in row.items() if k is not None}) for row in reader]
 
 
-def _project_row(path: Path, line: int, fields: dict[str, str]) -> SourceRow:
+def _project_row(path: Path, line: int, fields: dict[str, str], child: str | None) -> SourceRow | None:
+    """A row of a converted file; None where it is of nobody (``NA``, as LENA's noise and silence become)."""
     where = f"{path}, line {line}"
-    start, end = _span(fields, where)
     voice = fields.get("speaker_type", "")
-    return SourceRow(start, end, {**fields, "label": "KCHI" if voice == "CHI" else voice}, where)
+    if voice == "NA":
+        return None
+    start, end = _span(fields, where)
+    label = "KCHI" if voice == "CHI" else voice
+    return SourceRow(start, end, {"child_id": child or "", **fields, "label": label}, where)
 
 
 def _with_uem(recordings: Sequence[SourceRecording], path: Path) -> list[SourceRecording]:
@@ -394,6 +437,10 @@ def relabeller(labels: Sequence[str], label_map: Mapping[str, str], task: str) -
             return found
         if found == "" and label in label_map:
             return None
+        if label in label_map:
+            raise AnnotationError(
+                f"{task}.label_map makes {found!r} of {label!r}, which is none of {', '.join(labels)}"
+            )
         raise AnnotationError(
             f"{where}: label {label!r} is none of {', '.join(labels)}; say what it means with "
             f'[{task}.label_map] "{label}" = "..." ("" leaves it out)'

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from babyhubert.annotation.frames import FRAME_RECEPTIVE_FIELD, frame_counts
+from babyhubert.annotation.intervals import Intervals
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.errors import AnnotationError
 from babyhubert.tasks.audio_store import AudioStore
@@ -24,7 +25,7 @@ from babyhubert.tasks.augmentation import Augmentation, Warps, warp
 from babyhubert.tasks.context_windows import Samples, Windows, shifted
 from babyhubert.tasks.interface import Batch
 from babyhubert.tasks.material import DataSettings, LeftOut, SourceRecording, SourceRow, Sources
-from babyhubert.tasks.sources import absent_speakers, hold_out, is_by, read_sources
+from babyhubert.tasks.sources import BY_SPEAKER_LEFT_OUT, absent_speakers, hold_out, is_by, read_sources
 from babyhubert.timebase import SAMPLE_RATE
 
 POOL_BATCHES = 50
@@ -219,12 +220,17 @@ def split_rows(
         left_out: Told what is held out for a test, and what has no time mark.
 
     Raises:
-        AnnotationError: no material, or none to validate on.
+        AnnotationError: no material, none to validate on, or the same for both.
     """
     train = _rows(data.train, wanted, group_columns, left_out)
+    if not train:
+        raise AnnotationError(
+            f"{task}: no utterance to train on ({str(left_out) or 'none is of the voices it is about'})"
+        )
     groups = [row.group for row in train]
     if data.validation is not None:
         validation = _rows(data.validation, wanted, group_columns, left_out)
+        _refuse_common(train, validation)
         held, test = frozenset[str](), hold_out(groups, 0.0, data.test_share, data.split_seed)[1]
     elif data.validation_share:
         held, test = hold_out(groups, data.validation_share, data.test_share, data.split_seed)
@@ -250,18 +256,36 @@ def _rows(
     sources: Sources, wanted: Callable[[SourceRow], bool], group_columns: Sequence[str], left_out: LeftOut
 ) -> list[Row]:
     rows = []
-    found = read_sources(sources)
+    found = read_sources(sources, left_out)
     absent = absent_speakers(source for source, _ in found)
     for source, recording in found:
         names = (source.group_column,) if source.group_column else group_columns
         for row in filter(wanted, recording.untimed):
             left_out.add("no time mark", row.where)
-        rows += [
-            Row(recording, row, _group(recording, row, names))
-            for row in recording.rows
-            if wanted(row) and not is_by(row, absent[source.without_speakers or ""])
-        ]
+        for row in filter(wanted, recording.rows):
+            if is_by(row, absent[source.without_speakers or ""]):
+                left_out.add(BY_SPEAKER_LEFT_OUT, row.where)
+            elif not _is_annotated(row, recording.annotated):
+                left_out.add("in a stretch that was not annotated", row.where)
+            else:
+                rows.append(Row(recording, row, _group(recording, row, names)))
     return rows
+
+
+def _is_annotated(row: SourceRow, annotated: Intervals | None) -> bool:
+    """Whether the middle of an utterance was annotated; of one without an end, its start."""
+    if annotated is None:
+        return True
+    start, end = annotated
+    middle = row.start if row.end is None else (row.start + row.end) // 2
+    return bool(((start <= middle) & (middle < end)).any())
+
+
+def _refuse_common(train: Sequence[Row], validation: Sequence[Row]) -> None:
+    places = {(row.recording.file.path, row.row.start, row.row.end) for row in train}
+    for row in validation:
+        if (row.recording.file.path, row.row.start, row.row.end) in places:
+            raise AnnotationError(f"{row.name}: is in training and in validation material")
 
 
 def _group(recording: SourceRecording, row: SourceRow, names: Sequence[str]) -> str:

@@ -35,10 +35,17 @@ from babyhubert.tasks.augmentation import (
     within,
 )
 from babyhubert.tasks.heads import HEAD_DROPOUT, VOICE_TYPE, FrameHead, TaskHead
-from babyhubert.tasks.interface import Batch, Validation, identity_of
-from babyhubert.tasks.material import DataSettings, LeftOut, SourceRecording, Sources
+from babyhubert.tasks.interface import Batch, Validation, identity_of, without_validation
+from babyhubert.tasks.material import DataSettings, DataSource, LeftOut, SourceRecording, Sources
 from babyhubert.tasks.nobody import NobodySettings, nobody
-from babyhubert.tasks.sources import SPEAKER_COLUMNS, absent_speakers, hold_out, is_by, read_sources, relabeller
+from babyhubert.tasks.sources import (
+    BY_SPEAKER_LEFT_OUT,
+    absent_speakers,
+    hold_out,
+    is_by,
+    read_sources,
+    relabeller,
+)
 from babyhubert.tasks.threshold_counts import GRID, LEVELS, above, best_point, count_levels
 from babyhubert.tasks.voice_type import frame_targets
 from babyhubert.timebase import SAMPLE_RATE, seconds_to_samples
@@ -198,15 +205,19 @@ class VoiceTypeTask:
         if unknown:
             raise AnnotationError(f"voice_type.positive_weights: no class {sorted(unknown)[0]!r}")
         train, validation = _split(settings.data, left_out)
-        scenes = load_scenes(train, settings, cache)
+        scenes = load_scenes(train, settings, cache, left_out)
         for k, label in enumerate(settings.labels):
             if not len(scenes.stretches[k]):
                 raise AnnotationError(
                     f"no {label} in the training material: nothing about it can be learnt; take it out of "
                     "voice_type.labels, or map another label to it (voice_type.label_map)"
                 )
-        augmentation = Augmentation.prepare(settings.augmentation, cache)
-        return cls(settings, scenes, load_scenes(validation, settings, cache), seed, augmentation)
+        held = load_scenes(validation, settings, cache, left_out)
+        if not any(len(held.stretches[k]) for k in range(len(settings.labels))):
+            raise AnnotationError(
+                "nobody speaks in the validation material: no weights could be told from others by it"
+            )
+        return cls(settings, scenes, held, seed, Augmentation.prepare(settings.augmentation, cache))
 
     @property
     def batches_an_epoch(self) -> int:
@@ -229,6 +240,7 @@ class VoiceTypeTask:
         return (
             f"{len(self.train.targets)} recordings, {self.seconds / 3600:.2f} h annotated ({shares}); "
             f"{len(self.validation.targets)} for validation"
+            f"{without_validation(self.labels, [len(self.validation.stretches[k]) for k in range(len(self.labels))])}"
         )
 
     @property
@@ -239,7 +251,7 @@ class VoiceTypeTask:
             *(self.validation.stretches[k] for k in sorted(self.validation.stretches)),
             self.train.store.bounds,
             self.validation.store.bounds,
-            self.train.times,
+            times=self.train.times,
         )
 
     def new_head(self, width: int, mixed_layers: int | None) -> FrameHead:
@@ -392,11 +404,13 @@ class VoiceTypeTask:
         return waveforms, lengths, targets, valid
 
 
-def load_scenes(recordings: Sequence[SourceRecording], settings: VoiceTypeSettings, cache: Path) -> LabelledScenes:
-    """Audio and frame targets of annotated recordings.
+def load_scenes(
+    recordings: Sequence[SourceRecording], settings: VoiceTypeSettings, cache: Path, left_out: LeftOut
+) -> LabelledScenes:
+    """Audio and frame targets of annotated recordings; those shorter than a frame are told as left out.
 
     Raises:
-        AnnotationError: a label is unknown, nothing was annotated, or a recording is shorter than a frame.
+        AnnotationError: a label is unknown, or nothing was annotated.
         AudioError: a recording cannot be read.
     """
     relabel = relabeller(settings.labels, settings.label_map, VOICE_TYPE)
@@ -405,6 +419,8 @@ def load_scenes(recordings: Sequence[SourceRecording], settings: VoiceTypeSettin
     stretches: dict[int, list[tuple[int, int, int]]] = {k: [] for k in range(-1, len(settings.labels))}
     for number, recording in enumerate(recordings):
         frames = frame_count(int(store.lengths[number]))
+        if not frames:
+            left_out.add(f"shorter than a frame ({FRAME_RECEPTIVE_FIELD} samples)", str(recording.file.path))
         segments = _segments(recording, relabel, int(store.lengths[number]))
         own = frame_targets(segments, settings.labels, 0, frames, settings.label_rule).astype(np.uint8)
         mask = None
@@ -446,24 +462,34 @@ def _split(data: DataSettings, left_out: LeftOut) -> tuple[list[SourceRecording]
 
 def _recordings(sources: Sources, left_out: LeftOut) -> list[SourceRecording]:
     """Recordings; where somebody speaks who is to be left out, they are not annotated."""
-    found = read_sources(sources)
+    found = read_sources(sources, left_out)
     absent = absent_speakers(source for source, _ in found)
+    for source, recording in found:
+        _refuse_several_groups(source, recording)
     return [
         _without(recording, absent[source.without_speakers], left_out) if source.without_speakers else recording
         for source, recording in found
     ]
 
 
+def _refuse_several_groups(source: DataSource, recording: SourceRecording) -> None:
+    if source.group_column is None:
+        return
+    groups = sorted({row.fields[source.group_column] for row in recording.rows})
+    if len(groups) > 1:
+        raise AnnotationError(
+            f"{recording.file.path}: rows of several {source.group_column} ({groups[0]}, {groups[1]}); voice type "
+            "learns whole recordings, so this column cannot say which to keep together"
+        )
+
+
 def _without(recording: SourceRecording, speakers: frozenset[str], left_out: LeftOut) -> SourceRecording:
-    for row in recording.rows:
-        if not any(name in row.fields for name in SPEAKER_COLUMNS):
-            raise AnnotationError(f"{row.where}: no column speaker_id, by which without_speakers leaves speakers out")
     kept = tuple(row for row in recording.rows if not is_by(row, speakers))
     theirs = [row for row in recording.rows if is_by(row, speakers)]
     if not theirs:
         return recording
     for row in theirs:
-        left_out.add("said by a speaker who is left out", row.where)
+        left_out.add(BY_SPEAKER_LEFT_OUT, row.where)
     start = np.array([row.start for row in theirs], dtype=np.int64)
     end = np.array([_FOR_EVER if row.end is None else row.end for row in theirs], dtype=np.int64)
     others = complement(start, end, _FOR_EVER)

@@ -37,7 +37,7 @@ from babyhubert.device import device_name
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.loading import build_encoder, load_checkpoint
-from babyhubert.encoder.model_folder import save_model_folder
+from babyhubert.encoder.model_folder import refuse_other_folder, save_model_folder
 from babyhubert.errors import ConfigError, TrainingError
 from babyhubert.files import csv_text, make_folder, remove_leftovers, write_json, write_text
 from babyhubert.locking import exclusive
@@ -113,6 +113,7 @@ def finetune(
     say = group.voice(report)
     work = output.with_name(f"{output.name}.work")
     with ExitStack() as resources:
+        group.first_only(lambda: refuse_other_folder(output))
         group.first_only(lambda: _take_folder(work, resources))
         stop = resources.enter_context(StopRequests())
         left_out = LeftOut()
@@ -256,8 +257,7 @@ class Trainer:
     @property
     def best_score(self) -> float:
         """Mean score over tasks of the best validation."""
-        scores = [validation.score for validation in self.best_validations.values()]
-        return float(np.mean(scores)) if scores else math.nan
+        return mean_score(self.best_validations) if self.best_validations else math.nan
 
     @property
     def rate(self) -> float:
@@ -324,7 +324,7 @@ class Trainer:
     def _note(self, validations: dict[str, Validation]) -> bool:
         """Add to the history; whether these are the best so far."""
         by_score = self.settings.train.monitor == "score"
-        value = float(np.mean([v.score if by_score else -v.loss for v in validations.values()]))
+        value = mean_score(validations) if by_score else -float(np.mean([v.loss for v in validations.values()]))
         better = not self.history or value > max(self.history)
         self.history.append(value)
         if better:
@@ -543,6 +543,12 @@ class _Interval:
             "train/times_real_time": self.seconds / elapsed,
             "train/seconds_left": elapsed / self.steps * (trainer.total - trainer.step),
         }
+
+
+def mean_score(validations: Mapping[str, Validation]) -> float:
+    """The mean over tasks; of several, none counts below 0, as a phoneme error rate above 100 % would."""
+    scores = [validation.score for validation in validations.values()]
+    return float(np.mean(scores if len(scores) == 1 else np.maximum(scores, 0.0)))
 
 
 def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -> tuple[TaskModel, list[str]]:

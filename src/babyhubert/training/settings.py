@@ -25,7 +25,7 @@ class ModelSettings(Config):
     Attributes:
         encoder: Model folder, checkpoint or hub repository to start from. Without it, an encoder of ``size`` is drawn
             at random.
-        size: ``nano``, ``mini``, ``small``, ``base`` or ``large``; not with ``encoder``.
+        size: ``nano``, ``mini``, ``small``, ``base`` or ``large``; without a say where there is an ``encoder``.
         encoder_settings: Changes of what holds no weights: dropouts, ``layer_drop``, ``feature_grad_scale``.
         freeze_convolutions: Whether the convolutions keep their weights and run without gradients. When absent: yes
             with ``encoder``, as published, no without.

@@ -187,6 +187,18 @@ class TestOddInput:
         assert "b: no segment of it" in result.err
         assert (out / "rttm_addressee.csv").read_text(encoding="utf-8").splitlines()[1:] == ["a,1.000,1.000,KCHI,"]
 
+    def test_labels_that_are_not_asked_about_are_told(self, small_model, addressee_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["a.wav"])
+        (tmp_path / "s.csv").write_text(HEADER + "a,1.000,1.000,MOT\na,2.000,1.000,FA1\n", encoding="utf-8")
+        run = ("addressee", audio, "--model", addressee_model)
+        result = command(*run, "-o", tmp_path / "given", "--segments", tmp_path / "s.csv")
+        assert result.code == 0, result.err
+        (line,) = (line for line in result.err.splitlines() if "does not ask about" in line)
+        assert "MOT (1), FA1 (1); it takes FEM, MAL, of which 1 of 1 recordings have none" in line
+        assert f"rename MOT, FA1 in {tmp_path / 's.csv'} if they mean FEM or MAL" in line
+        found = command(*run, "-o", tmp_path / "found", "--voice-type", small_model)
+        assert "does not ask about" not in found.err
+
     def test_segments_past_the_end_fail_their_recording_and_no_other(self, addressee_model, tmp_path):
         audio = write_sounds(tmp_path / "audio", ["a.wav", "b.wav"])
         table = HEADER + "a,4.000,5.000,FEM\nb,99.000,1.000,FEM\n"

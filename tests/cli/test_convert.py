@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sys
@@ -90,6 +91,46 @@ def test_a_model_brings_the_thresholds_that_were_tuned_for_it(tmp_path):
     model = load_model(tmp_path / "again", device="cpu")
     model = model.with_settings(replace(model.settings, thresholds="high-recall"))
     assert model.thresholds == dict.fromkeys(model.labels, 0.2)
+
+
+def tuning_json(folder, minimum, **model):
+    """What `tune voice-type` leaves beside the sets."""
+    choice = {"minimum_samples": {"on": minimum[0], "off": minimum[1]}}
+    content = {"model": model, "f1": choice, "high_precision": choice, "high_recall": choice}
+    (folder / "tuning.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_what_thresholds_were_tuned_on_is_told_where_it_matters(tmp_path):
+    source = published.write("vtc-2.1", tmp_path / "best.ckpt")
+    own = hashlib.sha256(source.read_bytes()).hexdigest()
+    folder = thresholds_folder(tmp_path / "tuned")
+    durations = (
+        "note: thresholds f1, high-recall were tuned with other minimum durations than those of 'segment': give "
+    )
+    durations += "it --min-on 0 --min-off 0.25"
+    other = "note: these thresholds were tuned on another model, elsewhere/best.ckpt: "
+    for minimum, model, told in (
+        ((1_600, 1_600), {}, []),
+        ((1_600, 1_600), {"source": "best.ckpt", "sha256": own}, []),
+        ((0, 4_000), {}, [durations]),
+        ((1_600, 1_600), {"source": "elsewhere/best.ckpt", "sha256": "0" * 64}, [other]),
+        ((0, 4_000), {"source": "elsewhere/best.ckpt", "sha256": "0" * 64}, [durations, other]),
+    ):
+        tuning_json(folder, minimum, **model)
+        result = run(source, tmp_path / "model", "--thresholds", folder, "--force")
+        assert result.exit_code == 0, result.output
+        said = [line for line in result.output.splitlines() if line.startswith("note: ")]
+        assert len(said) == len(told)
+        assert all(line.startswith(begin) for line, begin in zip(said, told, strict=True))
+
+
+def test_a_record_of_tuning_that_cannot_be_read_says_nothing(tmp_path):
+    source, folder = published.write("vtc-2.1", tmp_path / "best.ckpt"), thresholds_folder(tmp_path / "tuned")
+    for text in ("{", "[]", '{"model": null, "f1": {"minimum_samples": 3}}'):
+        (folder / "tuning.json").write_text(text, encoding="utf-8")
+        result = run(source, tmp_path / "model", "--thresholds", folder, "--force")
+        assert result.exit_code == 0, result.output
+        assert "note" not in result.output
 
 
 def test_thresholds_that_do_not_fit_are_refused(tmp_path):

@@ -68,6 +68,24 @@ def test_groups_of_recordings(folders, tmp_path):
     assert "--recordings" in str(result.exception)
 
 
+def test_classes_on_neither_side_of_a_group_are_told(folders, tmp_path):
+    truth, predicted = folders
+    write_rttm(truth / "d.rttm", "d", Segments.from_rows([(0, 16_000, "OCH")]))
+    (tmp_path / "r.csv").write_text("recording_id,corpus\na,x\nb,x\nc,x\nd,y\n", encoding="utf-8")
+    options = ("--recordings", tmp_path / "r.csv", "--by", "corpus", "--labels", "KCHI,OCH,FEM")
+    result = run("--reference", truth, "--predictions", predicted, *options, "-o", tmp_path / "scores")
+    assert result.exit_code == 0, result.output
+    (note,) = (line for line in result.output.splitlines() if "on neither side in a group" in line)
+    assert note.endswith("F1 counts as 1 and raises its mean: corpus x (OCH), corpus y (KCHI, FEM)")
+    content = json.loads((tmp_path / "scores/evaluation.json").read_text(encoding="utf-8"))
+    assert [group["empty_classes"] for group in content["groups"]] == [["OCH"], ["KCHI", "FEM"]]
+    assert content["empty_classes"] == []
+    whole = run("--reference", truth, "--predictions", predicted, *options, "--labels", "KCHI")
+    assert "corpus x" in whole.output
+    assert "corpus y (KCHI)" in whole.output
+    assert "corpus x (" not in whole.output
+
+
 def test_the_same_seed_gives_the_same_files(folders, tmp_path):
     truth, predicted = folders
     for name in ("first", "second"):
@@ -111,6 +129,23 @@ class TestPhonemes:
         assert content["deletions"] == 3
         assert content["bootstrap"]["over"] == "child_id"
 
+    def test_a_reference_with_empty_transcripts_is_told_or_refused(self, tmp_path):
+        header, empty = "utterance_id,phones\n", "y,\n"
+        (tmp_path / "said.csv").write_text(header + "x,m a\ny,b a\n", encoding="utf-8")
+        (tmp_path / "truth.csv").write_text(header + "x,m a\n" + empty, encoding="utf-8")
+        (tmp_path / "empty.csv").write_text(header + "x,\n" + empty, encoding="utf-8")
+
+        def scored(reference):
+            paths = ["--reference", str(tmp_path / reference), "--predictions", str(tmp_path / "said.csv")]
+            return CliRunner().invoke(app, ["phonemes", *paths])
+
+        told = scored("truth.csv")
+        assert told.exit_code == 0, told.output
+        assert "note: 1 reference utterances have no phones: all that is predicted there counts as" in told.output
+        refused = scored("empty.csv")
+        assert isinstance(refused.exception, AnnotationError)
+        assert "none of the 2 reference utterances to score has phones" in str(refused.exception)
+
     def test_help_names_the_layouts(self):
         text = CliRunner().invoke(app, ["phonemes", "--help"]).output
         assert "utterance_id" in text
@@ -144,6 +179,33 @@ class TestAddressee:
         result = CliRunner().invoke(app, [*base, "--segments", "predicted"])
         assert "Addressee by time" in result.output
         assert "(as asked" in result.output
+
+    @pytest.mark.parametrize(
+        ("options", "advice"),
+        [
+            (
+                ("--labels", "ADS,KCDS"),
+                "score it too with --labels ADS,KCDS,Other, or rewrite it as one of these with",
+            ),
+            (("--labels", "ADS,KCDS,OCDS"), "keep it as it is with --map OCDS=OCDS"),
+            (("--map", "OCDS=other"), "rewrite it with --map OCDS=Other"),
+        ],
+    )
+    def test_advice_on_an_addressee_that_is_no_class(self, tables, tmp_path, options, advice):
+        truth, _ = tables
+        base = ["addressee", "--reference", str(truth), "--predictions", str(truth)]
+        refused = CliRunner().invoke(app, [*base, *options])
+        assert isinstance(refused.exception, AnnotationError)
+        assert advice in str(refused.exception)
+
+    def test_advice_that_is_followed_works(self, tables):
+        truth, _ = tables
+        base = ["addressee", "--reference", str(truth), "--predictions", str(truth)]
+        for options in (("--labels", "ADS,KCDS,Other"), ("--labels", "ADS,KCDS", "--map", "OCDS=ADS")):
+            assert CliRunner().invoke(app, [*base, *options]).exit_code == 0
+        kept = CliRunner().invoke(app, [*base, "--labels", "ADS,KCDS,OCDS", "--map", "OCDS=OCDS"])
+        assert kept.exit_code == 0, kept.output
+        assert "OCDS" in kept.output
 
     def test_a_map_needs_two_names(self, tables):
         truth, said = tables

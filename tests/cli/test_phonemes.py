@@ -74,6 +74,42 @@ def test_published_table_times_and_syllables(phoneme_model, talk, tmp_path):
         assert int(row["n_syllables"]) == row["syllables"].count("|") + 1
 
 
+def segments_file(path, *rows):
+    path.write_text(HEADER + "".join(f"{row}\n" for row in rows), encoding="utf-8")
+    return path
+
+
+class TestLabelsNotAskedAbout:
+    @pytest.fixture
+    def note(self, phoneme_model, talk, tmp_path):
+        """What is said of labels when these segments are given."""
+        audio, _ = talk
+
+        def said(*rows):
+            table = segments_file(tmp_path / "given.csv", *rows)
+            result = command("phonemes", audio, "-o", tmp_path / "out", "--segments", table, "--model", phoneme_model)
+            assert result.code == 0, result.err
+            return [line for line in result.err.splitlines() if "does not ask about" in line]
+
+        return said
+
+    def test_they_are_told_once_where_a_recording_has_no_others(self, note, tmp_path):
+        (line,) = note("007,0.500,1.000,CHI", "007,2.000,1.000,CHI", "home/42,1.000,1.000,FEM", "home/42,3,1,KCHI")
+        assert line == (
+            "note: labels that 'phonemes' does not ask about: CHI (2), FEM (1); it takes KCHI, of which 1 of 2 "
+            f"recordings have none (first: 007); rename CHI in {tmp_path / 'given.csv'} if it means KCHI"
+        )
+        assert rows(tmp_path / "out/phonemes/007.csv") == []
+        (again,) = note("007,0.500,1.000,MOT", "home/42,1.000,1.000,FA1")
+        assert "MOT (1), FA1 (1)" in again
+        assert "2 of 2 recordings" in again
+
+    def test_no_word_where_there_is_nothing_to_wonder_about(self, note):
+        assert note("007,0.500,1.000,KCHI", "007,2.000,1.000,FEM", "007,3.000,1.000,SPEECH") == []
+        (line,) = note("007,0.500,1.000,FEM")
+        assert "rename" not in line, "FEM is a voice type of ours under its own name"
+
+
 def test_phonemes_are_the_best_path_through_the_frames(phoneme_model, talk, tmp_path):
     audio, table = talk
     command("phonemes", audio, "-o", tmp_path / "out", "--segments", table, "--model", phoneme_model)

@@ -85,6 +85,13 @@ def test_impossible_settings_are_named_and_leave_nothing(small_model, audio, tmp
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("verb", ["segment", "analyze"])
+def test_a_published_set_for_a_model_with_sets_of_its_own(audio, tmp_path, verb):
+    result = command(verb, audio, "-o", tmp_path / "out", "--thresholds", "no-errors")  # of playroom-nano
+    refused(result, "'no-errors'", "'high-recall' that the model brings", "babyhubert tune voice-type")
+    assert not (tmp_path / "out" / "rttm").exists()
+
+
 def test_thresholds_that_name_an_unknown_class(small_model, audio, tmp_path):
     (tmp_path / "my.toml").write_text("[KCHI]\nlower_bound = 0.5\n[CHI]\nlower_bound = 0.5\n", encoding="utf-8")
     options = ("--model", small_model, "--thresholds", tmp_path / "my.toml")

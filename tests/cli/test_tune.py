@@ -10,7 +10,7 @@ import pytest
 
 from babyhubert.annotation.rttm import read_rttm, write_rttm
 from babyhubert.annotation.segments import Segments
-from commands import command, write_sounds
+from commands import command, write_small_model, write_sounds
 
 CLASSES = ["KCHI", "OCH", "MAL", "FEM"]
 
@@ -55,7 +55,7 @@ def test_tuned_thresholds_go_straight_into_segment(segmented, small_model, tmp_p
     assert read_rttm(again / "rttm/a.rttm")
 
 
-def test_minimum_durations_and_calibration(segmented, tmp_path):
+def test_minimum_durations_and_calibration(segmented, small_model, tmp_path):
     _, out, truth = segmented
     options = ("--reference", truth, "--scores", out, "--step", 0.05, "-o", tmp_path / "tuned")
     result = command("tune", "voice-type", *options, "--minimum-durations", "--calibrate", "temperature-bias")
@@ -68,6 +68,14 @@ def test_minimum_durations_and_calibration(segmented, tmp_path):
     chosen = record["f1"]["minimum_samples"]
     # The reference holds every run above 0.62, however short: dropping none is best.
     assert (chosen["on"], chosen["off"]) == (0, 0)
+    copied = command("convert", small_model, tmp_path / "copy", "--thresholds", tmp_path / "tuned")
+    assert copied.code == 0, copied.err
+    assert "give it --min-on 0 --min-off 0" in copied.err
+    assert "another model" not in copied.err
+    other = command(
+        "convert", write_small_model(tmp_path / "other", 1), tmp_path / "o", "--thresholds", tmp_path / "tuned"
+    )
+    assert f"tuned on another model, {small_model}" in other.err
     assert (tmp_path / "tuned/reliability.csv").read_text(encoding="utf-8").count("held out") > 4
 
 

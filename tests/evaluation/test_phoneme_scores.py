@@ -167,15 +167,22 @@ class TestScores:
         assert ("", "t", 1) in report.common_confusions(10)
         assert ("a", "", 1) in report.common_confusions(10)
 
-    def test_nothing_but_empty_references(self):
-        report = scored([spoken("a", "")], [spoken("a", "t")], rng=np.random.default_rng(0), resamples=10)
-        assert np.isnan(report.rate)
-        assert report.baselines == ()
-        content = as_json(report)
-        assert content["phoneme_error_rate"] is None
-        assert content["insertions"] == 1
+    def test_references_without_phones_are_counted_and_told(self):
+        reference = [spoken("a", "b a"), spoken("b", "|"), spoken("c", "")]
+        report = scored(reference, [spoken("a", "b a"), spoken("b", "t"), spoken("c", "m i")])
+        assert (report.rate, report.totals.tolist()) == (3 / 2, [2, 0, 0, 3])
+        told = "2 reference utterances have no phones: all that is predicted there counts as insertions"
+        assert told in list(notes(report))
+        assert as_json(report)["without_phones"] == 2
+        heard = scored(reference[:1], [])
+        assert not any("no phones" in note for note in notes(heard))
+
+    def test_a_reference_without_any_phones_is_refused(self):
         assert np.isnan(error_rate(np.zeros(4)))
-        assert list(notes(report))
+        with pytest.raises(AnnotationError, match="none of the 1 reference utterances to score has phones: "):
+            scored([spoken("a", "")], [spoken("a", "t")])
+        with pytest.raises(AnnotationError, match=r"none of the 2 .* \(1 more, with unknown phones, are left out\)"):
+            scored([spoken("x", "", 0, 1), spoken("x", "a ?", 1, 2), spoken("x", "", 2, 3)], [spoken("x", "a", 5, 6)])
 
     def test_groups_and_intervals(self):
         rng = np.random.default_rng(1)

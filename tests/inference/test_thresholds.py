@@ -26,10 +26,15 @@ def test_order_in_the_file_changes_nothing(tmp_path):
     assert select_thresholds(str(path), VOICE_TYPES) == found
 
 
-def test_a_models_own_set_goes_before_the_published_one():
+def test_where_a_model_brings_sets_the_published_ones_are_not_known(tmp_path):
     own = dict.fromkeys(VOICE_TYPES, 0.5)
-    assert select_thresholds("f1", VOICE_TYPES, {"f1": own}) == own
-    assert select_thresholds("high-precision", VOICE_TYPES, {"f1": own})["KCHI"] == 0.80
+    sets = {"f1": own, "high-recall": dict.fromkeys(VOICE_TYPES, 0.2)}
+    assert select_thresholds("f1", VOICE_TYPES, sets) == own
+    with pytest.raises(ConfigError, match=r"'high-precision'.*'f1', 'high-recall'.*tune voice-type"):
+        select_thresholds("high-precision", VOICE_TYPES, sets)
+    assert select_thresholds("high-precision", VOICE_TYPES, {})["KCHI"] == 0.80
+    (tmp_path / "high-precision").write_text(format_thresholds(own), encoding="utf-8")
+    assert select_thresholds(str(tmp_path / "high-precision"), VOICE_TYPES, sets) == own
 
 
 @pytest.mark.parametrize(

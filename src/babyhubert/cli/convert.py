@@ -46,9 +46,14 @@ def convert(
     if to not in LAYOUTS:
         raise ConfigError(f"--to {to}: use one of {', '.join(LAYOUTS)}")
     from babyhubert.encoder.conversion import convert_checkpoint
-    from babyhubert.inference.thresholds import read_threshold_sets
+    from babyhubert.encoder.loading import model_hash, resolve_model
+    from babyhubert.inference.thresholds import read_threshold_sets, tuning_notes
 
     sets = read_threshold_sets(thresholds) if thresholds else None
+    # Before DST, which may stand in the place of SRC, is written.
+    notes = (
+        list(tuning_notes(thresholds, list(sets), model_hash(resolve_model(source)))) if thresholds and sets else []
+    )
     result = convert_checkpoint(
         source, destination, to, half=half, thresholds=sets, allow_loss=allow_loss, overwrite=force
     )
@@ -61,5 +66,7 @@ def convert(
     typer.echo(f"wrote   {destination}: {result.flavour}, {result.verified} tensors verified equal")
     if sets:
         typer.echo(f"brings  thresholds {', '.join(sets)} ('segment --thresholds')")
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
     if result.left_out:
         typer.echo(f"left out, no room in this layout: {', '.join(result.left_out)}")

@@ -104,7 +104,7 @@ def voice_type(
     intervals = scoring.intervals(rng, bootstrap, confidence)
     groups = [group for column in by or () for group in scoring.groups(column, rng, bootstrap, confidence)]
     tables = [shown.score_table(report, intervals), shown.confusion_table(report)]
-    show(tables + ([shown.group_table(report, groups)] if groups else []), shown.notes(report, intervals))
+    show(tables + ([shown.group_table(report, groups)] if groups else []), shown.notes(report, intervals, groups))
     if output is not None:
         settings = source(reference=reference, predictions=predictions, uem=uem, recordings=recordings, seed=seed)
         say_written(shown.write_report(output, report, intervals, settings, groups, over or "recordings"))

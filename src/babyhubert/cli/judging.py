@@ -95,18 +95,20 @@ def execute(
     from babyhubert.cli.endings import tell_run
     from babyhubert.cli.inputs import check_inputs
     from babyhubert.cli.progress import RunProgressDisplay
-    from babyhubert.inference.given_segments import require_segments, segments_source
+    from babyhubert.inference.given_segments import require_segments, segments_source, unasked_notes
 
     run = make(device=sharing.own_device(decides=speed != "exact"), part=sharing.part)
     checked = check_inputs(audio, output, bytes_per_second=run.bytes_per_second)
     find = partial(_find, output, find_with, sharing, speed, channel)
-    checked, notes = require_segments(segments_source(output, segments), checked, find)
-    for note in notes:
+    source = segments_source(output, segments)
+    checked, notes = require_segments(source, checked, find)
+    recording_ids = [file.recording_id for file, _ in checked.good]
+    for note in (*notes, *unasked_notes(source, recording_ids, run.folder.command, run.model.voices)):
         typer.echo(f"note: {note}", err=True)
     distribution = sharing.distribution(partial(make, device=sharing.device))
     with run.folder, RunProgressDisplay(run.folder.command) as progress:
         summary = run.execute(checked, progress, force=force, distribution=distribution)
-    count = run.left_out([file.recording_id for file, _ in checked.good])
+    count = run.left_out(recording_ids)
     if count:
         typer.echo(f"note: {count} utterances over 30 s {left_out}, as published", err=True)
     tell_run(summary, output, sharing.part)

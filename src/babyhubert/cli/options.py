@@ -48,8 +48,8 @@ SpeedOption = Annotated[
 ThresholdsOption = Annotated[
     str,
     typer.Option(
-        help="f1, high-precision, another set that the model brings (playroom-nano: high-recall), or a TOML file with "
-        "one table a class.",
+        help="f1, high-precision, or another set that the model brings (playroom-nano: high-recall); where it brings "
+        "none, those published with VTC 2. Or a TOML file with one table a class.",
         metavar="SET|FILE",
     ),
 ]

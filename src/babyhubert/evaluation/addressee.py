@@ -71,12 +71,23 @@ def adult_turns(
         given = adults.columns.get(COLUMN, np.full(len(adults), "", dtype=object))
         said = np.array([rewrite.get(str(value), str(value)) for value in given], dtype=object)
         if strange := sorted(set(said) - {*labels, ""}):
+            written = min(str(value) for value, name in zip(given, said, strict=True) if name == strange[0])
             raise AnnotationError(
                 f"{uri}: addressee {strange[0]!r} in the {side} is none of {', '.join(labels)}; "
-                f"rewrite it with --map {strange[0]}=Other"
+                + _remedy(written, strange[0], labels)
             )
         found[uri] = Segments(adults.start, adults.end, said, {"voice": adults.label})
     return found
+
+
+def _remedy(written: str, name: str, labels: Sequence[str]) -> str:
+    """What to do about an addressee that is no class, as the table has it and as it was rewritten."""
+    if written in labels:
+        return f"keep it as it is with --map {written}={written}"
+    if "Other" in labels:
+        return f"rewrite it with --map {written}=Other"
+    classes = ",".join((*labels, name))
+    return f"score it too with --labels {classes}, or rewrite it as one of these with --map {written}=CLASS"
 
 
 @dataclass(frozen=True, eq=False)

@@ -81,6 +81,11 @@ def notes(report: PhonemeReport) -> Iterator[str]:
         yield f"{pairing.other_speakers} reference utterances of other speakers, left out (--speakers chooses)"
     if report.unanswered:
         yield f"{report.unanswered} reference utterances without prediction: all their phonemes count as deleted"
+    if report.without_phones:
+        yield (
+            f"{report.without_phones} reference utterances have no phones: all that is predicted there counts as "
+            "insertions"
+        )
     loose = [pair for pair in pairing.pairs if pair.reference is None]
     if loose:
         inserted = sum(len(pair.predicted) for pair in loose)
@@ -134,6 +139,7 @@ def as_json(report: PhonemeReport) -> dict[str, Any]:
         "feature_error_rate": None if report.features is None else number(report.features.rate),
         "without_features": [] if report.features is None else list(report.features.unknown),
         "unanswered": report.unanswered,
+        "without_phones": report.without_phones,
         "unknown_phones_left_out": pairing.unknown,
         "other_speakers_left_out": pairing.other_speakers,
         "predictions_without_utterance_left_out": pairing.ignored,

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.errors import ConfigError, MissingExtraError
+from babyhubert.errors import AnnotationError, ConfigError, MissingExtraError
 from babyhubert.evaluation.bootstrap import check_bootstrap, percentile_ends, resampled_sums
 from babyhubert.evaluation.phoneme_tables import PUBLISHED_PHONEMES, Pair, Pairing
 from babyhubert.evaluation.recording_table import in_order, members
@@ -135,6 +135,11 @@ class PhonemeReport:
         """Reference utterances without a prediction: everything in them is deleted."""
         return sum(not pair.answered for pair in self.pairing.pairs)
 
+    @property
+    def without_phones(self) -> int:
+        """Reference utterances without phones: everything predicted there is inserted."""
+        return sum(pair.reference is not None and not pair.reference.phones for pair in self.pairing.pairs)
+
     def common_confusions(self, most: int) -> list[tuple[str, str, int]]:
         """The commonest errors: reference symbol, predicted symbol (empty for nothing), how often."""
         table = self.confusions.copy()
@@ -168,10 +173,13 @@ def score_phonemes(
         confidence: Share of them within an interval.
 
     Raises:
+        AnnotationError: the reference has no phones.
         ConfigError: a column that the reference does not have.
     """
     check_bootstrap(max(resamples, 1), confidence)
     pairs = pairing.pairs
+    if not any(pair.reference is not None and pair.reference.phones for pair in pairs):
+        raise AnnotationError(_no_phones(pairing))
     columns = set().union(*(pair.reference.columns for pair in pairs if pair.reference is not None))
     for column in (*by, *(() if unit is None else (unit,))):
         if column not in columns:
@@ -198,6 +206,12 @@ def score_phonemes(
         _feature_error(truth, found, symbols),
         _outside(pairs, inventory),
     )
+
+
+def _no_phones(pairing: Pairing) -> str:
+    spoken = sum(pair.reference is not None for pair in pairing.pairs)
+    left_out = f" ({pairing.unknown} more, with unknown phones, are left out)" if pairing.unknown else ""
+    return f"none of the {spoken} reference utterances to score has phones{left_out}: there is no error rate"
 
 
 def _numbered(pairs: Sequence[Pair]) -> tuple[tuple[str, ...], Sequences, Sequences]:
@@ -261,9 +275,6 @@ def _interval(operations: NDArray[np.int64], units: Sequence[str], sampling: _Sa
 
 def _baselines(truth: Sequences, symbols: tuple[str, ...]) -> tuple[Baseline, ...]:
     """The best constant answer that a search finds (learnt from these very references), and the commonest phoneme."""
-    total = sum(map(len, truth))
-    if not total:
-        return ()
     known = [sequence for sequence in truth if len(sequence) <= _LEARN_UP_TO]
     sample = known[:: max(-(-len(known) // _LEARN_FROM), 1)]
     counts = np.bincount(np.concatenate(truth), minlength=len(symbols))
@@ -287,7 +298,7 @@ def _feature_error(truth: Sequences, found: Sequences, symbols: tuple[str, ...])
         return None
     total = sum(map(len, truth))
     distance = weighted_distances(truth, found, cost).sum()
-    return FeatureError(float(distance / total) if total else float("nan"), unknown)
+    return FeatureError(float(distance / total), unknown)
 
 
 def _outside(pairs: Sequence[Pair], inventory: Sequence[str]) -> dict[str, dict[str, int]]:

@@ -93,8 +93,10 @@ def group_table(report: DetectionReport, groups: Sequence[GroupScores]) -> Table
     return table
 
 
-def notes(report: DetectionReport, intervals: BootstrapIntervals | None) -> Iterator[str]:
-    """Sentences a reader of the scores must know."""
+def notes(
+    report: DetectionReport, intervals: BootstrapIntervals | None, groups: Sequence[GroupScores] = ()
+) -> Iterator[str]:
+    """Sentences a reader of the scores, and of those of groups, must know."""
     overlap = report.overlap
     if overlap.reference:
         yield (
@@ -119,8 +121,16 @@ def notes(report: DetectionReport, intervals: BootstrapIntervals | None) -> Iter
             f"{', '.join(report.empty_classes)}: neither in the reference nor predicted; F1 counts as 1, as in the "
             "published metric, and raises the mean"
         )
+    if empty := [group for group in groups if _empty_classes(report, group)]:
+        told = [f"{each.column} {each.group} ({', '.join(_empty_classes(report, each))})" for each in empty]
+        yield f"on neither side in a group ('-'), F1 counts as 1 and raises its mean: {some_names(told, most=8)}"
     units = len(report.recordings) if intervals is None else intervals.units
     yield from interval_notes(units, shown=intervals is not None)
+
+
+def _empty_classes(report: DetectionReport, group: GroupScores) -> list[str]:
+    """Classes that are on neither side in a group."""
+    return [label for label, f1 in zip(report.labels, group.scores[:, 2].tolist(), strict=True) if math.isnan(f1)]
 
 
 def interval_notes(units: int, *, shown: bool) -> Iterator[str]:
@@ -181,6 +191,7 @@ def as_json(
                     )
                     for row, label in enumerate(report.labels)
                 },
+                "empty_classes": _empty_classes(report, group),
             }
             for group in groups
         ],

@@ -14,7 +14,7 @@ from babyhubert.evaluation.presentation import as_json, notes, percent
 from babyhubert.evaluation.tuning import HIGH_PRECISION_RECALL, HIGH_RECALL_WEIGHT, Choice
 from babyhubert.evaluation.tuning_run import Tuned, TuningResult
 from babyhubert.files import csv_text, write_json, write_text
-from babyhubert.inference.thresholds import CALIBRATION_FILE, format_thresholds
+from babyhubert.inference.thresholds import CALIBRATION_FILE, TUNING_FILE, format_thresholds
 from babyhubert.timebase import samples_to_seconds
 
 F1_FILE, PRECISION_FILE, RECALL_FILE = "f1.toml", "high-precision.toml", "high-recall.toml"
@@ -148,8 +148,8 @@ def write_tuning(output: Path, result: TuningResult, settings: Mapping[str, Any]
         files["reliability.csv"] = _reliability_csv(result)
     for name, text in files.items():
         write_text(output / name, text)
-    write_json(output / "tuning.json", {**settings, **tuning_json(result)})
-    return [output / name for name in (*files, "tuning.json")]
+    write_json(output / TUNING_FILE, {**settings, **tuning_json(result)})
+    return [output / name for name in (*files, TUNING_FILE)]
 
 
 def tuning_json(result: TuningResult) -> dict[str, Any]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from babyhubert.annotation.rttm import rttm_uri
-from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.annotation.tables import read_annotations, read_segments
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.errors import AnnotationError
+from babyhubert.evaluation.detection import some_names
 from babyhubert.run_folder import RunFolder, file_identity
+
+_LABELS_TOLD = 8
 
 
 def names_of(file: RecordingFile) -> tuple[str, str]:
@@ -138,6 +142,44 @@ def require_segments(
     good = [(file, info) for file, info in checked.good if file.path not in failed]
     bad = [*checked.bad, *((file, failed[file.path]) for file, _ in missing if file.path in failed)]
     return replace(checked, good=good, bad=bad), ()
+
+
+def unasked_notes(
+    source: FileSegments | OutputSegments, recording_ids: Sequence[str], command: str, voices: Sequence[str]
+) -> Iterator[str]:
+    """A note where all that is known of a recording has other labels than those a command asks about.
+
+    Segments that `segment` left need none: their labels are known to be right.
+
+    Args:
+        source: Where segments come from.
+        recording_ids: The recordings of the run.
+        command: Its name.
+        voices: Labels that it asks about.
+    """
+    if not isinstance(source, FileSegments):
+        return
+    others: Counter[str] = Counter()
+    nothing = []
+    for name in recording_ids:
+        labels = Counter(source.of(name).label.astype(str).tolist())
+        if labels and not labels.keys() & set(voices):
+            nothing.append(name)
+        others.update({label: count for label, count in labels.items() if label not in voices})
+    if not nothing:
+        return
+    counts = some_names([f"{label or '(none)'} ({count})" for label, count in others.most_common()], _LABELS_TOLD)
+    strange = [label for label, _ in others.most_common() if label and label not in VOICE_TYPES]
+    yield (
+        f"labels that '{command}' does not ask about: {counts}; it takes {', '.join(voices)}, of which {len(nothing)} "
+        f"of {len(recording_ids)} recordings have none (first: {nothing[0]})"
+    ) + (_renaming(strange, voices, source.path) if strange else "")
+
+
+def _renaming(strange: Sequence[str], voices: Sequence[str], path: Path) -> str:
+    """What to do about labels that are none of ours."""
+    condition = "it means" if len(strange) == 1 else "they mean"
+    return f"; rename {some_names(strange, _LABELS_TOLD)} in {path} if {condition} {' or '.join(voices)}"
 
 
 def _names(recording_id: str) -> tuple[str, str]:

@@ -7,22 +7,28 @@ published file: the published tool never used it). Classes are matched by name, 
 
 from __future__ import annotations
 
+import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from babyhubert.errors import ConfigError
+from babyhubert.inference.post_processing import MinimumDurations
+from babyhubert.timebase import samples_to_seconds
 
 Thresholds = Mapping[str, float]
 
 CALIBRATION_FILE = "calibration.toml"
 """Stands beside the thresholds that are tuned; none itself."""
 
+TUNING_FILE = "tuning.json"
+"""Stands there too, and tells what they were tuned on."""
+
 PUBLISHED: Mapping[str, Thresholds] = {
     "f1": {"KCHI": 0.437, "OCH": 0.378, "MAL": 0.429, "FEM": 0.377},
     "high-precision": {"KCHI": 0.80, "OCH": 0.52, "MAL": 0.75, "FEM": 0.80},
 }
-"""The sets published with VTC 2.1 and 2.2 (``f1.toml`` and ``hp.toml``)."""
+"""The sets published with VTC 2.1 and 2.2 (``f1.toml`` and ``hp.toml``), for models that bring none."""
 
 
 def select_thresholds(
@@ -31,21 +37,22 @@ def select_thresholds(
     """Thresholds for each of ``labels``.
 
     Args:
-        name_or_path: A set's name (``f1``, ``high-precision``, or one that the model brings), or a TOML file.
+        name_or_path: A set's name, or a TOML file.
         labels: The model's classes.
-        model_sets: Sets that a model folder brings, by name; they go before the published ones of the same name,
-            which were tuned for the published weights.
+        model_sets: Sets that a model folder brings, by name. Where it brings any, no others are known by name: the
+            published ones (``f1``, ``high-precision``) were tuned for the published weights.
 
     Raises:
         ConfigError: no such set or file, an unknown, missing or ill-valued class (named).
     """
-    sets = {**PUBLISHED, **(model_sets or {})}
+    sets = model_sets or PUBLISHED
     if name_or_path in sets:
         return check_thresholds(sets[name_or_path], labels, f"threshold set '{name_or_path}'")
     path = Path(name_or_path)
     if not path.is_file():
         names = "', '".join(sets)
-        raise ConfigError(f"thresholds '{name_or_path}': neither a file nor one of the sets '{names}'")
+        others = "that the model brings; 'babyhubert tune voice-type' makes others" if model_sets else "published"
+        raise ConfigError(f"thresholds '{name_or_path}': neither a file nor one of the sets '{names}' {others}")
     return check_thresholds(_read_toml(path), labels, str(path))
 
 
@@ -76,6 +83,55 @@ def read_threshold_sets(folder: Path) -> dict[str, dict[str, float]]:
     if not files:
         raise ConfigError(f"{folder}: no thresholds (f1.toml, ...) here; give the folder that 'tune voice-type' wrote")
     return {path.stem: check_thresholds(values := _read_toml(path), list(values), str(path)) for path in files}
+
+
+def tuning_notes(folder: Path, names: Sequence[str], weights_sha256: str) -> Iterator[str]:
+    """What to know of sets in a folder that ``tune voice-type`` wrote, before a model brings them.
+
+    Args:
+        folder: The folder; without ``tuning.json`` there is nothing to say.
+        names: The sets.
+        weights_sha256: Of the model's weights file.
+    """
+    tuning = _read_tuning(folder / TUNING_FILE)
+    for minimum, sets in _minimum_durations(tuning, names).items():
+        if minimum != MinimumDurations():
+            on, off = samples_to_seconds(minimum.on), samples_to_seconds(minimum.off)
+            yield (
+                f"thresholds {', '.join(sets)} were tuned with other minimum durations than those of 'segment': "
+                f"give it --min-on {on:g} --min-off {off:g}"
+            )
+    model = _table(tuning, "model")
+    if model.get("sha256") not in (None, weights_sha256):
+        yield (
+            f"these thresholds were tuned on another model, {model.get('source') or 'of unknown name'}: its weights "
+            "file is not the one that was read here"
+        )
+
+
+def _read_tuning(path: Path) -> Mapping[str, object]:
+    """The record of a tuning; empty where there is none that can be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _minimum_durations(tuning: Mapping[str, object], names: Sequence[str]) -> dict[MinimumDurations, list[str]]:
+    """Sets by the minimum durations they were tuned with, as far as these are told."""
+    found: dict[MinimumDurations, list[str]] = {}
+    for name in names:
+        pair = _table(_table(tuning, name.replace("-", "_")), "minimum_samples")
+        on, off = pair.get("on"), pair.get("off")
+        if isinstance(on, int) and isinstance(off, int):
+            found.setdefault(MinimumDurations(on, off), []).append(name)
+    return found
+
+
+def _table(content: Mapping[str, object], key: str) -> Mapping[str, object]:
+    found = content.get(key)
+    return found if isinstance(found, dict) else {}
 
 
 def format_thresholds(thresholds: Thresholds) -> str:

@@ -41,7 +41,7 @@ class VoiceTypeSettings:
     Attributes:
         plan: Windows over the recording.
         blend: How overlapping windows are joined.
-        thresholds: A set's name (``f1``, ``high-precision``) or a TOML file.
+        thresholds: A set's name (such as ``f1``) or a TOML file; see `select_thresholds`.
         minimum: Shortest segments and gaps, in samples.
     """
 

@@ -8,6 +8,7 @@ INSTALLED := $(VENV)/.installed
 CORPORA ?= ../corpora
 PLAYROOM ?= playroom-nano
 DEVICE ?= cpu
+JOBS ?= 2
 
 .PHONY: demo test playroom playroom-mini lint format install clean
 
@@ -15,7 +16,7 @@ demo: $(INSTALLED)
 	$(BIN)/babyhubert demo -o demo
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 # Simulated scenes (a quarter of an hour on one core), a pre-trained encoder (an hour), voice type on it (some twenty hours,
 # or minutes with DEVICE=cuda WORKERS=7 PRECISION=auto), melodies (twenty minutes), and a model with three heads (four

@@ -430,7 +430,7 @@ def test_two_processes_take_the_steps_of_one_with_twice_the_batches(material, tm
 
 @pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="signals of POSIX systems")
 def test_a_signal_saves_and_ends_and_the_same_command_goes_on(material, tmp_path):
-    process = command(material, tmp_path / "run", steps=24)
+    process = command(material, tmp_path / "run", steps=40)
     log = tmp_path / "run" / "log.jsonl"
     deadline = time.monotonic() + 120
     while not (log.exists() and log.read_text().count("\n") >= 3) and time.monotonic() < deadline:
@@ -440,11 +440,11 @@ def test_a_signal_saves_and_ends_and_the_same_command_goes_on(material, tmp_path
     assert process.returncode == 1, errors
     assert "stopped by SIGUSR1" in output
     step = newest_snapshot(tmp_path / "run" / "snapshots")[0]
-    assert 3 <= step < 24
-    again = command(material, tmp_path / "run", steps=24)
+    assert 3 <= step < 40
+    again = command(material, tmp_path / "run", steps=40)
     output, errors = again.communicate(timeout=240)
     assert again.returncode == 0, errors
-    assert f"continued after step {step} of 24" in output
+    assert f"continued after step {step} of 40" in output
 
 
 def test_adapting_keeps_the_encoder_and_draws_new_units(material, undisturbed, tmp_path):

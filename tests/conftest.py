@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hypothesis import settings
 settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing on a busy machine
 settings.load_profile("untimed")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # on tensors this small, threads only wait for one another
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs, and all below, without it
 sys.path += [
     str(Path(__file__).parent / folder) for folder in ("audio", "encoder", "inference")
 ]  # helpers that several rooms use

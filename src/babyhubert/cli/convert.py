@@ -49,11 +49,12 @@ def convert(
     from babyhubert.encoder.loading import model_hash, resolve_model
     from babyhubert.inference.thresholds import read_threshold_sets, tuning_notes
 
-    sets = read_threshold_sets(thresholds) if thresholds else None
-    # Before DST, which may stand in the place of SRC, is written.
-    notes = (
-        list(tuning_notes(thresholds, list(sets), model_hash(resolve_model(source)))) if thresholds and sets else []
-    )
+    sets: dict[str, dict[str, float]] = {}
+    notes: list[str] = []
+    if thresholds is not None:
+        sets = read_threshold_sets(thresholds)
+        # Before DST, which may stand in the place of SRC, is written.
+        notes = list(tuning_notes(thresholds, list(sets), model_hash(resolve_model(source))))
     result = convert_checkpoint(
         source, destination, to, half=half, thresholds=sets, allow_loss=allow_loss, overwrite=force
     )

@@ -48,6 +48,11 @@ class Row:
         """How the user finds it."""
         return self.row.where
 
+    @property
+    def place(self) -> tuple[Path, int, int | None]:
+        """What is heard in it: file, first sample, and sample after the last."""
+        return self.recording.file.path, self.row.start, self.row.end
+
 
 @dataclass(frozen=True, eq=False)
 class Utterances:
@@ -260,10 +265,11 @@ def _rows(
     absent = absent_speakers(source for source, _ in found)
     for source, recording in found:
         names = (source.group_column,) if source.group_column else group_columns
+        speakers = absent[source.without_speakers or ""]
         for row in filter(wanted, recording.untimed):
             left_out.add("no time mark", row.where)
         for row in filter(wanted, recording.rows):
-            if is_by(row, absent[source.without_speakers or ""]):
+            if is_by(row, speakers):
                 left_out.add(BY_SPEAKER_LEFT_OUT, row.where)
             elif not _is_annotated(row, recording.annotated):
                 left_out.add("in a stretch that was not annotated", row.where)
@@ -282,9 +288,9 @@ def _is_annotated(row: SourceRow, annotated: Intervals | None) -> bool:
 
 
 def _refuse_common(train: Sequence[Row], validation: Sequence[Row]) -> None:
-    places = {(row.recording.file.path, row.row.start, row.row.end) for row in train}
+    places = {row.place for row in train}
     for row in validation:
-        if (row.recording.file.path, row.row.start, row.row.end) in places:
+        if row.place in places:
             raise AnnotationError(f"{row.name}: is in training and in validation material")
 
 

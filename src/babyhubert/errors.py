@@ -35,6 +35,10 @@ class ModelAccessError(CheckpointError):
     """A model on the hub exists but may not be downloaded yet (gated, or no token), or cannot be reached."""
 
 
+class ComputationError(BabyHubertError):
+    """A model gives no finite numbers for a recording, so that nothing can be said of it."""
+
+
 class ConfigError(BabyHubertError):
     """A setting has an unknown name, a wrong type or an impossible value."""
 

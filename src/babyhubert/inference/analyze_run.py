@@ -287,7 +287,8 @@ class AnalyzeRun:
     def _engine(self) -> Engine:
         classifier = self._classifier
         plan, size = classifier.settings.plan, classifier.batch_size
-        return build_engine(self._outputs(), classifier.model.encoder, classifier.precision, plan, size)
+        encoder, precision = classifier.model.encoder, classifier.precision
+        return build_engine(self._outputs(), encoder, precision, plan, size, model=classifier.name)
 
     def _open_shared(self, file: RecordingFile) -> Sink:
         columns = self._outputs().columns

@@ -31,7 +31,7 @@ from babyhubert.device import resolve_device
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.loading import load_encoder, model_hash, resolve_model
 from babyhubert.encoder.precision import Precision
-from babyhubert.errors import AnnotationError, ConfigError
+from babyhubert.errors import AnnotationError, ComputationError, ConfigError
 from babyhubert.files import atomic_path, csv_text, make_folder, write_text
 from babyhubert.frame_store import FrameWriter
 from babyhubert.hashing import fingerprint
@@ -113,7 +113,7 @@ class Embedder:
             return torch.stack([output.hidden[layer] for layer in settings.layers], dim=2)
 
         plan, size = settings.plan, self.batch_size
-        return build_engine(hidden_states, self.encoder, self.precision, plan, size, wanted=wanted)
+        return build_engine(hidden_states, self.encoder, self.precision, plan, size, wanted=wanted, model=self.name)
 
 
 class _Wanted:
@@ -389,7 +389,7 @@ class _FrameSink:
 
     def add(self, first: int, values: NDArray[np.float32]) -> None:
         for index, writer in enumerate(self._writers):
-            writer.append(values[:, index])
+            writer.append(_stored(values[:, index], self._run.settings.dtype, self._file))
 
     def finish(self, reading: Reading) -> None:
         for writer in self._writers:
@@ -431,13 +431,29 @@ class _PoolSink:
         means = self._sums / np.maximum(self._counts, 1)[:, None, None]
         for index, path in enumerate(self._run.outputs(self._file.recording_id)):
             with atomic_path(path) as temporary, temporary.open("wb") as stream:
-                np.save(stream, means[:, index].astype(self._run.settings.dtype))
+                np.save(stream, _stored(means[:, index], self._run.settings.dtype, self._file))
         path = _pooled_segments(self._run.folder, self._file.recording_id)
         write_text(path, json.dumps([list(row) for row in self._segments]))
         self._run.complete(self._file, {"vectors": len(means), **reading.as_record()})
 
     def abandon(self) -> None:
         """Nothing was written."""
+
+
+def _stored(values: NDArray[np.floating], dtype: FrameType, file: RecordingFile) -> NDArray[np.floating]:
+    """Values in the type that is kept.
+
+    Raises:
+        ComputationError: some are too large for it.
+    """
+    with np.errstate(over="ignore"):
+        kept = values.astype(dtype)
+    if not np.isfinite(kept).all():
+        raise ComputationError(
+            f"{file.path}: this model gives values up to {np.abs(values).max():g}, which {dtype} cannot hold; "
+            "use --dtype float32"
+        )
+    return kept
 
 
 def _spans(table: Segments) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

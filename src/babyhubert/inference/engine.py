@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from babyhubert.annotation.frames import FRAME_HOP, frame_count
+from babyhubert.errors import ComputationError
 from babyhubert.inference.stitching import Blend, Stitcher
 from babyhubert.inference.transfers import Fetch, send
 from babyhubert.inference.windows import Window, WindowPlan, with_cores
+from babyhubert.timebase import format_seconds
 
 Compute = Callable[[Tensor], Tensor]
 """Waveforms, float32, shape (B, n) -> frame outputs, shape (B, T(n), ...), on any device and in any dtype."""
@@ -50,6 +52,26 @@ class Failed:
 
     key: Hashable
     error: Exception
+
+
+def require_finite(values: NDArray[np.float32], model: str, key: Hashable, start: int) -> None:
+    """Refuse outputs that no decision can be made of: compared with a threshold, NaN would count as silence.
+
+    Args:
+        values: Frame outputs of a window.
+        model: Where the model came from.
+        key: The recording.
+        start: First sample of the window.
+
+    Raises:
+        ComputationError: a value is NaN or infinite.
+    """
+    if not np.isfinite(values).all():
+        raise ComputationError(
+            f"{key}: the model {model} gives values that are not finite (NaN or infinity) in the window at "
+            f"{format_seconds(start)} s; its weights or settings are damaged, or the samples there are far beyond "
+            "full scale: use another model, or look at the recording"
+        )
 
 
 @dataclass
@@ -86,6 +108,7 @@ class Engine:
         wanted: Where given, ``wanted(key, first, stop)`` tells whether anyone needs any of these frames; windows
             that would supply none that is needed are not computed, and their frames do not come out.
         ahead: Batches that may be under way on a CUDA device while the next is gathered.
+        model: Where the model came from, for messages.
     """
 
     compute: Compute
@@ -95,6 +118,7 @@ class Engine:
     at_once: int = 1
     wanted: Callable[[Hashable, int, int], bool] | None = None
     ahead: int = 0
+    model: str = "given"
 
     def run(
         self, recordings: Iterable[tuple[Hashable, Iterable[NDArray[np.float32]]]]
@@ -154,6 +178,8 @@ class Engine:
 
         try:
             for window in self._needed(run.key, self.plan.cut(counted())):
+                if run.closed:
+                    return
                 run.waiting.append(window.start)
                 yield window
             run.samples = samples
@@ -186,9 +212,22 @@ class Engine:
         while len(traffic.under_way) > leave:
             bucket, fetch = traffic.under_way.popleft()
             for (run, window), values in zip(bucket, fetch(), strict=True):
-                run.results[window.start] = values
+                self._take(run, window.start, values)
             for run in {id(run): run for run, _ in bucket}.values():
                 yield from self._deliver(run)
+
+    def _take(self, run: _Run, start: int, values: NDArray[np.float32]) -> None:
+        """Keep a window's outputs; the recording fails where they are not finite."""
+        if run.closed or isinstance(run.error, ComputationError):
+            return
+        try:
+            require_finite(values, self.model, run.key, start)
+        except ComputationError as error:
+            run.error = error
+            run.waiting.clear()
+            run.results.clear()
+        else:
+            run.results[start] = values
 
     def _deliver(self, run: _Run) -> Iterator[Frames | Finished | Failed]:
         while run.waiting and run.waiting[0] in run.results:

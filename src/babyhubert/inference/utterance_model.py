@@ -150,19 +150,20 @@ class UtteranceModel(ABC, Generic[Result]):
             return asked[str(key)].wanted(first, stop)
 
         encoder, precision = self.loaded.network.encoder, self.loaded.precision
-        return build_engine(compute, encoder, precision, self.plan, self.batch_size, wanted=wanted)
+        name = self.loaded.name
+        return build_engine(compute, encoder, precision, self.plan, self.batch_size, wanted=wanted, model=name)
 
     def _own_window_engine(self, compute: FrameOutputs, utterances: Mapping[str, Utterances]) -> OwnWindowEngine:
         windows: dict[Hashable, OwnWindows] = {name: self.own_windows(each) for name, each in utterances.items()}
         if self.device.type != "cpu":
-            return OwnWindowEngine(lambda ones: [compute(one) for one in ones], windows)
+            return OwnWindowEngine(lambda ones: [compute(one) for one in ones], windows, self.loaded.name)
         context = seconds_to_samples(self.loaded.listening[self.task].context_s)
         at_once: dict[Hashable, int] = {
             name: windows_at_once(max(each.longest, context, FRAME_RECEPTIVE_FIELD))
             for name, each in utterances.items()
         }
         most = max(at_once.values(), default=1)
-        return OwnWindowEngine(WindowThreads(compute, most).each, windows, at_once)
+        return OwnWindowEngine(WindowThreads(compute, most).each, windows, self.loaded.name, at_once)
 
     def results(self, audio: Path | str | NDArray[np.float32], segments: Segments) -> dict[int, Judged[Result]]:
         """Results by row of ``segments``, for the rows it is asked about.

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_count, frame_spans
-from babyhubert.errors import AnnotationError
-from babyhubert.inference.engine import Failed, Finished, Frames
+from babyhubert.errors import AnnotationError, ComputationError
+from babyhubert.inference.engine import Failed, Finished, Frames, require_finite
 from babyhubert.tasks.addressee_windows import UtteranceWindow
 from babyhubert.timebase import format_seconds
 
@@ -191,11 +191,13 @@ class OwnWindowEngine:
     Attributes:
         each: The model: waveforms (1, n) of any lengths -> frame outputs (1, T(n), ...) of each.
         windows: By recording.
+        model: Where the model came from, for messages.
         at_once: Most windows of a recording in one call, where more than one.
     """
 
     each: Callable[[Sequence[Tensor]], Sequence[Tensor]]
     windows: Mapping[Hashable, OwnWindows]
+    model: str = "given"
     at_once: Mapping[Hashable, int] = field(default_factory=dict)
 
     def run(
@@ -215,12 +217,24 @@ class OwnWindowEngine:
             together, error = _next_ones(windows, at_once)
             while together:
                 outputs = self.each([torch.from_numpy(audio[None].copy()) for _, _, audio in together])
-                for (index, window, _), frames in zip(together, outputs, strict=True):
-                    yield Frames(key, index, frames[0, window.first_frame : window.stop_frame].float().cpu().numpy())
+                try:
+                    found = [self._own_frames(key, *each) for each in zip(together, outputs, strict=True)]
+                except ComputationError as not_finite:
+                    error = not_finite
+                    break
+                yield from found
                 if error is not None:
                     break
                 together, error = _next_ones(windows, at_once)
             yield Finished(key, samples) if error is None else Failed(key, error)
+
+    def _own_frames(
+        self, key: Hashable, asked: tuple[int, UtteranceWindow, NDArray[np.float32]], outputs: Tensor
+    ) -> Frames:
+        index, window, _ = asked
+        values = outputs[0, window.first_frame : window.stop_frame].float().cpu().numpy()
+        require_finite(values, self.model, key, window.start)
+        return Frames(key, index, values)
 
 
 Found = TypeVar("Found")

@@ -167,7 +167,13 @@ class VoiceTypeClassifier:
         """The engine that runs this model's windows."""
         encoder, settings = self.model.encoder, self.settings
         return build_engine(
-            self._probabilities, encoder, self.precision, settings.plan, self.batch_size, settings.blend
+            self._probabilities,
+            encoder,
+            self.precision,
+            settings.plan,
+            self.batch_size,
+            settings.blend,
+            model=self.name,
         )
 
     def _probabilities(self, waveforms: Tensor) -> Tensor:

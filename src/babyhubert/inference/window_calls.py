@@ -56,6 +56,8 @@ def build_engine(
     batch_size: int | None,
     blend: Blend = "crop",
     wanted: Callable[[Hashable, int, int], bool] | None = None,
+    *,
+    model: str,
 ) -> Engine:
     """The engine that runs a model's windows, arranged for the device it is on.
 
@@ -67,11 +69,12 @@ def build_engine(
         batch_size: Windows in one call; None: what the device takes.
         blend: How overlapping windows are joined.
         wanted: See :class:`Engine`.
+        model: Where the model came from, for messages.
     """
     device = next(encoder.parameters()).device
     size = batch_size or windows_per_call(device, plan.length, encoder.config.conv_dim[0])
     call = arranged(compute, device, precision, (size, plan.length))
-    return Engine(call, plan, size, blend, recordings_at_once(device), wanted, batches_ahead(device))
+    return Engine(call, plan, size, blend, recordings_at_once(device), wanted, batches_ahead(device), model)
 
 
 def recordings_at_once(device: torch.device) -> int:

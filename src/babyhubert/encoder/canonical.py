@@ -120,6 +120,7 @@ def check(
     Raises:
         CheckpointError: something is missing, unexpected, of the wrong shape or not finite.
     """
+    _check_depth(checkpoint, where)
     shapes = encoder_shapes(checkpoint.config)
     beside = _shapes_beside(checkpoint)
     found = _tensors_beside(checkpoint)
@@ -158,6 +159,49 @@ def check(
             f"{where}: {_count(broken, 'tensor')} not finite (the training failed): {_listed(broken)}"
         )
     return checkpoint
+
+
+def refuse_unusable(tensors: Mapping[str, Tensor], where: str) -> None:
+    """Look at tensors as they came from a file, before anything is computed with them.
+
+    Raises:
+        CheckpointError: one holds no plain floating point numbers, or claims more of them than it has.
+    """
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.is_nested or tensor.is_quantized or tensor.device.type == "meta":
+            kind = next(
+                word
+                for word, found in (
+                    ("quantised", tensor.is_quantized),
+                    ("nested", tensor.is_nested),
+                    ("without values (meta)", tensor.device.type == "meta"),
+                    ("sparse", True),
+                )
+                if found
+            )
+            raise CheckpointError(f"{where}: the tensor {name} is {kind}; save plain dense tensors")
+        if tensor.dtype not in _WEIGHT_TYPES:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise CheckpointError(
+                f"{where}: the tensor {name} holds {kind}, no weights; float32, float16, bfloat16 and float64 are read"
+            )
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise CheckpointError(
+                f"{where}: the tensor {name} claims {tensor.numel()} numbers of shape {tuple(tensor.shape)} and "
+                f"stores {tensor.untyped_storage().nbytes() // tensor.element_size()}; save it in full"
+            )
+
+
+_WEIGHT_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+
+
+def _check_depth(checkpoint: Checkpoint, where: str) -> None:
+    """Compare the number of blocks with the file's, because each block of the configuration takes time to build."""
+    found = 1 + _highest(checkpoint.encoder, "encoder.layers.", 2)
+    if checkpoint.config.layers != found:
+        raise CheckpointError(
+            f"{where}: the configuration has {checkpoint.config.layers} blocks, the weights have {found}"
+        )
 
 
 def _tensors_beside(checkpoint: Checkpoint) -> dict[str, Tensor]:

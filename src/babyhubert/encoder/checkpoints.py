@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from babyhubert.encoder.canonical import Checkpoint, Head, check, infer_config
+from babyhubert.encoder.canonical import Checkpoint, Head, check, infer_config, refuse_unusable
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.flavours import FLAVOURS, LAYOUTS, WRITABLE
 from babyhubert.encoder.flavours.layout import SPECIAL_LABEL_EMBEDDINGS, Layout, NamedHead
@@ -46,7 +46,8 @@ def weights_file(path: str | Path) -> Path:
     if path.is_file():
         return path
     if not path.is_dir():
-        raise CheckpointError(f"{path}: no such file or folder")
+        what = "neither a regular file nor a folder" if path.exists() else "no such file or folder"
+        raise CheckpointError(f"{path}: {what}")
     if is_model_folder(path):
         return weights_of_folder(path)
     found = sorted(file for file in path.rglob("*") if file.suffix in _PICKLE_SUFFIXES and file.is_file())
@@ -75,6 +76,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         raise CheckpointError(f"{file}: name the folder, which also holds config.json, instead of the weights file")
     content = read_pickle(file)
     tensors, metadata = _unwrap(content, file)
+    refuse_unusable(tensors, str(file))
     wrapper = _wrapper(tensors)
     bare = {key.removeprefix(wrapper): tensor for key, tensor in tensors.items()}
     layout = _recognise(bare, tensors, file)

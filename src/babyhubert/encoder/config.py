@@ -7,7 +7,7 @@ strides are checked against the package's frame grid, because every other room c
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
@@ -48,6 +48,8 @@ class HubertConfig:
         projection_dropout: Dropout after the projection from the front-end.
         layer_drop: Probability of skipping a block in training.
         feature_grad_scale: Factor on the gradient that enters the front-end.
+        normalise: Whether each waveform is brought to zero mean and unit variance first (`do_normalize` of
+            transformers' feature extractor, fairseq's `task.normalize`).
     """
 
     conv_dim: tuple[int, ...] = (512,) * 7
@@ -69,8 +71,11 @@ class HubertConfig:
     projection_dropout: float = 0.1
     layer_drop: float = 0.05
     feature_grad_scale: float = 0.1
+    normalise: bool = False
 
     def __post_init__(self) -> None:
+        _check_types(self)
+        _check_sizes(self)
         if not len(self.conv_dim) == len(self.conv_kernel) == len(self.conv_stride):
             raise ConfigError("conv_dim, conv_kernel and conv_stride must have one value per convolution each")
         if self.hop != FRAME_HOP or self.receptive_field != FRAME_RECEPTIVE_FIELD:
@@ -87,6 +92,10 @@ class HubertConfig:
         for name in _PROBABILITIES:
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: use a value from 0 up to, not including, 1")
+        if not 0 < self.norm_eps <= 1:
+            raise ConfigError(f"norm_eps is {self.norm_eps}: use a value above 0, at most 1 (published: 1e-5)")
+        if not (math.isfinite(self.feature_grad_scale) and self.feature_grad_scale >= 0):
+            raise ConfigError(f"feature_grad_scale is {self.feature_grad_scale}: use a number from 0")
 
     @property
     def hop(self) -> int:
@@ -155,16 +164,86 @@ class HubertConfig:
         Raises:
             ConfigError: another model type, or a setting this encoder does not have.
         """
+        if not isinstance(config, Mapping):
+            raise ConfigError(f"a table of settings is needed, not {config!r}")
         if config.get("model_type", "hubert") != "hubert":
             raise ConfigError(f"model_type is {config['model_type']!r}: only 'hubert' is supported")
         for name, only in _TRANSFORMERS_FIXED.items():
-            if config.get(name, only) != only:
-                raise ConfigError(f"transformers setting {name} = {config[name]!r} is not supported (only {only!r})")
+            value = config.get(name, only)
+            if value != only or isinstance(value, bool) != isinstance(only, bool):
+                raise ConfigError(f"transformers setting {name} = {value!r} is not supported (only {only!r})")
         given: dict[str, Any] = {}
         for ours, theirs in _TRANSFORMERS_NAMES.items():
             value = config.get(theirs, _TRANSFORMERS_DEFAULTS.get(ours, getattr(SIZES["base"], ours)))
             given[ours] = tuple(value) if isinstance(value, list) else value
-        return cls(**given, feature_grad_scale=config.get("feature_grad_scale", 1.0))
+        given["feature_grad_scale"] = config.get("feature_grad_scale", 1.0)
+        given["normalise"] = config.get("do_normalize", False)
+        try:
+            return cls(**given)
+        except ConfigError as error:
+            raise ConfigError(_in_their_words(str(error))) from error
+
+
+def _check_types(config: HubertConfig) -> None:
+    """Refuse what Python would take for something else, such as "no" for true and true for 1.
+
+    Raises:
+        ConfigError: a value of another type than the setting has.
+    """
+    for setting in fields(config):
+        value, kind = getattr(config, setting.name), str(setting.type)
+        if not _KINDS[kind][0](value):
+            raise ConfigError(f"{setting.name} is {value!r}: {_KINDS[kind][1]} is needed")
+
+
+def _check_sizes(config: HubertConfig) -> None:
+    """Refuse sizes beyond any HuBERT, before memory is asked for.
+
+    Raises:
+        ConfigError: a size below 1 or out of all reason.
+    """
+    for name, most in _MOST.items():
+        value = getattr(config, name)
+        for size in value if isinstance(value, tuple) else (value,):
+            if not 1 <= size <= most:
+                raise ConfigError(f"{name} is {value}: use 1 to {most}")
+    if len(config.conv_dim) > _MOST_CONVOLUTIONS:
+        raise ConfigError(f"conv_dim has {len(config.conv_dim)} convolutions: at most {_MOST_CONVOLUTIONS}")
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "bool": (lambda value: isinstance(value, bool), "true or false"),
+    "int": (_is_whole, "a whole number"),
+    "float": (lambda value: isinstance(value, float) or _is_whole(value), "a number"),
+    "tuple[int, ...]": (
+        lambda value: isinstance(value, tuple) and all(map(_is_whole, value)),
+        "a list of whole numbers",
+    ),
+    "FeatureNorm": (lambda value: isinstance(value, str), "a text"),
+}
+_MOST = {
+    "conv_dim": 16_384,
+    "conv_kernel": 400,
+    "conv_stride": 320,
+    "hidden_size": 16_384,
+    "layers": 512,
+    "heads": 16_384,
+    "feed_forward": 131_072,
+    "position_kernel": 4_096,
+    "position_groups": 16_384,
+}
+"""An order of magnitude above the largest published model (1,280 wide, 48 blocks)."""
+_MOST_CONVOLUTIONS = 32
+
+
+def _in_their_words(message: str) -> str:
+    """A message about a setting, under the name that `config.json` has for it."""
+    ours, _, rest = message.partition(" ")
+    return f"{_TRANSFORMERS_NAMES.get(ours, ours)} {rest}"
 
 
 _PROBABILITIES = ("hidden_dropout", "attention_dropout", "activation_dropout", "projection_dropout", "layer_drop")

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from babyhubert.encoder.storages import check_legacy, check_zipped
 from babyhubert.errors import CheckpointError
 
 _SETTINGS_PACKAGES = {"omegaconf", "segma", "fairseq", "lightning", "lightning_fabric", "pytorch_lightning", "numpy"}
@@ -48,9 +49,14 @@ class _StandIn(dict[str, Any]):
 
 
 def refuse_pointer(path: Path) -> None:
-    """Raise a CheckpointError when the file is empty or is only the git-lfs pointer to one."""
-    with path.open("rb") as file:
-        start = file.read(len(_LFS_POINTER))
+    """Raise a CheckpointError when the file is none, is empty, or is only the git-lfs pointer to one."""
+    if not path.is_file():
+        raise CheckpointError(f"{path}: not a regular file; name a file that holds the weights")
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_LFS_POINTER))
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
     if start == _LFS_POINTER:
         raise CheckpointError(
             f"{path}: this is a git-lfs pointer, not the weights; run 'git lfs pull' in its repository, or download "
@@ -69,6 +75,7 @@ def read_pickle(path: Path) -> Any:
     refuse_pointer(path)
     zipped = zipfile.is_zipfile(path)
     try:
+        (check_zipped if zipped else check_legacy)(path)
         with torch.serialization.safe_globals(_stand_ins(path) if zipped else []):
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)
     except pickle.UnpicklingError as error:
@@ -76,7 +83,9 @@ def read_pickle(path: Path) -> Any:
         if any(phrase in reason for phrase in _REFUSED):
             raise _unsafe(path, zipped) from error
         raise _damaged(path) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, IndexError, AttributeError) as error:
+    except CheckpointError:
+        raise
+    except Exception as error:  # damage takes the readers of pickles and zip files anywhere
         raise _damaged(path) from error
 
 

@@ -55,6 +55,10 @@ class OutputError(BabyHubertError):
     """An output folder cannot be written, is full, or holds something else."""
 
 
+class UnsafeNameError(OutputError):
+    """A name from a file does not mean a place below the folder that it belongs to."""
+
+
 class DiskFullError(OutputError):
     """No space is left for outputs: going on with other recordings is pointless."""
 

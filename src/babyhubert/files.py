@@ -10,15 +10,19 @@ import errno
 import io
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from babyhubert.errors import DiskFullError, OutputError
+from babyhubert.errors import DiskFullError, OutputError, UnsafeNameError
 
 TEMPORARY_MARK = ".partial-"
+_LONGEST_PART = 255
+_LONGEST_NAME = 2000
+_SHOWN = 80
 
 
 def explain_os_error(path: Path, error: OSError) -> OutputError:
@@ -44,6 +48,62 @@ def make_folder(folder: Path) -> Path:
     except OSError as error:
         raise explain_os_error(folder, error) from error
     return folder
+
+
+def path_below(folder: Path, name: str, suffix: str = "") -> Path:
+    """The file ``folder/name + suffix``, whose name comes from a file or a command line: the only way there.
+
+    Args:
+        folder: The folder; it need not exist.
+        name: Parts joined by forward slashes, as in the ids of recordings.
+        suffix: Such as ``.csv``, put behind the name as it is.
+
+    Raises:
+        UnsafeNameError: see :func:`require_safe_name`; or a symbolic link below the folder leads out of it.
+    """
+    require_safe_name(name, suffix)
+    folder = Path(folder)
+    path = folder / f"{name}{suffix}"
+    if "/" in name and not Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(folder)):
+        raise UnsafeNameError(f"{path}: a symbolic link leads out of {folder}; remove the link")
+    return path
+
+
+def require_safe_name(name: str, suffix: str = "") -> None:
+    """Refuse an id that cannot name a file below any folder.
+
+    Raises:
+        UnsafeNameError: it is empty, absolute, begins with a drive, has an empty part or ``.`` or ``..``, or cannot be
+            a file's name (NUL, no valid Unicode, too long).
+    """
+    why = _why_unsafe(name, suffix)
+    if why is not None:
+        shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."
+        raise UnsafeNameError(f"{shown!r} cannot be the name of a recording's files: {why}")
+
+
+def _why_unsafe(name: str, suffix: str) -> str | None:
+    """The reason why a name cannot be used below a folder, or None."""
+    if not name:
+        return "it is empty; name the recording"
+    if "\0" in name:
+        return "it holds a NUL; rename the recording"
+    if re.match(r"[A-Za-z]:", name):
+        return "it begins with the letter of a drive; give the path below the folder of recordings"
+    parts = re.split(r"[/\\]", name)  # Windows divides at both
+    if not parts[0]:
+        return "it is an absolute path; give the path below the folder of recordings"
+    if ".." in parts:
+        return "'..' leads out of the folder; give the path below the folder of recordings"
+    if "" in parts or "." in parts:
+        return "one of its parts is empty or '.'; leave that part out"
+    try:
+        sizes = [len(os.fsencode(part)) for part in (*parts[:-1], parts[-1] + suffix)]
+    except UnicodeEncodeError:
+        return "it is not valid Unicode; rename the recording"
+    if max(sizes) > _LONGEST_PART or sum(sizes) + len(sizes) > _LONGEST_NAME:
+        return f"it is too long (a part with its suffix has at most {_LONGEST_PART} bytes, all of it {_LONGEST_NAME}); shorten it"
+    return None
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from babyhubert.batch.parts import Part
-from babyhubert.files import csv_text, make_folder, remove_leftovers, write_json, write_text
+from babyhubert.files import csv_text, make_folder, path_below, remove_leftovers, write_json, write_text
 from babyhubert.locking import FolderLock
 
 STATE_FOLDER = ".babyhubert"
@@ -72,7 +72,7 @@ class RunFolder:
 
     def record_path(self, recording_id: str) -> Path:
         """Where a recording's record stands."""
-        return self.state / "records" / f"{recording_id}.json"
+        return path_below(self.state / "records", recording_id, ".json")
 
     def record(self, recording_id: str) -> dict[str, Any] | None:
         """A recording's record, or None where it is not complete."""

@@ -191,13 +191,23 @@ class TestFolder:
             assert command("measures", tmp_path / name, "--shuffles", 3).code == 0
         assert read_rows(tmp_path / "one" / "measures.csv")[0] == read_rows(tmp_path / "two" / "measures.csv")[1]
 
-    @pytest.mark.parametrize("text", ["{", "[]", '{"recordings": 3}', '{"recordings": [{"recording_id": "a"}]}'])
+    @pytest.mark.parametrize("text", ["{", "[]", '{"recordings": 3}'])
     def test_a_broken_run_record_is_one_line(self, text, tmp_path):
         write_run(tmp_path, {"a": []}, 60)
         (tmp_path / "run.json").write_text(text, encoding="utf-8")
         error = command("measures", tmp_path).error
         assert "run.json" in error
         assert "babyhubert segment" in error
+
+    def test_a_record_without_a_length_does_not_stop_the_others(self, tmp_path):
+        write_run(tmp_path, {"a": [], "b": []}, 60)
+        run = read_json(tmp_path / "run.json")
+        del run["recordings"][0]["duration_s"]
+        (tmp_path / "run.json").write_text(json.dumps(run), encoding="utf-8")
+        done = command("measures", tmp_path)
+        assert done.code == 1
+        assert "run.json: no duration_s for a; run 'babyhubert segment' again" in done.err
+        assert [row["recording_id"] for row in read_rows(tmp_path / "measures.csv")] == ["b"]
 
     def test_a_folder_without_a_run_is_refused(self, tmp_path):
         assert "holds no run.json" in command("measures", tmp_path).error

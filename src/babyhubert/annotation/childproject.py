@@ -24,8 +24,8 @@ from babyhubert.annotation.rttm import read_lines
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.annotation.tables import read_segments
 from babyhubert.annotation.tiers import column_texts
-from babyhubert.errors import AnnotationError
-from babyhubert.files import csv_text, write_text
+from babyhubert.errors import AnnotationError, UnsafeNameError
+from babyhubert.files import csv_text, path_below, write_text
 from babyhubert.timebase import ms_to_samples, samples_to_ms
 
 _INDEX = Path("metadata") / "annotations.csv"
@@ -95,16 +95,22 @@ def read_each_of_set(chosen: AnnotationSet) -> Iterator[tuple[Path, dict[str, Se
 
     A recording that was annotated and holds nothing has an empty table; one that was not annotated is absent.
     """
-    folder = chosen.project / "annotations" / chosen.name / "converted"
-    files: dict[str, list[Path]] = {}
+    folder = path_below(chosen.project / "annotations", chosen.name) / "converted"
+    files: dict[str, list[str]] = {}
     for row in _rows_of(chosen):
-        files.setdefault(_recording_id(row), []).append(folder / row["annotation_filename"])
-    for recording_id, paths in files.items():
+        files.setdefault(_recording_id(row), []).append(row["annotation_filename"])
+    for recording_id, names in files.items():
+        path = folder
         try:
-            parts = [read_segments(path, recording_id)[recording_id] for path in paths]
-            yield paths[0], {recording_id: Segments.concatenate(parts)}
+            parts = []
+            for name in names:
+                path = path_below(folder, name)
+                parts.append(read_segments(path, recording_id)[recording_id])
+            yield path, {recording_id: Segments.concatenate(parts)}
         except AnnotationError as error:
-            yield paths[0], error
+            yield path, error
+        except UnsafeNameError as error:
+            yield folder, AnnotationError(f"{chosen.project / _INDEX}: {error}")
 
 
 def annotated_stretches(chosen: AnnotationSet) -> dict[str, Intervals]:
@@ -151,7 +157,7 @@ def read_project_recordings(project: Path) -> list[ProjectRecording]:
 
 def project_audio(project: Path, recording: ProjectRecording) -> Path:
     """Where a recording's audio stands in a project, whether its content is here or not."""
-    return project / "recordings" / "raw" / recording.filename
+    return path_below(project / "recordings" / "raw", recording.filename)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.recording import RecordingInfo, probe
 from babyhubert.errors import AudioError, BabyHubertError, OutputError
+from babyhubert.files import require_safe_name
 from babyhubert.timebase import SAMPLE_RATE
 
 
@@ -54,6 +55,7 @@ def check_recordings(files: Sequence[RecordingFile], output: Path, bytes_per_sec
     for file in files:
         try:
             _require_text(file)
+            require_safe_name(file.recording_id, ".rttm")
             good.append((file, probe(file.path)))
         except (BabyHubertError, OSError) as error:
             bad.append((file, " ".join(str(error).split())))

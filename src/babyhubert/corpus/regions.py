@@ -32,11 +32,11 @@ from babyhubert.batch.distribution import IN_PROCESS, Distribution
 from babyhubert.batch.journal import Outcome, RunJournal, plan_run
 from babyhubert.batch.parts import Part
 from babyhubert.config import Config
-from babyhubert.corpus.inventory import InventoryRow, read_inventory
+from babyhubert.corpus.inventory import INVENTORY, InventoryRow, read_inventory
 from babyhubert.corpus.silero import SileroDetector, package_file, speech_runs
 from babyhubert.corpus.spans import END_TOLERANCE, write_spans
 from babyhubert.corpus.summary import StepSummary, write_summary
-from babyhubert.errors import ConfigError, CorpusError, DiskFullError, one_line
+from babyhubert.errors import ConfigError, CorpusError, DiskFullError, UnsafeNameError, one_line
 from babyhubert.hashing import file_sha256, fingerprint
 from babyhubert.inference.recordings import BLOCK_SAMPLES
 from babyhubert.progress import NoProgress, RunProgress
@@ -166,13 +166,29 @@ def find_regions(
     """
     job = RegionJob(RunFolder(corpus, "regions", part), settings)
     with job.folder as folder:
-        plan = plan_run(part, [(RecordingFile(row.recording_id, row.path), row.samples) for row in job.rows], [])
+        good, bad = _usable(folder, job.rows)
+        plan = plan_run(part, good, bad)
         wanted = [p.file.recording_id for p in plan.good if force or not job.is_known(job.row(p.file))]
         with RunJournal(folder, plan, wanted, job.about(), job.identity, progress or NoProgress()) as journal:
             distribution.run(job, journal.todo, journal)
             if part is None:
                 return write_tables(folder, job.about(), journal.outcome())
             return _summary(folder, job.about(), journal.outcome())
+
+
+def _usable(
+    folder: RunFolder, rows: Sequence[InventoryRow]
+) -> tuple[list[tuple[RecordingFile, int]], list[tuple[RecordingFile, str]]]:
+    """Recordings and their lengths; and those with an id that cannot name their record, each with the reason."""
+    good, bad = [], []
+    for row in rows:
+        file = RecordingFile(row.recording_id, row.path)
+        try:
+            folder.record_path(row.recording_id)
+            good.append((file, row.samples))
+        except UnsafeNameError as error:
+            bad.append((file, f"{folder.output / INVENTORY}: {error}"))
+    return good, bad
 
 
 def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> StepSummary:

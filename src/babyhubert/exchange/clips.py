@@ -38,7 +38,7 @@ from babyhubert.exchange.clip_choice import (
     speech_within,
 )
 from babyhubert.exchange.recordings import AnnotatedRecording, Failure, Source
-from babyhubert.files import atomic_path, write_json, write_text
+from babyhubert.files import atomic_path, path_below, write_json, write_text
 from babyhubert.hashing import file_sha256
 from babyhubert.timebase import SAMPLE_RATE, SAMPLES_PER_MS, ms_to_samples, samples_to_ms
 
@@ -198,12 +198,12 @@ def _write_clip(
     first = max(onset - settings.context_ms, 0)
     last = min(offset + settings.context_ms, audio.n_samples // SAMPLES_PER_MS)
     clip = f"{recording.recording_id}_{onset:08d}_{offset:08d}"
-    sound = output / f"{clip}.wav"
+    sound = path_below(output, clip, ".wav")
     samples = audio.read(ms_to_samples(first), ms_to_samples(last))
     if len(samples) < ms_to_samples(offset - first):
         raise AnnotationError(f"{recording.audio}: ends before {offset} ms, where its header says there is more")
     _write_sound(sound, samples)
-    annotation = sound.with_name(f"{sound.stem}{SUFFIXES[settings.format]}")
+    annotation = path_below(output, clip, SUFFIXES[settings.format])
     known = Segments.empty() if settings.blank else recording.segments
     segments = within(known, ms_to_samples(first), ms_to_samples(last))
     voices = lay_out(segments, recording.recording_id, settings.naming).tiers

@@ -20,11 +20,11 @@ from babyhubert.annotation.rttm import read_lines, write_rttm
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.tables import read_segments, write_childproject_csv
 from babyhubert.annotation.tiers import column_texts
-from babyhubert.errors import AnnotationError
+from babyhubert.errors import AnnotationError, UnsafeNameError
 from babyhubert.exchange.clips import CLIPS_TABLE, within
 from babyhubert.exchange.export import format_uem
 from babyhubert.exchange.recordings import UEM_NAME, Failure
-from babyhubert.files import csv_text, write_text
+from babyhubert.files import csv_text, path_below, require_safe_name, write_text
 from babyhubert.hashing import file_sha256
 from babyhubert.timebase import format_length, format_seconds, ms_to_samples
 
@@ -36,12 +36,22 @@ _NEEDED = ("clip", "recording_id", "segment_onset", "segment_offset", "audio_ons
 class Clip:
     """A row of ``clips.csv``; times in milliseconds of the recording."""
 
-    file: Path
+    folder: Path
+    name: str
     recording_id: str
     onset: int
     offset: int
     audio_onset: int
     sha256: str
+
+    @property
+    def file(self) -> Path:
+        """The annotation file.
+
+        Raises:
+            UnsafeNameError: the table names one that is not below the folder of the clips.
+        """
+        return path_below(self.folder, self.name)
 
 
 @dataclass
@@ -87,7 +97,7 @@ def read_clips(folder: Path) -> list[Clip]:
         if not 0 <= audio_onset <= onset < offset:
             raise AnnotationError(f"{path}, line {reader.line_num}: {onset} to {offset} ms is no clip")
         clips.append(
-            Clip(folder / row["clip"], row["recording_id"], onset, offset, audio_onset, row["annotation_sha256"])
+            Clip(folder, row["clip"], row["recording_id"], onset, offset, audio_onset, row["annotation_sha256"])
         )
     return clips
 
@@ -110,12 +120,13 @@ def collect(folder: Path, output: Path, *, include_untouched: bool = False) -> C
     stretches: dict[str, list[Clip]] = {}
     for clip in read_clips(folder):
         try:
+            require_safe_name(clip.recording_id)
             if not include_untouched and clip.file.is_file() and file_sha256(clip.file) == clip.sha256:
                 summary.untouched.append(str(clip.file))
                 continue
             part = _in_recording_time(clip)
-        except (AnnotationError, OSError) as error:
-            summary.failures.append(Failure(str(clip.file), str(error)))
+        except (AnnotationError, UnsafeNameError, OSError) as error:
+            summary.failures.append(Failure(clip.name, str(error)))
             continue
         segments.setdefault(clip.recording_id, []).append(part)
         stretches.setdefault(clip.recording_id, []).append(clip)
@@ -148,8 +159,8 @@ def _stretch(clips: list[Clip]) -> Intervals:
 
 def _write(output: Path, recordings: dict[str, Segments], stretches: dict[str, Intervals]) -> None:
     for name, segments in recordings.items():
-        write_rttm(output / "rttm" / f"{name}.rttm", name, segments)
-        write_childproject_csv(output / "csv" / f"{name}.csv", segments)
+        write_rttm(path_below(output / "rttm", name, ".rttm"), name, segments)
+        write_childproject_csv(path_below(output / "csv", name, ".csv"), segments)
     if any("addressee" in segments.columns for segments in recordings.values()):
         rows = (row for name, segments in recordings.items() for row in _addressee_rows(name, segments))
         write_text(output / "rttm_addressee.csv", ADDRESSEE_HEADER + "".join(rows))

@@ -38,7 +38,7 @@ from babyhubert.annotation.textgrid import write_textgrid
 from babyhubert.annotation.tiers import lay_out
 from babyhubert.errors import AnnotationError, BabyHubertError, DiskFullError
 from babyhubert.exchange.recordings import UEM_NAME, AnnotatedRecording, Failure, Source
-from babyhubert.files import write_text
+from babyhubert.files import path_below, require_safe_name, write_text
 from babyhubert.run_record import exit_code
 from babyhubert.timebase import format_seconds, samples_to_ms
 
@@ -142,6 +142,7 @@ class _Exporter:
 
     def write(self, recording: AnnotatedRecording) -> Iterator[str]:
         """Write one recording in every format; what a user must know of it."""
+        require_safe_name(recording.recording_id)  # before any format is written
         beyond = recording.past_the_end()
         if beyond:
             yield f"{beyond} segments reach past the end of the recording ({_length(recording)} s); kept as they are"
@@ -170,7 +171,7 @@ class _Exporter:
         return [folder for writer in self._sets for folder in writer.folders()]
 
     def _path(self, folder: str, recording: AnnotatedRecording, suffix: str) -> Path:
-        return self._settings.output / folder / f"{recording.recording_id}{suffix}"
+        return path_below(self._settings.output / folder, recording.recording_id, suffix)
 
     def _eaf(self, recording: AnnotatedRecording) -> Iterator[str]:
         layout = lay_out(recording.segments, recording.recording_id, self._settings.naming)
@@ -219,11 +220,11 @@ class _SetWriter:
                 "drops what lies beyond"
             )
         for kind in kinds_in(recording.segments):
-            raw = self.folder(kind) / "raw" / f"{listed.recording_id}"
+            raw = self.folder(kind) / "raw"
             text = format_set_csv(recording.segments, kind, recording.recording_id)
-            write_text(raw.with_name(f"{raw.name}.csv"), text)
+            write_text(path_below(raw, listed.recording_id, ".csv"), text)
             if kind.name == kind.segmentation:
-                write_rttm(raw.with_name(f"{raw.name}.rttm"), listed.recording_id, recording.segments)
+                write_rttm(path_below(raw, listed.recording_id, ".rttm"), listed.recording_id, recording.segments)
             rows = [(listed, onset, offset) for onset, offset in _covered(recording, listed)]
             self._kinds.setdefault(kind, []).extend(rows)
 
@@ -239,7 +240,7 @@ class _SetWriter:
 
     def folder(self, kind: SetKind) -> Path:
         """Where a set stands."""
-        return self.root / "annotations" / self.set_name(kind)
+        return path_below(self.root / "annotations", self.set_name(kind))
 
     def folders(self) -> list[Path]:
         """Where the sets stand that hold a recording."""

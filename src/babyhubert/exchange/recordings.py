@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from babyhubert.annotation.childproject import (
+    ProjectRecording,
     annotated_stretches,
     find_set,
     project_audio,
@@ -28,7 +29,7 @@ from babyhubert.annotation.tables import read_each
 from babyhubert.annotation.uem import read_uem
 from babyhubert.audio.discovery import discover
 from babyhubert.audio.recording import probe
-from babyhubert.errors import AnnotationError, BabyHubertError
+from babyhubert.errors import AnnotationError, BabyHubertError, UnsafeNameError
 from babyhubert.measures.results import RecordingResult, read_results
 from babyhubert.timebase import ms_to_samples, samples_to_ms
 
@@ -186,9 +187,17 @@ def _of_project(path: Path) -> dict[str, tuple[Path | None, int | None, Interval
     stretches = annotated_stretches(chosen)
     return {
         one.recording_id: (
-            project_audio(chosen.project, one),
+            _project_audio(chosen.project, one),
             None if one.duration_ms is None else ms_to_samples(one.duration_ms),
             stretches.get(one.recording_id),
         )
         for one in read_project_recordings(chosen.project)
     }
+
+
+def _project_audio(project: Path, recording: ProjectRecording) -> Path | None:
+    """A recording's audio; None where the name that the project gives it leads elsewhere."""
+    try:
+        return project_audio(project, recording)
+    except UnsafeNameError:
+        return None

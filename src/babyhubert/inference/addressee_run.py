@@ -16,7 +16,7 @@ from babyhubert.annotation.segments import Segments
 from babyhubert.audio.channels import Channel
 from babyhubert.batch.journal import Outcome
 from babyhubert.batch.parts import Part
-from babyhubert.files import csv_text, write_text
+from babyhubert.files import csv_text, path_below, write_text
 from babyhubert.inference.addressee import AddresseeClassifier
 from babyhubert.inference.given_segments import segments_source
 from babyhubert.inference.speed import Speed
@@ -127,7 +127,7 @@ def format_addressees(uid: str, table: Segments, labels: tuple[str, ...]) -> str
 
 
 def _table_of(folder: RunFolder, recording_id: str) -> Path:
-    return folder.output / FOLDER / f"{recording_id}.csv"
+    return path_below(folder.output / FOLDER, recording_id, ".csv")
 
 
 def _published_rows(folder: RunFolder, record: Mapping[str, Any]) -> str:

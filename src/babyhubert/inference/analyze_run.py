@@ -25,6 +25,7 @@ from babyhubert.batch.journal import Outcome, RunJournal, plan_run
 from babyhubert.batch.parts import Part
 from babyhubert.encoder.loading import load_checkpoint
 from babyhubert.errors import BabyHubertError, ConfigError, DiskFullError, one_line
+from babyhubert.files import path_below
 from babyhubert.frame_store import FrameWriter
 from babyhubert.hashing import fingerprint
 from babyhubert.inference import addressee_run, phoneme_run, segment_run
@@ -215,7 +216,7 @@ class AnalyzeRun:
     def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> None:
         """Make everything of each recording whole that is not."""
         for file in files:
-            audio = DecodedRecording(self.folder.state / _DECODED / f"{file.recording_id}.npy")
+            audio = DecodedRecording(path_below(self.folder.state / _DECODED, file.recording_id, ".npy"))
             try:
                 with audio as opener:
                     error = self._process(file, opener, _OnePass(progress))
@@ -342,7 +343,9 @@ class _SharedSink:
         self._voices = voices
         self._voice_columns = voice_columns
         self._waiting = waiting
-        self._writers = {name: FrameWriter(folder / name / f"{file.recording_id}.npy", np.float32) for name in waiting}
+        self._writers = {
+            name: FrameWriter(path_below(folder / name, file.recording_id, ".npy"), np.float32) for name in waiting
+        }
 
     def add(self, first: int, values: NDArray[np.float32]) -> None:
         self._voices.add(first, values[:, self._voice_columns])

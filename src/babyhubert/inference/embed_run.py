@@ -32,7 +32,7 @@ from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.loading import load_encoder, model_hash, resolve_model
 from babyhubert.encoder.precision import Precision
 from babyhubert.errors import AnnotationError, ComputationError, ConfigError
-from babyhubert.files import atomic_path, csv_text, make_folder, write_text
+from babyhubert.files import atomic_path, csv_text, make_folder, path_below, write_text
 from babyhubert.frame_store import FrameWriter
 from babyhubert.hashing import fingerprint
 from babyhubert.inference.engine import Engine
@@ -267,7 +267,7 @@ class EmbedRun:
     def outputs(self, recording_id: str) -> list[Path]:
         """The files of one recording, one a layer."""
         if self._segments is None:
-            return [self.folder.output / f"layer{k}" / f"{recording_id}.npy" for k in self._settings.layers]
+            return [path_below(self.folder.output / f"layer{k}", recording_id, ".npy") for k in self._settings.layers]
         return _pooled(self.folder, self._settings.layers, recording_id)
 
     def _expected(self, recording_id: str) -> list[Path]:
@@ -365,12 +365,12 @@ def _join(folder: RunFolder, about: Mapping[str, Any], names: Sequence[str]) -> 
 
 def _pooled(folder: RunFolder, layers: Sequence[int], recording_id: str) -> list[Path]:
     """Vectors of one recording's segments, a file a layer."""
-    return [folder.state / "pooled" / f"layer{k}" / f"{recording_id}.npy" for k in layers]
+    return [path_below(folder.state / "pooled" / f"layer{k}", recording_id, ".npy") for k in layers]
 
 
 def _pooled_segments(folder: RunFolder, recording_id: str) -> Path:
     """The segments that these vectors are of, so that the table needs no other file."""
-    return folder.state / "pooled" / "segments" / f"{recording_id}.json"
+    return path_below(folder.state / "pooled" / "segments", recording_id, ".json")
 
 
 def _read_pooled_segments(folder: RunFolder, recording_id: str) -> Segments:

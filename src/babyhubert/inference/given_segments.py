@@ -15,6 +15,7 @@ from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.errors import AnnotationError
 from babyhubert.evaluation.detection import some_names
+from babyhubert.files import path_below
 from babyhubert.run_folder import RunFolder, file_identity
 
 _LABELS_TOLD = 8
@@ -94,7 +95,7 @@ class OutputSegments:
         )
 
     def _path(self, recording_id: str) -> Path:
-        return self._folder.output / "rttm" / f"{recording_id}.rttm"
+        return path_below(self._folder.output / "rttm", recording_id, ".rttm")
 
 
 def segments_source(output: Path, given: Path | None) -> FileSegments | OutputSegments:

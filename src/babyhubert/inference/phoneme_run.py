@@ -12,7 +12,7 @@ from babyhubert.annotation.segments import Segments
 from babyhubert.audio.channels import Channel
 from babyhubert.batch.journal import Outcome
 from babyhubert.batch.parts import Part
-from babyhubert.files import csv_text, write_text
+from babyhubert.files import csv_text, path_below, write_text
 from babyhubert.inference.given_segments import SegmentsSource, segments_source
 from babyhubert.inference.phonemes import PhonemeRecogniser
 from babyhubert.inference.speed import Speed
@@ -106,7 +106,7 @@ class PhonemeRun(UtteranceRun[Symbols]):
     def outputs(self, recording_id: str) -> list[Path]:
         """The tables of one recording: utterances, phonemes with their times, and syllables if asked for."""
         folders = [FOLDER, TIMES_FOLDER, *([SYLLABLES_FOLDER] if self._syllables else [])]
-        return [self.folder.output / folder / f"{recording_id}.csv" for folder in folders]
+        return [path_below(self.folder.output / folder, recording_id, ".csv") for folder in folders]
 
     def write(self, recording_id: str, segments: Segments, judged: Mapping[int, Judged[Symbols]]) -> dict[str, Any]:
         """The key child's utterances, a header alone where there is none."""

@@ -30,7 +30,7 @@ from babyhubert.batch.journal import Outcome, RunJournal, plan_run
 from babyhubert.batch.parts import Part
 from babyhubert.errors import ConfigError, DiskFullError, OutputError
 from babyhubert.evaluation.calibration import read_calibration
-from babyhubert.files import make_folder, write_json, write_text
+from babyhubert.files import make_folder, path_below, write_json, write_text
 from babyhubert.frame_store import FrameWriter
 from babyhubert.hashing import fingerprint
 from babyhubert.inference.decoded import Opener, open_directly
@@ -249,16 +249,16 @@ class SegmentRun:
 
     def scores_path(self, recording_id: str) -> Path:
         """Where a recording's frame scores are kept: ``.npy``, float16, shape (T, C)."""
-        return self.folder.state / "scores" / f"{recording_id}.npy"
+        return path_below(self.folder.state / "scores", recording_id, ".npy")
 
     def write_outputs(self, file: RecordingFile, scores: NDArray[np.float16], about: Mapping[str, Any]) -> None:
         """Decide and write everything of one recording, its record last; extras of an earlier run are renewed."""
         name, output = file.recording_id, self.folder.output
         self.folder.forget(name)
         segments = self._classifier.decide(scores)
-        write_rttm(output / "rttm" / f"{name}.rttm", name, segments)
-        write_childproject_csv(output / "csv" / f"{name}.csv", segments)
-        raw, probabilities = output / "raw_rttm" / f"{name}.rttm", output / "probs" / f"{name}.npy"
+        write_rttm(path_below(output / "rttm", name, ".rttm"), name, segments)
+        write_childproject_csv(path_below(output / "csv", name, ".csv"), segments)
+        raw, probabilities = path_below(output / "raw_rttm", name, ".rttm"), path_below(output / "probs", name, ".npy")
         if self._outputs.raw or raw.exists():
             write_rttm(raw, name, self._classifier.decide(scores, clean=False))
         if self._outputs.probabilities or probabilities.exists():
@@ -297,11 +297,11 @@ class SegmentRun:
 
     def _expected(self, name: str) -> list[Path]:
         output = self.folder.output
-        paths = [output / "rttm" / f"{name}.rttm", output / "csv" / f"{name}.csv"]
+        paths = [path_below(output / "rttm", name, ".rttm"), path_below(output / "csv", name, ".csv")]
         if self._outputs.raw:
-            paths.append(output / "raw_rttm" / f"{name}.rttm")
+            paths.append(path_below(output / "raw_rttm", name, ".rttm"))
         if self._outputs.probabilities:
-            paths.append(output / "probs" / f"{name}.npy")
+            paths.append(path_below(output / "probs", name, ".npy"))
         return paths
 
     def _state(self, file: RecordingFile) -> str:
@@ -442,7 +442,7 @@ class _ScoreSink:
 
 def _rows(folder: Path, record: Mapping[str, Any]) -> str:
     name = record["recording_id"]
-    path = folder / f"{name}.rttm"
+    path = path_below(folder, name, ".rttm")
     if not path.exists():
         return ""
     return "".join(format_combined_rows(name, segments) for segments in read_rttm(path).values())

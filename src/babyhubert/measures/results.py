@@ -19,7 +19,8 @@ import numpy as np
 from babyhubert.annotation.rttm import parse_span, read_lines
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.tables import read_segments
-from babyhubert.errors import AnnotationError, OutputError
+from babyhubert.errors import AnnotationError, OutputError, UnsafeNameError
+from babyhubert.files import path_below
 from babyhubert.measures.syllables import is_canonical, syllabify
 from babyhubert.run_folder import STATE_FOLDER, RunFolder
 from babyhubert.tasks.syllables import BOUNDARY
@@ -102,7 +103,7 @@ class RunResults:
 
         Raises:
             AnnotationError: one of its tables is malformed.
-            OutputError: its record does not say how long it is.
+            OutputError: its record does not say how long it is, or its id names no file below the folder.
         """
         record = self._records[recording_id]
         segments = _read_own_segments(self.folder, recording_id)
@@ -127,12 +128,18 @@ def read_results(folder: Path) -> RunResults:
     """
     folder = Path(folder)
     run = _read_run(folder)
-    records = {
-        name: record for name, record in _records(folder, run).items() if _segments_path(folder, name) is not None
-    }
+    records = {name: record for name, record in _records(folder, run).items() if _has_segments(folder, name)}
     audio = {name: Path(str(record.get("path", name))) for name, record in records.items()}
     failures = _failures(run)
     return RunResults(folder, run, audio, failures, records, _read_addressees(folder / ADDRESSEE_TABLE))
+
+
+def _has_segments(folder: Path, recording_id: str) -> bool:
+    """Whether a recording's segments are there; true for an id that names no file: reading it says so."""
+    try:
+        return _segments_path(folder, recording_id) is not None
+    except UnsafeNameError:
+        return True
 
 
 def _read_run(folder: Path) -> Mapping[str, Any]:
@@ -178,7 +185,7 @@ def _samples(folder: Path, record: Mapping[str, Any]) -> int:
 
 
 def _segments_path(folder: Path, recording_id: str) -> Path | None:
-    paths = (folder / "csv" / f"{recording_id}.csv", folder / "rttm" / f"{recording_id}.rttm")
+    paths = (path_below(folder / name, recording_id, f".{name}") for name in ("csv", "rttm"))
     return next((path for path in paths if path.is_file()), None)
 
 
@@ -191,7 +198,7 @@ def _read_own_segments(folder: Path, recording_id: str) -> Segments:
 
 
 def _scores(folder: Path, recording_id: str) -> Path | None:
-    path = folder / STATE_FOLDER / "segment" / "scores" / f"{recording_id}.npy"
+    path = path_below(folder / STATE_FOLDER / "segment" / "scores", recording_id, ".npy")
     return path if path.is_file() else None
 
 
@@ -226,7 +233,7 @@ def _addressed(addressed: Mapping[str, Segments] | None, recording_id: str, segm
 
 def _read_utterances(folder: Path, recording_id: str) -> tuple[Utterance, ...] | None:
     for name in PHONEME_FOLDERS:
-        path = folder / name / f"{recording_id}.csv"
+        path = path_below(folder / name, recording_id, ".csv")
         if path.is_file():
             found = [_utterance(row, where) for where, row in _rows(path, ("onset", "offset", "phonemes"))]
             return tuple(sorted(found, key=lambda utterance: (utterance.start, utterance.end)))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import babyhubert
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.config import Config
-from babyhubert.errors import AnnotationError, ConfigError
+from babyhubert.errors import BabyHubertError, ConfigError
 from babyhubert.files import write_json, write_text
 from babyhubert.measures.hours import HOUR, Hours, hours_of, start_times
 from babyhubert.measures.results import ADULTS, RecordingResult, RunResults
@@ -96,7 +96,7 @@ def measure_all(
     for recording_id, audio in results.audio.items():
         try:
             measured.append(measure(results.read(recording_id), settings, begins[recording_id]))
-        except AnnotationError as error:  # one damaged table never stops the others
+        except BabyHubertError as error:  # one damaged table never stops the others
             failures.append((audio, str(error)))
     return measured, failures
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.recording import open_recording
-from babyhubert.files import atomic_path
+from babyhubert.files import atomic_path, path_below
 from babyhubert.run_folder import STATE_FOLDER, file_identity
 from babyhubert.timebase import SAMPLE_RATE
 
@@ -53,7 +53,7 @@ def levels_of(
         AudioError: the file is absent or cannot be read.
         OutputError: they cannot be kept.
     """
-    kept = folder / STATE_FOLDER / "report" / "levels" / f"{recording_id}.npz"
+    kept = path_below(folder / STATE_FOLDER / "report" / "levels", recording_id, ".npz")
     identity = _identity(audio, channel)
     found = _read(kept, identity)
     if found is not None:

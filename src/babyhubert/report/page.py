@@ -22,7 +22,7 @@ import babyhubert
 from babyhubert.audio.channels import Channel, parse_channel
 from babyhubert.config import build_config
 from babyhubert.errors import BabyHubertError, ConfigError
-from babyhubert.files import write_text
+from babyhubert.files import path_below, write_text
 from babyhubert.measures.hours import start_times
 from babyhubert.measures.results import RecordingResult, RunResults
 from babyhubert.measures.tables import MeasureSettings, measure
@@ -225,7 +225,7 @@ def _write_recording(folder: Path, about: Mapping[str, Any], detail: Mapping[str
     name = str(detail["id"])
     back = "../" * (name.count("/") + 1) + "report.html"
     data = {"about": {**about, "index": back}, "rows": [], "recordings": [detail]}
-    write_text(folder / "report" / f"{name}.html", join_page(f"{name} – {about['title']}", data))
+    write_text(path_below(folder / "report", name, ".html"), join_page(f"{name} – {about['title']}", data))
 
 
 def _told(listed: Sequence[tuple[str, str]], found: Sequence[tuple[Path, str]]) -> list[dict[str, str]]:

@@ -28,7 +28,7 @@ import babyhubert
 from babyhubert.annotation.intervals import total
 from babyhubert.annotation.rttm import rttm_uri, write_rttm
 from babyhubert.errors import ConfigError, OutputError
-from babyhubert.files import atomic_path, make_folder, remove_leftovers, write_json
+from babyhubert.files import atomic_path, make_folder, path_below, remove_leftovers, require_safe_name, write_json
 from babyhubert.simulation.scene import Scene, SceneConfig, Turn, simulate_scene, turns_to_segments
 from babyhubert.simulation.utterance_table import AS_RECORDED, Casting, RecordedVoices
 from babyhubert.simulation.utterances import Voices
@@ -89,6 +89,7 @@ def write_scenes(
         raise ConfigError(f"audio_format = {audio_format!r}: one of {', '.join(AUDIO_FORMATS)}")
     if utterances is None and casting != AS_RECORDED:
         raise ConfigError("speakers and changed voices need a table of utterances; synthetic voices are drawn")
+    require_safe_name(f"{prefix}_000", ".parquet")
     config = replace(config or SceneConfig(), minutes=minutes)
     voices: Voices = SyntheticVoices() if utterances is None else RecordedVoices(utterances, seed, casting=casting)
     settings = {
@@ -184,11 +185,11 @@ def _write_tables(
     recording_rows: list[tuple[str, ...]] = []
     for index, recording_id in enumerate(ids):
         scene = simulate_scene(config, voices, np.random.default_rng([seed, index]), index)
-        audio = output / "audio" / f"{recording_id}.{audio_format}"
+        audio = path_below(output / "audio", recording_id, f".{audio_format}")
         tell = None if progress is None else partial(progress, recording_id)
         turns, clipped = write_scene(scene, audio, audio_format=audio_format, progress=tell)
         segments = turns_to_segments(turns)
-        write_rttm(output / "rttm" / f"{recording_id}.rttm", recording_id, segments)
+        write_rttm(path_below(output / "rttm", recording_id, ".rttm"), recording_id, segments)
         people = zip(segments.columns["speaker_id"], segments.columns["addressee"], strict=True) if turns else ()
         segment_rows += [
             (recording_id, format_seconds(start), format_seconds(end), label, *person)

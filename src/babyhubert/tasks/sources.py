@@ -27,6 +27,7 @@ from babyhubert.annotation.tables import read_annotations, read_segments
 from babyhubert.annotation.uem import read_uem
 from babyhubert.audio.discovery import RecordingFile, discover
 from babyhubert.errors import AnnotationError
+from babyhubert.files import path_below
 from babyhubert.simulation.utterance_table import read_speaker_ids
 from babyhubert.tasks.chat_sources import read_transcripts, transcripts_below
 from babyhubert.tasks.material import DataSource, LeftOut, SourceRecording, SourceRow, Sources, is_selected
@@ -203,7 +204,7 @@ def _annotations_of(folder: Path, only: Sequence[str] | None) -> dict[str, Itera
         return dict(read_annotations(folder / "rttm"))
     found: dict[str, Iterable[tuple[int, int, str]]] = {}
     for uri in only:
-        file = folder / "rttm" / f"{uri}.rttm"
+        file = path_below(folder / "rttm", uri, ".rttm")
         segments = read_segments(file, uri)
         others = set(segments) - {uri}
         if others:

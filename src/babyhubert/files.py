@@ -102,7 +102,7 @@ def _why_unsafe(name: str, suffix: str) -> str | None:
     except UnicodeEncodeError:
         return "it is not valid Unicode; rename the recording"
     if max(sizes) > _LONGEST_PART or sum(sizes) + len(sizes) > _LONGEST_NAME:
-        return f"it is too long (a part with its suffix has at most {_LONGEST_PART} bytes, all of it {_LONGEST_NAME}); shorten it"
+        return f"it is too long (at most {_LONGEST_PART} bytes a part, {_LONGEST_NAME} in all); shorten it"
     return None
 
 

@@ -313,19 +313,20 @@ def test_recordings_and_segments_with_unusable_names(tmp_path, small_model, verb
     """Which are told, while the other recording is done (or, where its model cannot do it, nothing is written)."""
     audio = write_sounds(tmp_path / "audio", ["good.wav", "bad.wav"], seconds=1)
     bad = (audio / "bad.wav").rename(audio / "...wav")  # its stem is '..'
-    output = tmp_path / "x" / "out"
-    with nothing_outside(tmp_path, output):
-        model = ("--model", small_model) if verb != "analyze" else ()
+    rows = "uid,start_time_s,duration_s,label\ngood,0.1,0.5,KCHI\n../../ESCAPED,0.1,0.5,KCHI\n"
+    (tmp_path / "s.csv").write_text(rows, encoding="utf-8")
+    output, pooled = tmp_path / "x" / "out", tmp_path / "x" / "pooled"
+    model = ("--model", small_model) if verb != "analyze" else ()
+    with nothing_outside(tmp_path, output, pooled):
         run = command(verb, bad, audio / "good.wav", *model, "-o", output)
         assert "unexpected" not in run.err
         if verb in ("segment", "embed"):
             assert run.code == 1, run.err
             assert "'..' leads out of the folder" in (output / "failures.csv").read_text(encoding="utf-8")
         if verb != "segment":
-            rows = "uid,start_time_s,duration_s,label\ngood,0.1,0.5,KCHI\n../../ESCAPED,0.1,0.5,KCHI\n"
-            (tmp_path / "s.csv").write_text(rows, encoding="utf-8")
-            done = command(verb, audio, *model, "--segments", tmp_path / "s.csv", "-o", tmp_path / "x" / "pooled")
+            done = command(verb, audio, *model, "--segments", tmp_path / "s.csv", "-o", pooled)
             assert done.code == 2
+            assert "unexpected" not in done.err
     assert not any("ESCAPED" in path.name for path in (tmp_path / "x").rglob("*") if path.parent != tmp_path / "x")
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from babyhubert.audio.discovery import RecordingFile
 from babyhubert.batch.parts import Part
 from babyhubert.files import csv_text, make_folder, path_below, remove_leftovers, write_json, write_text
 from babyhubert.locking import FolderLock
@@ -92,6 +93,10 @@ class RunFolder:
         found = [_read_record(path) for path in (self.state / "records").rglob("*.json")]
         return sorted((record for record in found if record is not None), key=lambda record: record["recording_id"])
 
+    def warnings(self, recording_id: str) -> tuple[str, ...]:
+        """What reading a recording found (lost stretches, silence, ...), one line each, as its record keeps it."""
+        return record_warnings(self.record(recording_id) or {})
+
     def write_failures(self, failures: Sequence[tuple[Path, str]]) -> None:
         """``failures.csv`` (``path,error``), header only when all went well.
 
@@ -132,6 +137,27 @@ def _read_record(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) and "recording_id" in record else None
+
+
+def record_warnings(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the record of a recording tells of reading it, one line each."""
+    told = record.get("warnings") or ()
+    return (told,) if isinstance(told, str) else tuple(str(line) for line in told)
+
+
+def reading_warnings(
+    output: Path, commands: Iterable[str], files: Iterable[RecordingFile]
+) -> tuple[tuple[Path, str], ...]:
+    """Path and one line of everything that commands found odd when they read these recordings, each line once.
+
+    Args:
+        output: Their output folder.
+        commands: Whose records to look into.
+        files: Recordings that are complete.
+    """
+    folders = [RunFolder(output, command) for command in commands]
+    lines = ((file.path, line) for file in files for folder in folders for line in folder.warnings(file.recording_id))
+    return tuple(dict.fromkeys(lines))
 
 
 def write_failures(path: Path, failures: Iterable[tuple[Path | str, str]]) -> None:

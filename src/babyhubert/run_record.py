@@ -13,24 +13,40 @@ import numpy as np
 
 import babyhubert
 from babyhubert.batch.journal import Outcome
+from babyhubert.run_folder import reading_warnings
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """How a run ended: recordings done in this run, those that were complete before, and those that failed."""
+    """How a run ended.
+
+    Attributes:
+        done: Recordings done in this run.
+        skipped: Those that were complete before.
+        failures: Path and one-line error of each that failed.
+        warnings: Path and one line of everything that was odd about reading those that are complete.
+    """
 
     done: int
     skipped: int
     failures: Sequence[tuple[Path, str]]
+    warnings: Sequence[tuple[Path, str]] = ()
 
     @classmethod
-    def of(cls, outcome: Outcome) -> Self:
-        """Of a run that its journal tells of."""
-        return cls(len(outcome.complete) - outcome.kept, outcome.kept, outcome.failures)
+    def of(cls, outcome: Outcome, output: Path, commands: Iterable[str]) -> Self:
+        """Of a run that its journal tells of.
+
+        Args:
+            outcome: How it ended.
+            output: Its output folder.
+            commands: Whose records it wrote there.
+        """
+        warnings = reading_warnings(output, commands, outcome.complete)
+        return cls(len(outcome.complete) - outcome.kept, outcome.kept, outcome.failures, warnings)
 
     @property
     def exit_code(self) -> int:
-        """0: every recording is done; 1: some failed; 2: none is done."""
+        """0: every recording is done, with warnings or without; 1: some failed; 2: none is done."""
         return exit_code(self.done + self.skipped, len(self.failures))
 
 
@@ -39,6 +55,12 @@ def exit_code(done: int, failed: int) -> int:
     if not failed:
         return 0
     return 1 if done else 2
+
+
+def count_warnings(warnings: Sequence[tuple[Path, str]]) -> str:
+    """The end of a count of recordings, such as ``, 2 with warnings``; nothing where there are none."""
+    recordings = len({path for path, _ in warnings})
+    return f", {recordings} with warnings" if recordings else ""
 
 
 def run_facts(about: Mapping[str, Any], outcome: Outcome, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from babyhubert.batch.journal import SIGN_SECONDS, Planned, RunState, failures_in_order, read_journal
 from babyhubert.batch.parts import Part
 from babyhubert.errors import OutputError
-from babyhubert.run_folder import STATE_FOLDER, RunFolder
+from babyhubert.run_folder import STATE_FOLDER, RunFolder, reading_warnings
 from babyhubert.timebase import samples_to_seconds
 
 _SILENT_SECONDS = 8 * SIGN_SECONDS
@@ -44,8 +44,19 @@ class PartStatus:
 class CommandStatus:
     """How far a command is in an output folder, all its parts together."""
 
+    output: Path
     command: str
     parts: tuple[PartStatus, ...]
+
+    @property
+    def recorded_by(self) -> Sequence[str]:
+        """Commands whose records tell of its recordings: its own, or those that it is made of."""
+        return [*self.states[0].about.get("commands", [self.command])]
+
+    @property
+    def warnings(self) -> tuple[tuple[Path, str], ...]:
+        """Path and one line of everything that was odd about reading its complete recordings."""
+        return reading_warnings(self.output, self.recorded_by, [planned.file for planned in self.done])
 
     @property
     def states(self) -> list[RunState]:
@@ -97,6 +108,7 @@ class CommandStatus:
             "seconds_left": self.seconds_left,
             "parts": [_part_record(part) for part in self.parts],
             "failures": [{"path": str(path), "error": error} for path, error in self.failures],
+            "warnings": [{"path": str(path), "warning": line} for path, line in self.warnings],
         }
 
 
@@ -121,7 +133,9 @@ def command_status(output: Path, command: str) -> CommandStatus:
     if states and not parts:
         total = states[0].part.parts if states[0].part else 1
         parts = [Part(total, number) for number in range(1, total + 1)]
-    return CommandStatus(command, tuple(_part_status(output, command, part, by_part.get(part)) for part in parts))
+    return CommandStatus(
+        output, command, tuple(_part_status(output, command, part, by_part.get(part)) for part in parts)
+    )
 
 
 def _part_status(output: Path, command: str, part: Part | None, state: RunState | None) -> PartStatus:

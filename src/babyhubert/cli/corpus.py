@@ -223,10 +223,12 @@ def pack(
 
 
 def _tell(verb: str, summary: StepSummary) -> None:
+    from babyhubert.cli.endings import tell_warnings
     from babyhubert.corpus.presentation import summary_lines
 
     for _, error in summary.failures:
         typer.echo(f"failed: {error}", err=True)
+    tell_warnings(summary.warnings)
     for line in summary_lines(verb, summary):
         typer.echo(line)
     raise typer.Exit(summary.exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,15 +13,33 @@ if TYPE_CHECKING:
     from babyhubert.run_record import RunSummary
 
 
+_MOST_WARNINGS = 50
+
+
 def tell_run(summary: RunSummary, output: Path, part: Part | None) -> None:
-    """One line: how many recordings are done, kept and failed, and where; for a part also what comes next."""
+    """What reading found, then one line: how many recordings are done, kept and failed, with warnings, and where.
+
+    For a part also what comes next.
+    """
+    from babyhubert.run_record import count_warnings
+
+    tell_warnings(summary.warnings)
     shard = "" if part is None else f"shard {part}: "
     see = "" if part is not None or not summary.failures else f" (see {output / 'failures.csv'})"
     typer.echo(
-        f"{shard}{summary.done} recordings done, {summary.skipped} kept from before, {len(summary.failures)} failed: "
-        f"{output}{see}"
+        f"{shard}{summary.done} recordings done, {summary.skipped} kept from before, {len(summary.failures)} failed"
+        f"{count_warnings(summary.warnings)}: {output}{see}"
     )
     tell_next(output, part)
+
+
+def tell_warnings(warnings: Sequence[tuple[Path, str]]) -> None:
+    """Everything that was odd about reading recordings that are done, a line each; of very many the first."""
+    for path, line in warnings[:_MOST_WARNINGS]:
+        typer.echo(f"warning: {path}: {line}", err=True)
+    more = len(warnings) - _MOST_WARNINGS
+    if more > 0:
+        typer.echo(f"warning: {more} more like these: 'babyhubert status' with the output folder lists all", err=True)
 
 
 def tell_next(output: Path, part: Part | None) -> None:

@@ -57,9 +57,11 @@ def measures(
     for _, error in failures:
         typer.echo(f"failed: {error}", err=True)
     write_measures(folder, measured, settings)
+    warned = sum(bool(one.warnings) for one in measured)
     clock = sum(one.hours.start is not None for one in measured)
     typer.echo(
         f"{len(measured)} recordings measured, {clock} by the clock: {folder / 'measures.csv'} and hourly.csv"
+        + (f"; {warned} have warnings (column 'warnings')" if warned else "")
         + (f"; {len(results.failures)} that failed are not in them" if results.failures else "")
     )
     raise typer.Exit(exit_code(len(measured), len(failures)))

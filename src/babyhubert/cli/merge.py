@@ -36,15 +36,20 @@ def merge(
     written.
     """
     from babyhubert.batch.merging import merge_parts, parted_commands
-    from babyhubert.run_record import exit_code
+    from babyhubert.cli.endings import tell_warnings
+    from babyhubert.run_folder import reading_warnings
+    from babyhubert.run_record import count_warnings, exit_code
 
     codes = []
     for command in parted_commands(output):
         outcome = merge_parts(output, command, _writer(command.command), unfinished=unfinished)
+        warnings = reading_warnings(output, command.recorded_by, outcome.complete)
+        tell_warnings(warnings)
         left = f", {command.left} left" if command.unfinished else ""
         typer.echo(
             f"{command.command}: {len(command.states)} of {len(command.parts)} shards merged, "
-            f"{len(outcome.complete)} recordings done, {len(outcome.failures)} failed{left}: {output}"
+            f"{len(outcome.complete)} recordings done, {len(outcome.failures)} failed"
+            f"{count_warnings(warnings)}{left}: {output}"
         )
         codes.append(exit_code(len(outcome.complete), len(outcome.failures) + len(command.unfinished)))
     raise typer.Exit(max(codes))

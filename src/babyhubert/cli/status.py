@@ -19,7 +19,8 @@ def status(
 ) -> None:
     """Tell how far the runs of an output folder are: recordings done, failed and left, of every command and shard.
 
-    Can be asked while they run. Exit code 0: all is done; 1: something failed or is left; 2: no run was started here.
+    Can be asked while they run. Exit code 0: all is done, with warnings or without; 1: something failed or is left; 2:
+    no run was started here.
     """
     import json
 
@@ -35,12 +36,15 @@ def status(
 
 
 def _tell(command: CommandStatus) -> None:
+    from babyhubert.run_record import count_warnings
     from babyhubert.timebase import SAMPLE_RATE, format_clock
 
     whole = command.parts[0].part is None
     typer.echo(f"{command.command}: {command.parts[0].condition if whole else f'{len(command.parts)} shards'}")
-    done = command.done
-    typer.echo(f"  done    {len(done):6}  {format_clock(sum(p.samples for p in done)):>9} of audio")
+    done, warnings = command.done, command.warnings
+    typer.echo(
+        f"  done    {len(done):6}  {format_clock(sum(p.samples for p in done)):>9} of audio{count_warnings(warnings)}"
+    )
     typer.echo(f"  failed  {len(command.failures):6}")
     ending = ""
     if command.seconds_left is not None and command.left:
@@ -52,6 +56,8 @@ def _tell(command: CommandStatus) -> None:
             _tell_part(part)
     for _, error in command.failures:
         typer.echo(f"  failed: {error}")
+    for path, line in warnings:
+        typer.echo(f"  warning: {path}: {line}")
 
 
 def _tell_part(part: PartStatus) -> None:

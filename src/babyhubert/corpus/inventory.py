@@ -27,8 +27,11 @@ from babyhubert.corpus.summary import StepSummary, write_summary
 from babyhubert.errors import CorpusError, DiskFullError, one_line
 from babyhubert.hashing import fingerprint
 from babyhubert.progress import NoProgress, RunProgress
-from babyhubert.run_folder import RunFolder, file_identity
+from babyhubert.run_folder import RunFolder, file_identity, reading_warnings, record_warnings
 from babyhubert.timebase import SAMPLE_RATE, samples_to_hours
+
+SCAN = "scan"
+"""The command that makes the inventory: its records keep what reading each recording found."""
 
 INVENTORY = "inventory.parquet"
 INVENTORY_TYPES = {
@@ -133,7 +136,7 @@ class ScanJob:
 
 def open_scan_job(output: Path, channel: Channel) -> ScanJob:
     """The job in a worker: nothing is locked."""
-    return ScanJob(RunFolder(output, "scan"), channel)
+    return ScanJob(RunFolder(output, SCAN), channel)
 
 
 def scan(
@@ -161,7 +164,7 @@ def scan(
         DiskFullError: the disk is full.
         OutputError: another run is writing here.
     """
-    job = ScanJob(RunFolder(output, "scan", part), channel)
+    job = ScanJob(RunFolder(output, SCAN, part), channel)
     with job.folder as folder:
         plan = plan_run(part, [(file, info.n_samples) for file, info in checked.good], checked.bad)
         wanted = [p.file.recording_id for p in plan.good if force or not job.is_known(p.file)]
@@ -197,7 +200,8 @@ def _summary(folder: RunFolder, outcome: Outcome) -> StepSummary:
         "recordings below -50 dBFS": sum(row["level_dbfs"] < -50 for row in rows),
         "recordings below 16 kHz": sum(row["sample_rate"] < SAMPLE_RATE for row in rows),
     }
-    return StepSummary(len(rows), outcome.failures, hours, hours, facts)
+    warnings = reading_warnings(folder.output, [folder.command], outcome.complete)
+    return StepSummary(len(rows), outcome.failures, hours, hours, facts, warnings)
 
 
 def _rows(folder: RunFolder, outcome: Outcome) -> list[dict[str, Any]]:
@@ -255,7 +259,7 @@ def _measure(file: RecordingFile, channel: Channel, progress: RunProgress) -> di
         "silent_share": silent / seconds if seconds else float(squares / samples < _SILENT_POWER),
         "offset": total / samples,
         "channel": str(channel),
-        "warnings": "; ".join(warnings),
+        "warnings": list(warnings),
     }
 
 
@@ -264,4 +268,5 @@ def _decibels(amplitude: float) -> float:
 
 
 def _write(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    write_table(path, {name: [row[name] for row in rows] for name in INVENTORY_TYPES}, INVENTORY_TYPES)
+    told = [{**row, "warnings": "; ".join(record_warnings(row))} for row in rows]
+    write_table(path, {name: [row[name] for row in told] for name in INVENTORY_TYPES}, INVENTORY_TYPES)

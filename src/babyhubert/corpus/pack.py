@@ -24,9 +24,10 @@ from pydantic import Field
 import babyhubert
 from babyhubert.annotation.frames import FRAME_RECEPTIVE_FIELD, frame_count
 from babyhubert.audio.channels import Channel, parse_channel
+from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.recording import open_recording
 from babyhubert.config import Config
-from babyhubert.corpus.inventory import InventoryRow, read_inventory
+from babyhubert.corpus.inventory import SCAN, InventoryRow, read_inventory
 from babyhubert.corpus.lengths import SEGMENTS
 from babyhubert.corpus.parquet import read_table
 from babyhubert.corpus.shards import FULL_SCALE, INDEX_TYPES, Pack, Shard, write_index, write_pack_facts
@@ -37,7 +38,7 @@ from babyhubert.files import atomic_path, make_folder, remove_leftovers, write_j
 from babyhubert.hashing import file_sha256
 from babyhubert.locking import exclusive
 from babyhubert.progress import NoProgress, RunProgress
-from babyhubert.run_folder import write_failures
+from babyhubert.run_folder import reading_warnings, write_failures
 from babyhubert.timebase import SAMPLE_RATE, samples_to_hours
 from babyhubert.training.processes import Place
 
@@ -260,8 +261,10 @@ class _Writer:
             "hours held out": hours["validation"],
             "recordings held out": len(set(np.array(columns["recording_id"], dtype=object)[split == "validation"])),
         }
+        scanned = [RecordingFile(row.recording_id, row.path) for row in self.plan.recordings]
+        warnings = reading_warnings(self.folder.parent, [SCAN], scanned)
         summary = StepSummary(
-            recordings, failures, samples_to_hours(self.plan.samples.sum()), sum(hours.values()), told
+            recordings, failures, samples_to_hours(self.plan.samples.sum()), sum(hours.values()), told, warnings
         )
         return Pack.open(self.folder), summary
 

@@ -32,7 +32,7 @@ from babyhubert.batch.distribution import IN_PROCESS, Distribution
 from babyhubert.batch.journal import Outcome, RunJournal, plan_run
 from babyhubert.batch.parts import Part
 from babyhubert.config import Config
-from babyhubert.corpus.inventory import INVENTORY, InventoryRow, read_inventory
+from babyhubert.corpus.inventory import INVENTORY, SCAN, InventoryRow, read_inventory
 from babyhubert.corpus.silero import SileroDetector, package_file, speech_runs
 from babyhubert.corpus.spans import END_TOLERANCE, write_spans
 from babyhubert.corpus.summary import StepSummary, write_summary
@@ -40,7 +40,7 @@ from babyhubert.errors import ConfigError, CorpusError, DiskFullError, UnsafeNam
 from babyhubert.hashing import file_sha256, fingerprint
 from babyhubert.inference.recordings import BLOCK_SAMPLES
 from babyhubert.progress import NoProgress, RunProgress
-from babyhubert.run_folder import RunFolder, write_failures
+from babyhubert.run_folder import RunFolder, reading_warnings, write_failures
 from babyhubert.timebase import samples_to_hours, seconds_to_samples
 
 REGIONS = "regions.parquet"
@@ -217,7 +217,8 @@ def _summary(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> S
         "recordings without any": sum(not len(start) for start, _ in regions.values()),
         **about["notes"],
     }
-    return StepSummary(len(regions), outcome.failures, hours_in, hours_out, facts)
+    warnings = reading_warnings(folder.output, [SCAN], outcome.complete)
+    return StepSummary(len(regions), outcome.failures, hours_in, hours_out, facts, warnings)
 
 
 def _regions(folder: RunFolder, outcome: Outcome) -> dict[str, Intervals]:

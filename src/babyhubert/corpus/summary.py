@@ -21,6 +21,7 @@ class StepSummary:
         hours_in: Hours of audio looked at.
         hours_out: Hours that go to the next step.
         facts: More figures, for people.
+        warnings: Path and one line of everything that was odd about reading those that are complete.
     """
 
     recordings: int
@@ -28,6 +29,7 @@ class StepSummary:
     hours_in: float
     hours_out: float
     facts: dict[str, Any]
+    warnings: Sequence[tuple[Path, str]] = ()
 
     @property
     def exit_code(self) -> int:

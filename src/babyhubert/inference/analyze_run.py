@@ -211,7 +211,7 @@ class AnalyzeRun:
             finally:
                 if self.folder.part is None:
                     write_tables(self.folder, self.about(), journal.outcome())
-        return RunSummary.of(journal.outcome())
+        return RunSummary.of(journal.outcome(), self.folder.output, self.commands)
 
     def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> None:
         """Make everything of each recording whole that is not."""

@@ -228,7 +228,7 @@ class EmbedRun:
             outcome = journal.outcome()
             if self.folder.part is None:
                 write_tables(self.folder, about, outcome)
-        return RunSummary.of(outcome)
+        return RunSummary.of(outcome, self.folder.output, [self.folder.command])
 
     def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> list[tuple[Path, str]]:
         """Run the encoder over recordings and make the vectors of each whole."""

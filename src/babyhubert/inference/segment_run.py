@@ -186,7 +186,7 @@ class SegmentRun:
             finally:
                 if self.folder.part is None:
                     write_tables(self.folder, self.about(), journal.outcome())
-        return RunSummary.of(journal.outcome())
+        return RunSummary.of(journal.outcome(), self.folder.output, [self.folder.command])
 
     def process(
         self, files: Sequence[RecordingFile], progress: RunProgress, opener: Opener = open_directly

@@ -94,7 +94,7 @@ class UtteranceRun(ABC, Generic[Result]):
             finally:
                 if self.folder.part is None:
                     self.write_tables(journal.outcome())
-        return RunSummary.of(journal.outcome())
+        return RunSummary.of(journal.outcome(), self.folder.output, [self.folder.command])
 
     def process(
         self, files: Sequence[RecordingFile], progress: RunProgress, opener: Opener = open_directly

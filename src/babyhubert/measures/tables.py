@@ -23,9 +23,13 @@ from babyhubert.measures.hours import HOUR, Hours, hours_of, start_times
 from babyhubert.measures.results import ADULTS, RecordingResult, RunResults
 from babyhubert.measures.speech import ratio, time_addressed, time_with, utterance_counts, voice_measures
 from babyhubert.measures.turns import LENA_PAUSE, SIMPLE_INTERVAL, TurnRules, chance_turns, count_by_hour, speech_of
+from babyhubert.run_folder import record_warnings
 from babyhubert.timebase import SAMPLE_RATE, ms_to_samples, samples_to_seconds
 
 NOT_AVAILABLE = "NA"
+WARNINGS = "warnings"
+"""Last column of both tables: what reading the recording found, in words."""
+
 _MINUTE = 60 * SAMPLE_RATE
 _DECIMALS = 4
 _ABOUT_RECORDING = ("recording_id", "start_time")
@@ -70,12 +74,14 @@ class RecordingMeasures:
         hours: Its hours.
         whole: One number a measure; NaN where it does not apply.
         hourly: One array (H,) a measure.
+        warnings: What was odd about reading it, one line each.
     """
 
     recording_id: str
     hours: Hours
     whole: Mapping[str, float]
     hourly: Mapping[str, NDArray]
+    warnings: tuple[str, ...] = ()
 
 
 def measure_all(
@@ -121,6 +127,7 @@ def measure(recording: RecordingResult, settings: MeasureSettings, start: int | 
         hours,
         {name: float(value[0]) if len(value) else float("nan") for name, value in whole.items()},
         _values(recording, hours.edges, settings, chance),
+        record_warnings(recording.record),
     )
 
 
@@ -247,7 +254,7 @@ def write_measures(folder: Path, measured: Sequence[RecordingMeasures], settings
 def _recording_rows(measured: Iterable[RecordingMeasures]) -> Iterable[dict[str, Any]]:
     for one in measured:
         start = None if one.hours.start is None else _format_time_of_day(one.hours.start)
-        yield {"recording_id": one.recording_id, "start_time": start, **one.whole}
+        yield {"recording_id": one.recording_id, "start_time": start, **one.whole, WARNINGS: _told(one)}
 
 
 def _hour_rows(measured: Iterable[RecordingMeasures]) -> Iterable[dict[str, Any]]:
@@ -255,7 +262,12 @@ def _hour_rows(measured: Iterable[RecordingMeasures]) -> Iterable[dict[str, Any]
         clock = "elapsed" if one.hours.start is None else "clock"
         for index, (name, day) in enumerate(zip(one.hours.names, one.hours.days, strict=True)):
             about = {"recording_id": one.recording_id, "hour": name, "hour_kind": clock, "day": day}
-            yield about | {column: values[index] for column, values in one.hourly.items()}
+            yield about | {column: values[index] for column, values in one.hourly.items()} | {WARNINGS: _told(one)}
+
+
+def _told(one: RecordingMeasures) -> str:
+    """What was odd about reading a recording; empty where nothing was."""
+    return "; ".join(one.warnings)
 
 
 def columns() -> list[str]:
@@ -266,7 +278,7 @@ def columns() -> list[str]:
 
 def _format_table(about: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, [*about, *columns()], lineterminator="\n")
+    writer = csv.DictWriter(text, [*about, *columns(), WARNINGS], lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _format(value) for name, value in row.items()} for row in rows)
     return text.getvalue()

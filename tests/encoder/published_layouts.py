@@ -201,7 +201,14 @@ def babar() -> dict[str, Any]:
         "model.phoneme_head.3.weight": drawn(58, WIDTH // 2, seed=4002),
         "model.phoneme_head.3.bias": drawn(58, seed=4003),
     }
-    return lightning(state, hyper_parameters={"network_param": {"freeze": True}, "optim_param": {"lr": 1e-5}})
+    tokens = ("eos_token", "bos_token", "unk_token", "pad_token", "word_delimiter_token")
+    network = {
+        "freeze": True,
+        "network_name": "BabyHubert",
+        "vocab_file": "vocab.json",
+        **dict.fromkeys(tokens, "<blank>"),
+    }
+    return lightning(state, hyper_parameters={"network_param": network, "optim_param": {"lr": 1e-5}})
 
 
 def transformers_config() -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import published_layouts as published
@@ -61,7 +62,7 @@ def test_addressee_and_phoneme_heads(tmp_path):
         "3.weight": (58, 64),
         "3.bias": (58,),
     }
-    assert babar.metadata["hyper_parameters"]["network_param"] == {"freeze": True}
+    assert babar.metadata["hyper_parameters"]["network_param"]["freeze"] is True
 
 
 def test_published_phoneme_order():
@@ -283,3 +284,81 @@ def test_half_the_space_for_eleven_bits_of_each_weight(tmp_path):
     write_checkpoint(huge, tmp_path / "huge", "transformers")
     with pytest.raises(CheckpointError, match=r"feature_projection\.projection\.bias has weights beyond 65504"):
         convert_checkpoint(tmp_path / "huge", tmp_path / "no", "transformers", half=True)
+
+
+def as_babar_opens_it(file, vocabulary):
+    """What BabAR's module does with a checkpoint, but for the size of its encoder."""
+    from transformers import HubertConfig, HubertModel, Wav2Vec2PhonemeCTCTokenizer
+
+    content = torch.load(file, weights_only=True)
+    settings = content["hyper_parameters"]
+    assert isinstance(settings["optim_param"], dict)
+    network = SimpleNamespace(**settings["network_param"])
+    network.vocab_file = str(vocabulary)
+    tokenizer = Wav2Vec2PhonemeCTCTokenizer(
+        vocab_file=network.vocab_file,
+        eos_token=network.eos_token,
+        bos_token=network.bos_token,
+        unk_token=network.unk_token,
+        pad_token=network.pad_token,
+        word_delimiter_token=network.word_delimiter_token,
+        do_phonemize=False,
+    )
+    assert network.network_name == "BabyHubert"
+    assert tokenizer.encoder[network.word_delimiter_token] == 57
+    config = HubertConfig(**published.transformers_config(), apply_spec_augment=False)
+    width = config.hidden_size
+    head = [torch.nn.Linear(width, width // 2), torch.nn.ReLU(), torch.nn.Dropout(0.1)]
+    model = torch.nn.Module()
+    model.encoder = HubertModel(config)
+    model.phoneme_head = torch.nn.Sequential(*head, torch.nn.Linear(width // 2, tokenizer.vocab_size))
+    model.load_state_dict({key.removeprefix("model."): value for key, value in content["state_dict"].items()})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"network_param": {"freeze": True}}, {"config": {"lr": 1}}, {"network_param": 3, "optim_param": None}],
+)
+def test_babar_opens_what_is_written_for_it_whatever_the_source_brought(given, tmp_path):
+    original = torch.load(published.write("babar", tmp_path / "b.ckpt"), weights_only=True)
+    original["hyper_parameters"] = given
+    torch.save(original, tmp_path / "b.ckpt")
+    vocabulary = tmp_path / "vocab.json"
+    vocabulary.write_text(json.dumps({label: row for row, label in enumerate(PHONEMES)}), encoding="utf-8")
+    convert_checkpoint(tmp_path / "b.ckpt", tmp_path / "folder", "transformers")
+    convert_checkpoint(tmp_path / "folder", tmp_path / "out.ckpt", "babar")
+    as_babar_opens_it(tmp_path / "out.ckpt", vocabulary)
+    written = torch.load(tmp_path / "out.ckpt", weights_only=True)["hyper_parameters"]
+    assert written["network_param"]["vocab_file"] == "weights/vocab-phoneme-tinyvox.json"
+    if given == {"network_param": {"freeze": True}}:
+        assert written["network_param"]["freeze"] is True
+
+
+def test_hyper_parameters_that_came_along_win(tmp_path):
+    checkpoint = read_checkpoint(published.write("babar", tmp_path / "b.ckpt"))
+    own = {"network_param": {"network_name": "BabyHubert", "vocab_file": "mine.json"}, "optim_param": {"lr": 1e-5}}
+    checkpoint.metadata["hyper_parameters"] = own
+    write_checkpoint(checkpoint, tmp_path / "out.ckpt", "babar")
+    written = torch.load(tmp_path / "out.ckpt", weights_only=True)["hyper_parameters"]
+    assert (written["network_param"]["vocab_file"], written["optim_param"]) == ("mine.json", {"lr": 1e-5})
+    assert written["network_param"]["pad_token"] == "<blank>"
+
+
+@pytest.mark.parametrize("layout", ["torchaudio", "vtc-2.0", "vtc-2.1", "addressee", "babar"])
+def test_lightning_finds_no_loops_to_restore(layout, tmp_path):
+    """Its loops take their own entries from this key and fail on an empty one; without the key they begin anew."""
+    source = published.write(layout, tmp_path / "a.ckpt")
+    convert_checkpoint(source, tmp_path / "out.ckpt", layout)
+    assert "loops" not in torch.load(tmp_path / "out.ckpt", weights_only=True)
+
+
+def test_what_a_published_reader_cannot_open_or_takes_otherwise_is_told(tmp_path):
+    source = published.write("addressee", tmp_path / "a.ckpt")
+    (size,) = convert_checkpoint(source, tmp_path / "copy.ckpt", "addressee").notes
+    assert "builds a base encoder only" in size
+    checkpoint = read_checkpoint(source)
+    checkpoint.metadata["task"] = {"addressee": {"context_s": 10.0, "pooling": "utterance"}}
+    write_checkpoint(checkpoint, tmp_path / "folder", "transformers")
+    notes = convert_checkpoint(tmp_path / "folder", tmp_path / "ours.ckpt", "addressee").notes
+    assert "takes addressee.pooling to be 'published'; this model's task.json says 'utterance'" in notes[1]
+    assert convert_checkpoint(source, tmp_path / "f.pt", "transformers").notes == ()

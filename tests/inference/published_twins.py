@@ -84,16 +84,15 @@ def addressee_window(onset_ms: float, offset_ms: float, recording_ms: float, con
         start, end = 0, context_ms
     if end > recording_ms:
         start, end = max(recording_ms - context_ms, 0), recording_ms
-    first = max(math.floor(((onset_ms - start) * 16 - 400) / 320) - 2, 0)
-    stop = math.floor(((offset_ms - start) * 16 - 400) / 320)
-    return start, end, first, stop
+    return start, end
 
 
 def addressee_probabilities(model: HubertModel, audio: np.ndarray, onset_ms: int, offset_ms: int) -> np.ndarray:
-    start, end, first, stop = addressee_window(onset_ms, offset_ms, len(audio) / 16)
+    """The mean over the window's first frames, as many as fit between the utterance's onset and the window's end."""
+    start, end = addressee_window(onset_ms, offset_ms, len(audio) / 16)
     frames = features(model, audio[round(start * 16) : round(end * 16)])
     mask = torch.zeros(len(frames))
-    mask[first : max(stop, 0)] = 1
+    mask[: max(math.floor(((end - onset_ms) * 16 - 400) / 320), 0)] = 1
     if mask.sum() == 0:
         mask[:] = 1
     pooled = (frames * mask[:, None]).sum(0) / mask.sum()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -13,9 +15,11 @@ import published_layouts as published
 import published_twins as twins
 
 from babyhubert.annotation.segments import Segments
+from babyhubert.encoder.conversion import convert_checkpoint
 from babyhubert.inference.addressee import AddresseeClassifier
 from babyhubert.inference.phonemes import PhonemeRecogniser
 from babyhubert.inference.task_model import load_task_model
+from babyhubert.inference.utterance_model import plan_utterances
 from babyhubert.inference.voice_type import VoiceTypeSettings, load_model
 from babyhubert.inference.windows import WindowPlan
 from babyhubert.tasks.addressee_windows import addressee_window
@@ -57,9 +61,10 @@ def weights(layout, folder):
 @pytest.mark.parametrize(
     ("seconds", "window", "frames"),
     [
-        ((20, 21, 60), (15.5, 25.5), (221, 273)),
-        ((0.5, 1.5, 60), (0, 10), (21, 73)),
-        ((59.5, 60, 60), (50, 60), (471, 498)),
+        ((20, 21, 60), (15.5, 25.5), (0, 273)),
+        ((0.5, 1.5, 60), (0, 10), (0, 473)),
+        ((59.5, 60, 60), (50, 60), (0, 23)),
+        ((59.98, 60, 60), (50, 60), (0, 499)),
         ((20, 32, 60), (20, 32), (0, 598)),
     ],
 )
@@ -81,12 +86,18 @@ def test_windows_equal_the_plain_ones_everywhere():
         recording = int(rng.integers(300, 60_000))
         onset = int(rng.integers(0, recording))
         offset = int(min(recording, onset + rng.integers(0, rng.choice([60, 3_000, 31_000]))))
-        start, end, first, stop = twins.addressee_window(onset, offset, recording)
+        start, end = twins.addressee_window(onset, offset, recording)
         found = addressee_window(onset * MS, offset * MS, recording * MS)
         assert (found.start, found.stop) == (start * MS, end * MS)
         frames = int((end - start) * MS - 400) // 320 + 1
-        expected = range(first, min(stop, frames)) if first < min(stop, frames) else range(frames)
-        assert range(found.first_frame, found.stop_frame) == expected
+        stop = min(int((end - onset) * MS - 400) // 320, frames)
+        assert (found.first_frame, found.stop_frame) == (0, stop if stop > 0 else frames)
+        own = addressee_window(onset * MS, offset * MS, recording * MS, pooling="utterance")
+        assert own[:2] == found[:2]
+        assert 0 <= own.first_frame < own.stop_frame <= frames
+        first_sample, stop_sample = (found.start + 320 * frame for frame in own[2:])
+        assert abs(first_sample - onset * MS) <= 320 or own.first_frame == frames - 1
+        assert abs(stop_sample - offset * MS) <= 320 or own.stop_frame in (frames, own.first_frame + 1)
         start, end, wanted = twins.phoneme_window(onset, offset, recording)
         found = phoneme_window(onset * MS, offset * MS, recording * MS)
         if end - start >= 25:
@@ -134,7 +145,7 @@ def spoken(labels=None):
 @pytest.mark.parametrize("block", [160_000, 7_777])
 def test_addressees(hubert, audio, tmp_path, block):
     model = AddresseeClassifier.of(load_task_model(weights("addressee", tmp_path), device="cpu"))
-    model = model.with_changes(windows="published")
+    assert (model.windows, model.pooling) == ("published", "published")
     found = model(audio, spoken())
     probabilities = np.stack([found.columns[f"p_{label}"] for label in twins.ADDRESSEES], axis=1)
     seen = set()
@@ -156,9 +167,46 @@ def test_addressees(hubert, audio, tmp_path, block):
         np.testing.assert_array_equal(judged.result, probabilities[row])
 
 
+def test_decisions_of_a_published_checkpoint_are_those_of_the_published_tool(hubert, audio, tmp_path, monkeypatch):
+    rng = np.random.default_rng(2)
+    onsets = rng.integers(0, 46_900, 56)
+    offsets = np.minimum(onsets + rng.integers(10, 6_000, 56), 47_000)
+    segments = Segments.from_rows((a, b, "FEM") for a, b in np.stack([onsets, offsets], axis=1).tolist())
+    segments = Segments(segments.start * MS, segments.end * MS, segments.label)
+    times = [(start // MS, end // MS) for start, end, _ in segments]
+    content = published.addressee()
+    monkeypatch.setattr(published, "addressee", lambda: content)
+    logits = np.log([twins.addressee_probabilities(hubert, audio, *each) for each in times])
+    content["state_dict"]["classifier.bias"] -= torch.from_numpy(logits.mean(axis=0)).float()  # every class occurs
+    expected = [twins.ADDRESSEES[k] for k in (logits - logits.mean(axis=0)).argmax(axis=1)]
+    assert min(map(expected.count, twins.ADDRESSEES)) > 5
+    torch.save(content, tmp_path / "best.ckpt")
+    loaded = load_task_model(tmp_path / "best.ckpt", device="cpu")
+    assert AddresseeClassifier.of(loaded)(audio, segments).columns["addressee"].tolist() == expected
+    own = AddresseeClassifier(*plan_utterances(loaded, "addressee", published=True, pooling="utterance"))
+    assert (own.windows, own.pooling) == ("published", "utterance")
+    assert own(audio, segments).columns["addressee"].tolist() != expected
+    grid = AddresseeClassifier(*plan_utterances(loaded, "addressee", pooling="utterance"))
+    assert (grid.windows, grid.settings()["pooling"]) == ("grid", "utterance")
+
+
+def test_the_pooling_goes_with_a_checkpoint_through_every_layout(tmp_path):
+    def pooling(path):
+        return load_task_model(path, device="cpu").listening["addressee"].pooling
+
+    published_file = weights("addressee", tmp_path)
+    convert_checkpoint(published_file, tmp_path / "folder", "transformers")
+    assert pooling(published_file) == pooling(tmp_path / "folder") == "published"
+    card = json.loads((tmp_path / "folder/task.json").read_text(encoding="utf-8"))
+    assert card["addressee"] == {"pooling": "published"}
+    card["addressee"] = {"context_s": 10.0, "window_rule": "always"}
+    (tmp_path / "folder/task.json").write_text(json.dumps(card), encoding="utf-8")
+    convert_checkpoint(tmp_path / "folder", tmp_path / "ours.ckpt", "addressee")
+    assert pooling(tmp_path / "folder") == pooling(tmp_path / "ours.ckpt") == "utterance"
+
+
 def test_windows_of_their_own_give_the_same_bits_on_any_number_of_threads(hubert, audio, tmp_path):
     model = AddresseeClassifier.of(load_task_model(weights("addressee", tmp_path), device="cpu"))
-    model = model.with_changes(windows="published")
     before, found = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3):

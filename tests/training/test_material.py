@@ -636,7 +636,7 @@ def test_published_windows_are_those_of_the_sheet():
         addressee_window, np.array([20, 20]) * RATE, np.array([21, 32]) * RATE, np.array([60, 60]) * RATE, 10 * RATE
     )
     assert windows.start.tolist() == [15.5 * RATE, 20 * RATE]
-    assert windows.first_frame.tolist() == [221, 0]
+    assert windows.first_frame.tolist() == [0, 0]
     assert windows.stop_frame.tolist() == [273, 598]
 
 

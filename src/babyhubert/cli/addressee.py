@@ -41,6 +41,14 @@ def addressee(
     ] = None,
     voice_type: VoiceTypeOption = None,
     published: PublishedOption = False,
+    pooling: Annotated[
+        str | None,
+        typer.Option(
+            help="Frames whose mean decides: those of the utterance (utterance), or those that the published tool "
+            "takes (published). Default: the model's own; checkpoints in the published layout are published, models "
+            "trained here utterance."
+        ),
+    ] = None,
     speed: SpeedOption = "exact",
     window: ContextOption = None,
     overlap: GridOverlapOption = None,
@@ -57,7 +65,8 @@ def addressee(
 
     Writes rttm_addressee.csv (uid,start_time_s,duration_s,label,addressee; empty for children), addressee/<id>.csv
     with the probabilities, run.json and failures.csv. Utterances of any length are judged, always with what surrounds
-    them. Run the same command again to continue an interrupted run.
+    them; a model with published pooling gives each a window of its own, and none to those over 30 s. Run the same
+    command again to continue an interrupted run.
     """
     from functools import partial
 
@@ -66,6 +75,7 @@ def addressee(
     from babyhubert.cli.judging import execute, named_model
     from babyhubert.cli.options import SPEED_NAMES, check_choice
     from babyhubert.inference.addressee_run import open_addressee_run
+    from babyhubert.tasks.addressee_windows import POOLINGS
 
     sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
     mode = check_choice("--speed", speed, SPEED_NAMES)
@@ -78,6 +88,7 @@ def addressee(
         published=published,
         window_s=window,
         overlap=overlap,
+        pooling=None if pooling is None else check_choice("--pooling", pooling, POOLINGS),
         speed=mode,
         batch_size=batch_size,
         channel=chosen_channel,

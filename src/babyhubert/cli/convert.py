@@ -67,7 +67,7 @@ def convert(
     typer.echo(f"wrote   {destination}: {result.flavour}, {result.verified} tensors verified equal")
     if sets:
         typer.echo(f"brings  thresholds {', '.join(sets)} ('segment --thresholds')")
-    for note in notes:
+    for note in (*notes, *result.notes):
         typer.echo(f"note: {note}", err=True)
     if result.left_out:
         typer.echo(f"left out, no room in this layout: {', '.join(result.left_out)}")

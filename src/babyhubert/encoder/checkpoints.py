@@ -31,6 +31,8 @@ _WRAPPERS = ("module.", "model.")
 _PICKLE_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin")
 _OUR_KEY = "babyhubert"
 """Key of what we add beside the published content of a pickle: settings that shapes do not show."""
+_SETTINGS = ("shared", "thresholds")
+"""What ``task.json`` says of a model besides the settings of each head."""
 
 
 def weights_file(path: str | Path) -> Path:
@@ -147,8 +149,10 @@ def _refuse_incomplete(checkpoint: Checkpoint, layout: Layout) -> None:
 
 
 def _envelope(layout: Layout, tensors: dict[str, Tensor], checkpoint: Checkpoint) -> dict[str, Any]:
-    ours = {_OUR_KEY: {"config": checkpoint.config.to_transformers()}}
     metadata = checkpoint.metadata
+    task = metadata.get("task", {})
+    settings = {key: task[key] for key in (*checkpoint.heads, *_SETTINGS) if key in task}
+    ours = {_OUR_KEY: {"config": checkpoint.config.to_transformers(), "task": settings}}
     if layout.envelope == "model":
         return {"args": None, "cfg": None, "model": tensors, **ours}
     return {
@@ -156,13 +160,23 @@ def _envelope(layout: Layout, tensors: dict[str, Tensor], checkpoint: Checkpoint
         "global_step": metadata.get("global_step", 0),
         "pytorch-lightning_version": metadata.get("pytorch-lightning_version", "2.5.0"),
         "state_dict": tensors,
-        "loops": {},
         "callbacks": {},
         "optimizer_states": [],
         "lr_schedulers": [],
-        "hyper_parameters": metadata.get("hyper_parameters", {}),
+        "hyper_parameters": _hyper_parameters(layout, metadata.get("hyper_parameters", {})),
         **ours,
     }
+
+
+def _hyper_parameters(layout: Layout, own: Any) -> dict[str, Any]:
+    """Those that came along, and what the layout's reader needs and they do not say."""
+    given = dict(own) if isinstance(own, Mapping) else {}
+    needed = {name: {**values, **_mapping(given.get(name))} for name, values in layout.hyper_parameters.items()}
+    return {**given, **needed}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _unwrap(content: Any, file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -208,8 +222,9 @@ def _read_layout(
     config = inferred if ours is None else _recorded_config(ours, where)
     if contents.unused:
         metadata["unused"] = contents.unused
-    if layout.task_settings:
-        metadata["task"] = dict(layout.task_settings)
+    settings = layout.task_settings if ours is None else _recorded_settings(ours, layout, where)
+    if settings:
+        metadata["task"] = dict(settings)
     checkpoint = Checkpoint(
         layout.name,
         config,
@@ -232,6 +247,14 @@ def _recorded_config(ours: Any, where: str) -> HubertConfig:
         return HubertConfig.from_transformers(ours["config"])
     except (ConfigError, KeyError, TypeError, AttributeError) as error:
         raise CheckpointError(f"{where}: the configuration under {_OUR_KEY!r} is malformed ({error})") from error
+
+
+def _recorded_settings(ours: Mapping[str, Any], layout: Layout, where: str) -> Mapping[str, Any]:
+    """Settings of the heads as they were written; those of the layout where a file does not tell them."""
+    settings = ours.get("task", layout.task_settings)
+    if not isinstance(settings, Mapping):
+        raise CheckpointError(f"{where}: the settings under {_OUR_KEY!r} are {settings!r}, not a table")
+    return settings
 
 
 def _own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

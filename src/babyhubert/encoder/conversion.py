@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from babyhubert.encoder.checkpoints import Checkpoint, Head, left_out, read_checkpoint, write_checkpoint
+from babyhubert.encoder.config import SIZES
+from babyhubert.encoder.flavours import WRITABLE
 from babyhubert.encoder.loading import load_checkpoint
 from babyhubert.errors import CheckpointError, OutputError
 
@@ -23,12 +25,14 @@ class Conversion:
         flavour: Layout written.
         left_out: Names of parameters the layout has no room for.
         verified: Number of tensors read back and found equal.
+        notes: What the layout's published reader makes otherwise of what was written, or cannot open.
     """
 
     source: Checkpoint
     flavour: str
     left_out: tuple[str, ...]
     verified: int
+    notes: tuple[str, ...] = ()
 
 
 def convert_checkpoint(
@@ -72,8 +76,10 @@ def convert_checkpoint(
         checkpoint = with_thresholds(checkpoint, thresholds)
     write_checkpoint(checkpoint, destination, flavour, allow_loss=allow_loss)
     lost = left_out(checkpoint, flavour)
-    verified = _verify(checkpoint, read_checkpoint(destination), set(lost), destination)
-    return Conversion(checkpoint, flavour, tuple(lost), verified)
+    copy = read_checkpoint(destination)
+    verified = _verify(checkpoint, copy, set(lost), destination)
+    _verify_hyper_parameters(copy, flavour, destination)
+    return Conversion(checkpoint, flavour, tuple(lost), verified, tuple(_reader_notes(checkpoint, flavour)))
 
 
 def halved(checkpoint: Checkpoint) -> Checkpoint:
@@ -128,6 +134,38 @@ def _verify(source: Checkpoint, copy: Checkpoint, lost: set[str], destination: P
         if task in copy.heads and copy.heads[task].labels != head.labels:
             raise CheckpointError(f"{destination}: labels of the {task} head changed; do not use this file")
     return len(kept)
+
+
+def _verify_hyper_parameters(copy: Checkpoint, flavour: str, destination: Path) -> None:
+    needed = WRITABLE[flavour].hyper_parameters if flavour in WRITABLE else {}
+    written = copy.metadata.get("hyper_parameters", {})
+    for group, values in needed.items():
+        found = written.get(group)
+        lacking = [group] if found is None else [f"{group}.{name}" for name in values if name not in found]
+        if lacking:
+            raise CheckpointError(
+                f"{destination}: lacks {', '.join(lacking)}, without which the published reader cannot open it"
+            )
+
+
+def _reader_notes(checkpoint: Checkpoint, flavour: str) -> Iterator[str]:
+    """What the published reader of a layout needs and what was written does not give it."""
+    layout = WRITABLE.get(flavour)
+    if layout is None:
+        return
+    if layout.reader_size is not None and not checkpoint.config.same_shapes(SIZES[layout.reader_size]):
+        yield (
+            f"the published reader of the {flavour} layout builds a {layout.reader_size} encoder only: it cannot open "
+            "this one; this package can"
+        )
+    task = checkpoint.metadata.get("task", {})
+    for head, settings in layout.task_settings.items():
+        for name, value in settings.items():
+            # A model that does not say its context has the published one.
+            own = task.get(head, {}).get(name, value if name == "context_s" else None)
+            if own != value:
+                says = "does not say so" if own is None else f"says {own!r}"
+                yield f"the published reader takes {head}.{name} to be {value!r}; this model's task.json {says}"
 
 
 def _tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, Tensor]]:

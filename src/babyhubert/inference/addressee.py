@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.segments import Segments
 from babyhubert.inference.utterance_model import Judged, UtteranceModel
-from babyhubert.tasks.addressee_windows import addressee_window
+from babyhubert.tasks.addressee_windows import Pooling, UtteranceWindow, addressee_window
 from babyhubert.tasks.ctc import log_softmax
 from babyhubert.tasks.heads import ADDRESSEE
 
@@ -25,8 +26,20 @@ class AddresseeClassifier(UtteranceModel[NDArray[np.float64]]):
     """An addressee model ready to run. Call it with a recording and its segments."""
 
     task = ADDRESSEE
-    rule = staticmethod(addressee_window)
     voices = ADULTS
+
+    @property
+    def pooling(self) -> Pooling:
+        """Frames that decide."""
+        return self.loaded.listening[self.task].pooling
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides a result, for records."""
+        return {**super().settings(), "pooling": self.pooling}
+
+    def published_window(self, onset: int, offset: int, recording: int, context: int) -> UtteranceWindow:
+        """See :func:`addressee_window`."""
+        return addressee_window(onset, offset, recording, context, self.pooling)
 
     def judge(self, frames: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float64]]:
         """Probabilities of the classes, (C,) each: the softmax of the mean of the frames' logits."""

@@ -20,10 +20,11 @@ from babyhubert.files import csv_text, path_below, write_text
 from babyhubert.inference.addressee import AddresseeClassifier
 from babyhubert.inference.given_segments import segments_source
 from babyhubert.inference.speed import Speed
-from babyhubert.inference.task_model import load_task_model, plan_of
-from babyhubert.inference.utterance_model import Judged, choose_windows
+from babyhubert.inference.task_model import load_task_model
+from babyhubert.inference.utterance_model import Judged, plan_utterances
 from babyhubert.inference.utterance_run import UtteranceRun, run_record
 from babyhubert.run_folder import RunFolder
+from babyhubert.tasks.addressee_windows import Pooling
 from babyhubert.tasks.heads import ADDRESSEE
 from babyhubert.timebase import format_length, format_seconds
 
@@ -41,6 +42,7 @@ def open_addressee_run(
     published: bool = False,
     window_s: float | None = None,
     overlap: float | None = None,
+    pooling: Pooling | None = None,
     speed: Speed = "exact",
     batch_size: int | None = None,
     channel: Channel = "mean",
@@ -56,6 +58,7 @@ def open_addressee_run(
         published: Windows and rules of the published tool.
         window_s: Length of windows; None: the model's own.
         overlap: Share that windows have in common; None: the mode's, or the model's own.
+        pooling: Frames that decide; None: the published tool's if its rules are asked for, else the model's own.
         speed: ``exact``, ``balanced`` or ``fast``.
         batch_size: Windows in one call; None chooses.
         channel: Channel choice.
@@ -68,9 +71,10 @@ def open_addressee_run(
         ConfigError: impossible windows, or a device that there is not.
     """
     loaded = load_task_model(model, (ADDRESSEE,), device=device, speed=speed)
-    plan = plan_of(loaded.listening[ADDRESSEE], speed, window_s, overlap)
-    windows = choose_windows(loaded, ADDRESSEE, published=published, window_s=window_s)
-    classifier = AddresseeClassifier(loaded, plan, windows, batch_size)
+    planned = plan_utterances(
+        loaded, ADDRESSEE, published=published, window_s=window_s, overlap=overlap, pooling=pooling
+    )
+    classifier = AddresseeClassifier(*planned, batch_size)
     return AddresseeRun(RunFolder(output, COMMAND, part), classifier, segments_source(output, segments), channel)
 
 

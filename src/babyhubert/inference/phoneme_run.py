@@ -16,8 +16,8 @@ from babyhubert.files import csv_text, path_below, write_text
 from babyhubert.inference.given_segments import SegmentsSource, segments_source
 from babyhubert.inference.phonemes import PhonemeRecogniser
 from babyhubert.inference.speed import Speed
-from babyhubert.inference.task_model import load_task_model, plan_of
-from babyhubert.inference.utterance_model import Judged, choose_windows
+from babyhubert.inference.task_model import load_task_model
+from babyhubert.inference.utterance_model import Judged, plan_utterances
 from babyhubert.inference.utterance_run import UtteranceRun, run_record
 from babyhubert.run_folder import RunFolder
 from babyhubert.tasks.ctc import Symbols
@@ -71,9 +71,8 @@ def open_phoneme_run(
         ConfigError: impossible windows, or a device that there is not.
     """
     loaded = load_task_model(model, (PHONEMES,), device=device, speed=speed)
-    plan = plan_of(loaded.listening[PHONEMES], speed, window_s, overlap)
-    windows = choose_windows(loaded, PHONEMES, published=published, window_s=window_s)
-    recogniser = PhonemeRecogniser(loaded, plan, windows, batch_size, beam)
+    planned = plan_utterances(loaded, PHONEMES, published=published, window_s=window_s, overlap=overlap)
+    recogniser = PhonemeRecogniser(*planned, batch_size, beam)
     source = segments_source(output, segments)
     return PhonemeRun(RunFolder(output, COMMAND, part), recogniser, source, channel, syllables=syllables)
 

@@ -15,6 +15,7 @@ from babyhubert.annotation.segments import Segments
 from babyhubert.encoder.flavours.babar import BLANK
 from babyhubert.errors import CheckpointError, ConfigError
 from babyhubert.inference.utterance_model import Judged, UtteranceModel
+from babyhubert.tasks.addressee_windows import UtteranceWindow
 from babyhubert.tasks.ctc import Symbols, beam_search, greedy, log_softmax
 from babyhubert.tasks.heads import PHONEMES
 from babyhubert.tasks.phoneme_windows import phoneme_window
@@ -50,7 +51,6 @@ class PhonemeRecogniser(UtteranceModel[Symbols]):
     beam: int = 0
 
     task = PHONEMES
-    rule = staticmethod(phoneme_window)
     voices = KEY_CHILD
 
     def __post_init__(self) -> None:
@@ -62,6 +62,10 @@ class PhonemeRecogniser(UtteranceModel[Symbols]):
     def settings(self) -> dict[str, Any]:
         """Everything that decides a result, for records."""
         return {**super().settings(), "decoder": "greedy" if not self.beam else f"beam {self.beam}"}
+
+    def published_window(self, onset: int, offset: int, recording: int, context: int) -> UtteranceWindow:
+        """See :func:`phoneme_window`."""
+        return phoneme_window(onset, offset, recording, context)
 
     def judge(self, frames: Sequence[NDArray[np.float32]]) -> list[Symbols]:
         """Phonemes of utterances from the logits of their frames."""

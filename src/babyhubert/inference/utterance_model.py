@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
@@ -15,14 +16,16 @@ from numpy.typing import NDArray
 from babyhubert.annotation.frames import FRAME_RECEPTIVE_FIELD
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.recording import open_recording
+from babyhubert.errors import ConfigError
 from babyhubert.inference.engine import Failed, Finished, Frames
 from babyhubert.inference.recordings import FrameSource
 from babyhubert.inference.task_model import FrameOutputs, LoadedModel, plan_of
 from babyhubert.inference.utterances import GridUtterances, OwnWindowEngine, OwnWindows, Utterances
 from babyhubert.inference.window_calls import WindowThreads, build_engine, windows_at_once
 from babyhubert.inference.windows import WindowPlan
-from babyhubert.tasks.addressee_windows import LONGEST_PUBLISHED, UtteranceWindow
+from babyhubert.tasks.addressee_windows import LONGEST_PUBLISHED, Pooling, UtteranceWindow
 from babyhubert.tasks.context_windows import windows_with_context
+from babyhubert.tasks.listening import Listening
 from babyhubert.timebase import seconds_to_samples
 
 Result = TypeVar("Result")
@@ -39,13 +42,45 @@ class Judged(Generic[Result]):
 WindowChoice = Literal["grid", "published", "alone"]
 
 
-def choose_windows(
-    loaded: LoadedModel, task: str, *, published: bool = False, window_s: float | None = None
-) -> WindowChoice:
-    """How utterances are heard: as published if asked for, alone by models trained so, else on the grid."""
-    if published:
+def choose_windows(listening: Listening, *, published: bool = False) -> WindowChoice:
+    """Windows for utterances: as published if asked for or pooled so, alone for models trained so, else the grid."""
+    if published or listening.pooling == "published":
         return "published"
-    return "alone" if loaded.listening[task].context_s == 0 and window_s is None else "grid"
+    return "alone" if listening.context_s == 0 else "grid"
+
+
+def plan_utterances(
+    loaded: LoadedModel,
+    task: str,
+    *,
+    published: bool = False,
+    window_s: float | None = None,
+    overlap: float | None = None,
+    pooling: Pooling | None = None,
+) -> tuple[LoadedModel, WindowPlan, WindowChoice]:
+    """The model with what a user wants otherwise than its head asks for, the windows of the grid, and which are used.
+
+    Args:
+        loaded: The network.
+        task: Of the head.
+        published: Windows and rules of the published tool.
+        window_s: Length of windows; None: the model's own.
+        overlap: Share that windows have in common; None: the mode's, or the model's own.
+        pooling: Frames that decide an addressee; None: the published tool's if its rules are asked for, else the
+            model's own.
+
+    Raises:
+        ConfigError: impossible windows, or an overlap of windows that have none.
+    """
+    plan = plan_of(loaded.listening[task], loaded.speed, window_s, overlap)
+    changes: dict[str, Any] = {} if window_s is None else {"context_s": window_s}
+    if pooling is not None or published:
+        changes["pooling"] = pooling or "published"
+    listening = replace(loaded.listening[task], **changes)
+    choice = choose_windows(listening, published=published)
+    if overlap is not None and choice != "grid":
+        raise ConfigError(f"--overlap {overlap:g}: here each utterance has a window of its own; leave it out")
+    return replace(loaded, listening={**loaded.listening, task: listening}), plan, choice
 
 
 def alone(onset: int, offset: int, samples: int) -> UtteranceWindow:
@@ -73,9 +108,12 @@ class UtteranceModel(ABC, Generic[Result]):
     batch_size: int | None = None
 
     task: ClassVar[str]
-    rule: ClassVar[Any]
     voices: ClassVar[tuple[str, ...]]
     """Labels of the segments it is asked about."""
+
+    @abstractmethod
+    def published_window(self, onset: int, offset: int, recording: int, context: int) -> UtteranceWindow:
+        """The published window of an utterance."""
 
     @abstractmethod
     def judge(self, frames: Sequence[NDArray[np.float32]]) -> list[Result]:
@@ -84,7 +122,7 @@ class UtteranceModel(ABC, Generic[Result]):
     @classmethod
     def of(cls, loaded: LoadedModel) -> Self:
         """The model with the windows its head asks for."""
-        return cls(loaded, plan_of(loaded.listening[cls.task], loaded.speed), choose_windows(loaded, cls.task))
+        return cls(*plan_utterances(loaded, cls.task))
 
     def with_changes(self, **changes: Any) -> Self:
         """The same with other windows, rules or batch size."""
@@ -130,8 +168,7 @@ class UtteranceModel(ABC, Generic[Result]):
         if self.windows == "alone":
             return OwnWindows(utterances, alone, 0)
         context = seconds_to_samples(self.loaded.listening[self.task].context_s)
-        rule = type(self).rule
-        return OwnWindows(utterances, lambda onset, offset, samples: rule(onset, offset, samples, context), context)
+        return OwnWindows(utterances, partial(self.published_window, context=context), context)
 
     def source(self, utterances: Mapping[str, Utterances], lengths: Mapping[str, int | None]) -> FrameSource:
         """What turns recordings into the frames that the collector takes.

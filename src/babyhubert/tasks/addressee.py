@@ -19,7 +19,7 @@ from babyhubert.annotation.frames import frame_count
 from babyhubert.config import Config
 from babyhubert.encoder.flavours.addressee import LABELS
 from babyhubert.errors import AnnotationError
-from babyhubert.tasks.addressee_windows import addressee_window
+from babyhubert.tasks.addressee_windows import Pooling, addressee_window
 from babyhubert.tasks.augmentation import Augmentation, AugmentationSettings
 from babyhubert.tasks.context_windows import Samples, WindowRule, Windows, windows_by, windows_with_context
 from babyhubert.tasks.heads import ADDRESSEE, HEAD_DROPOUT, PooledHead, TaskHead
@@ -52,7 +52,8 @@ class AddresseeSettings(Config):
         labels: Classes, the order of the outputs.
         label_map: What other values mean; ``""`` leaves their utterances out.
         context_s: Length of the window around an utterance; 0: the utterance alone.
-        window_rule: ``always``: context around utterances of any length; ``published``: none from ``context_s`` on.
+        window_rule: ``always``: context around utterances of any length, and the utterance's frames are pooled;
+            ``published``: no context from ``context_s`` on, and the frames of ``published_pooling``.
         shortest_s: Shorter utterances are left out.
         longest_s: Longer utterances are left out; the published limit is 30 s.
         batch_size: Utterances of one process in one batch.
@@ -216,7 +217,9 @@ class AddresseeTask:
 
     def card(self) -> dict[str, Any]:
         """Context, as inference must repeat it."""
-        return {"context_s": self.settings.context_s, "window_rule": self.settings.window_rule}
+        rule = self.settings.window_rule
+        pooling: Pooling = "published" if rule == "published" else "utterance"
+        return {"context_s": self.settings.context_s, "window_rule": rule, "pooling": pooling}
 
     def _batch(self, read: WindowBatch, classes: NDArray[np.int64]) -> Batch:
         frames = np.arange(frame_count(read.waveforms.shape[1]))

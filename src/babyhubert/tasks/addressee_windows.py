@@ -1,8 +1,8 @@
-"""Which stretch of a recording the published addressee model hears for an utterance, and which frames it pools."""
+"""Which stretch of a recording the published addressee model sees for an utterance, and which frames are pooled."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_count
 from babyhubert.timebase import SAMPLE_RATE
@@ -10,15 +10,22 @@ from babyhubert.timebase import SAMPLE_RATE
 LONGEST_PUBLISHED = 30 * SAMPLE_RATE
 """Longer utterances are not run by the published tools: ``Other`` for the addressee, absent from the phonemes."""
 
+Pooling = Literal["utterance", "published"]
+"""Frames whose mean decides the addressee. ``utterance``: those of the utterance. ``published``: from the window's
+first frame on, for as long as the window's end is away from the utterance's onset; so the published data set class
+computes, though its comments speak of the utterance, and so the released weights were probably trained."""
+
+POOLINGS: tuple[Pooling, ...] = ("utterance", "published")
+
 
 class UtteranceWindow(NamedTuple):
-    """A stretch of a recording heard for one utterance.
+    """A stretch of a recording that a model sees for one utterance.
 
     Attributes:
         start: First sample of the stretch.
         stop: Sample after its last.
-        first_frame: First frame of the stretch that belongs to the utterance, counted from ``start``.
-        stop_frame: Frame after the last that does.
+        first_frame: First frame of the stretch that is used for the utterance, counted from ``start``.
+        stop_frame: Frame after the last that is.
     """
 
     start: int
@@ -27,18 +34,21 @@ class UtteranceWindow(NamedTuple):
     stop_frame: int
 
 
-def addressee_window(onset: int, offset: int, recording: int, context: int = 10 * SAMPLE_RATE) -> UtteranceWindow:
+def addressee_window(
+    onset: int, offset: int, recording: int, context: int = 10 * SAMPLE_RATE, pooling: Pooling = "published"
+) -> UtteranceWindow:
     """The published window: centred on the utterance, moved to stay inside the recording.
 
-    Utterances as long as the context get no context at all. The published frames begin two frames early and end one
-    early; where that leaves none, all frames of the window count.
+    Utterances as long as the context get no context at all.
 
     Args:
         onset: First sample of the utterance.
         offset: Sample after its last.
         recording: Length of the recording, samples.
         context: Length of the window, samples.
+        pooling: Which of its frames are used.
     """
+    context = max(context, FRAME_RECEPTIVE_FIELD)
     fill = max((context - (offset - onset)) // 2, 0)
     start, stop = onset - fill, offset + fill
     if start < 0:
@@ -46,8 +56,21 @@ def addressee_window(onset: int, offset: int, recording: int, context: int = 10 
     if stop > recording:
         start, stop = max(recording - context, 0), recording
     frames = frame_count(stop - start)
-    first = max((onset - start - FRAME_RECEPTIVE_FIELD) // FRAME_HOP - 2, 0)
-    last = min((offset - start - FRAME_RECEPTIVE_FIELD) // FRAME_HOP, frames)
-    if last <= first:
-        first, last = 0, frames
+    if pooling == "published":
+        first, last = published_pooling(onset, stop, frames)
+    else:
+        first = min((onset - start + FRAME_HOP // 2) // FRAME_HOP, max(frames - 1, 0))
+        last = min(max((offset - start + FRAME_HOP // 2) // FRAME_HOP, first + 1), frames)
     return UtteranceWindow(start, stop, first, last)
+
+
+def published_pooling(onset: int, window_end: int, frames: int) -> tuple[int, int]:
+    """First frame of a window that is pooled and the frame after the last, as published; all where that gives none.
+
+    Args:
+        onset: First sample of the utterance.
+        window_end: Sample after the last of its window.
+        frames: Frames of the window.
+    """
+    stop = min((window_end - onset - FRAME_RECEPTIVE_FIELD) // FRAME_HOP, frames)
+    return 0, stop if stop > 0 else frames

@@ -2,7 +2,9 @@
 
 A model folder's ``task.json`` may say it, under the task's name or, for a model with several heads, under ``shared``:
 ``"addressee": {"context_s": 10.0}``, ``"phonemes": {"context_s": 20.0, "normalise": false}``,
-``"shared": {"context_s": 20.0, "overlap": 0.5}``. What it does not say is as published.
+``"shared": {"context_s": 20.0, "overlap": 0.5}``. What it does not say is as published, but for the pooling of
+addressees: without ``"addressee": {"pooling": "published"}``, which checkpoints in the published layout bring, the
+utterance's own frames are pooled.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from babyhubert.errors import CheckpointError
+from babyhubert.tasks.addressee_windows import POOLINGS, Pooling
 from babyhubert.tasks.heads import ADDRESSEE, PHONEMES, VOICE_TYPE
 
 SHARED = "shared"
@@ -28,12 +31,14 @@ class Listening:
         overlap: Share of a window that neighbours have in common when a whole recording is run.
         normalise: Whether each window is brought to zero mean and unit variance before the encoder.
         shared: Whether all heads of the model hear the same windows, so that one pass serves them.
+        pooling: Frames that decide an addressee.
     """
 
     context_s: float
     overlap: float
     normalise: bool = False
     shared: bool = False
+    pooling: Pooling = "utterance"
 
 
 PUBLISHED_LISTENING = {
@@ -64,7 +69,7 @@ def listening_of(card: Mapping[str, Any], heads: Collection[str]) -> dict[str, L
         return own
     longest = max(own.values(), key=lambda listening: listening.context_s)
     together = _overlaid(replace(longest, overlap=0.5, shared=True), card, SHARED)
-    return dict.fromkeys(own, together)
+    return {head: replace(together, pooling=listening.pooling) for head, listening in own.items()}
 
 
 def _overlaid(default: Listening, card: Mapping[str, Any], name: str) -> Listening:
@@ -79,4 +84,6 @@ def _overlaid(default: Listening, card: Mapping[str, Any], name: str) -> Listeni
             raise CheckpointError(f"task.json: {name}.{key} is {value!r}: a number is needed")
     if not isinstance(settings.get("normalise", False), bool):
         raise CheckpointError(f"task.json: {name}.normalise is {settings['normalise']!r}: true or false")
+    if settings.get("pooling", POOLINGS[0]) not in POOLINGS:
+        raise CheckpointError(f"task.json: {name}.pooling is {settings['pooling']!r}: {' or '.join(POOLINGS)}")
     return replace(default, **settings)

@@ -14,4 +14,6 @@ MODEL = Layout(
     prefix="wav2vec2.",
     signature=("classifier.", "wav2vec2."),
     head=NamedHead("addressee", LABELS, {"weight": "classifier.weight", "bias": "classifier.bias"}),
+    reader_size="base",
+    task_settings={"addressee": {"pooling": "published"}},
 )

@@ -143,6 +143,8 @@ class Layout:
         unused: Keys that published files hold and no published code reads, and a value to write when there is none.
         dropouts: Regularisation its models were trained with, where not our default.
         special_label_rows: Rows at the top of the label embeddings that stand for no unit.
+        hyper_parameters: What its published reader builds the model from, beside the weights.
+        reader_size: Size of the one encoder that its published reader builds; None: it builds any.
         task_settings: How its models listen, where not as others do; goes into a model folder's `task.json`.
     """
 
@@ -158,6 +160,8 @@ class Layout:
     unused: Mapping[str, Callable[[int], Tensor]] = field(default_factory=dict)
     dropouts: Mapping[str, float] = field(default_factory=dict)
     special_label_rows: int = 0
+    hyper_parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    reader_size: str | None = None
     task_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def recognises(self, keys: Collection[str]) -> bool:

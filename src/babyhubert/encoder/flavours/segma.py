@@ -18,6 +18,7 @@ VTC_2_0 = Layout(
     prefix="wav2vec2.",
     signature=("task_heads.linear_head_", "wav2vec2."),
     head=HEAD,
+    reader_size="base",
     unused={"layer_weights": torch.ones},
 )
 """The first generation also creates one weight a layer, which its code never reads."""
@@ -29,4 +30,5 @@ VTC_2_1 = Layout(
     signature=("task_heads.linear_head_", "encoder.feature_extractor."),
     wrapper="model.",
     head=HEAD,
+    reader_size="base",
 )

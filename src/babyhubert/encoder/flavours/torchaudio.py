@@ -30,6 +30,7 @@ PRETRAINING_MODEL = Layout(
         LABEL_EMBEDDINGS: "logit_generator.label_embeddings",
     },
     requires=PRETRAINING,
+    reader_size="base",
 )
 BARE_ENCODER = Layout(name="torchaudio", naming=NAMING, prefix="", signature=("encoder.transformer.",))
 """What `torchaudio.models.hubert_base().state_dict()` holds."""

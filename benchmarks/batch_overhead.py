@@ -29,11 +29,11 @@ from distributed import LocalCluster
 
 from babyhubert.audio.discovery import discover
 from babyhubert.audio.preflight import PreflightReport, check_recordings
-from babyhubert.batch.dask_workers import DaskWorkers
-from babyhubert.batch.distribution import IN_PROCESS, Distribution
-from babyhubert.batch.pools import PLAIN_ALLOCATOR, ClusterPool
-from babyhubert.inference.segment_run import open_segment_run
-from babyhubert.inference.voice_type import VoiceTypeSettings, load_model
+from babyhubert.runs.dask_workers import DaskWorkers
+from babyhubert.runs.distribution import IN_PROCESS, Distribution
+from babyhubert.runs.pools import PLAIN_ALLOCATOR, ClusterPool
+from babyhubert.tasks.voice_type.outputs import open_segment_run
+from babyhubert.tasks.voice_type.prediction import VoiceTypeSettings, load_model
 from results import write_results
 
 RATE = 16_000

@@ -25,7 +25,7 @@ from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.cost import forward_operations
 from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.matrix_form import MatrixForm, use_matrix_form
-from babyhubert.inference.window_calls import RecordedBatch
+from babyhubert.inference.batching import RecordedBatch
 from babyhubert.pretraining.model import MaskedPrediction
 from babyhubert.pretraining.run import build_optimiser
 from babyhubert.pretraining.settings import OptimiserSettings

@@ -31,15 +31,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from alternation import Way, alternate, clocks, peaks, ratio, row
-from babyhubert.device import resolve_device
+from babyhubert.compute.device import resolve_device
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.cost import forward_operations
 from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.model_folder import save_model_folder
+from babyhubert.encoder.multitask import VoiceTypeModel
 from babyhubert.encoder.precision import Precision, use_precision
 from babyhubert.inference.speed import SPEEDS, Speed
-from babyhubert.inference.voice_type import VoiceTypeClassifier, VoiceTypeSettings
-from babyhubert.tasks.voice_type import VoiceTypeModel
+from babyhubert.tasks.voice_type.prediction import VoiceTypeClassifier, VoiceTypeSettings
 from memory import peak_mb
 from results import write_results
 

@@ -26,7 +26,7 @@ import torch
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.model_folder import save_model_folder
-from babyhubert.tasks.voice_type import VoiceTypeModel
+from babyhubert.encoder.multitask import VoiceTypeModel
 from results import write_results
 
 RATE = 16_000

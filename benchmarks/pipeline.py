@@ -33,7 +33,7 @@ from babyhubert.encoder.precision import fastest_precision
 from babyhubert.inference.engine import Engine
 from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
 from babyhubert.inference.speed import SPEEDS
-from babyhubert.inference.voice_type import VoiceTypeSettings
+from babyhubert.tasks.voice_type.prediction import VoiceTypeSettings
 from results import write_results
 
 RATE = 16_000

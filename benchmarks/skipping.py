@@ -20,16 +20,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from babyhubert.annotation.frames import FRAME_HOP, frame_count
 from babyhubert.audio.recording import Recording, open_recording
 from babyhubert.corpus.silero import STEP, SileroDetector
 from babyhubert.evaluation.detection import compare
 from babyhubert.evaluation.presentation import read_side
 from babyhubert.inference.engine import Engine, Failed, Frames
 from babyhubert.inference.quiet import FRAMES_A_STEP, levels_in_voice_band, steps_above_floor
-from babyhubert.inference.voice_type import VoiceTypeClassifier, VoiceTypeSettings, load_model
 from babyhubert.inference.windows import WindowPlan
-from babyhubert.timebase import SAMPLE_RATE
+from babyhubert.tasks.voice_type.prediction import VoiceTypeClassifier, VoiceTypeSettings, load_model
+from babyhubert.timebase import FRAME_HOP, SAMPLE_RATE, frame_count
 from labelled import parser_for, read, recordings_of
 from results import write_results
 

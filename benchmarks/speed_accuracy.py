@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from babyhubert.encoder.context import Listening
 from babyhubert.encoder.precision import Precision, fastest_precision, has_byte_products, use_precision
 from babyhubert.evaluation.detection import compare
 from babyhubert.evaluation.presentation import read_side
 from babyhubert.inference.speed import SPEEDS, Speed
-from babyhubert.inference.voice_type import VoiceTypeSettings, load_model
-from babyhubert.tasks.listening import Listening
+from babyhubert.tasks.voice_type.prediction import VoiceTypeSettings, load_model
 from babyhubert.timebase import SAMPLE_RATE
 from labelled import parser_for, read, recordings_of
 from results import write_results

@@ -27,9 +27,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_counts
+from babyhubert.annotation.raster import frame_counts
+from babyhubert.compute.processes import Place
 from babyhubert.corpus.shards import Pack, Shard, write_index, write_pack_facts
-from babyhubert.training.processes import Place
+from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD
 from babyhubert.units.assign import assign
 from babyhubert.units.kmeans import FitSettings, KMeans, fit_units
 from babyhubert.units.teachers import Teacher

@@ -21,7 +21,7 @@ from small_encoders import fresh, generator
 from babyhubert.cli.app import main
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.model_folder import save_model_folder
-from babyhubert.tasks.voice_type import VoiceTypeModel
+from babyhubert.encoder.multitask import VoiceTypeModel
 
 SMALL = HubertConfig(
     conv_dim=(6,) * 7, hidden_size=32, layers=3, heads=2, feed_forward=48, position_kernel=16, position_groups=4

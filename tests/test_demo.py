@@ -10,7 +10,7 @@ import pytest
 
 import babyhubert
 from babyhubert import demo
-from babyhubert.annotation.tables import read_annotations
+from babyhubert.annotation.reading import read_annotations
 from babyhubert.encoder.loading import SHIPPED_MODELS, shipped_models
 from babyhubert.evaluation.detection import compare
 from babyhubert.simulation.writer import write_scenes

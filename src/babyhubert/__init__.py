@@ -6,22 +6,18 @@ Importing the package is fast: nothing that needs torch is loaded before it is a
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-try:
-    __version__ = version("babyhubert")
-except PackageNotFoundError:  # a checkout that was never installed
-    __version__ = "0+unknown"
+from babyhubert.version import __version__
 
 if TYPE_CHECKING:
     from babyhubert.annotation.segments import Segments
     from babyhubert.encoder.loading import load_encoder
-    from babyhubert.inference.loading import load_model
+    from babyhubert.tasks.loading import load_model
 
 _LAZY = {
     "load_encoder": "babyhubert.encoder.loading",
-    "load_model": "babyhubert.inference.loading",
+    "load_model": "babyhubert.tasks.loading",
     "Segments": "babyhubert.annotation.segments",
 }
 

@@ -14,21 +14,21 @@ from pathlib import Path
 
 import numpy as np
 
-from babyhubert.annotation.tables import read_annotations
+from babyhubert.annotation.reading import read_annotations
 from babyhubert.audio.discovery import discover
 from babyhubert.audio.preflight import check_recordings
+from babyhubert.compute.group import Group
 from babyhubert.config import build_config
+from babyhubert.encoder.heads import VOICE_TYPE
 from babyhubert.evaluation.detection import DetectionReport, compare
 from babyhubert.evaluation.presentation import write_report
-from babyhubert.inference.embed_run import Embedder, EmbedRun, EmbedSettings
-from babyhubert.inference.segment_run import SegmentRun
-from babyhubert.inference.voice_type import SHIPPED_MODEL, load_model
 from babyhubert.progress import RunProgress
-from babyhubert.run_folder import RunFolder
+from babyhubert.runs.folder import RunFolder
 from babyhubert.simulation.writer import write_scenes
-from babyhubert.tasks.heads import VOICE_TYPE
+from babyhubert.tasks.embedding import Embedder, EmbedRun, EmbedSettings
+from babyhubert.tasks.voice_type.outputs import SegmentRun
+from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL, load_model
 from babyhubert.training.finetuning import finetune
-from babyhubert.training.group import Group
 from babyhubert.training.settings import FinetuningSettings
 
 TRAINING_SCENES = 4

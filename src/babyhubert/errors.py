@@ -6,6 +6,7 @@ that sentence alone (a traceback only with ``--debug``); a program can catch the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 
@@ -69,3 +70,9 @@ class MissingExtraError(BabyHubertError):
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(f"{feature} needs the '{extra}' extra: pip install 'babyhubert[{extra}]'")
         self.extra = extra
+
+
+def some_names(names: Sequence[str], most: int = 3) -> str:
+    """The first names of many, for a message."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")

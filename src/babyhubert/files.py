@@ -17,6 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from babyhubert.errors import DiskFullError, OutputError, UnsafeNameError
 
 TEMPORARY_MARK = ".partial-"
@@ -160,3 +162,31 @@ def remove_leftovers(folder: Path) -> None:
             if leftover.is_file():
                 with suppress(OSError):
                     leftover.unlink()
+
+
+def file_identity(path: Path) -> dict[str, int]:
+    """What tells that a recording is still the file it was: size and modification time."""
+    status = path.stat()
+    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+@contextmanager
+def exclusive(lock: Path, busy: str) -> Iterator[None]:
+    """Hold a lock file, or fail at once where another run holds it.
+
+    Args:
+        lock: The lock file; its folder exists.
+        busy: What to say then.
+
+    Raises:
+        OutputError: another run holds it.
+    """
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        raise OutputError(busy) from None
+    try:
+        yield
+    finally:
+        held.release()

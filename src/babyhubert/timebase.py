@@ -9,6 +9,11 @@ from __future__ import annotations
 
 import math
 
+FRAME_HOP = 320
+"""Samples between frames: the product of the convolution strides 5, 2, 2, 2, 2, 2, 2."""
+FRAME_RECEPTIVE_FIELD = 400
+"""Samples one frame sees."""
+
 SAMPLE_RATE = 16_000
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
 
@@ -61,3 +66,15 @@ def format_clock(samples: int) -> str:
     """Duration as ``H:MM:SS`` for people, rounded to the second."""
     seconds = (int(samples) + SAMPLE_RATE // 2) // SAMPLE_RATE
     return f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+
+
+def frame_count(samples: int) -> int:
+    """Frames the encoder gives for ``samples`` samples: ``(n - 400) // 320 + 1``, and 0 below 400."""
+    if samples < FRAME_RECEPTIVE_FIELD:
+        return 0
+    return (samples - FRAME_RECEPTIVE_FIELD) // FRAME_HOP + 1
+
+
+def samples_for_frames(frames: int) -> int:
+    """Fewest samples that give ``frames`` frames."""
+    return 0 if frames <= 0 else (frames - 1) * FRAME_HOP + FRAME_RECEPTIVE_FIELD

@@ -16,9 +16,9 @@ from babyhubert.annotation.childproject import (
     kinds_in,
     read_project_recordings,
 )
-from babyhubert.annotation.names import RecordingNames
+from babyhubert.annotation.reading import read_annotations
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.tables import read_annotations
+from babyhubert.audio.names import RecordingNames
 from babyhubert.errors import AnnotationError
 
 HEADER = "set,recording_filename,time_seek,range_onset,range_offset,raw_filename,format,annotation_filename,error\n"

@@ -5,16 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from babyhubert.annotation.rttm import format_rttm, read_rttm, write_rttm
-from babyhubert.annotation.segments import VOICE_TYPES, Segments
-from babyhubert.annotation.tables import (
+from babyhubert.annotation.csv_tables import (
     COMBINED_HEADER,
     format_childproject_csv,
     format_combined_rows,
-    read_annotations,
-    read_segments,
     write_childproject_csv,
 )
+from babyhubert.annotation.reading import read_annotations, read_segments
+from babyhubert.annotation.rttm import format_rttm, read_rttm, write_rttm
+from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.errors import AnnotationError
 
 ms_segments = st.lists(

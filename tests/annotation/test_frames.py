@@ -5,14 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from babyhubert.annotation.frames import (
-    FRAME_HOP,
-    FRAME_RECEPTIVE_FIELD,
-    frame_count,
-    frames_to_segments,
-    samples_for_frames,
-    segments_to_frames,
-)
+from babyhubert.annotation.raster import frames_to_segments, segments_to_frames
+from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_count, samples_for_frames
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from babyhubert.annotation.codes import label_of_tier, tier_names
 from babyhubert.annotation.eaf import read_eaf_tiers, write_eaf
 from babyhubert.annotation.lena_table import LENA_HEADER, format_lena_rows
 from babyhubert.annotation.pyannote import from_annotation, to_annotation
+from babyhubert.annotation.reading import read_annotations, read_segments
 from babyhubert.annotation.rttm import format_rttm, write_rttm
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
-from babyhubert.annotation.tables import read_annotations, read_segments
 from babyhubert.annotation.textgrid import read_textgrid_tiers, write_textgrid
 from babyhubert.annotation.tiers import lay_out, segments_of
 from babyhubert.errors import AnnotationError, MissingExtraError

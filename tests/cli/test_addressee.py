@@ -14,8 +14,8 @@ from making import RATE, babble
 from task_models import LABELS, write_task_model
 
 import babyhubert
+from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.tables import read_segments
 from babyhubert.inference.task_model import FrameOutputs
 from commands import command, contents, samples_of, write_sounds
 

@@ -14,7 +14,7 @@ from task_models import write_task_model
 
 from babyhubert.audio.recording import Recording
 from babyhubert.encoder.hubert import HubertEncoder
-from babyhubert.inference.utterance_run import UtteranceSink
+from babyhubert.tasks.utterance_outputs import UtteranceSink
 from commands import command, contents, write_sounds
 
 TASKS = ("voice_type", "addressee", "phonemes")

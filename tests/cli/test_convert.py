@@ -18,7 +18,7 @@ from babyhubert.cli.convert import LAYOUTS, convert
 from babyhubert.encoder.flavours import FLAVOURS
 from babyhubert.errors import CheckpointError, ConfigError, OutputError
 from babyhubert.inference.thresholds import CALIBRATION_FILE
-from babyhubert.inference.voice_type import load_model
+from babyhubert.tasks.voice_type.prediction import load_model
 
 sys.path.append(str(Path(__file__).parents[1] / "encoder"))
 import published_layouts as published

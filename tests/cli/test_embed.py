@@ -12,8 +12,8 @@ import soundfile
 import torch
 from making import RATE, babble
 
-from babyhubert.annotation.frames import frame_count
 from babyhubert.encoder.hubert import HubertEncoder
+from babyhubert.timebase import frame_count
 from commands import command, contents, samples_of, write_sounds
 
 

@@ -11,7 +11,7 @@ import typer.main
 
 import babyhubert
 from babyhubert.cli.app import app
-from babyhubert.tasks.voice_type import VoiceTypeModel
+from babyhubert.encoder.multitask import VoiceTypeModel
 from commands import command, write_sounds
 
 

@@ -13,8 +13,8 @@ from making import RATE
 from task_models import LABELS, write_task_model
 
 import babyhubert
-from babyhubert.annotation.tables import read_segments
-from babyhubert.tasks import syllables
+from babyhubert.annotation.reading import read_segments
+from babyhubert.phonology import syllables
 from commands import command, contents, samples_of, write_sounds
 
 HEADER = "uid,start_time_s,duration_s,label\n"

@@ -159,7 +159,7 @@ class TestOutputs:
         refused(result, str(place), "a file stands where a folder is needed")
 
     def test_a_folder_in_use_is_refused_until_it_is_free(self, small_model, audio, tmp_path, verb):
-        from babyhubert.run_folder import RunFolder
+        from babyhubert.runs.folder import RunFolder
 
         run = (verb, audio, "-o", tmp_path / "out", "--model", small_model)
         with RunFolder(tmp_path / "out", "embed" if verb == "segment" else "segment"):

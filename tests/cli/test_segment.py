@@ -15,12 +15,12 @@ import soundfile
 from making import RATE, babble
 
 import babyhubert
-from babyhubert.annotation.frames import frame_count
+from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.rttm import read_rttm
-from babyhubert.annotation.tables import read_segments
 from babyhubert.audio.libsndfile import SndfileSource
-from babyhubert.inference import segment_run
-from babyhubert.tasks.voice_type import VoiceTypeModel
+from babyhubert.encoder.multitask import VoiceTypeModel
+from babyhubert.tasks.voice_type import outputs as segment_run
+from babyhubert.timebase import frame_count
 from commands import command, contents, samples_of, spoken, write_small_model, write_sounds
 
 TABLES = {"rttm.csv", "failures.csv", "thresholds.toml"}

@@ -20,20 +20,20 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from babyhubert.annotation.parquet import read_table
+from babyhubert.annotation.reading import read_annotations
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.tables import read_annotations
 from babyhubert.audio.discovery import discover
 from babyhubert.audio.preflight import check_recordings
+from babyhubert.compute.processes import Place
 from babyhubert.corpus.inventory import INVENTORY, read_inventory, scan
 from babyhubert.corpus.lengths import cut_segments
 from babyhubert.corpus.pack import PackSettings, _held_out, pack_segments
-from babyhubert.corpus.parquet import read_table
 from babyhubert.corpus.regions import REGIONS, RegionSettings, find_regions
 from babyhubert.corpus.segments import SegmentSettings
 from babyhubert.corpus.shards import Pack
 from babyhubert.corpus.spans import read_spans
 from babyhubert.errors import AnnotationError, BabyHubertError, ConfigError, CorpusError, OutputError
-from babyhubert.training.processes import Place
 
 RATE = 16_000
 
@@ -279,7 +279,7 @@ def test_silero_in_stretches_is_silero_in_one_go(seconds, tolerance):
 
 
 def test_regions_from_a_voice_type_model(recordings, tmp_path):
-    from babyhubert.inference.voice_type import load_model
+    from babyhubert.tasks.voice_type.prediction import load_model
 
     run_scan(recordings, tmp_path / "corpus")
     scores = load_model(device="cpu").scores(recordings / "day0.wav").max(axis=1).astype(float)

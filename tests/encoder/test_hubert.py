@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from small_encoders import TINY, TINY_LARGE, fresh, generator, noise, training_encoder
 from torch import Tensor
 
-from babyhubert.annotation.frames import frame_count
 from babyhubert.encoder.config import SIZES, HubertConfig
 from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.pretraining_head import PretrainingHead
+from babyhubert.timebase import frame_count
 
 TOLERANCE = 2e-5
 _TWINS: dict[HubertConfig, tuple] = {}

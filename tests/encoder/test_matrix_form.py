@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_encoders import TINY, TINY_LARGE, fresh, noise
 
-from babyhubert.annotation.frames import frame_count
 from babyhubert.encoder import matrix_form
 from babyhubert.encoder.matrix_form import use_matrix_form
 from babyhubert.encoder.precision import has_byte_products
+from babyhubert.timebase import frame_count
 
 CONFIGS = {"group": TINY, "layer": TINY_LARGE}
 UNUSUAL = TINY.with_changes(

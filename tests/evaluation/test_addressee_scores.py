@@ -13,14 +13,14 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from babyhubert.annotation.segments import Segments
 from babyhubert.errors import AnnotationError, ConfigError
-from babyhubert.evaluation.addressee import (
+from babyhubert.tasks.addressee.evaluation import (
     ADDRESSEES,
     PUBLISHED_MAP,
     classification_scores,
     evaluate_addressee,
     read_addressees,
 )
-from babyhubert.evaluation.addressee_presentation import as_json, notes, write_report
+from babyhubert.tasks.addressee.presentation import as_json, notes, write_report
 
 SECOND = 16_000
 

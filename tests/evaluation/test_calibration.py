@@ -14,14 +14,13 @@ from babyhubert.annotation.segments import Segments
 from babyhubert.errors import AnnotationError, ConfigError
 from babyhubert.evaluation.calibration import (
     VALUES,
-    Calibration,
     ScoreHistogram,
     calibrate,
     count_scores,
     fit_calibration,
-    read_calibration,
     reliability,
 )
+from babyhubert.inference.calibration import Calibration, read_calibration
 
 
 def draw(seed: int, count: int = 4000, temperature: float = 2.5, bias: float = -0.7):

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from babyhubert.errors import AnnotationError, ConfigError
-from babyhubert.evaluation import phoneme_features
-from babyhubert.evaluation.phoneme_presentation import as_json, notes, write_report
-from babyhubert.evaluation.phoneme_tables import (
+from babyhubert.phonology import features as phoneme_features
+from babyhubert.tasks.phonemes.evaluation import NO_UTTERANCE, error_rate, score_phonemes
+from babyhubert.tasks.phonemes.presentation import as_json, notes, write_report
+from babyhubert.tasks.phonemes.tables import (
     PUBLISHED_PHONEMES,
     Utterance,
     pair_transcriptions,
@@ -22,7 +23,6 @@ from babyhubert.evaluation.phoneme_tables import (
     simplified,
     split_phones,
 )
-from babyhubert.evaluation.phonemes import NO_UTTERANCE, error_rate, score_phonemes
 
 
 def table(path, header, *rows):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from babyhubert.evaluation.addressee import evaluate_addressee, read_addressees
-from babyhubert.evaluation.phoneme_tables import pair_transcriptions, read_transcriptions
-from babyhubert.evaluation.phonemes import score_phonemes
+from babyhubert.tasks.addressee.evaluation import evaluate_addressee, read_addressees
+from babyhubert.tasks.phonemes.evaluation import score_phonemes
+from babyhubert.tasks.phonemes.tables import pair_transcriptions, read_transcriptions
 
 
 def test_addressees_of_simulated_days(corpora):

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from babyhubert.annotation.frames import FRAME_HOP, frame_count
 from babyhubert.errors import ConfigError
 from babyhubert.evaluation.probe_sounds import PROBES, probe
 from babyhubert.evaluation.robustness import (
@@ -19,6 +18,7 @@ from babyhubert.evaluation.robustness import (
 )
 from babyhubert.evaluation.robustness_presentation import RobustnessResult, as_json, notes, tables
 from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
+from babyhubert.timebase import FRAME_HOP, frame_count
 
 RATE = 16_000
 HOP = 50

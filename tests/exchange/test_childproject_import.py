@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from babyhubert.annotation.childproject import annotated_stretches, find_set
+from babyhubert.annotation.reading import read_annotations
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
-from babyhubert.annotation.tables import read_annotations
 from commands import command
 
 PYTHON = os.environ.get("BABYHUBERT_CHILDPROJECT_PYTHON", "")

@@ -12,9 +12,9 @@ from praatio.data_classes.textgrid import Textgrid
 from pympi.Elan import Eaf
 from results_folders import write_run
 
+from babyhubert.annotation.reading import read_annotations
 from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.tables import read_annotations
 from commands import command, contents, write_sounds
 
 ROWS = {

@@ -18,9 +18,9 @@ from praatio.data_classes.interval_tier import IntervalTier
 from pympi.Elan import Eaf
 from results_folders import write_run
 
+from babyhubert.annotation.reading import read_annotations, read_segments
 from babyhubert.annotation.rttm import read_rttm, write_rttm
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
-from babyhubert.annotation.tables import read_annotations, read_segments
 from babyhubert.annotation.uem import read_uem
 from babyhubert.audio.recording import open_recording
 from commands import command, contents

@@ -11,9 +11,9 @@ from making import RATE, babble
 from small_encoders import fresh, generator
 
 from babyhubert.annotation.segments import VOICE_TYPES
+from babyhubert.encoder.heads import HEAD_KINDS
 from babyhubert.encoder.model_folder import save_model_folder
-from babyhubert.tasks.heads import HEAD_KINDS
-from babyhubert.tasks.model import TaskModel
+from babyhubert.encoder.multitask import TaskModel
 from commands import SMALL
 
 LABELS = {
@@ -48,6 +48,6 @@ def write_task_model(
 
 
 def _frame_logits(head, features):
-    from babyhubert.tasks.heads import FrameHead
+    from babyhubert.encoder.heads import FrameHead
 
     return FrameHead.forward(head, features) if isinstance(head, FrameHead) else head(features)

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from babyhubert.annotation.frames import FRAME_HOP, frame_count
 from babyhubert.inference.engine import Engine, Failed, Finished, Frames
 from babyhubert.inference.stitching import Stitcher
 from babyhubert.inference.windows import WindowPlan, with_cores
+from babyhubert.timebase import FRAME_HOP, frame_count
 
 
 def window_statistics(waveforms):

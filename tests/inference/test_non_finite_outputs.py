@@ -16,7 +16,7 @@ import torch
 
 from babyhubert.errors import ComputationError
 from babyhubert.inference.engine import Engine, Failed, Finished
-from babyhubert.inference.utterance_model import alone
+from babyhubert.inference.utterance_predictor import alone
 from babyhubert.inference.utterances import OwnWindowEngine, OwnWindows, Utterances
 from babyhubert.inference.windows import WindowPlan
 from commands import command, write_small_model, write_sounds

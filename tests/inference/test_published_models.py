@@ -16,14 +16,14 @@ import published_twins as twins
 
 from babyhubert.annotation.segments import Segments
 from babyhubert.encoder.conversion import convert_checkpoint
-from babyhubert.inference.addressee import AddresseeClassifier
-from babyhubert.inference.phonemes import PhonemeRecogniser
 from babyhubert.inference.task_model import load_task_model
-from babyhubert.inference.utterance_model import plan_utterances
-from babyhubert.inference.voice_type import VoiceTypeSettings, load_model
+from babyhubert.inference.utterance_predictor import plan_utterances
 from babyhubert.inference.windows import WindowPlan
-from babyhubert.tasks.addressee_windows import addressee_window
-from babyhubert.tasks.phoneme_windows import phoneme_window
+from babyhubert.tasks.addressee.prediction import AddresseeClassifier
+from babyhubert.tasks.addressee.windows import addressee_window
+from babyhubert.tasks.phonemes.prediction import PhonemeRecogniser
+from babyhubert.tasks.phonemes.windows import phoneme_window
+from babyhubert.tasks.voice_type.prediction import VoiceTypeSettings, load_model
 
 MS = 16
 

@@ -13,8 +13,8 @@ from making import noise
 from numpy.typing import NDArray
 
 from babyhubert.inference.engine import Finished, Frames
-from babyhubert.inference.voice_type import VoiceTypeSettings, load_model
 from babyhubert.inference.windows import WindowPlan
+from babyhubert.tasks.voice_type.prediction import VoiceTypeSettings, load_model
 
 
 @pytest.fixture(scope="module")

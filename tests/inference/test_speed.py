@@ -8,13 +8,13 @@ import pytest
 import torch
 
 import babyhubert
-from babyhubert.annotation.frames import frame_count
 from babyhubert.encoder import precision as precision_module
 from babyhubert.encoder.precision import fastest_precision, has_byte_products, use_precision
+from babyhubert.inference.batching import RecordedBatch, WindowThreads, arranged, windows_at_once
 from babyhubert.inference.speed import SPEEDS
-from babyhubert.inference.voice_type import VoiceTypeSettings
-from babyhubert.inference.window_calls import RecordedBatch, WindowThreads, arranged, windows_at_once
 from babyhubert.inference.windows import WindowPlan
+from babyhubert.tasks.voice_type.prediction import VoiceTypeSettings
+from babyhubert.timebase import frame_count
 from commands import command, contents, write_sounds
 
 CPU = torch.device("cpu")

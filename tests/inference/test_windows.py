@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from babyhubert.annotation.frames import FRAME_HOP, frame_count
 from babyhubert.errors import ConfigError
 from babyhubert.inference.windows import WindowPlan
+from babyhubert.timebase import FRAME_HOP, frame_count
 
 PUBLISHED = WindowPlan.from_overlap(4.0, 0.0)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from babyhubert.annotation.csv_tables import COMBINED_HEADER, format_combined_rows, write_childproject_csv
 from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.tables import COMBINED_HEADER, format_combined_rows, write_childproject_csv
 from babyhubert.files import write_json, write_text
 
 HOUR_S = 3600

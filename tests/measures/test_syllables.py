@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from babyhubert.measures.syllables import is_canonical, sonority, syllabify
+from babyhubert.phonology.sonority import is_canonical, sonority, syllabify
 
 PUBLISHED_INVENTORY = (
     *("a", "b", "d", "e", "f", "h", "i", "j", "k", "l", "m", "n", "o", "p", "r", "s", "t", "u", "v", "w", "x", "y"),

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from babyhubert.annotation.frames import FRAME_HOP, frame_counts
-from babyhubert.corpus.shards import FULL_SCALE, LABELS_FORMAT, Labels, Pack, Shard, write_index, write_pack_facts
+from babyhubert.annotation.raster import frame_counts
+from babyhubert.audio.source import FULL_SCALE
+from babyhubert.corpus.shards import LABELS_FORMAT, Labels, Pack, Shard, write_index, write_pack_facts
 from babyhubert.files import write_json
 from babyhubert.hashing import file_sha256
+from babyhubert.timebase import FRAME_HOP
 
 UNITS = 8
 

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from material import make_labels, make_pack
 
-from babyhubert.annotation.frames import FRAME_HOP, frame_count
+from babyhubert.compute.processes import Place
 from babyhubert.errors import CorpusError
 from babyhubert.pretraining.batches import IGNORED, BatchPlan, BatchReader, BatchSettings, Cursor, load
 from babyhubert.pretraining.masking import MaskSettings
-from babyhubert.training.processes import Place
+from babyhubert.timebase import FRAME_HOP, frame_count
 
 
 def plan(samples, seconds=20.0, seed=0, **settings):

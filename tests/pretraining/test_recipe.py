@@ -16,6 +16,7 @@ import soundfile
 import torch
 from material import tones
 
+from babyhubert.compute.group import Group
 from babyhubert.config import read_config
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.encoder.config import HubertConfig
@@ -24,7 +25,6 @@ from babyhubert.errors import ConfigError
 from babyhubert.pretraining.plan import operations_per_second, plan
 from babyhubert.pretraining.recipe import Recipe, cook
 from babyhubert.training.curves import read_log
-from babyhubert.training.group import Group
 
 RECIPE = """
 device = "cpu"

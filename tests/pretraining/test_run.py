@@ -19,6 +19,7 @@ import torch
 from filelock import FileLock
 from material import UNITS, make_labels, make_pack
 
+from babyhubert.compute.group import Group
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.encoder.config import SIZES, HubertConfig
 from babyhubert.encoder.loading import load_checkpoint
@@ -27,7 +28,6 @@ from babyhubert.files import write_json
 from babyhubert.pretraining.run import pretrain
 from babyhubert.pretraining.settings import TrainingSettings
 from babyhubert.training.curves import read_log
-from babyhubert.training.group import Group
 from babyhubert.training.snapshots import newest_snapshot, snapshots
 
 NANO = {"size": "nano"}

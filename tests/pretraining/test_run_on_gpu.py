@@ -5,10 +5,10 @@ import pytest
 import torch
 from material import make_labels, make_pack
 
+from babyhubert.compute.group import Group
 from babyhubert.pretraining import run
 from babyhubert.pretraining.settings import TrainingSettings
 from babyhubert.training.curves import read_log
-from babyhubert.training.group import Group
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

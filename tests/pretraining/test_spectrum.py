@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from babyhubert.annotation.frames import frame_count
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.pretraining.model import LossWeights, MaskedPrediction
 from babyhubert.pretraining.spectrum import BANDS, SpectrumHead, mel_bank
-from babyhubert.timebase import SAMPLE_RATE
+from babyhubert.timebase import SAMPLE_RATE, frame_count
 
 
 def noise(*shape, seed=0):

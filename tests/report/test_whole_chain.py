@@ -7,7 +7,7 @@ from reading_pages import data_of, rows_of
 from results_folders import read_rows
 from task_models import write_task_model
 
-from babyhubert.annotation.tables import read_segments
+from babyhubert.annotation.reading import read_segments
 from commands import command, write_sounds
 
 

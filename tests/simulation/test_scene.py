@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from babyhubert.annotation.intervals import complement, intersect, total
+from babyhubert.audio.acoustics import _fast_size, band, convolve, room_response
 from babyhubert.errors import ConfigError
-from babyhubert.simulation.noise import _fast_size, band, convolve, passing_noises, room_response
+from babyhubert.simulation.noise import passing_noises
 from babyhubert.simulation.scene import SceneConfig, simulate_scene
 from babyhubert.simulation.voices import SyntheticVoices
 

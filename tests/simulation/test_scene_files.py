@@ -11,9 +11,10 @@ import pytest
 import soundfile
 
 from babyhubert.annotation.rttm import read_rttm
+from babyhubert.annotation.text import read_speaker_ids
 from babyhubert.errors import AnnotationError, AudioError, ConfigError, OutputError
 from babyhubert.simulation.scene import SceneConfig, simulate_scene
-from babyhubert.simulation.utterance_table import Casting, RecordedVoices, SpeakerChoice, read_speaker_ids
+from babyhubert.simulation.utterance_table import Casting, RecordedVoices, SpeakerChoice
 from babyhubert.simulation.voices import SyntheticSpeaker
 from babyhubert.simulation.writer import write_scenes
 from babyhubert.timebase import seconds_to_samples

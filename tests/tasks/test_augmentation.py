@@ -9,7 +9,7 @@ from hypothesis import settings as check
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from babyhubert.tasks.augmentation import (
+from babyhubert.material.augmentation import (
     Augmentation,
     AugmentationSettings,
     NoiseSettings,

@@ -12,12 +12,12 @@ import soundfile
 import torch
 
 from babyhubert.annotation.chat import read_transcript
-from babyhubert.annotation.frames import frame_count
 from babyhubert.errors import AnnotationError, MissingExtraError
-from babyhubert.tasks.inventory import Inventory
-from babyhubert.tasks.material import DataSource, LeftOut
-from babyhubert.tasks.phonemes import PhonemeSettings, PhonemeTask
-from babyhubert.tasks.sources import read_source
+from babyhubert.material.settings import DataSource, LeftOut
+from babyhubert.material.sources import read_source
+from babyhubert.phonology.inventory import Inventory
+from babyhubert.tasks.phonemes.training import PhonemeSettings, PhonemeTask
+from babyhubert.timebase import frame_count
 
 pylangacq = pytest.importorskip("pylangacq")
 

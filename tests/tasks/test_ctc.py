@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from babyhubert.tasks.ctc import align, beam_search, greedy, log_softmax
+from babyhubert.phonology.ctc import align, beam_search, greedy, log_softmax
 
 
 def collapse(path, blank):

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from babyhubert.errors import AnnotationError
-from babyhubert.tasks import edit_distance
-from babyhubert.tasks.edit_distance import align, best_constant, edit_distances, weighted_distances
+from babyhubert.phonology import edit_distance
+from babyhubert.phonology.edit_distance import align, best_constant, edit_distances, weighted_distances
 
 SYMBOLS = 4
 sequences = st.lists(st.lists(st.integers(0, SYMBOLS - 1), max_size=9), min_size=1, max_size=8)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from babyhubert.encoder.context import PUBLISHED_LISTENING, Listening, listening_of
 from babyhubert.errors import CheckpointError
-from babyhubert.tasks.listening import PUBLISHED_LISTENING, Listening, listening_of
 
 
 def test_one_head_listens_as_published_unless_its_card_says_otherwise():

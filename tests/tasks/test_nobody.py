@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from babyhubert.tasks.nobody import NobodySettings, melody, nobody
+from babyhubert.material.made_up_sounds import NobodySettings, melody, nobody
 
 SAMPLES = 16_000
 

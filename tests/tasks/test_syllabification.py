@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 pytest.importorskip("panphon")
 
 from babyhubert.encoder.flavours.babar import LABELS
-from babyhubert.tasks.syllables import sonority, syllables_of
+from babyhubert.phonology.syllables import sonority, syllables_of
 
 CLASSES = {
     6: "a e i o u y æ õ ø ĩ œ œ̃ ũ ɐ ɐ̃ ɑ ɑ̃ ɔ ɔ̃ ə ɛ ɛ̃ ɜ ɨ ɪ ʊ ʌ",

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from babyhubert.tasks.threshold_counts import best_point, count_levels
+from babyhubert.material.threshold_counts import best_point, count_levels
 
 
 def best_thresholds(scores, targets, labels):

@@ -10,7 +10,7 @@ from test_finetuning import run, same, tensors, weights
 from tones import settings, voice_type_table
 
 from babyhubert.errors import ConfigError
-from babyhubert.tasks.voice_type_training import VoiceTypeTask
+from babyhubert.tasks.voice_type.training import VoiceTypeTask
 from babyhubert.training.finetuning import Trainer
 
 

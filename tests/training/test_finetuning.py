@@ -18,15 +18,15 @@ from typer.testing import CliRunner
 
 from babyhubert import load_model
 from babyhubert.cli.app import app
+from babyhubert.compute.group import Group
 from babyhubert.encoder.loading import load_checkpoint
 from babyhubert.errors import BabyHubertError, ConfigError, OutputError, TrainingError
+from babyhubert.material.settings import LeftOut
 from babyhubert.tasks.interface import Validation
-from babyhubert.tasks.material import LeftOut
-from babyhubert.tasks.voice_type_training import VoiceTypeTask
+from babyhubert.tasks.voice_type.training import VoiceTypeTask
 from babyhubert.training import finetuning
 from babyhubert.training.curves import read_log
 from babyhubert.training.finetuning import Trainer, _Interval, finetune
-from babyhubert.training.group import Group
 from babyhubert.training.settings import ModelSettings
 
 SINGLE = ("voice_type",)

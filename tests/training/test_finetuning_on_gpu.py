@@ -5,10 +5,10 @@ import pytest
 import torch
 from tones import phoneme_table, settings, voice_type_table
 
+from babyhubert.compute.group import Group
 from babyhubert.training import finetuning
 from babyhubert.training.curves import read_log
 from babyhubert.training.finetuning import finetune
-from babyhubert.training.group import Group
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

@@ -15,19 +15,19 @@ import soundfile
 import torch
 from tones import RATE, addressee_table, phoneme_table, settings, voice_type_table, write_table
 
-from babyhubert.annotation.frames import frame_count
 from babyhubert.annotation.rttm import read_rttm, write_rttm
 from babyhubert.annotation.segments import Segments
 from babyhubert.errors import AnnotationError, AudioError, ConfigError
-from babyhubert.tasks.addressee import AddresseeTask
-from babyhubert.tasks.addressee_windows import addressee_window
-from babyhubert.tasks.context_windows import shifted, windows_by, windows_with_context
-from babyhubert.tasks.edit_distance import edit_distances
-from babyhubert.tasks.inventory import Inventory, read_inventory, simplify
-from babyhubert.tasks.material import LeftOut
-from babyhubert.tasks.phonemes import PhonemeTask, normalised, stretched_alignments
-from babyhubert.tasks.utterances import EpochOrder, equal_length_batches
-from babyhubert.tasks.voice_type_training import VoiceTypeTask
+from babyhubert.material.settings import LeftOut
+from babyhubert.material.utterances import EpochOrder, equal_length_batches
+from babyhubert.material.windows import shifted, windows_by, windows_with_context
+from babyhubert.phonology.edit_distance import edit_distances
+from babyhubert.phonology.inventory import Inventory, read_inventory, simplify
+from babyhubert.tasks.addressee.training import AddresseeTask
+from babyhubert.tasks.addressee.windows import addressee_window
+from babyhubert.tasks.phonemes.training import PhonemeTask, normalised, stretched_alignments
+from babyhubert.tasks.voice_type.training import VoiceTypeTask
+from babyhubert.timebase import frame_count
 
 KINDS = {"voice_type": VoiceTypeTask, "addressee": AddresseeTask, "phonemes": PhonemeTask}
 

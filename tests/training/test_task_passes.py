@@ -4,7 +4,7 @@ import pytest
 import torch
 from tones import addressee_table, phoneme_table, settings, voice_type_table
 
-from babyhubert.tasks.material import LeftOut
+from babyhubert.material.settings import LeftOut
 from babyhubert.training import finetuning
 from babyhubert.training.precision import autocast
 from babyhubert.training.task_passes import RecordedPasses, TaskLosses

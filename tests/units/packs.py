@@ -11,9 +11,10 @@ from making import babble
 from numpy.typing import NDArray
 from torch import Tensor
 
-from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_count, frame_counts
+from babyhubert.annotation.raster import frame_counts
 from babyhubert.corpus.shards import Pack, Shard, write_index, write_pack_facts
 from babyhubert.hashing import file_sha256
+from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_count
 from babyhubert.units.teachers import Teacher
 
 LENGTHS = ((6_400, 16_000, 399, 16_000), (8_000, 9_001, 16_000), (12_345, 400))

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from packs import write_pack
 
-from babyhubert.annotation.frames import frame_counts
+from babyhubert.annotation.raster import frame_counts
 from babyhubert.corpus.shards import Pack, Shard, write_index, write_pack_facts
 from babyhubert.errors import AnnotationError, CorpusError
 from babyhubert.hashing import file_sha256
+from babyhubert.phonology.forced_alignment import SpokenPhones, best_paths, gaussian_paths, uniform_path
 from babyhubert.units.alignment import align, read_transcripts
-from babyhubert.units.forced_alignment import SpokenPhones, best_paths, gaussian_paths, uniform_path
 from babyhubert.units.phones import Alignment
 
 TONES = {"a": 250.0, "e": 700.0, "i": 1_500.0, "o": 2_600.0, "u": 4_200.0}
@@ -69,7 +69,7 @@ def test_best_path_is_the_best_of_all_paths(monkeypatch):
     for found, utterance in zip(best_paths(utterances, mean, variance), utterances, strict=True):
         assert score(utterance, found) == pytest.approx(max(score(utterance, path) for path in paths(utterance)))
     together = best_paths(utterances, mean, variance)
-    monkeypatch.setattr("babyhubert.units.forced_alignment._UTTERANCES_AT_ONCE", 1)
+    monkeypatch.setattr("babyhubert.phonology.forced_alignment._UTTERANCES_AT_ONCE", 1)
     for one, other in zip(best_paths(utterances, mean, variance), together, strict=True):
         np.testing.assert_array_equal(one, other)
 

@@ -12,12 +12,12 @@ from packs import StandIn, open_pack, spectrum, write_pack
 from sklearn.cluster import MiniBatchKMeans
 from small_encoders import TINY, fresh
 
+from babyhubert.compute.processes import Place
 from babyhubert.config import build_config
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.encoder.canonical import Checkpoint
 from babyhubert.encoder.model_folder import save_model_folder
 from babyhubert.errors import ConfigError, CorpusError, OutputError
-from babyhubert.training.processes import Place
 from babyhubert.units.assign import AssignSettings, assign
 from babyhubert.units.batches import teach
 from babyhubert.units.kmeans import FitSettings, KMeans, assign_units, fit_units

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from packs import sound
 
-from babyhubert.annotation.frames import frame_count
-from babyhubert.units.mfcc import MFCC_DIM, differences, mfcc
+from babyhubert.audio.mfcc import MFCC_DIM, differences, mfcc
+from babyhubert.timebase import frame_count
 
 
 def mel(hertz):

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from packs import StandIn, open_pack, spectrum
 from sklearn.metrics import mutual_info_score
 
+from babyhubert.compute.processes import Place
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.errors import AnnotationError, CorpusError
-from babyhubert.training.processes import Place
 from babyhubert.units.assign import assign
 from babyhubert.units.kmeans import FitSettings, fit_units
 from babyhubert.units.phones import Agreement, Alignment, count_together, match_recordings

@@ -8,11 +8,11 @@ import torch
 from packs import LENGTHS, StandIn, spectrum
 from small_encoders import TINY, TINY_LARGE, fresh, noise
 
+from babyhubert.compute.processes import Place
 from babyhubert.corpus.shards import Pack
 from babyhubert.encoder.canonical import Checkpoint
 from babyhubert.encoder.model_folder import save_model_folder
 from babyhubert.errors import CheckpointError, ConfigError, CorpusError
-from babyhubert.training.processes import Place
 from babyhubert.units.batches import equal_length_batches, samples_in, shards_of, teach
 from babyhubert.units.teachers import HubertTeacher, MfccTeacher, TeacherName, WavLMTeacher, load_teacher
 
@@ -173,7 +173,7 @@ def test_features_that_are_not_finite_name_the_segment(pack: Pack):
 
 
 def test_mfcc_teacher_hears_samples_as_stored(pack: Pack):
-    from babyhubert.units.mfcc import mfcc
+    from babyhubert.audio.mfcc import mfcc
 
     teacher = MfccTeacher()
     features = teacher.features(torch.from_numpy(pack.audio(0))[None])[0]

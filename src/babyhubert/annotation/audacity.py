@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from babyhubert.annotation.rttm import parse_ends, read_lines
 from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.text import parse_ends, read_lines
 from babyhubert.errors import AnnotationError
 from babyhubert.files import write_text
 from babyhubert.timebase import format_seconds

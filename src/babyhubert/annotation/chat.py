@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from babyhubert.annotation.rttm import read_lines
+from babyhubert.annotation.text import read_lines
 from babyhubert.audio.discovery import AUDIO_SUFFIXES
 from babyhubert.errors import AnnotationError, MissingExtraError
 from babyhubert.timebase import ms_to_samples

@@ -20,9 +20,9 @@ import numpy as np
 
 from babyhubert.annotation.codes import ADDRESSEE_TO_CODE, TO_CHILDPROJECT, refuse_ambiguous
 from babyhubert.annotation.intervals import Intervals, union
-from babyhubert.annotation.rttm import read_lines
+from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
-from babyhubert.annotation.tables import read_segments
+from babyhubert.annotation.text import read_lines
 from babyhubert.annotation.tiers import column_texts
 from babyhubert.errors import AnnotationError, UnsafeNameError
 from babyhubert.files import csv_text, path_below, write_text

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from babyhubert.annotation.rttm import unreadable
+from babyhubert.annotation.text import unreadable
 from babyhubert.annotation.tiers import Piece, Tier
 from babyhubert.errors import AnnotationError
 from babyhubert.files import atomic_path

@@ -11,8 +11,8 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from babyhubert.annotation.codes import FROM_LENA
-from babyhubert.annotation.rttm import unreadable
 from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.text import unreadable
 from babyhubert.errors import AnnotationError
 from babyhubert.timebase import seconds_to_samples
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from babyhubert.annotation.codes import label_of_tier, parent_of_tier
-from babyhubert.annotation.rttm import unreadable
+from babyhubert.annotation.text import unreadable
 from babyhubert.annotation.tiers import Piece, Tier
 from babyhubert.errors import AnnotationError
 from babyhubert.files import atomic_path

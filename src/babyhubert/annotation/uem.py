@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from babyhubert.annotation.intervals import Intervals, union
-from babyhubert.annotation.rttm import read_lines
+from babyhubert.annotation.text import read_lines
 from babyhubert.errors import AnnotationError
 from babyhubert.timebase import seconds_to_samples
 

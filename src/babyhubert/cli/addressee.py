@@ -6,13 +6,6 @@ from typing import Annotated
 
 import typer
 
-from babyhubert.cli.judging import (
-    ContextOption,
-    GridOverlapOption,
-    PublishedOption,
-    SegmentsOption,
-    VoiceTypeOption,
-)
 from babyhubert.cli.options import (
     AudioArgument,
     BatchSizeOption,
@@ -25,6 +18,13 @@ from babyhubert.cli.options import (
     SlurmOption,
     SpeedOption,
     WorkersOption,
+)
+from babyhubert.cli.utterances import (
+    ContextOption,
+    GridOverlapOption,
+    PublishedOption,
+    SegmentsOption,
+    VoiceTypeOption,
 )
 
 
@@ -71,11 +71,11 @@ def addressee(
     from functools import partial
 
     from babyhubert.audio.channels import parse_channel
-    from babyhubert.batch.sharing import Sharing
-    from babyhubert.cli.judging import execute, named_model
     from babyhubert.cli.options import SPEED_NAMES, check_choice
-    from babyhubert.inference.addressee_run import open_addressee_run
-    from babyhubert.tasks.addressee_windows import POOLINGS
+    from babyhubert.cli.utterances import execute, named_model
+    from babyhubert.runs.sharing import Sharing
+    from babyhubert.tasks.addressee.outputs import open_addressee_run
+    from babyhubert.tasks.addressee.windows import POOLINGS
 
     sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
     mode = check_choice("--speed", speed, SPEED_NAMES)

@@ -69,15 +69,15 @@ def analyze(
     from functools import partial
 
     from babyhubert.audio.channels import parse_channel
-    from babyhubert.batch.sharing import Sharing
     from babyhubert.cli.endings import tell_run
     from babyhubert.cli.inputs import check_inputs
     from babyhubert.cli.options import SPEED_NAMES, check_choice
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.cli.small_models import tell_small_model
-    from babyhubert.inference.analyze_run import choose_models, open_analyze_run
-    from babyhubert.inference.voice_type import SHIPPED_MODEL, VoiceTypeSettings
-    from babyhubert.tasks.syllables import available
+    from babyhubert.phonology.syllables import available
+    from babyhubert.runs.sharing import Sharing
+    from babyhubert.tasks.analyze import choose_models, open_analyze_run
+    from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL, VoiceTypeSettings
 
     sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
     mode = check_choice("--speed", speed, SPEED_NAMES)

@@ -12,7 +12,6 @@ from typing import Annotated
 
 import typer
 
-import babyhubert
 from babyhubert.cli import (
     addressee,
     analyze,
@@ -38,6 +37,7 @@ from babyhubert.cli import (
     units,
 )
 from babyhubert.errors import BabyHubertError
+from babyhubert.version import __version__
 
 _INTERRUPTED = 130
 
@@ -80,7 +80,7 @@ app.add_typer(units.app, name="units")
 
 def _show_version(value: bool) -> None:
     if value:
-        typer.echo(f"babyhubert {babyhubert.__version__}")
+        typer.echo(f"babyhubert {__version__}")
         raise typer.Exit
 
 

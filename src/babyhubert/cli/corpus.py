@@ -56,12 +56,12 @@ def scan(
     from functools import partial
 
     from babyhubert.audio.channels import parse_channel
-    from babyhubert.batch.sharing import Sharing
     from babyhubert.cli.endings import tell_next
     from babyhubert.cli.inputs import check_inputs
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.corpus.inventory import open_scan_job
     from babyhubert.corpus.inventory import scan as run
+    from babyhubert.runs.sharing import Sharing
 
     sharing = Sharing.from_options("cpu", workers, scheduler, slurm, shard)
     chosen = parse_channel(channel)
@@ -116,11 +116,11 @@ def regions(
     """
     from functools import partial
 
-    from babyhubert.batch.sharing import Sharing
     from babyhubert.cli.endings import tell_next
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.config import build_config
     from babyhubert.corpus.regions import RegionSettings, find_regions, open_region_job
+    from babyhubert.runs.sharing import Sharing
 
     sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
     options = {
@@ -204,11 +204,11 @@ def pack(
 
     Run the same command again to continue. Started by torchrun or srun, processes share the shards.
     """
-    from babyhubert.batch.parts import Part
     from babyhubert.cli.shard_progress import ShardProgressDisplay
+    from babyhubert.compute.processes import Place
     from babyhubert.config import build_config
     from babyhubert.corpus.pack import PackSettings, pack_segments
-    from babyhubert.training.processes import Place
+    from babyhubert.runs.shard import Part
 
     options = {"shard_mb": shard_mb, "validation_share": validation_share, "seed": seed, "channel": channel}
     settings = build_config(options, PackSettings, "options")
@@ -224,7 +224,7 @@ def pack(
 
 def _tell(verb: str, summary: StepSummary) -> None:
     from babyhubert.cli.endings import tell_warnings
-    from babyhubert.corpus.presentation import summary_lines
+    from babyhubert.corpus.summary import summary_lines
 
     for _, error in summary.failures:
         typer.echo(f"failed: {error}", err=True)

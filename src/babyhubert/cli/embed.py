@@ -73,15 +73,15 @@ def embed(
     from functools import partial
 
     from babyhubert.audio.channels import parse_channel
-    from babyhubert.batch.sharing import Sharing
     from babyhubert.cli.endings import tell_run
     from babyhubert.cli.inputs import check_inputs
     from babyhubert.cli.options import check_choice
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.cli.small_models import tell_small_model
-    from babyhubert.inference.embed_run import open_embed_run
-    from babyhubert.inference.voice_type import SHIPPED_MODEL
     from babyhubert.inference.windows import WindowPlan
+    from babyhubert.runs.sharing import Sharing
+    from babyhubert.tasks.embedding import open_embed_run
+    from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL
 
     sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
     check_choice("--pool", pool, ("mean",))

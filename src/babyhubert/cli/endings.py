@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from babyhubert.batch.parts import Part
-    from babyhubert.run_record import RunSummary
+    from babyhubert.runs.record import RunSummary
+    from babyhubert.runs.shard import Part
 
 
 _MOST_WARNINGS = 50
@@ -21,7 +21,7 @@ def tell_run(summary: RunSummary, output: Path, part: Part | None) -> None:
 
     For a part also what comes next.
     """
-    from babyhubert.run_record import count_warnings
+    from babyhubert.runs.record import count_warnings
 
     tell_warnings(summary.warnings)
     shard = "" if part is None else f"shard {part}: "

@@ -156,8 +156,8 @@ def addressee(
 
     from babyhubert.annotation.uem import read_uem
     from babyhubert.cli.options import check_choice
-    from babyhubert.evaluation import addressee as task
-    from babyhubert.evaluation import addressee_presentation as shown
+    from babyhubert.tasks.addressee import evaluation as task
+    from babyhubert.tasks.addressee import presentation as shown
 
     choice = check_choice("--segments", segments, _SEGMENTS)
     result = task.evaluate_addressee(
@@ -274,9 +274,9 @@ def phonemes(
     """
     import numpy as np
 
-    from babyhubert.evaluation import phoneme_presentation as shown
-    from babyhubert.evaluation import phoneme_tables as tables
-    from babyhubert.evaluation.phonemes import score_phonemes
+    from babyhubert.tasks.phonemes import presentation as shown
+    from babyhubert.tasks.phonemes import tables
+    from babyhubert.tasks.phonemes.evaluation import score_phonemes
 
     rewrite = None if phone_map is None else tables.read_rewriting(phone_map)
     symbols = tables.read_symbols(inventory)
@@ -410,8 +410,8 @@ def robustness(
     from babyhubert.cli.small_models import tell_small_model
     from babyhubert.errors import ConfigError
     from babyhubert.evaluation import robustness_presentation as shown
-    from babyhubert.evaluation.robustness_run import run_robustness
-    from babyhubert.inference.voice_type import SHIPPED_MODEL, VoiceTypeSettings, load_model
+    from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL, VoiceTypeSettings, load_model
+    from babyhubert.tasks.voice_type.robustness import run_robustness
 
     if not 0.1 <= minutes <= _MOST_MINUTES:
         raise ConfigError(f"--minutes {minutes}: between 0.1 and {_MOST_MINUTES}")
@@ -457,8 +457,8 @@ def say_written(paths: Iterable[Path]) -> None:
 
 def source(**given: Path | str | float | None) -> dict[str, Any]:
     """What a result was made from, for its record: version, paths as they were given, settings."""
-    import babyhubert
+    from babyhubert.version import __version__
 
-    return {"babyhubert": babyhubert.__version__} | {
+    return {"babyhubert": __version__} | {
         name: str(value) if isinstance(value, Path) else value for name, value in given.items()
     }

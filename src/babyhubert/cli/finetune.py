@@ -56,10 +56,10 @@ def tasks(config: Configuration, output: Output, changes: Changes = None) -> Non
 
 
 def _finetune(config: Path, names: Sequence[str] | None, output: Path, changes: list[str] | None) -> None:
+    from babyhubert.compute.group import Group
     from babyhubert.config import read_config
     from babyhubert.errors import ConfigError
     from babyhubert.training.finetuning import TASKS, finetune
-    from babyhubert.training.group import Group
     from babyhubert.training.settings import FinetuningSettings
 
     settings = read_config(config, FinetuningSettings, changes or ())

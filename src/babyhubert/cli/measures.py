@@ -43,7 +43,7 @@ def measures(
     """
     from babyhubert.measures.results import read_results
     from babyhubert.measures.tables import MeasureSettings, measure_all, write_measures
-    from babyhubert.run_record import exit_code
+    from babyhubert.runs.record import exit_code
 
     settings = MeasureSettings(
         vocalisation_gap_ms=vocalisation_gap,

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from babyhubert.batch.merging import TableWriter
+    from babyhubert.runs.merging import TableWriter
 
 _WRITERS = {
-    "segment": "babyhubert.inference.segment_run",
-    "addressee": "babyhubert.inference.addressee_run",
-    "phonemes": "babyhubert.inference.phoneme_run",
-    "analyze": "babyhubert.inference.analyze_run",
-    "embed": "babyhubert.inference.embed_run",
+    "segment": "babyhubert.tasks.voice_type.outputs",
+    "addressee": "babyhubert.tasks.addressee.outputs",
+    "phonemes": "babyhubert.tasks.phonemes.outputs",
+    "analyze": "babyhubert.tasks.analyze",
+    "embed": "babyhubert.tasks.embedding",
     "scan": "babyhubert.corpus.inventory",
     "regions": "babyhubert.corpus.regions",
 }
@@ -35,10 +35,10 @@ def merge(
     Needs neither the model nor the audio; may be repeated. Shards that are not finished are named, and nothing is
     written.
     """
-    from babyhubert.batch.merging import merge_parts, parted_commands
     from babyhubert.cli.endings import tell_warnings
-    from babyhubert.run_folder import reading_warnings
-    from babyhubert.run_record import count_warnings, exit_code
+    from babyhubert.runs.folder import reading_warnings
+    from babyhubert.runs.merging import merge_parts, parted_commands
+    from babyhubert.runs.record import count_warnings, exit_code
 
     codes = []
     for command in parted_commands(output):

@@ -31,11 +31,11 @@ def recipe(
 
     Finished steps are skipped, stopped ones continued. Works alone, under torchrun and under srun.
     """
+    from babyhubert.compute.group import Group
     from babyhubert.config import read_config
     from babyhubert.errors import ConfigError
     from babyhubert.pretraining.plan import plan_table
     from babyhubert.pretraining.recipe import Recipe, cook
-    from babyhubert.training.group import Group
 
     settings = read_config(config, Recipe, changes or ())
     if show_plan:

@@ -38,7 +38,7 @@ def report(
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.measures.results import read_results
     from babyhubert.report.page import PageSettings, write_page
-    from babyhubert.run_record import exit_code
+    from babyhubert.runs.record import exit_code
 
     results = read_results(folder)
     settings = PageSettings(levels=levels, clips=with_clips, seed=seed, start_times=start_times)

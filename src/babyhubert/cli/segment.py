@@ -111,15 +111,15 @@ def segment(
     from functools import partial
 
     from babyhubert.audio.channels import parse_channel
-    from babyhubert.batch.sharing import Sharing
     from babyhubert.cli.endings import tell_run
     from babyhubert.cli.inputs import check_inputs
     from babyhubert.cli.options import check_choice, duration_samples
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.cli.small_models import tell_small_model
     from babyhubert.inference.post_processing import MinimumDurations
-    from babyhubert.inference.segment_run import SegmentOutputs, open_segment_run
-    from babyhubert.inference.voice_type import SHIPPED_MODEL, VoiceTypeSettings
+    from babyhubert.runs.sharing import Sharing
+    from babyhubert.tasks.voice_type.outputs import SegmentOutputs, open_segment_run
+    from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL, VoiceTypeSettings
 
     sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
     mode = check_choice("--speed", speed, SPEED_NAMES)

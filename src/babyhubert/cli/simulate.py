@@ -83,10 +83,11 @@ def simulate(
 
     Writes audio/, rttm/, segments.csv (with speaker and addressee), phonemes.csv, recordings.csv and simulation.json.
     """
+    from babyhubert.annotation.text import read_speaker_ids
     from babyhubert.audio.discovery import discover
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.simulation.scene import SceneConfig
-    from babyhubert.simulation.utterance_table import Casting, SpeakerChoice, read_speaker_ids
+    from babyhubert.simulation.utterance_table import Casting, SpeakerChoice
     from babyhubert.simulation.writer import write_scenes
 
     speakers = SpeakerChoice(

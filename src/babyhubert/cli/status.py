@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from babyhubert.batch.status import CommandStatus, PartStatus
+    from babyhubert.runs.status import CommandStatus, PartStatus
 
 
 def status(
@@ -24,7 +24,7 @@ def status(
     """
     import json
 
-    from babyhubert.batch.status import folder_status
+    from babyhubert.runs.status import folder_status
 
     found = folder_status(output)
     for command in found:
@@ -36,7 +36,7 @@ def status(
 
 
 def _tell(command: CommandStatus) -> None:
-    from babyhubert.run_record import count_warnings
+    from babyhubert.runs.record import count_warnings
     from babyhubert.timebase import SAMPLE_RATE, format_clock
 
     whole = command.parts[0].part is None

@@ -15,19 +15,20 @@ from typing import Any
 
 import numpy as np
 
+from babyhubert.annotation.parquet import read_table, write_table
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.audio.recording import open_recording
-from babyhubert.batch.distribution import IN_PROCESS, Distribution
-from babyhubert.batch.journal import Outcome, RunJournal, plan_run
-from babyhubert.batch.parts import Part
-from babyhubert.corpus.parquet import read_table, write_table
 from babyhubert.corpus.summary import StepSummary, write_summary
 from babyhubert.errors import CorpusError, DiskFullError, one_line
+from babyhubert.files import file_identity
 from babyhubert.hashing import fingerprint
 from babyhubert.progress import NoProgress, RunProgress
-from babyhubert.run_folder import RunFolder, file_identity, reading_warnings, record_warnings
+from babyhubert.runs.distribution import IN_PROCESS, Distribution
+from babyhubert.runs.folder import RunFolder, reading_warnings, record_warnings
+from babyhubert.runs.journal import Outcome, RunJournal, plan_run
+from babyhubert.runs.shard import Part
 from babyhubert.timebase import SAMPLE_RATE, samples_to_hours
 
 SCAN = "scan"

@@ -21,26 +21,25 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-import babyhubert
-from babyhubert.annotation.frames import FRAME_RECEPTIVE_FIELD, frame_count
+from babyhubert.annotation.parquet import read_table
 from babyhubert.audio.channels import Channel, parse_channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.recording import open_recording
+from babyhubert.audio.source import FULL_SCALE
+from babyhubert.compute.processes import Place
 from babyhubert.config import Config
 from babyhubert.corpus.inventory import SCAN, InventoryRow, read_inventory
 from babyhubert.corpus.lengths import SEGMENTS
-from babyhubert.corpus.parquet import read_table
-from babyhubert.corpus.shards import FULL_SCALE, INDEX_TYPES, Pack, Shard, write_index, write_pack_facts
+from babyhubert.corpus.shards import INDEX_TYPES, Pack, Shard, write_index, write_pack_facts
 from babyhubert.corpus.spans import Spans, read_spans
 from babyhubert.corpus.summary import StepSummary
 from babyhubert.errors import CorpusError, one_line
-from babyhubert.files import atomic_path, make_folder, remove_leftovers, write_json
+from babyhubert.files import atomic_path, exclusive, make_folder, remove_leftovers, write_json
 from babyhubert.hashing import file_sha256
-from babyhubert.locking import exclusive
 from babyhubert.progress import NoProgress, RunProgress
-from babyhubert.run_folder import reading_warnings, write_failures
-from babyhubert.timebase import SAMPLE_RATE, samples_to_hours
-from babyhubert.training.processes import Place
+from babyhubert.runs.folder import reading_warnings, write_failures
+from babyhubert.timebase import FRAME_RECEPTIVE_FIELD, SAMPLE_RATE, frame_count, samples_to_hours
+from babyhubert.version import __version__
 
 PACK = "pack"
 
@@ -250,7 +249,7 @@ class _Writer:
             "segments": len(columns["samples"]),
             "too_short": self.plan.too_short,
             "left_out": [error for _, error in failures],
-            "software": {"babyhubert": babyhubert.__version__, "numpy": np.__version__},
+            "software": {"babyhubert": __version__, "numpy": np.__version__},
         }
         write_pack_facts(self.folder, shards, facts)
         told = {

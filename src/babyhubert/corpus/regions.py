@@ -19,18 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from babyhubert.annotation.frames import frames_to_segments
 from babyhubert.annotation.intervals import Intervals, close_gaps, total
-from babyhubert.annotation.rttm import rttm_uri
+from babyhubert.annotation.raster import frames_to_segments
+from babyhubert.annotation.reading import read_annotations
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.tables import read_annotations
 from babyhubert.audio.channels import parse_channel
 from babyhubert.audio.discovery import RecordingFile
+from babyhubert.audio.names import rttm_uri
 from babyhubert.audio.prefetch import prefetch
 from babyhubert.audio.recording import Recording, open_recording
-from babyhubert.batch.distribution import IN_PROCESS, Distribution
-from babyhubert.batch.journal import Outcome, RunJournal, plan_run
-from babyhubert.batch.parts import Part
 from babyhubert.config import Config
 from babyhubert.corpus.inventory import INVENTORY, SCAN, InventoryRow, read_inventory
 from babyhubert.corpus.silero import SileroDetector, package_file, speech_runs
@@ -38,9 +35,12 @@ from babyhubert.corpus.spans import END_TOLERANCE, write_spans
 from babyhubert.corpus.summary import StepSummary, write_summary
 from babyhubert.errors import ConfigError, CorpusError, DiskFullError, UnsafeNameError, one_line
 from babyhubert.hashing import file_sha256, fingerprint
-from babyhubert.inference.recordings import BLOCK_SAMPLES
 from babyhubert.progress import NoProgress, RunProgress
-from babyhubert.run_folder import RunFolder, reading_warnings, write_failures
+from babyhubert.runs.distribution import IN_PROCESS, Distribution
+from babyhubert.runs.folder import RunFolder, reading_warnings, write_failures
+from babyhubert.runs.journal import Outcome, RunJournal, plan_run
+from babyhubert.runs.shard import Part
+from babyhubert.runs.streaming import BLOCK_SAMPLES
 from babyhubert.timebase import samples_to_hours, seconds_to_samples
 
 REGIONS = "regions.parquet"
@@ -337,7 +337,7 @@ def _by_recording(
 
 
 def _model(settings: RegionSettings) -> tuple[Detector, str]:
-    from babyhubert.inference.voice_type import SCORE_DTYPE, load_model
+    from babyhubert.tasks.voice_type.prediction import SCORE_DTYPE, load_model
 
     classifier = load_model(settings.path, device=settings.device)
     unknown = set(settings.labels or ()) - set(classifier.labels)

@@ -26,8 +26,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.frames import frame_counts
-from babyhubert.corpus.parquet import read_table, write_table
+from babyhubert.annotation.parquet import read_table, write_table
+from babyhubert.annotation.raster import frame_counts
+from babyhubert.audio.source import FULL_SCALE
 from babyhubert.errors import CorpusError
 from babyhubert.files import write_json
 from babyhubert.hashing import file_sha256, fingerprint
@@ -47,7 +48,6 @@ INDEX_TYPES = {
 """A segment: where it lies in its recording (samples), its length, its shard, where it begins there in samples and in
 frames, and ``train`` or ``validation``."""
 
-FULL_SCALE = 32_767
 _OPEN_FILES = 16
 
 Split = Literal["train", "validation"]

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.intervals import Intervals
-from babyhubert.annotation.rttm import read_lines
-from babyhubert.annotation.tables import read_annotations
-from babyhubert.corpus.parquet import read_table, write_table
+from babyhubert.annotation.parquet import read_table, write_table
+from babyhubert.annotation.reading import read_annotations
+from babyhubert.annotation.text import read_lines
 from babyhubert.errors import CorpusError
 from babyhubert.timebase import SAMPLE_RATE
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD
 from babyhubert.errors import ConfigError
+from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD
 
 FeatureNorm = Literal["group", "layer"]
 

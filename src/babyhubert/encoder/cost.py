@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from babyhubert.annotation.frames import frame_count
 from babyhubert.encoder.config import HubertConfig
-from babyhubert.timebase import SAMPLE_RATE
+from babyhubert.timebase import SAMPLE_RATE, frame_count
 
 
 def forward_operations(config: HubertConfig, samples: int) -> dict[str, int]:

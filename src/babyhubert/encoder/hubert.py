@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_count
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.row_products import Rerun, grouped_convolution, row_features
+from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_count
 
 
 class EncoderOutput(NamedTuple):

@@ -31,7 +31,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from babyhubert.annotation.frames import frame_count
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.hubert import Block, ChannelNormConv, EncoderOutput, HubertEncoder, TimeNormConv
 from babyhubert.encoder.row_products import (
@@ -42,6 +41,7 @@ from babyhubert.encoder.row_products import (
     two_level_convolution,
     two_level_weight,
 )
+from babyhubert.timebase import frame_count
 
 _ROWS_IN_CACHE = 512
 """Rows of the first convolution's output computed at a time on a CPU: 1 MB in float32, which stays in the cache."""

@@ -13,18 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.frames import FRAME_HOP, segments_to_frames
 from babyhubert.annotation.intervals import Intervals
+from babyhubert.annotation.raster import segments_to_frames
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
-from babyhubert.errors import AnnotationError, ConfigError
+from babyhubert.audio.names import match_names
+from babyhubert.errors import AnnotationError, ConfigError, some_names
 from babyhubert.evaluation.bootstrap import check_bootstrap, percentile_ends, resampled_sums
-from babyhubert.evaluation.detection import (
-    BootstrapIntervals,
-    DetectionReport,
-    compare,
-    match_names,
-    some_names,
-)
+from babyhubert.evaluation.detection import BootstrapIntervals, DetectionReport, compare
+from babyhubert.timebase import FRAME_HOP
 
 _MOST_CLASSES = 6
 

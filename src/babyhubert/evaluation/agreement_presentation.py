@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from babyhubert.errors import some_names
 from babyhubert.evaluation import presentation as time_shown
 from babyhubert.evaluation.agreement import AgreementReport, KappaIntervals
-from babyhubert.evaluation.detection import BootstrapIntervals, some_names
+from babyhubert.evaluation.detection import BootstrapIntervals
 from babyhubert.evaluation.presentation import interval_notes, number, percent
 from babyhubert.files import csv_text, write_json, write_text
 from babyhubert.timebase import format_clock

@@ -11,20 +11,19 @@ without the class, which is exact and takes the same memory for a minute and for
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.frames import segments_to_frames
 from babyhubert.annotation.intervals import Intervals
+from babyhubert.annotation.raster import segments_to_frames
 from babyhubert.annotation.segments import Segments
-from babyhubert.errors import AnnotationError, ConfigError
+from babyhubert.errors import AnnotationError
 from babyhubert.evaluation.tuning import LoadScores
+from babyhubert.inference.calibration import _LEAST, _MOST, Calibration, _logit, _sigmoid
 
 CalibrationKind = Literal["temperature", "temperature-bias"]
 
@@ -32,78 +31,9 @@ _ONE = 0x3C00
 VALUES = np.arange(_ONE + 1, dtype=np.uint16).view(np.float16).astype(np.float64)
 """Every float16 from 0 to 1, ascending: shape (15361,)."""
 
-_LEAST, _MOST = 2.0**-25, 1 - 2.0**-12
-"""Half the smallest float16 above 0, and half-way from the largest below 1: what a 0 and a 1 may stand for."""
 
 _SLOPES = (1e-3, 1e3)
 _FRAMES_AT_ONCE = 1 << 20
-
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """A correction of probabilities, class by class.
-
-    Attributes:
-        labels: C classes.
-        temperature: Above 1 makes scores less extreme; float64, shape (C,).
-        bias: Added to the logit, float64, shape (C,).
-    """
-
-    labels: tuple[str, ...]
-    temperature: NDArray[np.float64]
-    bias: NDArray[np.float64]
-
-    def apply(self, probabilities: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Calibrated probabilities.
-
-        Args:
-            probabilities: Shape (..., C), columns in the order of :attr:`labels`.
-
-        Returns:
-            float32, the same shape. Order within a class is kept, so segments do not change when thresholds go
-            through the same correction.
-        """
-        return _sigmoid(_logit(probabilities) / self.temperature + self.bias).astype(np.float32)
-
-    def to_dict(self) -> dict[str, dict[str, float]]:
-        """Temperature and bias by class."""
-        rows = zip(self.labels, self.temperature.tolist(), self.bias.tolist(), strict=True)
-        return {label: {"temperature": temperature, "bias": bias} for label, temperature, bias in rows}
-
-    def to_toml(self) -> str:
-        """The text of a calibration file."""
-        rows = self.to_dict().items()
-        return "\n".join(
-            f"[{label}]\n" + "".join(f"{name} = {value:.6g}\n" for name, value in own.items()) for label, own in rows
-        )
-
-
-def read_calibration(path: Path, labels: Sequence[str]) -> Calibration:
-    """A calibration file (TOML, a table a class with ``temperature`` and ``bias``) for the classes of a model.
-
-    Raises:
-        ConfigError: unreadable, a class unknown or missing, or a value that is no correction.
-    """
-    try:
-        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: not a calibration file in TOML ({error})") from error
-    if unknown := set(tables) - set(labels):
-        raise ConfigError(f"{path}: unknown class '{min(unknown)}'; the model's classes are {', '.join(labels)}")
-    pairs = [_read_pair(path, label, tables.get(label)) for label in labels]
-    temperature, bias = np.array(pairs, dtype=np.float64).T
-    return Calibration(tuple(labels), temperature, bias)
-
-
-def _read_pair(path: Path, label: str, table: object) -> tuple[float, float]:
-    if not isinstance(table, dict) or set(table) != {"temperature", "bias"}:
-        raise ConfigError(f"{path}: class '{label}' needs a table [{label}] with temperature and bias alone")
-    for key, value in table.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-            raise ConfigError(f"{path}: {key} of [{label}] is {value!r}, not a number")
-    if table["temperature"] <= 0:
-        raise ConfigError(f"{path}: temperature of [{label}] is {table['temperature']}; it must be above 0")
-    return float(table["temperature"]), float(table["bias"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -323,12 +253,3 @@ def _corrected(temperature: float, bias: float) -> NDArray[np.float64]:
     if (temperature, bias) == (1.0, 0.0):
         return VALUES
     return _sigmoid(_logit(VALUES) / temperature + bias)
-
-
-def _logit(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    clipped = np.clip(np.asarray(probabilities, dtype=np.float64), _LEAST, _MOST)
-    return np.log(clipped) - np.log1p(-clipped)
-
-
-def _sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 0.5 * (1 + np.tanh(0.5 * logits))

@@ -10,7 +10,6 @@ for everything at once, so the result is exact and a day takes milliseconds. It 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from babyhubert.annotation.intervals import Intervals, total, union
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
+from babyhubert.audio.names import check_names, match_names
 from babyhubert.errors import AnnotationError, ConfigError
 from babyhubert.evaluation.bootstrap import check_bootstrap, percentile_ends, resampled_sums
 
@@ -333,44 +333,6 @@ def under_reference_names(
     renamed = {matched.get(uri, uri): segments for uri, segments in prediction.items()}
     check_names(reference, renamed)
     return renamed, matched
-
-
-def match_names(reference: Collection[str], prediction: Collection[str]) -> dict[str, str]:
-    """Predictions without a reference of their id, and the one reference without a prediction that has their name."""
-    unmatched = sorted(set(prediction) - set(reference))
-    names = Counter(uri.rpartition("/")[2] for uri in unmatched)
-    waiting: dict[str, list[str]] = {}
-    for uri in set(reference) - set(prediction):
-        waiting.setdefault(uri.rpartition("/")[2], []).append(uri)
-    matched = {}
-    for uri in unmatched:
-        name = uri.rpartition("/")[2]
-        candidates = waiting.get(name, [])
-        if names[name] == 1 and len(candidates) == 1:
-            matched[uri] = candidates[0]
-    return matched
-
-
-def check_names(reference: Collection[str], prediction: Collection[str]) -> None:
-    """Refuse to score nothing.
-
-    Raises:
-        AnnotationError: no reference, or no prediction carries the name of one.
-    """
-    if not reference:
-        raise AnnotationError("the reference names no recording: there is nothing to score")
-    if prediction and not set(prediction) & set(reference):
-        raise AnnotationError(
-            "no prediction carries the name of a reference recording: the reference has "
-            f"{some_names(sorted(reference))}, the predictions have {some_names(sorted(prediction))}; "
-            "make the ids equal"
-        )
-
-
-def some_names(names: Sequence[str], most: int = 3) -> str:
-    """The first names of many, for a message."""
-    rest = len(names) - most
-    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _ignored(recordings: Mapping[str, Segments], labels: tuple[str, ...]) -> dict[str, int]:

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
+from babyhubert.annotation.reading import read_annotations
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.tables import read_annotations
+from babyhubert.errors import some_names
 from babyhubert.evaluation.detection import (
     BootstrapIntervals,
     DetectionReport,
     GroupScores,
     OverlapCounts,
     detection_scores,
-    some_names,
 )
 from babyhubert.files import csv_text, write_json, write_text
 from babyhubert.timebase import format_clock, samples_to_seconds
@@ -35,7 +35,7 @@ def read_side(path: Path) -> dict[str, Segments]:
     """Segments of a file or folder; of the ``rttm`` folder in it when it is the output of ``babyhubert segment``.
 
     Raises:
-        AnnotationError: see :func:`babyhubert.annotation.tables.read_annotations`.
+        AnnotationError: see :func:`babyhubert.annotation.reading.read_annotations`.
     """
     path = Path(path)
     return read_annotations(path / "rttm" if (path / "rttm").is_dir() else path)

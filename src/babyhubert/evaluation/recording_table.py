@@ -6,10 +6,10 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from babyhubert.annotation.rttm import read_lines
+from babyhubert.annotation.text import read_lines
 from babyhubert.audio.discovery import AUDIO_SUFFIXES
+from babyhubert.audio.names import match_names
 from babyhubert.errors import AnnotationError, ConfigError
-from babyhubert.evaluation.detection import match_names
 
 NOT_LISTED = "(not listed)"
 """Group of recordings that the table does not name."""

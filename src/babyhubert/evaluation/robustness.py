@@ -15,11 +15,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.frames import FRAME_HOP, frames_to_segments, segments_to_frames
+from babyhubert.annotation.raster import frames_to_segments, segments_to_frames
 from babyhubert.annotation.segments import Segments
 from babyhubert.errors import ConfigError
 from babyhubert.evaluation.probe_sounds import PROBES, probe
-from babyhubert.timebase import SAMPLE_RATE
+from babyhubert.timebase import FRAME_HOP, SAMPLE_RATE
 
 Audio = NDArray[np.float32]
 
@@ -31,7 +31,7 @@ _NEAR, _FAR = 1, 10
 
 
 class Model(Protocol):
-    """What is needed of a model: :class:`babyhubert.inference.voice_type.VoiceTypeClassifier` has it."""
+    """What is needed of a model: :class:`babyhubert.tasks.voice_type.prediction.VoiceTypeClassifier` has it."""
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.rttm import rttm_uri
+from babyhubert.audio.names import check_names, match_names, rttm_uri
 from babyhubert.errors import AnnotationError
-from babyhubert.evaluation.detection import check_names, match_names
-from babyhubert.run_folder import STATE_FOLDER
+from babyhubert.runs.folder import STATE_FOLDER
 
 
 @dataclass(frozen=True)

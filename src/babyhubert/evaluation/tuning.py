@@ -20,13 +20,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.frames import FRAME_HOP
 from babyhubert.annotation.intervals import Intervals, intersect, total, union
 from babyhubert.annotation.segments import Segments
 from babyhubert.errors import AnnotationError, ConfigError
 from babyhubert.evaluation.detection import detection_scores
 from babyhubert.inference.post_processing import MinimumDurations
-from babyhubert.timebase import seconds_to_samples
+from babyhubert.timebase import FRAME_HOP, seconds_to_samples
 
 LoadScores = Callable[[str], NDArray[np.floating]]
 """Scores of a recording by its id: probabilities, shape (T, C)."""

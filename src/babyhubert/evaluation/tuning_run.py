@@ -14,15 +14,9 @@ import numpy as np
 
 from babyhubert.annotation.intervals import Intervals
 from babyhubert.annotation.segments import Segments
-from babyhubert.errors import AnnotationError
-from babyhubert.evaluation.calibration import (
-    Calibration,
-    CalibrationKind,
-    ClassCalibration,
-    calibrate,
-    count_scores,
-)
-from babyhubert.evaluation.detection import BootstrapIntervals, DetectionReport, compare, some_names
+from babyhubert.errors import AnnotationError, some_names
+from babyhubert.evaluation.calibration import CalibrationKind, ClassCalibration, calibrate, count_scores
+from babyhubert.evaluation.detection import BootstrapIntervals, DetectionReport, compare
 from babyhubert.evaluation.score_folder import ScoreFolder
 from babyhubert.evaluation.tuning import (
     Choice,
@@ -35,6 +29,7 @@ from babyhubert.evaluation.tuning import (
     split_recordings,
     threshold_grid,
 )
+from babyhubert.inference.calibration import Calibration
 from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
 
 

@@ -21,9 +21,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.frames import FRAME_HOP
 from babyhubert.annotation.intervals import Intervals, union
-from babyhubert.timebase import SAMPLES_PER_MS
+from babyhubert.timebase import FRAME_HOP, SAMPLES_PER_MS
 
 ClipMethod = Literal["random", "periodic", "high-volubility", "low-confidence"]
 CLIP_METHODS: tuple[ClipMethod, ...] = ("random", "periodic", "high-volubility", "low-confidence")

@@ -17,7 +17,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-import babyhubert
 from babyhubert.annotation.codes import TierNaming
 from babyhubert.annotation.eaf import write_eaf
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
@@ -41,6 +40,7 @@ from babyhubert.exchange.recordings import AnnotatedRecording, Failure, Source
 from babyhubert.files import atomic_path, path_below, write_json, write_text
 from babyhubert.hashing import file_sha256
 from babyhubert.timebase import SAMPLE_RATE, SAMPLES_PER_MS, ms_to_samples, samples_to_ms
+from babyhubert.version import __version__
 
 ClipFormat = Literal["eaf", "textgrid"]
 CLIP_FORMATS: tuple[ClipFormat, ...] = ("eaf", "textgrid")
@@ -256,7 +256,7 @@ def _why_fewer(duration_ms: int, settings: ClipSettings) -> str:
 def _about(source: Source, settings: ClipSettings) -> Mapping[str, Any]:
     return {
         "command": "sample",
-        "babyhubert": babyhubert.__version__,
+        "babyhubert": __version__,
         "source": str(source.path),
         "model": source.about().get("model"),
         "settings": {key: str(value) if key == "channel" else value for key, value in vars(settings).items()},

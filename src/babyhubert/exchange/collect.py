@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from babyhubert.annotation.csv_tables import write_childproject_csv
 from babyhubert.annotation.intervals import Intervals, union
-from babyhubert.annotation.rttm import read_lines, write_rttm
+from babyhubert.annotation.reading import read_segments
+from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.tables import read_segments, write_childproject_csv
+from babyhubert.annotation.text import read_lines
 from babyhubert.annotation.tiers import column_texts
 from babyhubert.errors import AnnotationError, UnsafeNameError
 from babyhubert.exchange.clips import CLIPS_TABLE, within

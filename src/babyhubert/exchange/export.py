@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-import babyhubert
 from babyhubert.annotation.audacity import write_audacity
 from babyhubert.annotation.childproject import (
     ProjectRecording,
@@ -28,19 +27,20 @@ from babyhubert.annotation.childproject import (
     write_import_table,
 )
 from babyhubert.annotation.codes import TierNaming
+from babyhubert.annotation.csv_tables import write_childproject_csv
 from babyhubert.annotation.eaf import write_eaf
 from babyhubert.annotation.intervals import Intervals
 from babyhubert.annotation.lena_table import LENA_HEADER, format_lena_rows
-from babyhubert.annotation.names import RecordingNames
-from babyhubert.annotation.rttm import rttm_uri, write_rttm
-from babyhubert.annotation.tables import write_childproject_csv
+from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.textgrid import write_textgrid
 from babyhubert.annotation.tiers import lay_out
+from babyhubert.audio.names import RecordingNames, rttm_uri
 from babyhubert.errors import AnnotationError, BabyHubertError, DiskFullError
 from babyhubert.exchange.recordings import UEM_NAME, AnnotatedRecording, Failure, Source
 from babyhubert.files import path_below, require_safe_name, write_text
-from babyhubert.run_record import exit_code
+from babyhubert.runs.record import exit_code
 from babyhubert.timebase import format_seconds, samples_to_ms
+from babyhubert.version import __version__
 
 ExportFormat = Literal["eaf", "textgrid", "audacity", "lena", "rttm", "csv", "childproject"]
 FORMATS: tuple[ExportFormat, ...] = ("eaf", "textgrid", "audacity", "lena", "rttm", "csv", "childproject")
@@ -259,7 +259,7 @@ class _SetWriter:
                 "method": "automated",
                 "sampling_method": "none",
                 "annotation_algorithm_name": f"BabyHuBERT {kind.name}",
-                "annotation_algorithm_version": f"babyhubert {babyhubert.__version__}",
+                "annotation_algorithm_version": f"babyhubert {__version__}",
                 "date_annotation": str(self._about.get("ended", ""))[:10],
                 "notes": f"model {model.get('source')}, SHA-256 of its weights {model.get('sha256')}",
             }

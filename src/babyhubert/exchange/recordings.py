@@ -22,12 +22,11 @@ from babyhubert.annotation.childproject import (
     read_project_recordings,
 )
 from babyhubert.annotation.intervals import Intervals
-from babyhubert.annotation.names import RecordingNames
-from babyhubert.annotation.rttm import rttm_uri
+from babyhubert.annotation.reading import read_each
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.tables import read_each
 from babyhubert.annotation.uem import read_uem
 from babyhubert.audio.discovery import discover
+from babyhubert.audio.names import RecordingNames, rttm_uri
 from babyhubert.audio.recording import probe
 from babyhubert.errors import AnnotationError, BabyHubertError, UnsafeNameError
 from babyhubert.measures.results import RecordingResult, read_results

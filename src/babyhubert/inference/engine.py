@@ -13,17 +13,17 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from babyhubert.annotation.frames import FRAME_HOP, frame_count
 from babyhubert.errors import ComputationError
 from babyhubert.inference.stitching import Blend, Stitcher
 from babyhubert.inference.transfers import Fetch, send
 from babyhubert.inference.windows import Window, WindowPlan, with_cores
-from babyhubert.timebase import format_seconds
+from babyhubert.timebase import FRAME_HOP, format_seconds, frame_count
 
 Compute = Callable[[Tensor], Tensor]
 """Waveforms, float32, shape (B, n) -> frame outputs, shape (B, T(n), ...), on any device and in any dtype."""
@@ -253,3 +253,12 @@ class Engine:
         values = run.stitcher.take(before)
         if len(values):
             yield Frames(run.key, first, values)
+
+
+class FrameSource(Protocol):
+    """What turns recordings into frames: an :class:`Engine`, or another thing that gives the same events."""
+
+    def run(
+        self, recordings: Iterable[tuple[Hashable, Iterable[NDArray[np.float32]]]]
+    ) -> Iterator[Frames | Finished | Failed]:
+        """See :meth:`Engine.run`."""

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.frames import FRAME_HOP, frames_to_segments
 from babyhubert.annotation.intervals import Intervals, close_gaps, drop_short
+from babyhubert.annotation.raster import frames_to_segments
 from babyhubert.annotation.segments import Segments
+from babyhubert.timebase import FRAME_HOP
 
 _FRAMES_AT_ONCE = 1 << 18
 

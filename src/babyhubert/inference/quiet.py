@@ -17,9 +17,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.frames import FRAME_HOP
 from babyhubert.errors import ConfigError
-from babyhubert.timebase import SAMPLE_RATE
+from babyhubert.timebase import FRAME_HOP, SAMPLE_RATE
 
 FRAMES_A_STEP = 5
 """A level is that of 0.1 s, five frames."""

@@ -10,15 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from babyhubert.device import resolve_device
+from babyhubert.compute.device import resolve_device
+from babyhubert.encoder.context import Listening, listening_of
+from babyhubert.encoder.heads import VOICE_TYPE, FrameHead
 from babyhubert.encoder.loading import load_checkpoint, model_hash, resolve_model
+from babyhubert.encoder.multitask import TaskModel, VoiceTypeModel
 from babyhubert.encoder.precision import Precision
 from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.windows import WindowPlan
-from babyhubert.tasks.heads import VOICE_TYPE, FrameHead
-from babyhubert.tasks.listening import Listening, listening_of
-from babyhubert.tasks.model import TaskModel
-from babyhubert.tasks.voice_type import VoiceTypeModel
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,11 +17,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_count, frame_spans
+from babyhubert.annotation.raster import frame_spans
 from babyhubert.errors import AnnotationError, ComputationError
 from babyhubert.inference.engine import Failed, Finished, Frames, require_finite
-from babyhubert.tasks.addressee_windows import UtteranceWindow
-from babyhubert.timebase import format_seconds
+from babyhubert.material.windows import UtteranceWindow
+from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD, format_seconds, frame_count
 
 Rule = Callable[[int, int, int], UtteranceWindow]
 """Onset, offset, length of the recording (samples) -> the published window of an utterance."""

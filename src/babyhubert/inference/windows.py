@@ -14,9 +14,15 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_count
 from babyhubert.errors import ConfigError
-from babyhubert.timebase import SAMPLE_RATE, samples_to_seconds, seconds_to_samples
+from babyhubert.timebase import (
+    FRAME_HOP,
+    FRAME_RECEPTIVE_FIELD,
+    SAMPLE_RATE,
+    frame_count,
+    samples_to_seconds,
+    seconds_to_samples,
+)
 
 Tail = Literal["short", "shift"]
 

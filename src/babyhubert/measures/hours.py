@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.rttm import read_lines
+from babyhubert.annotation.text import read_lines
 from babyhubert.errors import AnnotationError
 from babyhubert.timebase import SAMPLE_RATE
 

@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from babyhubert.annotation.rttm import parse_span, read_lines
+from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.tables import read_segments
+from babyhubert.annotation.text import parse_span, read_lines
 from babyhubert.errors import AnnotationError, OutputError, UnsafeNameError
 from babyhubert.files import path_below
-from babyhubert.measures.syllables import is_canonical, syllabify
-from babyhubert.run_folder import STATE_FOLDER, RunFolder
-from babyhubert.tasks.syllables import BOUNDARY
+from babyhubert.phonology.sonority import is_canonical, syllabify
+from babyhubert.phonology.syllables import BOUNDARY
+from babyhubert.runs.folder import STATE_FOLDER, RunFolder
 from babyhubert.timebase import seconds_to_samples
 
 ADDRESSEE_TABLE = "rttm_addressee.csv"

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import babyhubert
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.config import Config
 from babyhubert.errors import BabyHubertError, ConfigError
@@ -23,8 +22,9 @@ from babyhubert.measures.hours import HOUR, Hours, hours_of, start_times
 from babyhubert.measures.results import ADULTS, RecordingResult, RunResults
 from babyhubert.measures.speech import ratio, time_addressed, time_with, utterance_counts, voice_measures
 from babyhubert.measures.turns import LENA_PAUSE, SIMPLE_INTERVAL, TurnRules, chance_turns, count_by_hour, speech_of
-from babyhubert.run_folder import record_warnings
+from babyhubert.runs.folder import record_warnings
 from babyhubert.timebase import SAMPLE_RATE, ms_to_samples, samples_to_seconds
+from babyhubert.version import __version__
 
 NOT_AVAILABLE = "NA"
 WARNINGS = "warnings"
@@ -238,7 +238,7 @@ def write_measures(folder: Path, measured: Sequence[RecordingMeasures], settings
     write_json(
         folder / "measures.json",
         {
-            "babyhubert": babyhubert.__version__,
+            "babyhubert": __version__,
             "made": datetime.now(UTC).isoformat(timespec="seconds"),
             "recordings": len(measured),
             "settings": {

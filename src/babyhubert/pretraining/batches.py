@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from babyhubert.annotation.frames import FRAME_HOP, frame_count, samples_for_frames
+from babyhubert.audio.source import FULL_SCALE
+from babyhubert.compute.processes import Place
 from babyhubert.config import Config
-from babyhubert.corpus.shards import FULL_SCALE, Labels, Pack
+from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.errors import CorpusError
 from babyhubert.pretraining.masking import MaskSettings, most_masked, span_mask
-from babyhubert.timebase import SAMPLE_RATE, seconds_to_samples
-from babyhubert.training.processes import Place
+from babyhubert.timebase import FRAME_HOP, SAMPLE_RATE, frame_count, samples_for_frames, seconds_to_samples
 
 IGNORED = -100
 """A target that torch's cross-entropy leaves out."""

@@ -31,22 +31,22 @@ from pydantic import Field
 from babyhubert.audio.channels import parse_channel
 from babyhubert.audio.discovery import discover
 from babyhubert.audio.preflight import check_recordings
+from babyhubert.compute.group import Group
 from babyhubert.config import Config
 from babyhubert.corpus.inventory import INVENTORY, StepSummary, scan
 from babyhubert.corpus.lengths import SEGMENTS, cut_segments
 from babyhubert.corpus.pack import PACK, PackSettings, pack_segments
-from babyhubert.corpus.presentation import summary_lines
 from babyhubert.corpus.regions import REGIONS, RegionSettings, find_regions
 from babyhubert.corpus.segments import SegmentSettings
 from babyhubert.corpus.shards import Labels, Pack
+from babyhubert.corpus.summary import summary_lines
 from babyhubert.encoder.loading import model_hash
 from babyhubert.errors import ConfigError, CorpusError
 from babyhubert.files import TEMPORARY_MARK, make_folder, write_json
 from babyhubert.hashing import file_sha256, fingerprint
 from babyhubert.pretraining.run import PretrainingResult, pretrain
 from babyhubert.pretraining.settings import TrainingSettings
-from babyhubert.run_record import software_versions
-from babyhubert.training.group import Group
+from babyhubert.runs.record import software_versions
 from babyhubert.units.assign import AssignSettings, assign
 from babyhubert.units.kmeans import FitSettings, KMeans, fit_units
 from babyhubert.units.report import ReportSettings, report

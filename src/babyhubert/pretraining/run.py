@@ -29,21 +29,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from babyhubert.compute.device import device_name
+from babyhubert.compute.group import Group
 from babyhubert.corpus.shards import Labels
-from babyhubert.device import device_name
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.model_folder import save_model_folder
 from babyhubert.errors import ConfigError, TrainingError
-from babyhubert.files import make_folder, remove_leftovers, write_json
-from babyhubert.locking import exclusive
+from babyhubert.files import exclusive, make_folder, remove_leftovers, write_json
 from babyhubert.pretraining.batches import Batch, BatchPlan, BatchReader, Cursor, Request, load
 from babyhubert.pretraining.health import check_labels, check_progress
 from babyhubert.pretraining.model import MaskedPrediction, Outcome
 from babyhubert.pretraining.settings import CardSettings, MachineSettings, OptimiserSettings, TrainingSettings
-from babyhubert.run_record import software_versions
+from babyhubert.runs.record import software_versions
 from babyhubert.timebase import SAMPLE_RATE, format_clock
 from babyhubert.training.curves import Curves
-from babyhubert.training.group import Group
 from babyhubert.training.interruption import StopRequests
 from babyhubert.training.origin import starting_point
 from babyhubert.training.precision import autocast, resolve_precision

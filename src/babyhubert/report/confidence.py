@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.frames import frame_spans
+from babyhubert.annotation.raster import frame_spans
 from babyhubert.measures.results import RecordingResult
 
 DOUBTFUL = 0.1

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.recording import open_recording
-from babyhubert.files import atomic_path, path_below
-from babyhubert.run_folder import STATE_FOLDER, file_identity
+from babyhubert.files import atomic_path, file_identity, path_below
+from babyhubert.runs.folder import STATE_FOLDER
 from babyhubert.timebase import SAMPLE_RATE
 
 CLIPPED = 0.999

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import babyhubert
 from babyhubert.audio.channels import Channel, parse_channel
 from babyhubert.config import build_config
 from babyhubert.errors import BabyHubertError, ConfigError
@@ -31,6 +30,7 @@ from babyhubert.report.clips import Clip, draw_clips
 from babyhubert.report.confidence import Confidence, confidence_of
 from babyhubert.report.content import detail_of, row_of
 from babyhubert.report.levels import Levels, levels_of
+from babyhubert.version import __version__
 
 DETAIL_BYTES = 4_000_000
 """Most bytes of details in ``report.html``; with them the page stays below 5 MB."""
@@ -196,7 +196,7 @@ def _about(results: RunResults) -> dict[str, Any]:
     return {
         "title": _title(results),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
-        "babyhubert": babyhubert.__version__,
+        "babyhubert": __version__,
         "began": run.get("began"),
         "ended": run.get("ended"),
         "device": run.get("device"),

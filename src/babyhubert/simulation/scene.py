@@ -19,18 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.segments import Segments
+from babyhubert.audio.acoustics import band, convolve, decibels, room_response
 from babyhubert.errors import ConfigError
-from babyhubert.simulation.noise import (
-    CHUNK,
-    Sound,
-    band,
-    convolve,
-    decibels,
-    knocks,
-    passing_noises,
-    room_response,
-    room_tone,
-)
+from babyhubert.simulation.noise import CHUNK, Sound, knocks, passing_noises, room_tone
 from babyhubert.simulation.utterances import Cast, Speaker, Utterance, Voices
 from babyhubert.timebase import SAMPLE_RATE, SAMPLES_PER_MS, seconds_to_samples
 

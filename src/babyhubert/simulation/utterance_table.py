@@ -7,16 +7,15 @@ Phones carry no times.
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from babyhubert.annotation.text import _csv_reader
 from babyhubert.errors import AnnotationError, AudioError, ConfigError
 from babyhubert.simulation.utterances import Cast, Utterance
 from babyhubert.timebase import SAMPLE_RATE
@@ -142,18 +141,6 @@ AS_RECORDED = Casting()
 """Everybody, with the voices they have."""
 
 
-def read_speaker_ids(table: Path) -> frozenset[str]:
-    """Names in the column ``speaker_id`` of a CSV.
-
-    Raises:
-        AnnotationError: unreadable, or no such column.
-    """
-    with _csv_reader(table) as reader:
-        if "speaker_id" not in (reader.fieldnames or ()):
-            raise AnnotationError(f"{table}: no column speaker_id, which says who is meant")
-        return frozenset(name for row in reader if (name := (row["speaker_id"] or "").strip()))
-
-
 class RecordedVoices:
     """Deals the speakers of a table out to recordings: neighbours share nobody as long as there are enough.
 
@@ -252,16 +239,6 @@ def read_utterances(table: Path) -> dict[str, list[RecordedSpeaker]]:
     for (voice, speaker_id), utterances in sorted(grouped.items()):
         speakers[voice].append(RecordedSpeaker(speaker_id, tuple(utterances)))
     return speakers
-
-
-@contextmanager
-def _csv_reader(table: Path) -> Iterator[csv.DictReader[str]]:
-    """Rows of a CSV, read while it is open; what goes wrong with the file names it."""
-    try:
-        with Path(table).open(encoding="utf-8-sig", newline="") as file:
-            yield csv.DictReader(file)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AnnotationError(f"{table}: cannot be read as a UTF-8 CSV ({error})") from error
 
 
 def _check_row(row: Mapping[str, str | None], where: str, folder: Path) -> tuple[str, str, RecordedUtterance]:

@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-import babyhubert
 from babyhubert.annotation.intervals import total
-from babyhubert.annotation.rttm import rttm_uri, write_rttm
+from babyhubert.annotation.rttm import write_rttm
+from babyhubert.audio.names import rttm_uri
 from babyhubert.errors import ConfigError, OutputError
 from babyhubert.files import atomic_path, make_folder, path_below, remove_leftovers, require_safe_name, write_json
 from babyhubert.simulation.scene import Scene, SceneConfig, Turn, simulate_scene, turns_to_segments
@@ -34,6 +34,7 @@ from babyhubert.simulation.utterance_table import AS_RECORDED, Casting, Recorded
 from babyhubert.simulation.utterances import Voices
 from babyhubert.simulation.voices import SyntheticVoices
 from babyhubert.timebase import SAMPLE_RATE, format_seconds
+from babyhubert.version import __version__
 
 AUDIO_FORMATS = ("wav", "flac")
 Progress = Callable[[str, int], None]
@@ -93,7 +94,7 @@ def write_scenes(
     config = replace(config or SceneConfig(), minutes=minutes)
     voices: Voices = SyntheticVoices() if utterances is None else RecordedVoices(utterances, seed, casting=casting)
     settings = {
-        "babyhubert": babyhubert.__version__,
+        "babyhubert": __version__,
         "recordings": recordings,
         "seed": seed,
         "prefix": prefix,

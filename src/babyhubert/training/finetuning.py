@@ -33,26 +33,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from babyhubert.device import device_name
+from babyhubert.compute.device import device_name
+from babyhubert.compute.group import Group
 from babyhubert.encoder.config import HubertConfig
+from babyhubert.encoder.heads import ADDRESSEE, HEAD_KINDS, PHONEMES, VOICE_TYPE, TaskHead
 from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.loading import build_encoder, load_checkpoint
 from babyhubert.encoder.model_folder import refuse_other_folder, save_model_folder
+from babyhubert.encoder.multitask import TaskModel
 from babyhubert.errors import ConfigError, TrainingError
-from babyhubert.files import csv_text, make_folder, remove_leftovers, write_json, write_text
-from babyhubert.locking import exclusive
-from babyhubert.run_record import software_versions
-from babyhubert.tasks.addressee import AddresseeTask
-from babyhubert.tasks.heads import ADDRESSEE, HEAD_KINDS, PHONEMES, VOICE_TYPE, TaskHead
-from babyhubert.tasks.interface import Batch, Task, Validation
-from babyhubert.tasks.material import LeftOut
-from babyhubert.tasks.model import TaskModel
-from babyhubert.tasks.phonemes import PhonemeTask
-from babyhubert.tasks.voice_type_training import VoiceTypeTask
+from babyhubert.files import csv_text, exclusive, make_folder, remove_leftovers, write_json, write_text
+from babyhubert.material.batch import Batch
+from babyhubert.material.settings import LeftOut
+from babyhubert.runs.record import software_versions
+from babyhubert.tasks.addressee.training import AddresseeTask
+from babyhubert.tasks.interface import Task, Validation
+from babyhubert.tasks.phonemes.training import PhonemeTask
+from babyhubert.tasks.voice_type.training import VoiceTypeTask
 from babyhubert.timebase import SAMPLE_RATE, format_clock
 from babyhubert.training.averaging import AveragedWeights
 from babyhubert.training.curves import Curves
-from babyhubert.training.group import Group
 from babyhubert.training.interruption import StopRequests
 from babyhubert.training.origin import starting_point
 from babyhubert.training.precision import autocast, resolve_precision

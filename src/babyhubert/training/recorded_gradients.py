@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from babyhubert.cuda_graph import record_graph
+from babyhubert.compute.cuda_graph import record_graph
 
 Run = Callable[..., tuple[Tensor, ...]]
 Shapes = tuple[torch.Size, ...]

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from babyhubert.config import Config
-from babyhubert.tasks.addressee import AddresseeSettings
-from babyhubert.tasks.phonemes import PhonemeSettings
-from babyhubert.tasks.voice_type_training import VoiceTypeSettings
+from babyhubert.tasks.addressee.training import AddresseeSettings
+from babyhubert.tasks.phonemes.training import PhonemeSettings
+from babyhubert.tasks.voice_type.training import VoiceTypeSettings
 from babyhubert.training.precision import Precision
 from babyhubert.training.schedules import ScheduleSettings
 

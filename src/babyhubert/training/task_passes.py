@@ -15,9 +15,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from babyhubert.tasks.heads import TaskHead
-from babyhubert.tasks.interface import Batch, Task
-from babyhubert.tasks.model import TaskModel
+from babyhubert.encoder.heads import TaskHead
+from babyhubert.encoder.multitask import TaskModel
+from babyhubert.material.batch import Batch
+from babyhubert.tasks.interface import Task
 from babyhubert.training.recorded_gradients import FlatGradients, RecordedGradients
 
 

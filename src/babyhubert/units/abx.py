@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.frames import FRAME_HOP
 from babyhubert.corpus.shards import Labels
 from babyhubert.errors import AnnotationError, ConfigError, CorpusError
-from babyhubert.timebase import SAMPLE_RATE
+from babyhubert.timebase import FRAME_HOP, SAMPLE_RATE
 from babyhubert.units.phones import match_recordings
 
 COLUMNS = ("#file", "onset", "offset", "#phone", "prev-phone", "next-phone", "speaker")

@@ -1,8 +1,9 @@
 """When each phone of a transcript is said, where nobody has marked it, so that units can be measured on phones.
 
-The ways are those of :mod:`babyhubert.units.forced_alignment`. They do not look at units, so any units can be compared
-on the result. ``uniform`` boundaries are often wrong by more than a phone, so every measure on them is far below what
-a careful alignment gives. ``gaussian`` hears what units made of MFCC hear, which favours those a little over others.
+The ways are those of :mod:`babyhubert.phonology.forced_alignment`. They do not look at units, so any units can be
+compared on the result. ``uniform`` boundaries are often wrong by more than a phone, so every measure on them is far
+below what a careful alignment gives. ``gaussian`` sees what units made of MFCC see, which favours those a little over
+others.
 
 Utterances are recordings of a pack; where a recording was cut into several segments, its phones are laid over them one
 after the other.
@@ -17,10 +18,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD
 from babyhubert.corpus.shards import Pack
 from babyhubert.errors import CorpusError
-from babyhubert.units.forced_alignment import Aligner, SpokenPhones, find_paths
+from babyhubert.phonology.forced_alignment import Aligner, SpokenPhones, find_paths
+from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD
 from babyhubert.units.phones import SILENCE, Alignment, match_recordings, read_rows
 
 UNKNOWN_PHONE = "?"

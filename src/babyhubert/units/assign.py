@@ -16,18 +16,18 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-import babyhubert
+from babyhubert.compute.processes import Place
 from babyhubert.config import Config
 from babyhubert.corpus.shards import LABELS_FORMAT, Labels, Pack, Shard
 from babyhubert.errors import CorpusError, OutputError
 from babyhubert.files import remove_leftovers, write_json
 from babyhubert.hashing import fingerprint
 from babyhubert.progress import NoProgress, RunProgress
-from babyhubert.training.processes import Place
 from babyhubert.units.batches import samples_in, shards_of, teach
 from babyhubert.units.kmeans import KMeans, assign_units
 from babyhubert.units.parts import Parts, alone
 from babyhubert.units.teachers import Precision, Teacher, load_teacher
+from babyhubert.version import __version__
 
 _FACTS = "labels.json"
 
@@ -163,7 +163,7 @@ def _facts(pack: Pack, kmeans: KMeans, teacher: Teacher, parts: Parts) -> dict[s
         "frames": int(pack.frames.sum()),
         "fingerprint": parts.fingerprint,
         "shards": [{"number": n, "frames": r["frames"], "sha256": r["sha256"]} for n, r in records.items()],
-        "versions": {"babyhubert": babyhubert.__version__, "torch": torch.__version__, "numpy": np.__version__},
+        "versions": {"babyhubert": __version__, "torch": torch.__version__, "numpy": np.__version__},
     }
 
 

@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from babyhubert.compute.processes import Place
 from babyhubert.corpus.shards import Pack
 from babyhubert.errors import CorpusError
 from babyhubert.timebase import SAMPLE_RATE, samples_to_seconds
-from babyhubert.training.processes import Place
 from babyhubert.units.teachers import Teacher
 
 

@@ -25,18 +25,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-import babyhubert
+from babyhubert.compute.processes import Place
 from babyhubert.config import Config
 from babyhubert.corpus.shards import Pack, read_facts
 from babyhubert.errors import ConfigError, CorpusError, MissingExtraError, OutputError
 from babyhubert.files import atomic_path, remove_leftovers, write_json
 from babyhubert.hashing import file_sha256, fingerprint
 from babyhubert.progress import NoProgress, RunProgress
-from babyhubert.training.processes import Place
 from babyhubert.units.batches import samples_in, shards_of, teach
 from babyhubert.units.parts import STATE_FOLDER, Parts, alone
 from babyhubert.units.sampling import FrameSample
 from babyhubert.units.teachers import Precision, Teacher, load_teacher
+from babyhubert.version import __version__
 
 KMEANS_FORMAT = 1
 MOST_CLUSTERS = 65_536
@@ -375,7 +375,7 @@ class _Fit:
             "sha256": file_sha256(self.output / _CENTRES),
             "fingerprint": self.fingerprint,
             "versions": {
-                "babyhubert": babyhubert.__version__,
+                "babyhubert": __version__,
                 "torch": torch.__version__,
                 "numpy": np.__version__,
                 "scikit-learn": _sklearn_version(),

@@ -16,11 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.frames import FRAME_HOP, FRAME_RECEPTIVE_FIELD
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.errors import AnnotationError, CorpusError
 from babyhubert.files import csv_text, write_text
-from babyhubert.timebase import format_seconds, seconds_to_samples
+from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD, format_seconds, seconds_to_samples
 
 SILENCE = "sil"
 COLUMNS = ("recording_id", "start_s", "end_s", "phone")

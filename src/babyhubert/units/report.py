@@ -15,16 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from babyhubert.annotation.frames import FRAME_HOP
 from babyhubert.config import Config
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.errors import ConfigError, CorpusError, MissingExtraError
 from babyhubert.files import atomic_path, make_folder, write_json
-from babyhubert.timebase import SAMPLES_PER_MS
+from babyhubert.phonology.forced_alignment import Aligner
+from babyhubert.timebase import FRAME_HOP, SAMPLES_PER_MS
 from babyhubert.units.abx import AbxErrors, abx_errors
 from babyhubert.units.alignment import align
 from babyhubert.units.counts import UnitCounts
-from babyhubert.units.forced_alignment import Aligner
 from babyhubert.units.phones import SILENCE, Agreement, Alignment, count_together
 
 FRAME_MS = FRAME_HOP // SAMPLES_PER_MS

@@ -24,14 +24,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from babyhubert.annotation.frames import frame_count
-from babyhubert.device import resolve_device
+from babyhubert.audio.mfcc import MFCC_DIM, mfcc
+from babyhubert.compute.device import resolve_device
+from babyhubert.compute.processes import Place
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.loading import load_encoder, model_hash, resolve_model
 from babyhubert.encoder.model_folder import is_model_folder
 from babyhubert.errors import CheckpointError, ConfigError, CorpusError, MissingExtraError
-from babyhubert.training.processes import Place
-from babyhubert.units.mfcc import MFCC_DIM, mfcc
+from babyhubert.timebase import frame_count
 
 Precision = Literal["float32", "bfloat16"]
 Kind = Literal["mfcc", "wavlm", "hubert"]

@@ -1,1 +1,0 @@
-"""Work that is done recording by recording, shared out: one process, many workers, or parts for any queue."""

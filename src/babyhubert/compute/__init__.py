@@ -1,0 +1,1 @@
+"""Devices, CUDA graphs and the processes of a distributed run."""

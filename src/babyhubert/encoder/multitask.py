@@ -1,0 +1,148 @@
+"""One encoder that carries the heads of one task or of several, so that one pass over the audio serves them all."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Self, cast
+
+import torch
+from torch import Tensor, nn
+
+from babyhubert.annotation.segments import VOICE_TYPES
+from babyhubert.encoder.checkpoints import Checkpoint
+from babyhubert.encoder.heads import HEAD_KINDS, VOICE_TYPE, FrameHead, TaskHead
+from babyhubert.encoder.hubert import HubertEncoder
+from babyhubert.encoder.loading import build_encoder
+from babyhubert.errors import CheckpointError
+
+TASK = VOICE_TYPE
+
+
+class TaskModel(nn.Module):
+    """An encoder with a head for each of its tasks.
+
+    Args:
+        encoder: The encoder all heads share.
+        heads: By task name (`voice_type`, `addressee`, `phonemes`).
+    """
+
+    def __init__(self, encoder: HubertEncoder, heads: Mapping[str, TaskHead]) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.heads = nn.ModuleDict(dict(heads))
+
+    def features(
+        self, waveforms: Tensor, tasks: Collection[str] | None = None, lengths: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """What each head listens to, from one pass of the encoder.
+
+        Args:
+            waveforms: float32, shape (B, n), 16 kHz.
+            tasks: Heads that are wanted; None: all.
+            lengths: Samples of each row before padding, on the CPU; None: all rows are of full length n.
+
+        Returns:
+            (B, T(n), D) by task: the last block, or the mix of blocks that the head has learnt.
+        """
+        wanted = [name for name in self.heads if tasks is None or name in tasks]
+        mixing = {name for name in wanted if self.head(name).layer_weights is not None}
+        if not mixing:
+            last = self.encoder(waveforms, lengths=lengths).last
+            return dict.fromkeys(wanted, last)
+        blocks = range(1, self.encoder.config.layers + 1)
+        output = self.encoder(waveforms, layers=blocks, lengths=lengths)
+        hidden = [output.hidden[block] for block in blocks]
+        return {name: self.head(name).mix(hidden) if name in mixing else output.last for name in wanted}
+
+    def head(self, task: str) -> TaskHead:
+        """The head of a task.
+
+        Raises:
+            KeyError: no such head.
+        """
+        return cast("TaskHead", self.heads[task])
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks it has heads for."""
+        return tuple(self.heads)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return next(self.encoder.parameters()).device
+
+    def to_checkpoint(self, metadata: Mapping[str, Any] | None = None) -> Checkpoint:
+        """The weights as a checkpoint that every writer takes."""
+        return Checkpoint(
+            flavour="transformers",
+            config=self.encoder.config,
+            encoder={name: value.detach().cpu() for name, value in self.encoder.state_dict().items()},
+            heads={name: self.head(name).to_head() for name in self.heads},
+            metadata=dict(metadata or {}),
+        )
+
+    @classmethod
+    def from_checkpoint(
+        cls, checkpoint: Checkpoint, tasks: Collection[str] | None = None, source: str = "checkpoint"
+    ) -> Self:
+        """A model in evaluation mode from a checkpoint of any flavour.
+
+        Args:
+            checkpoint: What was read.
+            tasks: Heads that are needed; None takes every head of a known task.
+            source: Where it came from, for messages.
+
+        Raises:
+            CheckpointError: a head that is needed is not there, or none is.
+        """
+        known = [name for name in checkpoint.heads if name in HEAD_KINDS]
+        needed = known if tasks is None else list(tasks)
+        missing = [name for name in needed if name not in known]
+        if missing or not needed:
+            found = ", ".join(checkpoint.heads) or "none"
+            what = missing[0].replace("_", " ") if missing else "task"
+            raise CheckpointError(
+                f"{source}: no {what} head here (heads found: {found}); 'embed' works with any encoder, the other "
+                "commands need a model trained for their task"
+            )
+        heads = {name: HEAD_KINDS[name].from_head(checkpoint.heads[name]) for name in needed}
+        made = cls.__new__(cls)
+        TaskModel.__init__(made, build_encoder(checkpoint), heads)
+        return made.eval()
+
+
+class VoiceTypeModel(TaskModel):
+    """An encoder with the voice-type head.
+
+    Args:
+        encoder: The encoder; its last block is used.
+        labels: Class names, the order of the outputs.
+        dropout: Share of features dropped before the outputs in training; the published value is 0.5.
+    """
+
+    def __init__(self, encoder: HubertEncoder, labels: Sequence[str] = VOICE_TYPES, dropout: float = 0.5) -> None:
+        head = FrameHead(labels, encoder.config.hidden_size, dropout)
+        head.reset(torch.Generator().manual_seed(0))
+        super().__init__(encoder, {TASK: head})
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of the outputs."""
+        return self.head(TASK).labels
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """Logits.
+
+        Args:
+            waveforms: float32, shape (B, n), 16 kHz, not normalised, all of full length n.
+
+        Returns:
+            float32, shape (B, T(n), C).
+        """
+        return self.head(TASK)(self.features(waveforms, (TASK,))[TASK])
+
+    @torch.inference_mode()
+    def probabilities(self, waveforms: Tensor) -> Tensor:
+        """Sigmoid of the logits, shape (B, T(n), C), computed on the model's own device."""
+        return torch.sigmoid(self(waveforms.to(self.device, non_blocking=True)))

@@ -1,0 +1,308 @@
+"""What the models that judge utterances have in common: the windows they hear them in, and how they are run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from babyhubert.annotation.segments import Segments
+from babyhubert.audio.recording import open_recording
+from babyhubert.encoder.context import Listening
+from babyhubert.errors import ConfigError
+from babyhubert.inference.batching import WindowThreads, build_engine, windows_at_once
+from babyhubert.inference.engine import Failed, Finished, Frames, FrameSource
+from babyhubert.inference.task_model import FrameOutputs, LoadedModel, plan_of
+from babyhubert.inference.utterances import GridUtterances, OwnWindowEngine, OwnWindows, Utterances
+from babyhubert.inference.windows import WindowPlan
+from babyhubert.material.windows import LONGEST_PUBLISHED, UtteranceWindow, windows_with_context
+from babyhubert.tasks.addressee.windows import Pooling
+from babyhubert.timebase import FRAME_RECEPTIVE_FIELD, seconds_to_samples
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Judged(Generic[Result]):
+    """What a model says of one utterance, and the sample of the recording at which its first frame begins."""
+
+    result: Result
+    origin: int
+
+
+WindowChoice = Literal["grid", "published", "alone"]
+
+
+def choose_windows(listening: Listening, *, published: bool = False) -> WindowChoice:
+    """Windows for utterances: as published if asked for or pooled so, alone for models trained so, else the grid."""
+    if published or listening.pooling == "published":
+        return "published"
+    return "alone" if listening.context_s == 0 else "grid"
+
+
+def plan_utterances(
+    loaded: LoadedModel,
+    task: str,
+    *,
+    published: bool = False,
+    window_s: float | None = None,
+    overlap: float | None = None,
+    pooling: Pooling | None = None,
+) -> tuple[LoadedModel, WindowPlan, WindowChoice]:
+    """The model with what a user wants otherwise than its head asks for, the windows of the grid, and which are used.
+
+    Args:
+        loaded: The network.
+        task: Of the head.
+        published: Windows and rules of the published tool.
+        window_s: Length of windows; None: the model's own.
+        overlap: Share that windows have in common; None: the mode's, or the model's own.
+        pooling: Frames that decide an addressee; None: the published tool's if its rules are asked for, else the
+            model's own.
+
+    Raises:
+        ConfigError: impossible windows, or an overlap of windows that have none.
+    """
+    plan = plan_of(loaded.listening[task], loaded.speed, window_s, overlap)
+    changes: dict[str, Any] = {} if window_s is None else {"context_s": window_s}
+    if pooling is not None or published:
+        changes["pooling"] = pooling or "published"
+    listening = replace(loaded.listening[task], **changes)
+    choice = choose_windows(listening, published=published)
+    if overlap is not None and choice != "grid":
+        raise ConfigError(f"--overlap {overlap:g}: here each utterance has a window of its own; leave it out")
+    return replace(loaded, listening={**loaded.listening, task: listening}), plan, choice
+
+
+def alone(onset: int, offset: int, samples: int) -> UtteranceWindow:
+    """The window of an utterance without context, as training has it."""
+    found = windows_with_context(np.array([onset]), np.array([offset]), np.array([samples]), 0)
+    parts = (found.start, found.stop, found.first_frame, found.stop_frame)
+    return UtteranceWindow(*(int(part[0]) for part in parts))
+
+
+@dataclass(frozen=True, eq=False)
+class UtteranceModel(ABC, Generic[Result]):
+    """A model that says something of utterances.
+
+    Attributes:
+        loaded: The network.
+        plan: Windows over the recording.
+        windows: ``grid``; ``published``: each utterance in a window of its own, by the published rules, one at a
+            time; ``alone``: each utterance without anything around it, for models trained so.
+        batch_size: Windows in one call; None chooses from the device and the model.
+    """
+
+    loaded: LoadedModel
+    plan: WindowPlan
+    windows: WindowChoice = "grid"
+    batch_size: int | None = None
+
+    task: ClassVar[str]
+    voices: ClassVar[tuple[str, ...]]
+    """Labels of the segments it is asked about."""
+
+    @abstractmethod
+    def published_window(self, onset: int, offset: int, recording: int, context: int) -> UtteranceWindow:
+        """The published window of an utterance."""
+
+    @abstractmethod
+    def judge(self, frames: Sequence[NDArray[np.float32]]) -> list[Result]:
+        """What it says of utterances, given the outputs of their frames, (t, C) each."""
+
+    @classmethod
+    def of(cls, loaded: LoadedModel) -> Self:
+        """The model with the windows its head asks for."""
+        return cls(*plan_utterances(loaded, cls.task))
+
+    def with_changes(self, **changes: Any) -> Self:
+        """The same with other windows, rules or batch size."""
+        return replace(self, **changes)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What its outputs mean, in order."""
+        return self.loaded.network.head(self.task).labels
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.loaded.device
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides a result, for records."""
+        listening = self.loaded.listening[self.task]
+        windows = self.plan.describe() if self.windows == "grid" else {"context_s": listening.context_s}
+        return {
+            "model_sha256": self.loaded.hash,
+            "windows": self.windows,
+            **windows,
+            "normalise": listening.normalise,
+            "precision": self.loaded.precision,
+        }
+
+    def asked(self, segments: Segments) -> NDArray[np.int64]:
+        """Rows of a table that the model is asked about; as published, utterances over 30 s are not among them."""
+        chosen = np.isin(segments.label.astype(str), self.voices)
+        if self.windows == "published":
+            chosen &= segments.end - segments.start <= LONGEST_PUBLISHED
+        return np.flatnonzero(chosen)
+
+    def collector(self, utterances: Utterances, samples: int | None) -> Collector:
+        """What takes the frames that :meth:`source` gives and makes utterances of them."""
+        if self.windows == "grid":
+            return GridUtterances(utterances, samples)
+        return OwnFrames(self.own_windows(utterances))
+
+    def own_windows(self, utterances: Utterances) -> OwnWindows:
+        """The window of each utterance where each has its own."""
+        if self.windows == "alone":
+            return OwnWindows(utterances, alone, 0)
+        context = seconds_to_samples(self.loaded.listening[self.task].context_s)
+        return OwnWindows(utterances, partial(self.published_window, context=context), context)
+
+    def source(self, utterances: Mapping[str, Utterances], lengths: Mapping[str, int | None]) -> FrameSource:
+        """What turns recordings into the frames that the collector takes.
+
+        Args:
+            utterances: By recording.
+            lengths: Samples of each recording, None where only reading it will tell.
+        """
+        listening = self.loaded.listening[self.task]
+        compute = FrameOutputs(self.loaded.network, (self.task,), normalise=listening.normalise)
+        if self.windows != "grid":
+            return self._own_window_engine(compute, utterances)
+        asked = {name: GridUtterances(each, lengths[name]) for name, each in utterances.items()}
+
+        def wanted(key: Hashable, first: int, stop: int) -> bool:
+            return asked[str(key)].wanted(first, stop)
+
+        encoder, precision = self.loaded.network.encoder, self.loaded.precision
+        name = self.loaded.name
+        return build_engine(compute, encoder, precision, self.plan, self.batch_size, wanted=wanted, model=name)
+
+    def _own_window_engine(self, compute: FrameOutputs, utterances: Mapping[str, Utterances]) -> OwnWindowEngine:
+        windows: dict[Hashable, OwnWindows] = {name: self.own_windows(each) for name, each in utterances.items()}
+        if self.device.type != "cpu":
+            return OwnWindowEngine(lambda ones: [compute(one) for one in ones], windows, self.loaded.name)
+        context = seconds_to_samples(self.loaded.listening[self.task].context_s)
+        at_once: dict[Hashable, int] = {
+            name: windows_at_once(max(each.longest, context, FRAME_RECEPTIVE_FIELD))
+            for name, each in utterances.items()
+        }
+        most = max(at_once.values(), default=1)
+        return OwnWindowEngine(WindowThreads(compute, most).each, windows, self.loaded.name, at_once)
+
+    def results(self, audio: Path | str | NDArray[np.float32], segments: Segments) -> dict[int, Judged[Result]]:
+        """Results by row of ``segments``, for the rows it is asked about.
+
+        Args:
+            audio: A file, or samples: float32, shape (n,), 16 kHz.
+            segments: Who speaks when.
+
+        Raises:
+            AudioError: the file cannot be read.
+            AnnotationError: a segment lies past the end of the recording.
+        """
+        rows = self.asked(segments)
+        utterances = Utterances(segments.start[rows], segments.end[rows])
+        if isinstance(audio, np.ndarray):
+            return self._run(rows, utterances, [np.asarray(audio, dtype=np.float32)], len(audio))
+        with open_recording(Path(audio)) as recording:
+            samples = recording.n_samples if recording.info.exact else None
+            return self._run(rows, utterances, (block.samples for block in recording.blocks()), samples)
+
+    def _run(
+        self,
+        rows: NDArray[np.int64],
+        utterances: Utterances,
+        blocks: Iterable[NDArray[np.float32]],
+        samples: int | None,
+    ) -> dict[int, Judged[Result]]:
+        judging = Judging(self, self.collector(utterances, samples))
+        for event in self.source({"recording": utterances}, {"recording": samples}).run([("recording", blocks)]):
+            if isinstance(event, Failed):
+                raise event.error
+            if isinstance(event, Frames):
+                judging.add(event.first, event.values)
+            elif isinstance(event, Finished):
+                judging.finish(event.samples)
+        return {int(rows[index]): judged for index, judged in judging.judged.items()}
+
+
+@dataclass(eq=False)
+class OwnFrames:
+    """Collects what an :class:`OwnWindowEngine` gives: each event is one utterance."""
+
+    windows: OwnWindows
+
+    def add(self, first: int, values: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """The utterance itself."""
+        yield first, values
+
+    def finish(self, samples: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Nothing is left.
+
+        Raises:
+            AnnotationError: an utterance lies past the end.
+        """
+        self.windows.check(samples)
+        yield from ()
+
+    def origins(self, samples: int) -> NDArray[np.int64]:
+        """Where the first frame of each utterance begins, in a recording of so many samples."""
+        return self.windows.origins(samples)
+
+
+Collector = GridUtterances | OwnFrames
+
+
+@dataclass(eq=False)
+class Judging(Generic[Result]):
+    """Frames in, results out; utterances are judged some at a time.
+
+    Attributes:
+        judged: By utterance; filled at the end.
+    """
+
+    model: UtteranceModel[Result]
+    collector: Collector
+    judged: dict[int, Judged[Result]] = field(default_factory=dict)
+    _results: dict[int, Result] = field(default_factory=dict)
+    _waiting: list[tuple[int, NDArray[np.float32]]] = field(default_factory=list)
+
+    at_once: ClassVar[int] = 64
+
+    def add(self, first: int, values: NDArray[np.float32]) -> None:
+        """Take frames, as the model's source gives them."""
+        self._take(self.collector.add(first, values))
+
+    def finish(self, samples: int) -> None:
+        """The recording ended after so many samples.
+
+        Raises:
+            AnnotationError: an utterance lies past its end.
+        """
+        self._take(self.collector.finish(samples))
+        self._judge()
+        origins = self.collector.origins(samples).tolist()
+        self.judged = {index: Judged(result, origins[index]) for index, result in sorted(self._results.items())}
+
+    def _take(self, utterances: Iterable[tuple[int, NDArray[np.float32]]]) -> None:
+        for each in utterances:
+            self._waiting.append(each)
+            if len(self._waiting) == self.at_once:
+                self._judge()
+
+    def _judge(self) -> None:
+        if self._waiting:
+            indices, frames = zip(*self._waiting, strict=True)
+            self._results |= dict(zip(indices, self.model.judge(frames), strict=True))
+            self._waiting = []

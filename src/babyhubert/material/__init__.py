@@ -1,0 +1,1 @@
+"""Training material of all tasks: sources, recordings as arrays, windows, augmentation, batches."""

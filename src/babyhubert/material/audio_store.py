@@ -1,0 +1,112 @@
+"""Recordings decoded once, to one int16 file that is memory-mapped.
+
+Drawing a window is then a copy of a slice, memory does not grow with the corpus, and thousands of short recordings
+need one open file. The file's name is a hash of what it was made from, so tasks on the same recordings share it and a
+changed recording is decoded again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.audio.discovery import RecordingFile
+from babyhubert.audio.prefetch import side_by_side
+from babyhubert.audio.recording import open_recording
+from babyhubert.compute.device import decoders
+from babyhubert.errors import AudioError, BabyHubertError, one_line
+from babyhubert.files import file_identity, write_json
+from babyhubert.frame_store import FrameWriter
+
+_BLOCKS_AHEAD = 32
+"""Blocks of half a minute that wait for the file, of each recording that is being decoded."""
+
+
+@dataclass(frozen=True, eq=False)
+class AudioStore:
+    """Audio of many recordings.
+
+    Attributes:
+        recording_ids: Their ids.
+        bounds: First sample of each recording in the file, and the end of the last: int64, (R + 1,).
+        samples: All of them, int16, memory-mapped, 16 kHz.
+    """
+
+    recording_ids: tuple[str, ...]
+    bounds: NDArray[np.int64]
+    samples: NDArray[np.int16]
+
+    @classmethod
+    def build(cls, files: Sequence[RecordingFile], folder: Path) -> AudioStore:
+        """Decode recordings into ``folder``, or open what an earlier run decoded.
+
+        Raises:
+            AudioError: some recordings cannot be read (the first is named).
+            OutputError: the folder cannot be written.
+        """
+        path = folder / f"{_fingerprint(files)}.npy"
+        index = path.with_suffix(".json")
+        if not (path.is_file() and index.is_file()):
+            content = {"recordings": [file.recording_id for file in files], "bounds": _decode(files, path)}
+            write_json(index, content)
+        bounds = np.array(json.loads(index.read_text(encoding="utf-8"))["bounds"], dtype=np.int64)
+        return cls(tuple(file.recording_id for file in files), bounds, np.load(path, mmap_mode="r"))
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Samples of each recording, int64, (R,)."""
+        return np.diff(self.bounds)
+
+    def read(self, recording: int, start: int, stop: int) -> NDArray[np.float32]:
+        """Samples ``[start, stop)`` of a recording in [-1, 1]; zeros where it has none."""
+        first, end = self.bounds[recording], self.bounds[recording + 1]
+        read = self.samples[first + max(start, 0) : min(first + stop, end)]
+        scaled = read.astype(np.float32) * np.float32(1 / 32768)
+        if len(scaled) == stop - start:
+            return scaled
+        whole = np.zeros(stop - start, dtype=np.float32)
+        at = max(-start, 0)
+        whole[at : at + len(scaled)] = scaled
+        return whole
+
+
+def _fingerprint(files: Sequence[RecordingFile]) -> str:
+    facts = [[file.recording_id, file_identity(file.path)] for file in files]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def _decode(files: Sequence[RecordingFile], path: Path) -> list[int]:
+    bounds, failures = [0], []
+    ahead = side_by_side(map(_blocks, files), decoders(), _BLOCKS_AHEAD)
+    with FrameWriter(path, np.int16) as writer, closing(ahead) as recordings:
+        for blocks in recordings:
+            for block in blocks:
+                if isinstance(block, str):
+                    failures.append(block)
+                else:
+                    writer.append(block)
+            bounds.append(writer.rows)
+        if failures:
+            raise AudioError(
+                f"{len(failures)} of {len(files)} recordings cannot be read; repair them or take them out of the "
+                f"training material (first: {failures[0]})"
+            )
+        writer.finish(())
+    return bounds
+
+
+def _blocks(file: RecordingFile) -> Iterator[NDArray[np.int16] | str]:
+    """Samples of a recording; where it cannot be read, a line that says why instead of the rest."""
+    try:
+        with open_recording(file.path) as recording:
+            for block in recording.blocks():
+                yield np.clip(np.rint(block.samples * 32768), -32768, 32767).astype(np.int16)
+    except BabyHubertError as error:
+        yield one_line(file.path, error)

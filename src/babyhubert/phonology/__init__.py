@@ -1,0 +1,1 @@
+"""Phonemes as symbols: inventories, edit distance, CTC, syllables, features, alignment."""

@@ -1,0 +1,1 @@
+"""Runs over many recordings: folders, records, journals, shards, workers."""

@@ -1,0 +1,254 @@
+"""The state of a run over many recordings, kept in its output folder so that any run can be continued.
+
+``OUT/.babyhubert/`` holds one JSON record for each recording that is complete, a lock, and whatever a command keeps to
+save work later (frame scores). A record is written after all of a recording's outputs stand whole under their final
+names: its presence is the mark of completion. A fingerprint of everything that affects the result decides whether it
+still holds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from filelock import FileLock, Timeout
+
+from babyhubert.audio.discovery import RecordingFile
+from babyhubert.errors import OutputError
+from babyhubert.files import (
+    csv_text,
+    explain_os_error,
+    make_folder,
+    path_below,
+    remove_leftovers,
+    write_json,
+    write_text,
+)
+from babyhubert.runs.shard import Part
+
+_GATE_SECONDS = 30
+
+STATE_FOLDER = ".babyhubert"
+
+
+class RunFolder:
+    """An output folder held by one run at a time, or by one a part. Use as a context manager.
+
+    Workers of a run use it without holding it: their run does.
+
+    Args:
+        output: The folder; created when absent.
+        command: Name of the command; records of different commands do not mix.
+        part: The share of the recordings that this run does; None for all of them.
+
+    Raises:
+        OutputError: not writable, or another run is writing here now.
+    """
+
+    def __init__(self, output: Path, command: str, part: Part | None = None) -> None:
+        self.output = Path(output)
+        self.command = command
+        self.part = part
+        self.state = self.output / STATE_FOLDER / command
+        self._lock = FolderLock(self.output, self.output / STATE_FOLDER, command, part)
+
+    def __enter__(self) -> Self:
+        make_folder(self.state)
+        self._lock.acquire()
+        if self.part is None:  # what looks left over may be another part's, being written now
+            remove_leftovers(self.output)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+
+    def is_held(self) -> bool:
+        """Whether a run has it now, as far as this machine can tell."""
+        return self._lock.is_held()
+
+    def state_file(self) -> Path:
+        """What the run wrote down of how far it is (`batch.journal`)."""
+        name = "run" if self.part is None else f"part-{self.part.number}-of-{self.part.parts}"
+        return self.state / f"{name}.jsonl"
+
+    def record_path(self, recording_id: str) -> Path:
+        """Where a recording's record stands."""
+        return path_below(self.state / "records", recording_id, ".json")
+
+    def record(self, recording_id: str) -> dict[str, Any] | None:
+        """A recording's record, or None where it is not complete."""
+        return _read_record(self.record_path(recording_id))
+
+    def complete(self, recording_id: str, record: Mapping[str, Any]) -> None:
+        """Mark a recording as complete; call it after its outputs have their final names."""
+        write_json(self.record_path(recording_id), {"recording_id": recording_id, **record})
+
+    def forget(self, recording_id: str) -> None:
+        """Take the mark back, before outputs are replaced."""
+        with suppress(FileNotFoundError):
+            self.record_path(recording_id).unlink()
+
+    def records(self) -> list[dict[str, Any]]:
+        """All complete recordings of this folder, also of earlier runs, sorted by id."""
+        found = [_read_record(path) for path in (self.state / "records").rglob("*.json")]
+        return sorted((record for record in found if record is not None), key=lambda record: record["recording_id"])
+
+    def warnings(self, recording_id: str) -> tuple[str, ...]:
+        """What reading a recording found (lost stretches, silence, ...), one line each, as its record keeps it."""
+        return record_warnings(self.record(recording_id) or {})
+
+    def write_failures(self, failures: Sequence[tuple[Path, str]]) -> None:
+        """``failures.csv`` (``path,error``), header only when all went well.
+
+        What failed in the latest runs of other commands in this folder stays in it.
+        """
+        told = [(" ".join(str(path).split()), " ".join(error.split())) for path, error in failures]
+        for record in self._other_runs():
+            told += [(" ".join(each["path"].split()), " ".join(each["error"].split())) for each in record["failures"]]
+        write_failures(self.output / "failures.csv", dict.fromkeys(told))
+
+    def write_run(self, record: Mapping[str, Any]) -> None:
+        """``run.json``: what the latest run of this command says of itself, with ``command`` and ``failures``.
+
+        Where other commands have run in this folder, their latest records stand under ``also``, by command; the record
+        of `segment` always stands at the top.
+        """
+        write_json(self.state / "run.json", record)
+        runs = sorted([record, *self._other_runs()], key=lambda run: run["command"] != "segment")
+        also = {run["command"]: run for run in runs[1:]}
+        write_json(self.output / "run.json", {**runs[0], "also": also} if also else runs[0])
+
+    def _other_runs(self) -> list[dict[str, Any]]:
+        found = []
+        for path in sorted((self.output / STATE_FOLDER).glob("*/run.json")):
+            if path.parent.name != self.command:
+                with suppress(OSError, ValueError):
+                    found.append(json.loads(path.read_text(encoding="utf-8")))
+        return found
+
+    def combine(self, path: Path, header: str, parts: Callable[[dict[str, Any]], str]) -> None:
+        """Write one table of all complete recordings: ``header``, then ``parts(record)`` for each."""
+        write_text(path, header + "".join(parts(record) for record in self.records()))
+
+
+def _read_record(path: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and "recording_id" in record else None
+
+
+def record_warnings(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the record of a recording tells of reading it, one line each."""
+    told = record.get("warnings") or ()
+    return (told,) if isinstance(told, str) else tuple(str(line) for line in told)
+
+
+def reading_warnings(
+    output: Path, commands: Iterable[str], files: Iterable[RecordingFile]
+) -> tuple[tuple[Path, str], ...]:
+    """Path and one line of everything that commands found odd when they read these recordings, each line once.
+
+    Args:
+        output: Their output folder.
+        commands: Whose records to look into.
+        files: Recordings that are complete.
+    """
+    folders = [RunFolder(output, command) for command in commands]
+    lines = ((file.path, line) for file in files for folder in folders for line in folder.warnings(file.recording_id))
+    return tuple(dict.fromkeys(lines))
+
+
+def write_failures(path: Path, failures: Iterable[tuple[Path | str, str]]) -> None:
+    """Write ``path,error`` rows, the header alone when all went well."""
+    write_text(path, csv_text([("path", "error"), *((str(file), error) for file, error in failures)]))
+
+
+class FolderLock:
+    """Lets one run have a whole output folder, or several runs one part each.
+
+    Who wants in passes a gate, one at a time and for an instant; behind it the locks of all others can be looked at
+    without anyone taking that look for a run.
+
+    Args:
+        output: The output folder.
+        state: The folder of its locks.
+        command: Who wants in; parts of different commands do not disturb each other.
+        part: The part; None for the whole folder.
+    """
+
+    def __init__(self, output: Path, state: Path, command: str, part: Part | None) -> None:
+        self._output = output
+        self._state = state
+        self._parts = state / "parts" / command
+        self._part = part
+        self._gate = FileLock(state / "gate.lock")
+        self._held = FileLock(state / "lock" if part is None else self._parts / _part_name(part))
+
+    def acquire(self) -> None:
+        """Take it, or fail at once.
+
+        Raises:
+            OutputError: another run has the folder or this part of it, or it cannot be written.
+        """
+        make_folder(self._parts)
+        try:
+            with self._gate.acquire(timeout=_GATE_SECONDS):
+                self._refuse_others()
+                if not _take(self._held):
+                    raise OutputError(f"{self._output}: another run is writing here; wait for it or choose another")
+        except Timeout:
+            raise OutputError(f"{self._output}: many runs are starting here at once; try again") from None
+        except OSError as error:
+            raise explain_os_error(self._output, error) from error
+
+    def release(self) -> None:
+        """Give it back."""
+        self._held.release()
+
+    def is_held(self) -> bool:
+        """Whether a run has it now, as far as this machine can tell."""
+        if not self._state.is_dir():
+            return False
+        with suppress(Timeout, OSError), self._gate.acquire(timeout=_GATE_SECONDS):
+            return not _is_free(self._held)
+        return False
+
+    def _refuse_others(self) -> None:
+        """Fail where a run is at work that goes not together with this one: one over the whole, or in other parts."""
+        if self._part is None:
+            others = sorted((self._state / "parts").glob("*/*.lock"))
+        else:
+            fellows = _part_name(self._part).partition("-")[2]
+            others = [path for path in self._parts.glob("*.lock") if path.name.partition("-")[2] != fellows]
+            others.append(self._state / "lock")
+        for path in others:
+            if not _is_free(FileLock(path)):
+                who = "another run" if path.stem == "lock" else f"shard {path.stem.replace('-of-', '/')}"
+                raise OutputError(f"{self._output}: {who} is writing here; wait for it or choose another")
+
+
+def _part_name(part: Part) -> str:
+    return f"{part.number}-of-{part.parts}.lock"
+
+
+def _take(lock: FileLock) -> bool:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    return True
+
+
+def _is_free(lock: FileLock) -> bool:
+    if not _take(lock):
+        return False
+    lock.release()
+    return True

@@ -1,0 +1,97 @@
+"""The tables of a run that was done in parts, from what the parts wrote down.
+
+Needs neither model nor audio, and may be repeated: it reads records and journals, and writes tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from babyhubert.errors import OutputError
+from babyhubert.runs.folder import RunFolder
+from babyhubert.runs.journal import Outcome, Plan, RunState, failures_in_order
+from babyhubert.runs.status import CommandStatus, PartStatus, folder_status
+
+TableWriter = Callable[[RunFolder, Mapping[str, Any], Outcome], object]
+"""Writes the tables of a command: its folder, what its run said about itself, how it ended."""
+
+
+def parted_commands(output: Path) -> list[CommandStatus]:
+    """Commands of an output folder that were run in parts.
+
+    Raises:
+        OutputError: none was.
+    """
+    parted = [status for status in folder_status(output) if status.parts[0].part is not None]
+    if not parted:
+        raise OutputError(f"{output}: nothing to merge; the runs here were not started with --shard")
+    return parted
+
+
+def merge_parts(
+    output: Path, status: CommandStatus, write_tables: TableWriter, *, unfinished: bool = False
+) -> Outcome:
+    """Write the tables of a command over all its parts.
+
+    Args:
+        output: The output folder.
+        status: Of the command.
+        write_tables: The command's own.
+        unfinished: Also where parts are not finished: tables of what is there.
+
+    Raises:
+        OutputError: parts are not finished, run now, or do not belong together.
+    """
+    _require_one_run(output, status)
+    if status.unfinished and not unfinished:
+        told = ", ".join(map(_explain, status.unfinished))
+        raise OutputError(
+            f"{output}: {len(status.unfinished)} of {len(status.parts)} shards of '{status.command}' are not finished "
+            f"({told}); run them, or merge what is there with --unfinished"
+        )
+    outcome = merged_outcome(status.states)
+    with RunFolder(output, status.command) as folder:
+        write_tables(folder, status.states[0].about, outcome)
+    return outcome
+
+
+def merged_outcome(states: list[RunState]) -> Outcome:
+    """How all parts together ended: what one run over everything would have said."""
+    plan = Plan(
+        tuple(planned for state in states for planned in state.plan.good),
+        tuple(planned for state in states for planned in state.plan.bad),
+        states[0].plan.inputs,
+        states[0].plan.given,
+        states[0].plan.given_samples,
+    )
+    errors = {name: error for state in states for name, error in state.errors.items()}
+    complete = sorted((planned for state in states for planned in state.complete), key=lambda p: p.position)
+    return Outcome(
+        min(state.began for state in states),
+        max(state.ended or state.began for state in states),
+        tuple(planned.file for planned in complete),
+        sum(len(state.complete) - len(state.done) for state in states),
+        failures_in_order(plan, errors),
+    )
+
+
+def _require_one_run(output: Path, status: CommandStatus) -> None:
+    first = status.states[0]
+    for state in status.states[1:]:
+        if state.identity != first.identity:
+            what = "ran with other settings or another model"
+        elif state.plan.inputs != first.plan.inputs:
+            what = "was given other recordings"
+        else:
+            continue
+        raise OutputError(
+            f"{output}: shard {state.part} of '{status.command}' {what} than shard {first.part}; run all shards with "
+            "the same command (what is complete is kept)"
+        )
+
+
+def _explain(part: PartStatus) -> str:
+    left = "" if part.state is None else f", {len(part.state.left)} recordings left"
+    return f"{part.part} {part.condition}{left}"

@@ -1,0 +1,95 @@
+"""What every run over recordings says of itself when it ends."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from babyhubert.runs.folder import reading_warnings
+from babyhubert.runs.journal import Outcome
+from babyhubert.version import __version__
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """How a run ended.
+
+    Attributes:
+        done: Recordings done in this run.
+        skipped: Those that were complete before.
+        failures: Path and one-line error of each that failed.
+        warnings: Path and one line of everything that was odd about reading those that are complete.
+    """
+
+    done: int
+    skipped: int
+    failures: Sequence[tuple[Path, str]]
+    warnings: Sequence[tuple[Path, str]] = ()
+
+    @classmethod
+    def of(cls, outcome: Outcome, output: Path, commands: Iterable[str]) -> Self:
+        """Of a run that its journal tells of.
+
+        Args:
+            outcome: How it ended.
+            output: Its output folder.
+            commands: Whose records it wrote there.
+        """
+        warnings = reading_warnings(output, commands, outcome.complete)
+        return cls(len(outcome.complete) - outcome.kept, outcome.kept, outcome.failures, warnings)
+
+    @property
+    def exit_code(self) -> int:
+        """0: every recording is done, with warnings or without; 1: some failed; 2: none is done."""
+        return exit_code(self.done + self.skipped, len(self.failures))
+
+
+def exit_code(done: int, failed: int) -> int:
+    """0: every recording is done; 1: some failed; 2: none is done, and some failed."""
+    if not failed:
+        return 0
+    return 1 if done else 2
+
+
+def count_warnings(warnings: Sequence[tuple[Path, str]]) -> str:
+    """The end of a count of recordings, such as ``, 2 with warnings``; nothing where there are none."""
+    recordings = len({path for path, _ in warnings})
+    return f", {recordings} with warnings" if recordings else ""
+
+
+def run_facts(about: Mapping[str, Any], outcome: Outcome, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The head of every ``run.json`` of a command with a model: when, with what, where.
+
+    Args:
+        about: With ``model``, ``settings``, and the ``device`` to name where no recording is complete.
+        outcome: How the run ended.
+        records: Of all complete recordings; each names the device that did it.
+    """
+    devices = sorted({record["device"] for record in records if "device" in record})
+    return {
+        "began": outcome.began,
+        "ended": outcome.ended,
+        "versions": software_versions(),
+        "model": about["model"],
+        "device": ", ".join(devices) or about["device"],
+        "settings": about["settings"],
+    }
+
+
+def software_versions() -> dict[str, str]:
+    """Versions that decide a result."""
+    import torch  # seconds: not for those who only want an exit code
+
+    return {
+        "babyhubert": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "system": f"{sys.platform} {platform.machine()}",
+    }

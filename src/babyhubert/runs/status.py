@@ -1,0 +1,161 @@
+"""How far the runs of an output folder are, whoever does them and wherever: read from their journals.
+
+Looking changes nothing and disturbs nobody, so it can be done at any time, from any machine that sees the folder.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from babyhubert.errors import OutputError
+from babyhubert.runs.folder import STATE_FOLDER, RunFolder, reading_warnings
+from babyhubert.runs.journal import SIGN_SECONDS, Planned, RunState, failures_in_order, read_journal
+from babyhubert.runs.shard import Part
+from babyhubert.timebase import samples_to_seconds
+
+_SILENT_SECONDS = 8 * SIGN_SECONDS
+
+Condition = Literal["finished", "running", "stopped", "not started"]
+
+
+@dataclass(frozen=True)
+class PartStatus:
+    """How far one part of a run is; ``state`` is None where it was never started."""
+
+    part: Part | None
+    condition: Condition
+    state: RunState | None
+
+    @property
+    def speed(self) -> float:
+        """Seconds of audio a second, while it runs."""
+        if self.state is None or self.condition != "running":
+            return 0.0
+        began = datetime.fromisoformat(self.state.began).timestamp()
+        return samples_to_seconds(self.state.heard) / max(self.state.last_sign - began, 1.0)
+
+
+@dataclass(frozen=True)
+class CommandStatus:
+    """How far a command is in an output folder, all its parts together."""
+
+    output: Path
+    command: str
+    parts: tuple[PartStatus, ...]
+
+    @property
+    def recorded_by(self) -> Sequence[str]:
+        """Commands whose records tell of its recordings: its own, or those that it is made of."""
+        return [*self.states[0].about.get("commands", [self.command])]
+
+    @property
+    def warnings(self) -> tuple[tuple[Path, str], ...]:
+        """Path and one line of everything that was odd about reading its complete recordings."""
+        return reading_warnings(self.output, self.recorded_by, [planned.file for planned in self.done])
+
+    @property
+    def states(self) -> list[RunState]:
+        """What has been started."""
+        return [part.state for part in self.parts if part.state is not None]
+
+    @property
+    def done(self) -> list[Planned]:
+        """Complete recordings."""
+        return [planned for state in self.states for planned in state.complete]
+
+    @property
+    def left(self) -> int:
+        """Number of recordings that are neither complete nor failed, those of parts never started included."""
+        return self.states[0].plan.given - len(self.done) - len(self.failures)
+
+    @property
+    def left_samples(self) -> int:
+        """How long these are."""
+        begun = sum(_samples(state.plan.good) - _samples(state.left) for state in self.states)
+        return self.states[0].plan.given_samples - begun
+
+    @property
+    def failures(self) -> list[tuple[Path, str]]:
+        """Path and one-line error of each recording that failed."""
+        return [failure for state in self.states for failure in failures_in_order(state.plan, state.errors)]
+
+    @property
+    def unfinished(self) -> list[PartStatus]:
+        """Parts that have something left."""
+        return [part for part in self.parts if part.state is None or part.state.left or part.condition == "running"]
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Time the rest takes at the present speed; None where nothing runs."""
+        speed = sum(part.speed for part in self.parts)
+        return samples_to_seconds(self.left_samples) / speed if speed else None
+
+    def as_record(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "command": self.command,
+            "done": len(self.done),
+            "failed": len(self.failures),
+            "left": self.left,
+            "hours_done": samples_to_seconds(_samples(self.done)) / 3600,
+            "hours_left": samples_to_seconds(self.left_samples) / 3600,
+            "times_real_time": round(sum(part.speed for part in self.parts), 1),
+            "seconds_left": self.seconds_left,
+            "parts": [_part_record(part) for part in self.parts],
+            "failures": [{"path": str(path), "error": error} for path, error in self.failures],
+            "warnings": [{"path": str(path), "warning": line} for path, line in self.warnings],
+        }
+
+
+def folder_status(output: Path) -> list[CommandStatus]:
+    """How far each command is in an output folder, by name.
+
+    Raises:
+        OutputError: no run was ever started here, or its journal cannot be read.
+    """
+    found = [command_status(output, path.name) for path in sorted((output / STATE_FOLDER).glob("*")) if path.is_dir()]
+    started = [status for status in found if status.parts]
+    if not started:
+        raise OutputError(f"{output}: no run was started here; give the folder that -o named")
+    return started
+
+
+def command_status(output: Path, command: str) -> CommandStatus:
+    """How far one command is; without parts where it was never started."""
+    states = [read_journal(path) for path in (output / STATE_FOLDER / command).glob("*.jsonl")]
+    by_part = {state.part: state for state in states}
+    parts: Sequence[Part | None] = [None] if None in by_part else []
+    if states and not parts:
+        total = states[0].part.parts if states[0].part else 1
+        parts = [Part(total, number) for number in range(1, total + 1)]
+    return CommandStatus(
+        output, command, tuple(_part_status(output, command, part, by_part.get(part)) for part in parts)
+    )
+
+
+def _part_status(output: Path, command: str, part: Part | None, state: RunState | None) -> PartStatus:
+    if state is None:
+        return PartStatus(part, "not started", None)
+    if state.ended is not None:
+        return PartStatus(part, "finished", state)
+    held = RunFolder(output, command, part).is_held()
+    alive = not state.stopped and time.time() - state.last_sign < _SILENT_SECONDS and not state.is_here
+    return PartStatus(part, "running" if held or alive else "stopped", state)
+
+
+def _part_record(part: PartStatus) -> dict[str, Any]:
+    record: dict[str, Any] = {"part": None if part.part is None else str(part.part), "condition": part.condition}
+    if part.state is not None:
+        state = part.state
+        failed = len(state.errors) + len(state.plan.bad)
+        record |= {"done": len(state.complete), "failed": failed, "left": len(state.left), "began": state.began}
+    return record
+
+
+def _samples(recordings: Sequence[Planned]) -> int:
+    return sum(planned.samples for planned in recordings)

@@ -1,0 +1,149 @@
+"""Many recordings through one engine: decoding ahead in a thread, one sink a recording, failures kept apart.
+
+A *sink* takes a recording's frames as they come and makes its outputs whole at the end. What a command does with
+frames is its sink; everything else about running over a folder is here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.audio.channels import Channel
+from babyhubert.audio.discovery import RecordingFile
+from babyhubert.audio.prefetch import prefetch
+from babyhubert.errors import DiskFullError, one_line
+from babyhubert.inference.engine import Failed, Finished, Frames, FrameSource
+from babyhubert.progress import NoProgress, RunProgress
+from babyhubert.runs.decoded import Opener, open_directly
+from babyhubert.timebase import SAMPLE_RATE, samples_to_seconds
+
+BLOCK_SAMPLES = 10 * SAMPLE_RATE
+_BLOCKS_AHEAD = 8
+
+
+class Sink(Protocol):
+    """Where one recording's frames go."""
+
+    def add(self, first: int, values: NDArray[np.float32]) -> None:
+        """Take frames, shape (T, ...), of which the first is frame ``first`` of the recording."""
+
+    def finish(self, reading: Reading) -> None:
+        """The recording is complete: make its outputs whole."""
+
+    def abandon(self) -> None:
+        """The recording failed: leave nothing behind."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a recording was read.
+
+    Attributes:
+        samples: Its length at 16 kHz, as decoded.
+        channel: The channel choice that was taken, for the record.
+        warnings: What the reader found odd, a sentence each.
+        seconds: Wall time from its first block to its last frame. On an accelerator, recordings that are drawn side by
+            side share it.
+    """
+
+    samples: int = 0
+    channel: str = ""
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    def as_record(self) -> dict[str, Any]:
+        """For a recording's record."""
+        duration = samples_to_seconds(self.samples)
+        return {
+            "duration_s": duration,
+            "channel": self.channel,
+            "warnings": list(self.warnings),
+            "seconds": round(self.seconds, 3),
+            "times_real_time": round(duration / self.seconds, 1) if self.seconds > 0 else None,
+        }
+
+
+def run_recordings(
+    engine: FrameSource,
+    files: Sequence[RecordingFile],
+    open_sink: Callable[[RecordingFile], Sink],
+    channel: Channel = "mean",
+    progress: RunProgress | None = None,
+    opener: Opener = open_directly,
+) -> list[tuple[Path, str]]:
+    """Run an engine over recordings, each into a sink of its own.
+
+    A recording that cannot be read, or whose outputs cannot be written, is abandoned and reported; the others go on.
+    A full disk ends the run, because it would fail them all.
+
+    Returns:
+        Path and one-line error of each recording that failed.
+
+    Raises:
+        DiskFullError: the disk is full.
+    """
+    progress = progress or NoProgress()
+    by_id = {file.recording_id: file for file in files}
+    streams = {file.recording_id: _Stream(file, channel, progress, opener) for file in files}
+    sinks: dict[str, Sink] = {}
+    failures: dict[str, str] = {}
+
+    def take(key: str, event: Frames | Finished | Failed) -> None:
+        if isinstance(event, Failed):
+            raise event.error
+        sink = sinks.get(key) or sinks.setdefault(key, open_sink(by_id[key]))
+        if isinstance(event, Frames):
+            sink.add(event.first, event.values)
+        else:
+            sink.finish(streams[key].reading(event.samples))
+            del sinks[key]
+            progress.done(key, None)
+
+    try:
+        for event in engine.run((key, stream.blocks()) for key, stream in streams.items()):
+            key = str(event.key)
+            if key in failures:
+                continue
+            try:
+                take(key, event)
+            except DiskFullError:
+                raise
+            except Exception as error:  # one bad recording never stops the others
+                failures[key] = one_line(by_id[key].path, error)
+                progress.done(key, failures[key])
+                if key in sinks:
+                    sinks.pop(key).abandon()
+    finally:
+        for sink in sinks.values():
+            sink.abandon()
+    return [(by_id[key].path, message) for key, message in failures.items()]
+
+
+class _Stream:
+    """A recording's blocks, and what was learnt while they were read."""
+
+    def __init__(self, file: RecordingFile, channel: Channel, progress: RunProgress, opener: Opener) -> None:
+        self._opener = opener
+        self._file = file
+        self._channel = channel
+        self._progress = progress
+        self._reading = Reading()
+        self._began = 0.0
+
+    def blocks(self) -> Iterator[NDArray[np.float32]]:
+        self._began = time.perf_counter()
+        with self._opener(self._file.path, self._channel) as recording:
+            for block in prefetch(recording.blocks(BLOCK_SAMPLES), depth=_BLOCKS_AHEAD):
+                self._progress.advance(self._file.recording_id, len(block.samples))
+                yield block.samples
+            self._reading = Reading(channel=str(recording.channel), warnings=tuple(recording.warnings))
+
+    def reading(self, samples: int) -> Reading:
+        return replace(self._reading, samples=samples, seconds=time.perf_counter() - self._began)

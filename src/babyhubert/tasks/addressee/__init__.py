@@ -1,0 +1,1 @@
+"""To whom adults speak: a task that classifies utterances."""

@@ -1,0 +1,70 @@
+"""To whom adults speak, utterance by utterance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.segments import Segments
+from babyhubert.encoder.heads import ADDRESSEE
+from babyhubert.inference.utterance_predictor import Judged, UtteranceModel
+from babyhubert.material.windows import UtteranceWindow
+from babyhubert.phonology.ctc import log_softmax
+from babyhubert.tasks.addressee.windows import Pooling, addressee_window
+
+ADULTS = ("FEM", "MAL")
+TOO_LONG = "Other"
+"""What the published tool says of utterances over 30 s, without running the model."""
+
+
+@dataclass(frozen=True, eq=False)
+class AddresseeClassifier(UtteranceModel[NDArray[np.float64]]):
+    """An addressee model ready to run. Call it with a recording and its segments."""
+
+    task = ADDRESSEE
+    voices = ADULTS
+
+    @property
+    def pooling(self) -> Pooling:
+        """Frames that decide."""
+        return self.loaded.listening[self.task].pooling
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides a result, for records."""
+        return {**super().settings(), "pooling": self.pooling}
+
+    def published_window(self, onset: int, offset: int, recording: int, context: int) -> UtteranceWindow:
+        """See :func:`addressee_window`."""
+        return addressee_window(onset, offset, recording, context, self.pooling)
+
+    def judge(self, frames: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float64]]:
+        """Probabilities of the classes, (C,) each: the softmax of the mean of the frames' logits."""
+        return [np.exp(log_softmax(each.mean(axis=0, dtype=np.float64))) for each in frames]
+
+    def __call__(self, audio: Path | str | NDArray[np.float32], segments: Segments) -> Segments:
+        """The same segments with columns ``addressee`` (empty for children) and ``p_<class>`` (NaN for children).
+
+        Raises:
+            AudioError: the file cannot be read.
+            AnnotationError: a segment lies past the end of the recording.
+        """
+        return self.annotated(segments, self.results(audio, segments))
+
+    def annotated(self, segments: Segments, results: Mapping[int, Judged[NDArray[np.float64]]]) -> Segments:
+        """Segments with columns ``addressee`` and ``p_<class>``, from probabilities by row."""
+        adult = np.isin(segments.label.astype(str), self.voices)
+        probabilities = np.full((len(segments), len(self.labels)), np.nan)
+        addressee = np.full(len(segments), "", dtype=object)
+        addressee[adult] = TOO_LONG
+        for row, judged in results.items():
+            probabilities[row] = judged.result
+            addressee[row] = self.labels[int(judged.result.argmax())]
+        columns = {f"p_{label}": probabilities[:, k] for k, label in enumerate(self.labels)}
+        return Segments(
+            segments.start, segments.end, segments.label, {**segments.columns, "addressee": addressee, **columns}
+        )

@@ -1,0 +1,403 @@
+"""Voice types, addressees and phonemes of many recordings in one go, recording by recording.
+
+Writes exactly what the three commands write, into their own tables and records, so that any of them goes on where this
+one stopped and the other way round. A recording is decoded once. Heads that share an encoder and its windows share its
+pass: frame outputs of addressee and phonemes wait in a file until it is known who speaks when.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.audio.channels import Channel
+from babyhubert.audio.discovery import RecordingFile
+from babyhubert.audio.preflight import PreflightReport
+from babyhubert.encoder.heads import ADDRESSEE, PHONEMES, VOICE_TYPE
+from babyhubert.encoder.loading import load_checkpoint
+from babyhubert.errors import BabyHubertError, ConfigError, DiskFullError, one_line
+from babyhubert.files import path_below
+from babyhubert.frame_store import FrameWriter
+from babyhubert.hashing import fingerprint
+from babyhubert.inference.batching import build_engine
+from babyhubert.inference.engine import Engine
+from babyhubert.inference.speed import Speed
+from babyhubert.inference.task_model import FrameOutputs, LoadedModel, load_task_model
+from babyhubert.progress import NoProgress, RunProgress
+from babyhubert.runs.decoded import DecodedRecording, Opener
+from babyhubert.runs.distribution import IN_PROCESS, Distribution
+from babyhubert.runs.folder import RunFolder
+from babyhubert.runs.journal import Outcome, RunJournal, plan_run
+from babyhubert.runs.record import RunSummary
+from babyhubert.runs.shard import Part
+from babyhubert.runs.streaming import Reading, Sink, run_recordings
+from babyhubert.tasks.addressee import outputs as addressee_run
+from babyhubert.tasks.addressee.outputs import AddresseeRun
+from babyhubert.tasks.addressee.prediction import AddresseeClassifier
+from babyhubert.tasks.input_segments import OutputSegments
+from babyhubert.tasks.phonemes import outputs as phoneme_run
+from babyhubert.tasks.phonemes.outputs import PhonemeRun
+from babyhubert.tasks.phonemes.prediction import PhonemeRecogniser
+from babyhubert.tasks.utterance_outputs import UtteranceRun
+from babyhubert.tasks.voice_type import outputs as segment_run
+from babyhubert.tasks.voice_type.outputs import SegmentRun
+from babyhubert.tasks.voice_type.prediction import (
+    SHIPPED_MODEL,
+    SHIPPED_MODEL_NAME,
+    VoiceTypeClassifier,
+    VoiceTypeSettings,
+)
+
+COMMAND = "analyze"
+_DECODED, _FRAMES = "decoded", "frames"
+"""Folders of what waits for a later pass over the same recording."""
+
+_FRAMES_AT_ONCE = 3_000
+_WRITERS = {
+    segment_run.COMMAND: segment_run.write_tables,
+    addressee_run.COMMAND: addressee_run.write_tables,
+    phoneme_run.COMMAND: phoneme_run.write_tables,
+}
+
+
+@dataclass(frozen=True)
+class AnalyzeModels:
+    """Where the models of a run come from.
+
+    Attributes:
+        voice_type: Of `segment`; None: the shipped model.
+        addressee: Of `addressee`; None: not run.
+        phonemes: Of `phonemes`; None: not run.
+    """
+
+    voice_type: str | None = None
+    addressee: str | None = None
+    phonemes: str | None = None
+
+
+def choose_models(
+    model: str | None = None, voice_type: str | None = None, addressee: str | None = None, phonemes: str | None = None
+) -> AnalyzeModels:
+    """Models by task: those named, else the common one where it has the head.
+
+    Args:
+        model: The common one; None: there is none.
+        voice_type: For who speaks when.
+        addressee: For to whom adults speak.
+        phonemes: For what the key child says.
+
+    Raises:
+        CheckpointError: the common model cannot be read.
+        ConfigError: it has no head that is still needed.
+    """
+    heads = load_checkpoint(model).heads if model is not None else {}
+    named = {VOICE_TYPE: voice_type, ADDRESSEE: addressee, PHONEMES: phonemes}
+    if model is not None and not any(task in heads and source is None for task, source in named.items()):
+        raise ConfigError(f"--model {model}: it has no head that is not named otherwise (heads: {', '.join(heads)})")
+    return AnalyzeModels(*(source or (model if task in heads else None) for task, source in named.items()))
+
+
+def open_analyze_run(
+    output: Path,
+    models: AnalyzeModels,
+    settings: Callable[..., VoiceTypeSettings],
+    *,
+    beam: int = 0,
+    syllables: bool = False,
+    speed: Speed = "exact",
+    batch_size: int | None = None,
+    channel: Channel = "mean",
+    device: str = "auto",
+    part: Part | None = None,
+) -> AnalyzeRun:
+    """A run of ``analyze`` with its models loaded, in this process or in a worker.
+
+    Args:
+        output: The output folder.
+        models: Which models.
+        settings: Gives windows, thresholds and clean-up for a voice-type model's ``listening``.
+        beam: Prefixes kept by the beam search for phonemes; 0 decodes greedily.
+        syllables: Whether to write syllables as well.
+        speed: ``exact``, ``balanced`` or ``fast``.
+        batch_size: Windows in one call; None chooses.
+        channel: Channel choice.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        part: The share of the recordings that the run does.
+
+    Raises:
+        CheckpointError: no such model, or it lacks a head.
+        ConfigError: impossible settings, or a device that there is not.
+    """
+    sources = {VOICE_TYPE: models.voice_type, ADDRESSEE: models.addressee, PHONEMES: models.phonemes}
+    wanted = {task: source for task, source in sources.items() if source is not None or task == VOICE_TYPE}
+    loaded: dict[str, LoadedModel] = {}
+    for task, source in wanted.items():
+        alike = [other for other in wanted if wanted[other] == source]
+        loaded[task] = (
+            loaded[alike[0]]
+            if alike[0] in loaded
+            else load_task_model(source or SHIPPED_MODEL, alike, device=device, speed=speed)
+        )
+    voices = loaded[VOICE_TYPE]
+    if models.voice_type is None:
+        voices = replace(voices, name=SHIPPED_MODEL_NAME)
+    classifier = VoiceTypeClassifier.of(voices)
+    classifier = replace(classifier, settings=settings(listening=classifier.listening), batch_size=batch_size)
+    segments = OutputSegments(output)
+    judges: list[UtteranceRun[Any]] = []
+    if ADDRESSEE in loaded:
+        addressee = AddresseeClassifier.of(loaded[ADDRESSEE]).with_changes(batch_size=batch_size)
+        folder = RunFolder(output, addressee_run.COMMAND)
+        judges.append(AddresseeRun(folder, addressee, segments, channel))
+    if PHONEMES in loaded:
+        phonemes = PhonemeRecogniser.of(loaded[PHONEMES]).with_changes(batch_size=batch_size, beam=beam)
+        folder = RunFolder(output, phoneme_run.COMMAND)
+        judges.append(PhonemeRun(folder, phonemes, segments, channel, syllables=syllables))
+    voice_run = SegmentRun(RunFolder(output, segment_run.COMMAND), classifier, channel)
+    return AnalyzeRun(RunFolder(output, COMMAND, part), classifier, voice_run, judges, channel)
+
+
+class AnalyzeRun:
+    """One run of ``analyze`` over recordings into a folder.
+
+    Args:
+        folder: The output folder, held while the run is executed.
+        classifier: The voice-type model.
+        voices: The run of `segment`, whose folder this run holds.
+        judges: The runs of `addressee` and `phonemes`, likewise.
+        channel: Channel choice.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        classifier: VoiceTypeClassifier,
+        voices: SegmentRun,
+        judges: Sequence[UtteranceRun[Any]],
+        channel: Channel,
+    ) -> None:
+        self.folder = folder
+        self._classifier = classifier
+        self._voices = voices
+        self._judges = list(judges)
+        self._channel = channel
+        self._sharing = [judge for judge in judges if self._shares(judge)]
+
+    def execute(
+        self,
+        checked: PreflightReport,
+        progress: RunProgress | None = None,
+        *,
+        force: bool = False,
+        distribution: Distribution = IN_PROCESS,
+    ) -> RunSummary:
+        """Process every good recording that is not complete; write the tables of all commands.
+
+        Of a folder that is held for one part, only that part is done, and no tables are written (`merge` does).
+        """
+        if self.folder.part is None:  # what a killed run left; another part's may be in use
+            for folder in (_DECODED, _FRAMES):
+                shutil.rmtree(self.folder.state / folder, ignore_errors=True)
+        plan = plan_run(self.folder.part, [(file, info.n_samples) for file, info in checked.good], checked.bad)
+        new = [each.file for each in plan.good if force or not self._is_whole(each.file)]
+        if force:
+            for file in new:
+                for run in self._runs:
+                    run.folder.forget(file.recording_id)
+        names = [file.recording_id for file in new]
+        with RunJournal(self.folder, plan, names, self.about(), self.identity, progress or NoProgress()) as journal:
+            try:
+                distribution.run(self, journal.todo, journal)
+            finally:
+                if self.folder.part is None:
+                    write_tables(self.folder, self.about(), journal.outcome())
+        return RunSummary.of(journal.outcome(), self.folder.output, self.commands)
+
+    def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> None:
+        """Make everything of each recording whole that is not."""
+        for file in files:
+            audio = DecodedRecording(path_below(self.folder.state / _DECODED, file.recording_id, ".npy"))
+            try:
+                with audio as opener:
+                    error = self._process(file, opener, _OnePass(progress))
+            except DiskFullError:
+                raise
+            except BabyHubertError as problem:
+                error = one_line(file.path, problem)
+            progress.done(file.recording_id, error)
+
+    @property
+    def identity(self) -> str:
+        """Hash of everything that decides a result."""
+        return fingerprint({run.folder.command: run.identity for run in self._runs})
+
+    @property
+    def bytes_per_second(self) -> int:
+        """Disk that the results of a second of audio take at most."""
+        return self._voices.bytes_per_second + sum(judge.bytes_per_second for judge in self._judges)
+
+    def about(self) -> dict[str, Any]:
+        """What the tables tell besides recordings, by command."""
+        return {"commands": {run.folder.command: run.about() for run in self._runs}}
+
+    @property
+    def commands(self) -> list[str]:
+        """Commands whose outputs are made."""
+        return [run.folder.command for run in self._runs]
+
+    @property
+    def one_pass(self) -> list[str]:
+        """Commands that one pass of an encoder serves together with `segment`."""
+        return [judge.folder.command for judge in self._sharing]
+
+    @property
+    def _runs(self) -> list[SegmentRun | UtteranceRun[Any]]:
+        return [self._voices, *self._judges]
+
+    def _shares(self, judge: UtteranceRun[Any]) -> bool:
+        own, voices = judge.model, self._classifier
+        return (
+            own.loaded.network is voices.model
+            and own.windows == "grid"
+            and own.plan == voices.settings.plan
+            and voices.settings.blend == "crop"
+            and own.loaded.listening[own.task].normalise == voices.listening.normalise
+        )
+
+    def _is_whole(self, file: RecordingFile) -> bool:
+        return self._voices.is_whole(file) and all(judge.is_whole(file) for judge in self._judges)
+
+    def _process(self, file: RecordingFile, opener: Opener, progress: _OnePass) -> str | None:
+        """Make a recording whole; the one-line error of the first thing that failed."""
+        failures: list[tuple[Path, str]] = []
+        if not self._voices.renew(file):
+            if self._sharing:
+                failures = run_recordings(self._engine(), [file], self._open_shared, self._channel, progress, opener)
+            else:
+                failures = self._voices.process([file], progress, opener)
+        if not failures:
+            for judge in self._judges:
+                if not judge.is_whole(file):
+                    failures += judge.process([file], progress, opener)
+        return failures[0][1] if failures else None
+
+    def _outputs(self) -> FrameOutputs:
+        tasks = (VOICE_TYPE, *(judge.model.task for judge in self._sharing))
+        return FrameOutputs(self._classifier.model, tasks, normalise=self._classifier.listening.normalise)
+
+    def _engine(self) -> Engine:
+        classifier = self._classifier
+        plan, size = classifier.settings.plan, classifier.batch_size
+        encoder, precision = classifier.model.encoder, classifier.precision
+        return build_engine(self._outputs(), encoder, precision, plan, size, model=classifier.name)
+
+    def _open_shared(self, file: RecordingFile) -> Sink:
+        columns = self._outputs().columns
+        waiting = {
+            judge.folder.command: (judge, columns[judge.model.task])
+            for judge in self._sharing
+            if not judge.is_whole(file)
+        }
+        kept = self.folder.state / _FRAMES
+        return _SharedSink(file, self._voices.open_sink(file), columns[VOICE_TYPE], waiting, kept)
+
+
+class _OnePass:
+    """Counts the samples of a recording once, however many passes are made over it."""
+
+    def __init__(self, progress: RunProgress) -> None:
+        self._progress = progress
+        self._told = self._pass = 0
+
+    def start(self, recordings: int, samples: int, skipped: int) -> None:
+        pass
+
+    def advance(self, recording_id: str, samples: int) -> None:
+        self._pass += samples
+        more = max(self._pass - self._told, 0)
+        self._told += more
+        self._progress.advance(recording_id, more)
+
+    def done(self, recording_id: str, error: str | None) -> None:
+        self._pass = 0
+
+    def shorten(self, samples: int) -> None:
+        pass
+
+    def note(self, text: str) -> None:
+        self._progress.note(text)
+
+
+class _SharedSink:
+    """Frame outputs of several heads: voice types as they come, the others from a file when these are known."""
+
+    def __init__(
+        self,
+        file: RecordingFile,
+        voices: Sink,
+        voice_columns: slice,
+        waiting: Mapping[str, tuple[UtteranceRun[Any], slice]],
+        folder: Path,
+    ) -> None:
+        self._file = file
+        self._voices = voices
+        self._voice_columns = voice_columns
+        self._waiting = waiting
+        self._writers = {
+            name: FrameWriter(path_below(folder / name, file.recording_id, ".npy"), np.float32) for name in waiting
+        }
+
+    def add(self, first: int, values: NDArray[np.float32]) -> None:
+        self._voices.add(first, values[:, self._voice_columns])
+        for name, (_, columns) in self._waiting.items():
+            self._writers[name].append(values[:, columns])
+
+    def finish(self, reading: Reading) -> None:
+        self._voices.finish(reading)
+        for name, (judge, columns) in self._waiting.items():
+            writer = self._writers[name]
+            writer.finish((columns.stop - columns.start,))
+            try:
+                sink = judge.open_sink(self._file, reading.samples)
+                for first, values in _stretches(np.load(writer.path, mmap_mode="r")):
+                    sink.add(first, values)
+                sink.finish(reading)
+            finally:
+                with suppress(OSError):
+                    writer.path.unlink(missing_ok=True)
+
+    def abandon(self) -> None:
+        self._voices.abandon()
+        for writer in self._writers.values():
+            writer.abandon()
+
+
+def _stretches(frames: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    for first in range(0, len(frames), _FRAMES_AT_ONCE):
+        yield first, np.asarray(frames[first : first + _FRAMES_AT_ONCE])
+
+
+def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> None:
+    """Write the tables of every command that took part, each as it would itself.
+
+    Args:
+        folder: The folder, held.
+        about: What `AnalyzeRun.about` said.
+        outcome: How the run ended.
+    """
+    folders = {command: RunFolder(folder.output, command) for command in about["commands"]}
+    done = {command: {record["path"] for record in its.records()} for command, its in folders.items()}
+    for command, own in about["commands"].items():
+        failures = tuple(
+            (path, error)
+            for path, error in outcome.failures
+            if str(path) not in done[command] or all(str(path) in paths for paths in done.values())
+        )
+        _WRITERS[command](folders[command], own, replace(outcome, failures=failures))

@@ -1,0 +1,462 @@
+"""Representations of many recordings: frames of any layers, or one vector a segment, as ``.npy`` files.
+
+Whole recordings: ``layer<k>/<id>.npy``, shape (T, D), written while it is computed. Segments: ``layer<k>.npy``, shape
+(N, D), whose row i is the mean over the frames of row i of ``segments.csv`` beside it. A segment's vector is the mean
+of exactly those rows that the whole recording's file would hold, so the model hears what surrounds it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from babyhubert.annotation.raster import frame_spans
+from babyhubert.annotation.reading import read_annotations
+from babyhubert.annotation.segments import Segments
+from babyhubert.audio.channels import Channel
+from babyhubert.audio.discovery import RecordingFile
+from babyhubert.audio.preflight import PreflightReport
+from babyhubert.compute.device import resolve_device
+from babyhubert.encoder.hubert import HubertEncoder
+from babyhubert.encoder.loading import load_encoder, model_hash, resolve_model
+from babyhubert.encoder.precision import Precision
+from babyhubert.errors import AnnotationError, ComputationError, ConfigError
+from babyhubert.files import atomic_path, csv_text, file_identity, make_folder, path_below, write_text
+from babyhubert.frame_store import FrameWriter
+from babyhubert.hashing import fingerprint
+from babyhubert.inference.batching import build_engine
+from babyhubert.inference.engine import Engine
+from babyhubert.inference.speed import SPEEDS, Speed
+from babyhubert.inference.windows import WindowPlan
+from babyhubert.progress import NoProgress, RunProgress
+from babyhubert.runs.distribution import IN_PROCESS, Distribution
+from babyhubert.runs.folder import RunFolder
+from babyhubert.runs.journal import Outcome, RunJournal, plan_run
+from babyhubert.runs.record import RunSummary, run_facts
+from babyhubert.runs.shard import Part
+from babyhubert.runs.streaming import Reading, Sink, run_recordings
+from babyhubert.tasks.input_segments import names_of, refuse_strangers
+from babyhubert.timebase import FRAME_HOP, format_seconds, frame_count, seconds_to_samples
+
+FrameType = Literal["float16", "float32"]
+
+
+@dataclass(frozen=True)
+class EmbedSettings:
+    """What changes a representation besides the model.
+
+    Attributes:
+        layers: 0 is the input of the first transformer block, k the output of the k-th (as ``hidden_states`` in
+            transformers).
+        plan: Windows; each frame is taken from the window in whose middle it lies deepest.
+        dtype: What is stored.
+    """
+
+    layers: tuple[int, ...]
+    plan: WindowPlan = field(default_factory=lambda: WindowPlan.from_overlap(20.0, 0.2))
+    dtype: FrameType = "float32"
+
+
+@dataclass(frozen=True, eq=False)
+class Embedder:
+    """An encoder ready to run over recordings.
+
+    Attributes:
+        encoder: In evaluation mode, on its device.
+        name: Where it came from.
+        hash: SHA-256 of its weights file.
+        batch_size: Windows in one call; None chooses.
+        precision: The arithmetic it runs in.
+    """
+
+    encoder: HubertEncoder
+    name: str
+    hash: str
+    batch_size: int | None = None
+    precision: Precision = "exact"
+
+    @classmethod
+    def load(
+        cls, source: str | Path, *, device: str = "auto", batch_size: int | None = None, speed: Speed = "exact"
+    ) -> Embedder:
+        """Load any encoder: a model folder, a checkpoint of any published layout, a hub repository."""
+        path = resolve_model(str(source))
+        encoder = load_encoder(path, device=resolve_device(device))
+        return cls(encoder, str(source), model_hash(path), batch_size, SPEEDS[speed].prepare(encoder))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the encoder runs."""
+        return next(self.encoder.parameters()).device
+
+    def check_layers(self, layers: Sequence[int]) -> None:
+        """Raise ConfigError for a layer the encoder does not have."""
+        for layer in layers:
+            if not 0 <= layer <= self.encoder.config.layers:
+                raise ConfigError(f"layer {layer}: this encoder has layers 0 to {self.encoder.config.layers}")
+
+    def engine(self, settings: EmbedSettings, wanted: _Wanted | None = None) -> Engine:
+        """The engine that gives frames of shape (T, L, D) for the layers asked for."""
+        device = self.device
+
+        @torch.inference_mode()
+        def hidden_states(waveforms: Tensor) -> Tensor:
+            output = self.encoder(waveforms.to(device, non_blocking=True), layers=settings.layers)
+            return torch.stack([output.hidden[layer] for layer in settings.layers], dim=2)
+
+        plan, size = settings.plan, self.batch_size
+        return build_engine(hidden_states, self.encoder, self.precision, plan, size, wanted=wanted, model=self.name)
+
+
+class _Wanted:
+    """Tells which stretches of frames hold one of any segment."""
+
+    def __init__(self, spans: Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64]]]) -> None:
+        self._spans = spans
+
+    def __call__(self, key: Hashable, begin: int, end: int) -> bool:
+        first, stop = self._spans[str(key)]
+        return bool(np.any((first < end) & (stop > begin)))
+
+
+def open_embed_run(
+    output: Path,
+    model: str,
+    *,
+    layers: tuple[int, ...] | None,
+    plan: WindowPlan,
+    dtype: FrameType = "float32",
+    batch_size: int | None = None,
+    channel: Channel = "mean",
+    segments: Path | None = None,
+    device: str = "auto",
+    speed: Speed = "exact",
+    part: Part | None = None,
+) -> EmbedRun:
+    """A run of ``embed`` with its encoder loaded, in this process or in a worker.
+
+    Args:
+        output: The output folder.
+        model: As `Embedder.load` takes it.
+        layers: As in `EmbedSettings`; None takes the last.
+        plan: Windows.
+        dtype: What is stored.
+        batch_size: Windows in one call; None chooses.
+        channel: Channel choice.
+        segments: A file or folder of segments: one vector for each.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        speed: ``exact``, ``balanced`` or ``fast``: here only the arithmetic, the latter two alike.
+        part: The share of the recordings that the run does.
+
+    Raises:
+        AnnotationError: the segments cannot be read.
+        CheckpointError: no such model.
+        ConfigError: layers or a device that there are not.
+    """
+    tables = None if segments is None else read_annotations(segments)
+    embedder = Embedder.load(model, device=device, batch_size=batch_size, speed=speed)
+    settings = EmbedSettings((embedder.encoder.config.layers,) if layers is None else layers, plan, dtype)
+    return EmbedRun(RunFolder(output, "embed", part), embedder, settings, channel, tables)
+
+
+class EmbedRun:
+    """One run of ``embed`` over recordings into a folder.
+
+    Args:
+        folder: The output folder, held while the run is executed.
+        embedder: The encoder.
+        settings: Layers, windows, storage.
+        channel: Channel choice.
+        segments: Where given, one vector a segment; by recording id.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        embedder: Embedder,
+        settings: EmbedSettings,
+        channel: Channel = "mean",
+        segments: Mapping[str, Segments] | None = None,
+    ) -> None:
+        embedder.check_layers(settings.layers)
+        self.folder = folder
+        self._embedder = embedder
+        self._settings = settings
+        self._channel = channel
+        self._segments = segments
+        self._record = {
+            "model_sha256": embedder.hash,
+            "layers": list(settings.layers),
+            "plan": settings.plan.describe(),
+            "dtype": settings.dtype,
+            "precision": embedder.precision,
+            "channel": str(channel),
+            "pool": None if segments is None else "mean",
+        }
+
+    def execute(
+        self,
+        checked: PreflightReport,
+        progress: RunProgress | None = None,
+        *,
+        force: bool = False,
+        distribution: Distribution = IN_PROCESS,
+    ) -> RunSummary:
+        """Process every good recording that is not complete; join pooled vectors into one table.
+
+        Of a folder that is held for one part, only that part is done, and no tables are written (`merge` does).
+        """
+        if self._segments is None:  # a file in a folder's place is told before hours of computing
+            for layer in self._settings.layers:
+                make_folder(self.folder.output / f"layer{layer}")
+        else:
+            refuse_strangers(self._segments, {file.recording_id for file, _ in (*checked.good, *checked.bad)})
+        good = [(file, info.n_samples) for file, info in checked.good if self._is_wanted(file)]
+        plan = plan_run(self.folder.part, good, checked.bad)
+        new = [p.file.recording_id for p in plan.good if force or not self._is_whole(p.file)]
+        about = self.about()
+        with RunJournal(self.folder, plan, new, about, self.identity, progress or NoProgress()) as journal:
+            distribution.run(self, journal.todo, journal)
+            outcome = journal.outcome()
+            if self.folder.part is None:
+                write_tables(self.folder, about, outcome)
+        return RunSummary.of(outcome, self.folder.output, [self.folder.command])
+
+    def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> list[tuple[Path, str]]:
+        """Run the encoder over recordings and make the vectors of each whole."""
+        if self._segments is None:
+            engine = self._embedder.engine(self._settings)
+            return run_recordings(engine, files, lambda file: _FrameSink(self, file), self._channel, progress)
+        tables = {file.recording_id: self._segments_of(file) for file in files}
+        spans = {name: _spans(table) for name, table in tables.items()}
+        engine = self._embedder.engine(self._settings, _Wanted(spans))
+
+        def open_sink(file: RecordingFile) -> Sink:
+            return _PoolSink(self, file, tables[file.recording_id])
+
+        return run_recordings(engine, files, open_sink, self._channel, progress)
+
+    @property
+    def identity(self) -> str:
+        """Hash of everything that decides a result, segments aside (each recording's record holds theirs)."""
+        return fingerprint(self._record)
+
+    @property
+    def bytes_per_second(self) -> int:
+        """Disk that the frames of a second of audio take; the vectors of segments are few."""
+        frame = len(self._settings.layers) * self.width * np.dtype(self._settings.dtype).itemsize
+        return 50 * frame if self._segments is None else 0
+
+    def about(self) -> dict[str, Any]:
+        """What the tables tell besides recordings."""
+        return {
+            "model": {"source": self._embedder.name, "sha256": self._embedder.hash},
+            "device": str(self._embedder.device),
+            "settings": self._record,
+            "width": self.width,
+        }
+
+    def outputs(self, recording_id: str) -> list[Path]:
+        """The files of one recording, one a layer."""
+        if self._segments is None:
+            return [path_below(self.folder.output / f"layer{k}", recording_id, ".npy") for k in self._settings.layers]
+        return _pooled(self.folder, self._settings.layers, recording_id)
+
+    def _expected(self, recording_id: str) -> list[Path]:
+        segments = [] if self._segments is None else [_pooled_segments(self.folder, recording_id)]
+        return [*self.outputs(recording_id), *segments]
+
+    @property
+    def settings(self) -> EmbedSettings:
+        """The run's settings."""
+        return self._settings
+
+    @property
+    def width(self) -> int:
+        """Values a vector."""
+        return self._embedder.encoder.config.hidden_size
+
+    def complete(self, file: RecordingFile, about: Mapping[str, Any]) -> None:
+        """Mark a recording as complete."""
+        record = {"path": str(file.path), "audio": file_identity(file.path), "result": self._fingerprint(file)}
+        device = str(self._embedder.device)
+        self.folder.complete(file.recording_id, {**record, "device": device, **about})
+
+    def forget(self, file: RecordingFile) -> None:
+        """Take a recording's mark back before its files are replaced."""
+        self.folder.forget(file.recording_id)
+
+    def _fingerprint(self, file: RecordingFile) -> str:
+        rows = [] if self._segments is None else [list(row) for row in self._segments_of(file)]
+        return fingerprint({**self._record, "segments": rows})
+
+    def _is_wanted(self, file: RecordingFile) -> bool:
+        """Whether there is anything to do for a recording: all of it, or the segments it has."""
+        return self._segments is None or any(name in self._segments for name in names_of(file))
+
+    def _segments_of(self, file: RecordingFile) -> Segments:
+        assert self._segments is not None
+        return self._segments[next(name for name in names_of(file) if name in self._segments)]
+
+    def _is_whole(self, file: RecordingFile) -> bool:
+        record = self.folder.record(file.recording_id)
+        return (
+            record is not None
+            and record.get("audio") == file_identity(file.path)
+            and record.get("result") == self._fingerprint(file)
+            and all(path.exists() for path in self._expected(file.recording_id))
+        )
+
+
+def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> None:
+    """Write everything that is made of all complete recordings: joined vectors, failures, ``run.json``.
+
+    Args:
+        folder: The folder, held.
+        about: What `EmbedRun.about` said.
+        outcome: How the run ended.
+    """
+    if about["settings"]["pool"] is not None:
+        _join(folder, about, [file.recording_id for file in outcome.complete])
+    folder.write_failures(outcome.failures)
+    records = folder.records()
+    record = {
+        "command": "embed",
+        **run_facts(about, outcome, records),
+        "frames": "row i sees samples 320 i to 320 i + 399 at 16 kHz; layer 0 is the input of the first block",
+        "recordings": [
+            {key: value for key, value in record.items() if key not in ("audio", "result", "device")}
+            for record in records
+        ],
+        "failures": [{"path": str(path), "error": error} for path, error in outcome.failures],
+    }
+    folder.write_run(record)
+
+
+def _join(folder: RunFolder, about: Mapping[str, Any], names: Sequence[str]) -> None:
+    """One table of segments and one array a layer, of all recordings in order."""
+    layers, dtype = about["settings"]["layers"], about["settings"]["dtype"]
+    lines: list[Iterable[object]] = [("row", "recording_id", "start_s", "end_s", "label", "frames")]
+    row = 0
+    for name in names:
+        table = _read_pooled_segments(folder, name)
+        first, stop = _spans(table)
+        duration = (folder.record(name) or {})["duration_s"]
+        heard = np.minimum(stop, frame_count(seconds_to_samples(duration))) - first
+        for segment, frames in zip(table, heard.tolist(), strict=True):
+            times = format_seconds(segment.start), format_seconds(segment.end)
+            lines.append((row, name, *times, segment.label, frames))
+            row += 1
+    for index, layer in enumerate(layers):
+        with FrameWriter(folder.output / f"layer{layer}.npy", dtype) as vectors:
+            for name in names:
+                vectors.append(np.load(_pooled(folder, layers, name)[index]))
+            vectors.finish((about["width"],))
+    write_text(folder.output / "segments.csv", csv_text(lines))
+
+
+def _pooled(folder: RunFolder, layers: Sequence[int], recording_id: str) -> list[Path]:
+    """Vectors of one recording's segments, a file a layer."""
+    return [path_below(folder.state / "pooled" / f"layer{k}", recording_id, ".npy") for k in layers]
+
+
+def _pooled_segments(folder: RunFolder, recording_id: str) -> Path:
+    """The segments that these vectors are of, so that the table needs no other file."""
+    return path_below(folder.state / "pooled" / "segments", recording_id, ".json")
+
+
+def _read_pooled_segments(folder: RunFolder, recording_id: str) -> Segments:
+    rows = json.loads(_pooled_segments(folder, recording_id).read_text(encoding="utf-8"))
+    return Segments.from_rows([tuple(row) for row in rows])
+
+
+class _FrameSink:
+    """All frames of a recording, a file a layer."""
+
+    def __init__(self, run: EmbedRun, file: RecordingFile) -> None:
+        self._run = run
+        self._file = file
+        run.forget(file)
+        self._writers = [FrameWriter(path, run.settings.dtype) for path in run.outputs(file.recording_id)]
+
+    def add(self, first: int, values: NDArray[np.float32]) -> None:
+        for index, writer in enumerate(self._writers):
+            writer.append(_stored(values[:, index], self._run.settings.dtype, self._file))
+
+    def finish(self, reading: Reading) -> None:
+        for writer in self._writers:
+            writer.finish((self._run.width,))
+        self._run.complete(self._file, {"frames": self._writers[0].rows, **reading.as_record()})
+
+    def abandon(self) -> None:
+        for writer in self._writers:
+            writer.abandon()
+
+
+class _PoolSink:
+    """The mean over each segment's frames, as the frames come; holds one sum a segment."""
+
+    def __init__(self, run: EmbedRun, file: RecordingFile, segments: Segments) -> None:
+        self._run = run
+        self._file = file
+        self._segments = segments
+        self._first, self._stop = _spans(segments)
+        self._sums = np.zeros((len(self._first), len(run.settings.layers), run.width))
+        self._counts = np.zeros(len(self._first), dtype=np.int64)
+        run.forget(file)
+
+    def add(self, first: int, values: NDArray[np.float32]) -> None:
+        begin, end = first, first + len(values)
+        for row in np.flatnonzero((self._first < end) & (self._stop > begin)):
+            part = values[max(self._first[row] - begin, 0) : self._stop[row] - begin]
+            self._sums[row] += part.sum(axis=0, dtype=np.float64)
+            self._counts[row] += len(part)
+
+    def finish(self, reading: Reading) -> None:
+        if np.any(self._counts == 0):
+            row = int(np.flatnonzero(self._counts == 0)[0])
+            start = format_seconds(int(self._first[row]) * FRAME_HOP)
+            raise AnnotationError(
+                f"{self._file.path}: a segment at {start} s lies past the recording's last frame "
+                f"({format_seconds(reading.samples)} s long); correct the segments file"
+            )
+        means = self._sums / np.maximum(self._counts, 1)[:, None, None]
+        for index, path in enumerate(self._run.outputs(self._file.recording_id)):
+            with atomic_path(path) as temporary, temporary.open("wb") as stream:
+                np.save(stream, _stored(means[:, index], self._run.settings.dtype, self._file))
+        path = _pooled_segments(self._run.folder, self._file.recording_id)
+        write_text(path, json.dumps([list(row) for row in self._segments]))
+        self._run.complete(self._file, {"vectors": len(means), **reading.as_record()})
+
+    def abandon(self) -> None:
+        """Nothing was written."""
+
+
+def _stored(values: NDArray[np.floating], dtype: FrameType, file: RecordingFile) -> NDArray[np.floating]:
+    """Values in the type that is kept.
+
+    Raises:
+        ComputationError: some are too large for it.
+    """
+    with np.errstate(over="ignore"):
+        kept = values.astype(dtype)
+    if not np.isfinite(kept).all():
+        raise ComputationError(
+            f"{file.path}: this model gives values up to {np.abs(values).max():g}, which {dtype} cannot hold; "
+            "use --dtype float32"
+        )
+    return kept
+
+
+def _spans(table: Segments) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Frames of each segment, one at least."""
+    first, stop = frame_spans(table.start, table.end, np.iinfo(np.int64).max)
+    return first, np.maximum(stop, first + 1)

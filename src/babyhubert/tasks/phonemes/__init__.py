@@ -1,0 +1,1 @@
+"""What the key child says: a task that transcribes utterances."""

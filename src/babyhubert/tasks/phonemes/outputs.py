@@ -1,0 +1,175 @@
+"""What the key child says, in many recordings, into the output folder that ``babyhubert phonemes`` promises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from babyhubert.annotation.segments import Segments
+from babyhubert.audio.channels import Channel
+from babyhubert.encoder.heads import PHONEMES
+from babyhubert.files import csv_text, path_below, write_text
+from babyhubert.inference.speed import Speed
+from babyhubert.inference.task_model import load_task_model
+from babyhubert.inference.utterance_predictor import Judged, plan_utterances
+from babyhubert.phonology.ctc import Symbols
+from babyhubert.phonology.syllables import syllables_of
+from babyhubert.runs.folder import RunFolder
+from babyhubert.runs.journal import Outcome
+from babyhubert.runs.shard import Part
+from babyhubert.tasks.input_segments import SegmentsSource, segments_source
+from babyhubert.tasks.phonemes.prediction import PhonemeRecogniser
+from babyhubert.tasks.utterance_outputs import UtteranceRun, run_record
+from babyhubert.timebase import format_seconds
+
+COMMAND = "phonemes"
+FOLDER, SYLLABLES_FOLDER, TIMES_FOLDER = "phonemes", "phonemes_enriched", "phonemes_timed"
+COLUMNS = ("filename", "onset", "offset", "speaker", "phonemes")
+SYLLABLE_COLUMNS = ("syllables", "n_syllables", "n_phonemes", "cv")
+TIME_COLUMNS = ("filename", "onset", "offset", "index", "phoneme", "start", "end", "confidence")
+
+
+def open_phoneme_run(
+    output: Path,
+    model: str,
+    *,
+    segments: Path | None = None,
+    beam: int = 0,
+    syllables: bool = False,
+    published: bool = False,
+    window_s: float | None = None,
+    overlap: float | None = None,
+    speed: Speed = "exact",
+    batch_size: int | None = None,
+    channel: Channel = "mean",
+    device: str = "auto",
+    part: Part | None = None,
+) -> PhonemeRun:
+    """A run of ``phonemes`` with its model loaded, in this process or in a worker.
+
+    Args:
+        output: The output folder.
+        model: A model with a phoneme head.
+        segments: A segments file or a folder of them; None: what `segment` left in the output folder.
+        beam: Prefixes kept by the beam search; 0 decodes greedily.
+        syllables: Whether to write syllables as well.
+        published: Windows and rules of the published tool.
+        window_s: Length of windows; None: the model's own.
+        overlap: Share that windows have in common; None: the mode's, or the model's own.
+        speed: ``exact``, ``balanced`` or ``fast``.
+        batch_size: Windows in one call; None chooses.
+        channel: Channel choice.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        part: The share of the recordings that the run does.
+
+    Raises:
+        CheckpointError: no such model, or it has no phoneme head.
+        AnnotationError: the segments cannot be read.
+        ConfigError: impossible windows, or a device that there is not.
+    """
+    loaded = load_task_model(model, (PHONEMES,), device=device, speed=speed)
+    planned = plan_utterances(loaded, PHONEMES, published=published, window_s=window_s, overlap=overlap)
+    recogniser = PhonemeRecogniser(*planned, batch_size, beam)
+    source = segments_source(output, segments)
+    return PhonemeRun(RunFolder(output, COMMAND, part), recogniser, source, channel, syllables=syllables)
+
+
+class PhonemeRun(UtteranceRun[Symbols]):
+    """One run of ``phonemes`` over recordings into a folder.
+
+    Args:
+        folder: The output folder, held while the run is executed.
+        model: The model and its settings.
+        segments: Who speaks when.
+        channel: Channel choice.
+        syllables: Whether to write syllables as well.
+    """
+
+    model: PhonemeRecogniser
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        model: PhonemeRecogniser,
+        segments: SegmentsSource,
+        channel: Channel = "mean",
+        *,
+        syllables: bool = False,
+    ) -> None:
+        super().__init__(folder, model, segments, channel)
+        self._syllables = syllables
+
+    def outputs(self, recording_id: str) -> list[Path]:
+        """The tables of one recording: utterances, phonemes with their times, and syllables if asked for."""
+        folders = [FOLDER, TIMES_FOLDER, *([SYLLABLES_FOLDER] if self._syllables else [])]
+        return [path_below(self.folder.output / folder, recording_id, ".csv") for folder in folders]
+
+    def write(self, recording_id: str, segments: Segments, judged: Mapping[int, Judged[Symbols]]) -> dict[str, Any]:
+        """The key child's utterances, a header alone where there is none."""
+        paths = self.outputs(recording_id)
+        table = self.model.annotated(segments, judged)
+        write_text(paths[0], format_phonemes(recording_id, table))
+        write_text(paths[1], format_times(recording_id, table))
+        if self._syllables:
+            write_text(paths[2], format_syllables(recording_id, table))
+        asked = int(np.isin(segments.label.astype(str), self.model.voices).sum())
+        phonemes = sum(len(timed) for timed in table.columns["timed"])
+        return {"utterances": asked, "left_out": asked - len(judged), "phonemes": phonemes}
+
+    def write_tables(self, outcome: Outcome) -> None:
+        """``failures.csv`` and ``run.json``."""
+        write_tables(self.folder, self.about(), outcome)
+
+
+def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> None:
+    """Write what is told of all complete recordings.
+
+    Args:
+        folder: The folder, held.
+        about: What `PhonemeRun.about` said.
+        outcome: How the run ended.
+    """
+    folder.write_failures(outcome.failures)
+    folder.write_run(run_record(folder, about, outcome))
+
+
+def format_phonemes(recording_id: str, table: Segments) -> str:
+    """One row an utterance, the published columns."""
+    return csv_text([COLUMNS, *(_utterance(recording_id, *row) for row in _rows(table))])
+
+
+def format_syllables(recording_id: str, table: Segments) -> str:
+    """The published columns, and the published columns of syllables.
+
+    Raises:
+        MissingExtraError: panphon is not installed.
+    """
+    rows: list[Iterable[object]] = [(*COLUMNS, *SYLLABLE_COLUMNS)]
+    for start, end, label, phonemes in _rows(table):
+        found = syllables_of(phonemes.split())
+        more = (found.text, found.syllables, found.phonemes, found.cv)
+        rows.append((*_utterance(recording_id, start, end, label, phonemes), *more))
+    return csv_text(rows)
+
+
+def format_times(recording_id: str, table: Segments) -> str:
+    """One row a phoneme: its utterance, its place in it, its times in the recording, its confidence."""
+    rows: list[Iterable[object]] = [TIME_COLUMNS]
+    for (start, end, _), timed in zip(table, table.columns["timed"], strict=True):
+        utterance = recording_id, format_seconds(start), format_seconds(end)
+        for index, phoneme in enumerate(timed):
+            times = format_seconds(phoneme.start), format_seconds(phoneme.end)
+            rows.append((*utterance, index, phoneme.phoneme, *times, f"{phoneme.confidence:.4f}"))
+    return csv_text(rows)
+
+
+def _rows(table: Segments) -> Iterable[tuple[int, int, str, str]]:
+    for (start, end, label), phonemes in zip(table, table.columns["phonemes"], strict=True):
+        yield start, end, label, phonemes
+
+
+def _utterance(recording_id: str, start: int, end: int, label: str, phonemes: str) -> tuple[str, ...]:
+    return recording_id, format_seconds(start), format_seconds(end), label, phonemes

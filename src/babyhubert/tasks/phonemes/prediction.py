@@ -1,0 +1,105 @@
+"""What the key child says, utterance by utterance: phonemes with their times and confidences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.segments import Segments
+from babyhubert.encoder.flavours.babar import BLANK
+from babyhubert.encoder.heads import PHONEMES
+from babyhubert.errors import CheckpointError, ConfigError
+from babyhubert.inference.utterance_predictor import Judged, UtteranceModel
+from babyhubert.material.windows import UtteranceWindow
+from babyhubert.phonology.ctc import Symbols, beam_search, greedy, log_softmax
+from babyhubert.tasks.phonemes.windows import phoneme_window
+from babyhubert.timebase import FRAME_HOP
+
+KEY_CHILD = ("KCHI",)
+
+
+class TimedPhoneme(NamedTuple):
+    """A phoneme and the frames CTC gave it.
+
+    Attributes:
+        phoneme: IPA.
+        start: First sample of its first frame's cell, in the recording.
+        end: Sample after its last frame's cell. CTC marks where a phoneme is recognised, often one frame; what lies
+            between two phonemes belongs to neither.
+        confidence: Mean probability over its frames, 0 to 1.
+    """
+
+    phoneme: str
+    start: int
+    end: int
+    confidence: float
+
+
+@dataclass(frozen=True, eq=False)
+class PhonemeRecogniser(UtteranceModel[Symbols]):
+    """A phoneme model ready to run. Call it with a recording and its segments.
+
+    Attributes:
+        beam: Prefixes kept by the beam search; 0 decodes greedily, as published.
+    """
+
+    beam: int = 0
+
+    task = PHONEMES
+    voices = KEY_CHILD
+
+    def __post_init__(self) -> None:
+        if self.labels.count(BLANK) != 1:
+            raise CheckpointError(f"{self.loaded.name}: the labels of its phoneme head do not hold one {BLANK}")
+        if self.beam < 0:
+            raise ConfigError(f"a beam of {self.beam}: 0 (greedy) or more")
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides a result, for records."""
+        return {**super().settings(), "decoder": "greedy" if not self.beam else f"beam {self.beam}"}
+
+    def published_window(self, onset: int, offset: int, recording: int, context: int) -> UtteranceWindow:
+        """See :func:`phoneme_window`."""
+        return phoneme_window(onset, offset, recording, context)
+
+    def judge(self, frames: Sequence[NDArray[np.float32]]) -> list[Symbols]:
+        """Phonemes of utterances from the logits of their frames."""
+        blank = self.labels.index(BLANK)
+        scores = [log_softmax(each) for each in frames]
+        return beam_search(scores, blank, self.beam) if self.beam else [greedy(each, blank) for each in scores]
+
+    def __call__(self, audio: Path | str | NDArray[np.float32], segments: Segments) -> Segments:
+        """The key child's segments with columns ``phonemes`` (IPA with spaces between) and ``timed``.
+
+        ``timed`` holds a tuple of :class:`TimedPhoneme` a segment.
+
+        Raises:
+            AudioError: the file cannot be read.
+            AnnotationError: a segment lies past the end of the recording.
+        """
+        return self.annotated(segments, self.results(audio, segments))
+
+    def annotated(self, segments: Segments, results: Mapping[int, Judged[Symbols]]) -> Segments:
+        """The segments that were judged, with columns ``phonemes`` and ``timed``."""
+        rows = np.array(sorted(results), dtype=np.int64)
+        timed, spoken = np.empty(len(rows), dtype=object), np.empty(len(rows), dtype=object)
+        for place, row in enumerate(rows.tolist()):
+            timed[place] = self._timed(results[row])
+            spoken[place] = " ".join(phoneme.phoneme for phoneme in timed[place])
+        columns = {"phonemes": spoken, "timed": timed}
+        return Segments(segments.start[rows], segments.end[rows], segments.label[rows], columns)
+
+    def _timed(self, judged: Judged[Symbols]) -> tuple[TimedPhoneme, ...]:
+        symbols = judged.result
+        parts = (symbols.ids, symbols.first, symbols.stop, symbols.confidence)
+        return tuple(
+            TimedPhoneme(
+                self.labels[index], judged.origin + first * FRAME_HOP, judged.origin + stop * FRAME_HOP, confidence
+            )
+            for index, first, stop, confidence in zip(*(part.tolist() for part in parts), strict=True)
+        )

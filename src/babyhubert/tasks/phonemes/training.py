@@ -1,0 +1,406 @@
+"""Phonemes as a task to train: what is said in an utterance, by CTC over its frames inside a window with context.
+
+As published for BabAR: the mean over utterances of the loss per phoneme; the score is the phoneme error rate, all
+edits over all phonemes, of the best path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from babyhubert.config import Config
+from babyhubert.encoder.heads import PHONEME_HEAD_DROPOUT, PHONEMES, PhonemeHead, TaskHead
+from babyhubert.errors import AnnotationError
+from babyhubert.material.augmentation import Augmentation, AugmentationSettings
+from babyhubert.material.batch import Batch
+from babyhubert.material.chat_sources import IPA_COLUMN, NO_PHONES_COLUMN
+from babyhubert.material.settings import DataSettings, LeftOut, SourceRow
+from babyhubert.material.sources import CHILD_COLUMNS, SPEAKER_COLUMNS, column_of
+from babyhubert.material.utterances import (
+    EpochOrder,
+    Row,
+    Utterances,
+    WindowBatch,
+    build_store,
+    equal_length_batches,
+    split_rows,
+)
+from babyhubert.material.windows import Samples, WindowRule, Windows, windows_by, windows_with_context
+from babyhubert.phonology.ctc import greedy
+from babyhubert.phonology.edit_distance import edit_distances
+from babyhubert.phonology.forced_alignment import Aligner, SpokenPhones, find_paths
+from babyhubert.phonology.inventory import Inventory, read_inventory, refuse_unknown
+from babyhubert.tasks.interface import Validation, identity_of
+from babyhubert.tasks.phonemes.windows import phoneme_window
+from babyhubert.timebase import FRAME_HOP, seconds_to_samples
+
+COLUMNS = ("phones", "phonemes")
+VOICES = ("label", "speaker_type")
+_NORMALISE_EPS = 1e-7
+_NO_FRAME = -100  # where a batch's shorter utterances have no frame
+
+
+class PhonemeSettings(Config):
+    """``[phonemes]``.
+
+    Attributes:
+        data: Utterances with their phones: a table with a column ``phones`` or ``phonemes``, symbols separated by
+            spaces (``|`` between words is passed over); or CHAT transcripts, whose words are taken apart.
+        column: Another column with phones.
+        voices: Values of ``label`` or ``speaker_type`` to take, where there is such a column; when empty all, or of
+            CHAT transcripts the target child.
+        inventory: File with the symbols; the 57 published ones when absent.
+        phone_map: What other symbols stand for: ``"tʃ" = "t ʃ"``; ``""`` for nothing.
+        simplify: Take other symbols apart and drop their marks, where that brings them into the inventory.
+        unknown: Symbol of a phone that is not known; utterances with one are left out.
+        context_s: Length of the window around an utterance; 0: the utterance alone.
+        window_rule: ``always``: windows are moved to stay inside the recording; ``published``: they are cut there.
+        normalise: Bring each window to zero mean and unit variance, as published for BabAR.
+        shortest_s: Shorter utterances are left out.
+        longest_s: Longer utterances are left out.
+        frames_per_phone: Utterances with fewer frames a phone, or as many, are left out; CTC needs room.
+        batch_size: Utterances of one process in one batch.
+        frame_start: Within so many batches, counted over all processes, the loss passes from that of frames, whose
+            phones are known from a forced alignment (blank in silence), to CTC. Sak et al. 2015 begin with frames too.
+            CTC alone stays where everything is blank for thousands of steps if there are only hours of speech.
+        frame_aligner: How those times are found, see :mod:`babyhubert.phonology.forced_alignment`.
+        dropout: Dropout inside the head.
+        augmentation: Changes of training windows.
+        loss_weight: Share of this task's loss in a training of several tasks.
+    """
+
+    data: DataSettings
+    column: str | None = None
+    voices: Sequence[str] = ()
+    inventory: str | None = None
+    phone_map: Mapping[str, str] = Field(default_factory=dict)
+    simplify: bool = False
+    unknown: str = "?"
+    context_s: Annotated[float, Field(ge=0)] = 20.0
+    window_rule: WindowRule = "always"
+    normalise: bool = False
+    shortest_s: Annotated[float, Field(ge=0)] = 0.05
+    longest_s: Annotated[float, Field(gt=0)] = 30.0
+    frames_per_phone: Annotated[float, Field(ge=1)] = 3.0
+    batch_size: Annotated[int, Field(ge=1)] = 16
+    frame_start: Annotated[int, Field(ge=0)] = 0
+    frame_aligner: Aligner = "gaussian"
+    dropout: Annotated[float, Field(ge=0, lt=1)] = PHONEME_HEAD_DROPOUT
+    augmentation: AugmentationSettings = AugmentationSettings()
+    loss_weight: Annotated[float, Field(gt=0)] = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Transcribed:
+    """Utterances with their phones.
+
+    Attributes:
+        utterances: Where they are.
+        phones: Outputs of all of them, one after another, int64.
+        bounds: First phone of each utterance, and the end of the last, (S + 1,).
+        aligned: Output of each frame of each utterance by forced alignment, int64 (T,), where it was asked for.
+    """
+
+    utterances: Utterances
+    phones: NDArray[np.int64]
+    bounds: NDArray[np.int64]
+    aligned: Sequence[NDArray[np.int64]] = ()
+
+    def of(self, row: int) -> NDArray[np.int64]:
+        """Phones of an utterance."""
+        return self.phones[self.bounds[row] : self.bounds[row + 1]]
+
+
+class PhonemeTask:
+    """Implements :class:`~babyhubert.tasks.interface.Task`.
+
+    Args:
+        settings: The task.
+        inventory: Its symbols.
+        train: What to train on.
+        validation: What to validate on.
+        seed: Of the order of utterances.
+        augmentation: Changes of training windows.
+    """
+
+    name: Literal["phonemes"] = PHONEMES  # type: ignore[assignment]
+    replayable = False
+
+    def __init__(
+        self,
+        settings: PhonemeSettings,
+        inventory: Inventory,
+        train: Transcribed,
+        validation: Transcribed,
+        seed: int,
+        augmentation: Augmentation,
+    ) -> None:
+        self.settings, self.inventory, self.seed, self.augmentation = settings, inventory, seed, augmentation
+        self.labels = inventory.labels
+        self.train, self.validation = train, validation
+        self._context = seconds_to_samples(settings.context_s)
+        utterances = train.utterances
+        self._order = EpochOrder(utterances.windows.width, utterances.times, settings.batch_size, seed)
+
+    @classmethod
+    def prepare(cls, settings: PhonemeSettings, cache: Path, seed: int, left_out: LeftOut) -> PhonemeTask:
+        """Read and decode the material.
+
+        Raises:
+            AnnotationError: malformed, or phones outside the inventory.
+            AudioError: a recording cannot be read.
+        """
+        labels = read_inventory(Path(settings.inventory)) if settings.inventory else Inventory().labels
+        inventory = Inventory(labels, settings.phone_map, settings.simplify)
+        train, validation = split_rows(
+            settings.data,
+            PHONEMES,
+            lambda row: _is_wanted(row, settings),
+            (*CHILD_COLUMNS, *SPEAKER_COLUMNS),
+            left_out,
+        )
+        material = [_material(rows, settings, inventory, cache, left_out) for rows in (train, validation)]
+        if settings.frame_start:
+            material[0] = _align(material[0], inventory, settings.frame_aligner)
+        augmentation = Augmentation.prepare(settings.augmentation, cache)
+        return cls(settings, inventory, material[0], material[1], seed, augmentation)
+
+    @property
+    def batches_an_epoch(self) -> int:
+        """Batches that hold every utterance as often as it stands there."""
+        return self._order.batches
+
+    @property
+    def seconds(self) -> float:
+        """Audio of the utterances."""
+        return self.train.utterances.seconds
+
+    @property
+    def summary(self) -> str:
+        """One line about the material."""
+        never = [symbol for k, symbol in enumerate(self.inventory.symbols) if k not in set(self.train.phones.tolist())]
+        return (
+            f"{len(self.train.utterances)} utterances, {self.seconds / 3600:.2f} h, {len(self.train.phones)} phones; "
+            f"{len(self.validation.utterances)} for validation; {len(never)} of {len(self.inventory.symbols)} symbols "
+            f"never occur{' (' + ' '.join(never) + ')' if never else ''}"
+        )
+
+    @property
+    def identity(self) -> str:
+        """Hash of the material."""
+        return identity_of(
+            *(
+                values
+                for part in (self.train, self.validation)
+                for values in (part.utterances.start, part.utterances.end, part.utterances.store.bounds, part.phones)
+            ),
+            times=self.train.utterances.times,
+        )
+
+    def new_head(self, width: int, mixed_layers: int | None) -> PhonemeHead:
+        """Two linear layers."""
+        return PhonemeHead(self.labels, width, dropout=self.settings.dropout, mixed_layers=mixed_layers)
+
+    def batch(self, number: int) -> Batch:
+        """The utterances of this number."""
+        rng = np.random.default_rng([self.seed, 4, number])
+        rows = self._order.batch(number)
+        moving = self._context if self.settings.window_rule == "always" else None
+        read = self.train.utterances.read_changed(rows, self.augmentation, moving, rng)
+        batch = self._batch(read, self.train, rows)
+        if number >= self.settings.frame_start:
+            return batch
+        aligned = stretched_alignments([self.train.aligned[row] for row in rows], read.stop_frame - read.first_frame)
+        share = np.array(1 - number / self.settings.frame_start, dtype=np.float32)
+        frames = {"aligned": torch.from_numpy(aligned), "frame_share": torch.from_numpy(share)}
+        return replace(batch, targets={**batch.targets, **frames})
+
+    def validation_batches(self, rank: int, world: int) -> Iterator[Batch]:
+        """Every validation utterance once."""
+        batches = list(equal_length_batches(self.validation.utterances.windows.width, self.settings.batch_size))
+        for rows in batches[rank::world]:
+            yield self._batch(self.validation.utterances.read(rows), self.validation, rows)
+
+    def loss(self, head: TaskHead, features: Tensor, batch: Batch) -> Tensor:
+        """Sum over utterances of the CTC loss per phoneme; at first a share of it is the mean loss of a frame."""
+        scores = self._log_probabilities(head, features, batch)
+        losses = self._losses(scores, batch)
+        if (aligned := batch.targets.get("aligned")) is None:
+            return losses.sum()
+        frames = F.nll_loss(scores.transpose(1, 2), aligned, ignore_index=_NO_FRAME, reduction="none").sum(dim=1)
+        return torch.lerp(losses, frames / batch.targets["frames"], batch.targets["frame_share"]).sum()
+
+    def tally(self, head: TaskHead, features: Tensor, batch: Batch) -> NDArray[np.float64]:
+        """Loss, utterances, phonemes, edits, phonemes found."""
+        scores = self._log_probabilities(head, features, batch)
+        losses = self._losses(scores, batch)
+        own = zip(scores.double().cpu().numpy(), batch.targets["frames"].tolist(), strict=True)
+        found = [greedy(rows[:frames], self.inventory.blank).ids for rows, frames in own]
+        counts = batch.targets["phone_counts"].tolist()
+        truth = np.split(batch.targets["phones"].cpu().numpy(), np.cumsum(counts)[:-1])
+        edits = edit_distances(truth, found, len(self.labels)).sum()
+        return np.array([losses.sum().item(), len(counts), sum(counts), edits, sum(map(len, found))], dtype=float)
+
+    def conclude(self, tally: NDArray[np.float64]) -> Validation:
+        """Phoneme error rate, and how many phonemes are found for each that there is."""
+        loss, utterances, phones, edits, found = tally.tolist()
+        rate = edits / max(phones, 1)
+        return Validation(1 - rate, loss / utterances, {"per": rate, "found_per_phoneme": found / max(phones, 1)})
+
+    def card(self) -> dict[str, Any]:
+        """Context and normalisation, as inference must repeat them."""
+        settings = self.settings
+        return {
+            "context_s": settings.context_s,
+            "normalise": settings.normalise,
+            "window_rule": settings.window_rule,
+            "phone_map": dict(settings.phone_map),
+            "simplify": settings.simplify,
+        }
+
+    def _batch(self, read: WindowBatch, material: Transcribed, rows: NDArray[np.int64]) -> Batch:
+        phones = [material.of(row) for row in rows.tolist()]
+        targets = {
+            "first": read.first_frame,
+            "frames": read.stop_frame - read.first_frame,
+            "phones": np.concatenate(phones),
+            "phone_counts": np.array([len(own) for own in phones]),
+        }
+        if self.settings.normalise:
+            read = replace(read, waveforms=normalised(read.waveforms, read.lengths))
+        return read.batch(targets, float(len(rows)))
+
+    def _log_probabilities(self, head: TaskHead, features: Tensor, batch: Batch) -> Tensor:
+        """Of the utterances' own frames, (B, longest, C); rows after an utterance's end repeat its last frame."""
+        first, frames = batch.targets["first"], batch.targets["frames"]
+        steps = torch.arange(int(frames.max()), device=features.device)
+        at = first[:, None] + torch.minimum(steps, frames[:, None] - 1)
+        own = torch.gather(features, 1, at[:, :, None].expand(-1, -1, features.shape[-1]))
+        return torch.log_softmax(head(own).float(), dim=-1)
+
+    def _losses(self, scores: Tensor, batch: Batch) -> Tensor:
+        counts = batch.targets["phone_counts"]
+        losses = F.ctc_loss(
+            scores.transpose(0, 1),
+            batch.targets["phones"],
+            batch.targets["frames"],
+            counts,
+            blank=self.inventory.blank,
+            reduction="none",
+        )
+        return losses / counts.clamp(min=1)
+
+
+def stretched_alignments(aligned: Sequence[NDArray[np.int64]], frames: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Alignments stretched to the frames of utterances at other speeds.
+
+    Args:
+        aligned: Output of each frame of each utterance as it was aligned, (T,).
+        frames: Frames of each now, at least 1, (B,).
+
+    Returns:
+        Output of each frame, int64 (B, longest); ``_NO_FRAME`` after an utterance's end.
+    """
+    targets = np.full((len(aligned), int(frames.max())), _NO_FRAME, dtype=np.int64)
+    for row, (path, count) in enumerate(zip(aligned, frames.tolist(), strict=True)):
+        targets[row, :count] = path[np.arange(count) * len(path) // count]
+    return targets
+
+
+def normalised(waveforms: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Rows with zero mean and unit variance over their own samples; padding stays zero."""
+    inside = np.arange(waveforms.shape[1]) < lengths[:, None]
+    mean = waveforms.sum(axis=1, dtype=np.float64) / lengths
+    centred = np.where(inside, waveforms - mean[:, None], 0.0)
+    variance = np.square(centred).sum(axis=1) / lengths
+    return (centred / np.sqrt(variance + _NORMALISE_EPS)[:, None]).astype(np.float32)
+
+
+def _is_wanted(row: SourceRow, settings: PhonemeSettings) -> bool:
+    voice = next((row.fields[name] for name in VOICES if name in row.fields), None)
+    voices = settings.voices or (("KCHI",) if IPA_COLUMN in row.fields else ())
+    return voice is None or not voices or voice in voices
+
+
+def _align(material: Transcribed, inventory: Inventory, aligner: Aligner) -> Transcribed:
+    """The material with a forced alignment of each utterance, without its context."""
+    utterances = material.utterances
+    places = zip(utterances.recording.tolist(), utterances.start.tolist(), utterances.end.tolist(), strict=True)
+    spoken = [SpokenPhones.hear([utterances.store.read(*place)], material.of(row)) for row, place in enumerate(places)]
+    return replace(material, aligned=find_paths(spoken, aligner, silence=inventory.blank))
+
+
+def _transcription(row: Row, names: Sequence[str], inventory: Inventory) -> str:
+    words = row.row.fields.get(IPA_COLUMN)
+    return column_of(row.row.fields, names, row.name) if words is None else inventory.split(words)
+
+
+def _material(
+    rows: Sequence[Row], settings: PhonemeSettings, inventory: Inventory, cache: Path, left_out: LeftOut
+) -> Transcribed:
+    names = (settings.column,) if settings.column else COLUMNS
+    known: list[Row] = []
+    encoded: list[list[int]] = []
+    unknown: dict[str, int] = {}
+    first_unknown = ""
+    for row in rows:
+        text = _transcription(row, names, inventory)
+        outputs = inventory.encode(text)
+        if not text.strip():
+            left_out.add(row.row.fields.get(NO_PHONES_COLUMN, "no phones given"), row.name)
+        elif settings.unknown and settings.unknown in text.split():
+            left_out.add(f"a phone is not known ({settings.unknown})", row.name)
+        elif isinstance(outputs, tuple):
+            first_unknown = first_unknown or row.name
+            for symbol in outputs:
+                unknown[symbol] = unknown.get(symbol, 0) + 1
+        elif not outputs:
+            left_out.add("all its phones are mapped to nothing", row.name)
+        else:
+            known.append(row)
+            encoded.append(outputs)
+    refuse_unknown(unknown, inventory.labels, first_unknown)
+    if not known:
+        raise AnnotationError(f"no utterance with phones is left ({left_out})")
+    return _placed(known, encoded, settings, cache, left_out)
+
+
+def _placed(
+    rows: Sequence[Row], encoded: Sequence[list[int]], settings: PhonemeSettings, cache: Path, left_out: LeftOut
+) -> Transcribed:
+    context = seconds_to_samples(settings.context_s)
+
+    def place(start: Samples, end: Samples, length: Samples) -> Windows:
+        if settings.window_rule == "published":
+            return windows_by(phoneme_window, start, end, length, context)
+        return windows_with_context(start, end, length, context)
+
+    utterances = Utterances.place(rows, build_store(rows, cache), place)
+    duration = utterances.end - utterances.start
+    counts = np.array([len(outputs) for outputs in encoded])
+    short = duration <= seconds_to_samples(settings.shortest_s)
+    long = duration > seconds_to_samples(settings.longest_s)
+    crowded = duration // FRAME_HOP <= settings.frames_per_phone * counts
+    for reason, those in (
+        (f"not longer than {settings.shortest_s:g} s", short),
+        (f"longer than {settings.longest_s:g} s", long),
+        (f"not more than {settings.frames_per_phone:g} frames a phone", crowded & ~short & ~long),
+    ):
+        for row in np.flatnonzero(those).tolist():
+            left_out.add(reason, rows[row].name)
+    keep = ~(short | long | crowded)
+    if not keep.any():
+        raise AnnotationError(f"no utterance with phones is left ({left_out})")
+    kept = [outputs for outputs, fits in zip(encoded, keep, strict=True) if fits]
+    bounds = np.concatenate([[0], np.cumsum([len(outputs) for outputs in kept])])
+    return Transcribed(utterances.where(keep), np.concatenate([np.array(own) for own in kept]), bounds)

@@ -1,0 +1,1 @@
+"""Who speaks when: the frame-level task of four voices."""

@@ -1,0 +1,458 @@
+"""Voice types of many recordings, into the output folder that ``babyhubert segment`` promises.
+
+Frame scores are kept (float16) beside the record of each recording, so that other thresholds or minimum durations
+cost seconds. A recording whose outputs stand whole and were made with the same settings is skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.annotation.csv_tables import COMBINED_HEADER, format_combined_rows, write_childproject_csv
+from babyhubert.annotation.rttm import read_rttm, write_rttm
+from babyhubert.audio.channels import Channel
+from babyhubert.audio.discovery import RecordingFile
+from babyhubert.audio.prefetch import prefetch
+from babyhubert.audio.preflight import PreflightReport
+from babyhubert.errors import ConfigError, DiskFullError, OutputError
+from babyhubert.files import file_identity, make_folder, path_below, write_json, write_text
+from babyhubert.frame_store import FrameWriter
+from babyhubert.hashing import fingerprint
+from babyhubert.inference.calibration import read_calibration
+from babyhubert.inference.quiet import LoudWindows, check_margin
+from babyhubert.inference.speed import Speed
+from babyhubert.inference.thresholds import format_thresholds
+from babyhubert.progress import NoProgress, RunProgress
+from babyhubert.runs.decoded import Opener, open_directly
+from babyhubert.runs.distribution import IN_PROCESS, Distribution
+from babyhubert.runs.folder import RunFolder
+from babyhubert.runs.journal import Outcome, RunJournal, plan_run
+from babyhubert.runs.record import RunSummary, run_facts
+from babyhubert.runs.shard import Part
+from babyhubert.runs.streaming import BLOCK_SAMPLES, Reading, Sink, run_recordings
+from babyhubert.tasks.voice_type.prediction import SCORE_DTYPE, VoiceTypeClassifier, VoiceTypeSettings, load_model
+from babyhubert.timebase import FRAME_HOP, frame_count, samples_to_seconds
+
+COMMAND = "segment"
+SCORE_FORMAT = 1
+_FRAMES_AT_ONCE = 100_000
+
+
+@dataclass(frozen=True)
+class SegmentOutputs:
+    """What to write besides segments.
+
+    Attributes:
+        probabilities: Also ``probs/<id>.npy`` and ``probs/format.json``.
+        raw: Also ``raw_rttm/<id>.rttm`` and ``raw_rttm.csv``: segments before gaps are closed and short ones dropped.
+        calibration: What ``tune --calibrate`` wrote: the probabilities are corrected by it. Segments are decided on
+            scores as they are.
+
+    Raises:
+        ConfigError: a calibration without probabilities to correct.
+    """
+
+    probabilities: bool = False
+    raw: bool = False
+    calibration: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.calibration is not None and not self.probabilities:
+            raise ConfigError(
+                f"--calibration {self.calibration}: corrects probabilities, and none are written; add --save-probs"
+            )
+
+
+def open_segment_run(
+    output: Path,
+    model: str | None,
+    settings: Callable[..., VoiceTypeSettings],
+    *,
+    speed: Speed = "exact",
+    batch_size: int | None = None,
+    channel: Channel = "mean",
+    outputs: SegmentOutputs = SegmentOutputs(),
+    skip_quiet_db: float | None = None,
+    device: str = "auto",
+    part: Part | None = None,
+) -> SegmentRun:
+    """A run of ``segment`` with its model loaded, in this process or in a worker.
+
+    Args:
+        output: The output folder.
+        model: As `load_model` takes it.
+        settings: Gives windows, thresholds and clean-up for a model's ``listening``.
+        speed: ``exact``, ``balanced`` or ``fast``.
+        batch_size: Windows in one call; None chooses.
+        channel: Channel choice.
+        outputs: What to write besides segments.
+        skip_quiet_db: See :class:`SegmentRun`.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        part: The share of the recordings that the run does.
+
+    Raises:
+        CheckpointError: no such model, or it has no voice-type head.
+        ConfigError: thresholds or a device that there are not, a calibration for other classes, or an impossible
+            margin.
+    """
+    if skip_quiet_db is not None:
+        check_margin(skip_quiet_db)  # before a model is loaded
+    classifier = load_model(model, device=device, speed=speed)
+    classifier = classifier.with_settings(settings(listening=classifier.listening))
+    if batch_size is not None:
+        classifier = classifier.with_batch_size(batch_size)
+    return SegmentRun(RunFolder(output, COMMAND, part), classifier, channel, outputs, skip_quiet_db)
+
+
+class SegmentRun:
+    """One run of ``segment`` over recordings into a folder.
+
+    Args:
+        folder: The output folder, held while the run is executed.
+        classifier: The model and its settings.
+        channel: Channel choice.
+        outputs: What to write besides segments.
+        skip_quiet_db: Do not encode windows that nowhere rise so many decibels above the recording's quiet floor;
+            frames that no other window gives get scores of 0. None: encode all.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        classifier: VoiceTypeClassifier,
+        channel: Channel = "mean",
+        outputs: SegmentOutputs = SegmentOutputs(),
+        skip_quiet_db: float | None = None,
+    ) -> None:
+        self.folder = folder
+        self._skip_quiet_db = skip_quiet_db
+        self._classifier = classifier
+        self._channel = channel
+        self._outputs = outputs
+        given = outputs.calibration
+        self._calibration = None if given is None else read_calibration(given, classifier.labels)
+        settings = classifier.settings
+        self._score_settings = {
+            "format": SCORE_FORMAT,
+            "model_sha256": classifier.hash,
+            "plan": settings.plan.describe(),
+            "blend": settings.blend,
+            "precision": classifier.precision,
+            "channel": str(channel),
+            **({} if skip_quiet_db is None else {"skip_quiet_db": skip_quiet_db}),
+        }
+        self._settings = {
+            **self._score_settings,
+            "thresholds": classifier.thresholds,
+            "minimum_samples": {"on": settings.minimum.on, "off": settings.minimum.off},
+            **({"calibration": self._calibration.to_dict()} if self._calibration else {}),
+        }
+
+    def execute(
+        self,
+        checked: PreflightReport,
+        progress: RunProgress | None = None,
+        *,
+        force: bool = False,
+        distribution: Distribution = IN_PROCESS,
+    ) -> RunSummary:
+        """Process every good recording; write the tables over all that are complete in the folder.
+
+        Of a folder that is held for one part, only that part is done, and no tables are written (`merge` does).
+        """
+        for folder in ("rttm", "csv"):
+            make_folder(self.folder.output / folder)  # a file in its place is told before hours of computing
+        plan = plan_run(self.folder.part, [(file, info.n_samples) for file, info in checked.good], checked.bad)
+        states = {planned.file: "new" if force else self._state(planned.file) for planned in plan.good}
+        new = [file.recording_id for file, state in states.items() if state == "new"]
+        scored = [file for file, state in states.items() if state == "scored"]
+        quick = [file.recording_id for file in scored]
+        journal = RunJournal(self.folder, plan, new, self.about(), self.identity, progress or NoProgress(), quick)
+        with journal:
+            try:
+                self._decide_again(scored, journal)
+                distribution.run(self, journal.todo, journal)
+            finally:
+                if self.folder.part is None:
+                    write_tables(self.folder, self.about(), journal.outcome())
+        return RunSummary.of(journal.outcome(), self.folder.output, [self.folder.command])
+
+    def process(
+        self, files: Sequence[RecordingFile], progress: RunProgress, opener: Opener = open_directly
+    ) -> list[tuple[Path, str]]:
+        """Run the model over recordings and make the outputs of each whole."""
+        engine = self._classifier.engine()
+        if self._skip_quiet_db is not None:
+            engine = replace(engine, wanted=LoudWindows(self._reader(files), self._skip_quiet_db))
+        return run_recordings(engine, files, self.open_sink, self._channel, progress, opener)
+
+    def renew(self, file: RecordingFile) -> bool:
+        """Make a recording's outputs from kept scores where that is enough; whether they are whole now.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        state = self._state(file)
+        if state == "scored":
+            self._write_from_scores(file)
+        return state != "new"
+
+    def is_whole(self, file: RecordingFile) -> bool:
+        """Whether a recording's outputs stand and are what this run would make."""
+        return self._state(file) == "whole"
+
+    @property
+    def skips_quiet(self) -> bool:
+        """Whether windows may be left out."""
+        return self._skip_quiet_db is not None
+
+    @property
+    def identity(self) -> str:
+        """Hash of everything that decides a result."""
+        return fingerprint(self._settings)
+
+    @property
+    def bytes_per_second(self) -> int:
+        """Disk that the results of a second of audio take: scores, and segments in several formats."""
+        return 50 * np.dtype(SCORE_DTYPE).itemsize * len(self._classifier.labels) + 100
+
+    def about(self) -> dict[str, Any]:
+        """What the tables tell besides recordings."""
+        return {
+            "model": {
+                "source": self._classifier.name,
+                "sha256": self._classifier.hash,
+                "classes": list(self._classifier.labels),
+                "card": dict(self._classifier.card),
+            },
+            "device": str(self._classifier.device),
+            "settings": {
+                **self._settings,
+                "speed": self._classifier.speed,
+                "thresholds_from": self._classifier.settings.thresholds,
+            },
+            "result": self.identity,
+            "raw": self._outputs.raw,
+            "probabilities": self._outputs.probabilities,
+        }
+
+    def scores_path(self, recording_id: str) -> Path:
+        """Where a recording's frame scores are kept: ``.npy``, float16, shape (T, C)."""
+        return path_below(self.folder.state / "scores", recording_id, ".npy")
+
+    def write_outputs(self, file: RecordingFile, scores: NDArray[np.float16], about: Mapping[str, Any]) -> None:
+        """Decide and write everything of one recording, its record last; extras of an earlier run are renewed."""
+        name, output = file.recording_id, self.folder.output
+        self.folder.forget(name)
+        segments = self._classifier.decide(scores)
+        write_rttm(path_below(output / "rttm", name, ".rttm"), name, segments)
+        write_childproject_csv(path_below(output / "csv", name, ".csv"), segments)
+        raw, probabilities = path_below(output / "raw_rttm", name, ".rttm"), path_below(output / "probs", name, ".npy")
+        if self._outputs.raw or raw.exists():
+            write_rttm(raw, name, self._classifier.decide(scores, clean=False))
+        if self._outputs.probabilities or probabilities.exists():
+            self._write_probabilities(scores, self.scores_path(name), probabilities)
+        self.folder.complete(
+            name,
+            {
+                "path": str(file.path),
+                "audio": file_identity(file.path),
+                "scores": fingerprint(self._score_settings),
+                "result": self.identity,
+                "segments": len(segments),
+                "device": str(self._classifier.device),
+                **about,
+            },
+        )
+
+    def forget(self, file: RecordingFile) -> None:
+        """Take a recording's mark back before its scores are replaced."""
+        self.folder.forget(file.recording_id)
+
+    def open_sink(self, file: RecordingFile) -> Sink:
+        """What takes a recording's probabilities and makes its outputs whole."""
+        return _ScoreSink(self, file, len(self._classifier.labels))
+
+    def _reader(self, files: Sequence[RecordingFile]) -> Callable[[str], Iterator[NDArray[np.float32]]]:
+        """Blocks of a recording once more, besides those that the engine reads."""
+        paths = {file.recording_id: file.path for file in files}
+
+        def read(recording_id: str) -> Iterator[NDArray[np.float32]]:
+            with open_directly(paths[recording_id], self._channel) as recording:
+                for block in prefetch(recording.blocks(BLOCK_SAMPLES)):
+                    yield block.samples
+
+        return read
+
+    def _expected(self, name: str) -> list[Path]:
+        output = self.folder.output
+        paths = [path_below(output / "rttm", name, ".rttm"), path_below(output / "csv", name, ".csv")]
+        if self._outputs.raw:
+            paths.append(path_below(output / "raw_rttm", name, ".rttm"))
+        if self._outputs.probabilities:
+            paths.append(path_below(output / "probs", name, ".npy"))
+        return paths
+
+    def _state(self, file: RecordingFile) -> str:
+        """``whole``: nothing to do; ``scored``: scores can be used again; ``new``: run the model."""
+        record = self.folder.record(file.recording_id)
+        if record is None or record.get("audio") != file_identity(file.path):
+            return "new"
+        if record.get("result") == self.identity and all(path.exists() for path in self._expected(file.recording_id)):
+            return "whole"
+        fits = record.get("scores") == fingerprint(self._score_settings)
+        return "scored" if fits and self._kept_scores(file.recording_id) is not None else "new"
+
+    def _kept_scores(self, name: str) -> NDArray[np.float16] | None:
+        """A recording's scores of an earlier run; None where they are absent or cut short."""
+        try:
+            scores: NDArray[np.float16] = np.load(self.scores_path(name), mmap_mode="r")
+        except (OSError, ValueError):
+            return None
+        return scores
+
+    def _write_from_scores(self, file: RecordingFile) -> None:
+        record, scores = self.folder.record(file.recording_id), self._kept_scores(file.recording_id)
+        assert record is not None
+        assert scores is not None
+        about = {key: record[key] for key in (*Reading().as_record(), "device", "skipped_s") if key in record}
+        self.write_outputs(file, scores, about)
+
+    def _write_probabilities(self, scores: NDArray[np.float16], kept: Path, target: Path) -> None:
+        if self._calibration is None:
+            _link_or_copy(kept, target)
+            return
+        writer = FrameWriter(target, SCORE_DTYPE)
+        try:
+            for first in range(0, len(scores), _FRAMES_AT_ONCE):
+                writer.append(self._calibration.apply(scores[first : first + _FRAMES_AT_ONCE]))
+            writer.finish(scores.shape[1:])
+        finally:
+            writer.abandon()
+
+    def _decide_again(self, files: Sequence[RecordingFile], journal: RunJournal) -> None:
+        """Write outputs from kept scores."""
+        for file in files:
+            error = None
+            try:
+                self._write_from_scores(file)
+            except DiskFullError:
+                raise
+            except OutputError as problem:
+                error = str(problem)
+            journal.settled(file.recording_id, error)
+
+
+def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> None:
+    """Write everything that is made of all complete recordings: tables, thresholds, failures, ``run.json``.
+
+    Args:
+        folder: The folder, held.
+        about: What `SegmentRun.about` said.
+        outcome: How the run ended.
+    """
+    output = folder.output
+    folder.combine(output / "rttm.csv", COMBINED_HEADER, partial(_rows, output / "rttm"))
+    if about["raw"] or (output / "raw_rttm.csv").exists():
+        folder.combine(output / "raw_rttm.csv", COMBINED_HEADER, partial(_rows, output / "raw_rttm"))
+    if about["probabilities"]:
+        settings = about["settings"]
+        facts = _probability_format(about["model"]["classes"], calibrated="calibration" in settings)
+        if "skip_quiet_db" in settings:
+            facts["not_encoded"] = "frames of quiet stretches were not encoded and scored 0 (before any calibration)"
+        write_json(output / "probs" / "format.json", facts)
+    write_text(output / "thresholds.toml", format_thresholds(about["settings"]["thresholds"]))
+    folder.write_failures(outcome.failures)
+    folder.write_run(_run_record(folder, about, outcome))
+
+
+def _probability_format(classes: Sequence[str], *, calibrated: bool) -> dict[str, Any]:
+    return {
+        "what": "probability of each class in each frame, one .npy a recording, shape (frames, classes)",
+        "dtype": np.dtype(SCORE_DTYPE).name,
+        "classes": list(classes),
+        "calibrated": calibrated,
+        "frame_samples": FRAME_HOP,
+        "sample_rate": 16_000,
+        "frame": "row i covers [0.02 i, 0.02 (i + 1)) seconds",
+    }
+
+
+def _run_record(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
+    records = folder.records()
+    return {
+        "command": COMMAND,
+        **run_facts(about, outcome, records),
+        "recordings": [
+            {key: value for key, value in record.items() if key not in ("audio", "scores", "result", "device")}
+            | {"current_settings": record.get("result") == about["result"]}
+            for record in records
+        ],
+        "failures": [{"path": str(path), "error": error} for path, error in outcome.failures],
+    }
+
+
+class _ScoreSink:
+    """Scores of one recording: to a file as they come, then decided. Frames that nobody encoded get zeros."""
+
+    def __init__(self, run: SegmentRun, file: RecordingFile, classes: int) -> None:
+        self._run = run
+        self._file = file
+        self._classes = classes
+        self._frames = 0
+        self._skipped = 0
+        self._writer = FrameWriter(run.scores_path(file.recording_id), SCORE_DTYPE)
+
+    def add(self, first: int, values: NDArray[np.float32]) -> None:
+        self._skip_to(first)
+        self._writer.append(values)
+        self._frames += len(values)
+
+    def finish(self, reading: Reading) -> None:
+        self._skip_to(frame_count(reading.samples))
+        self._run.forget(self._file)
+        self._writer.finish((self._classes,))
+        scores = np.load(self._writer.path, mmap_mode="r")
+        about = reading.as_record()
+        if self._run.skips_quiet:
+            about["skipped_s"] = samples_to_seconds(self._skipped * FRAME_HOP)
+        self._run.write_outputs(self._file, scores, about)
+
+    def abandon(self) -> None:
+        self._writer.abandon()
+
+    def _skip_to(self, frame: int) -> None:
+        while self._frames < frame:
+            zeros = np.zeros((min(frame - self._frames, _FRAMES_AT_ONCE), self._classes), dtype=np.float32)
+            self._writer.append(zeros)
+            self._frames += len(zeros)
+            self._skipped += len(zeros)
+
+
+def _rows(folder: Path, record: Mapping[str, Any]) -> str:
+    name = record["recording_id"]
+    path = path_below(folder, name, ".rttm")
+    if not path.exists():
+        return ""
+    return "".join(format_combined_rows(name, segments) for segments in read_rttm(path).values())
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name without storing it twice, where the file system can."""
+    make_folder(target.parent)
+    with suppress(FileNotFoundError):
+        target.unlink()
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)

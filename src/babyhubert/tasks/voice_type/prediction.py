@@ -1,0 +1,208 @@
+"""Who speaks when, in one recording: a voice-type model with its windows, thresholds and clean-up rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from babyhubert.annotation.segments import Segments
+from babyhubert.audio.recording import open_recording
+from babyhubert.encoder.context import PUBLISHED_LISTENING, Listening
+from babyhubert.encoder.loading import SHIPPED_MODELS
+from babyhubert.encoder.multitask import TASK, VoiceTypeModel
+from babyhubert.encoder.precision import Precision
+from babyhubert.inference.batching import build_engine
+from babyhubert.inference.engine import Engine, Failed, Frames
+from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
+from babyhubert.inference.speed import SPEEDS, Speed
+from babyhubert.inference.stitching import Blend
+from babyhubert.inference.task_model import LoadedModel, load_task_model, plan_of, standardised
+from babyhubert.inference.thresholds import Thresholds, select_thresholds
+from babyhubert.inference.windows import WindowPlan
+
+SHIPPED_MODEL = SHIPPED_MODELS / "playroom-nano"
+SHIPPED_MODEL_NAME = f"{SHIPPED_MODEL.name} (shipped)"
+
+SCORE_DTYPE = np.float16
+"""Probabilities are rounded to this before anything is decided, so that kept scores and fresh ones decide alike."""
+
+
+@dataclass(frozen=True)
+class VoiceTypeSettings:
+    """Everything besides the model that changes a result.
+
+    Attributes:
+        plan: Windows over the recording.
+        blend: How overlapping windows are joined.
+        thresholds: A set's name (such as ``f1``) or a TOML file; see `select_thresholds`.
+        minimum: Shortest segments and gaps, in samples.
+    """
+
+    plan: WindowPlan = field(default_factory=lambda: WindowPlan.from_overlap(4.0, 0.75))
+    blend: Blend = "mean"
+    thresholds: str = "f1"
+    minimum: MinimumDurations = field(default_factory=MinimumDurations)
+
+    @classmethod
+    def for_speed(
+        cls,
+        speed: Speed,
+        *,
+        window_s: float | None = None,
+        overlap: float | None = None,
+        blend: Blend | None = None,
+        thresholds: str = "f1",
+        minimum: MinimumDurations | None = None,
+        listening: Listening = PUBLISHED_LISTENING[TASK],
+    ) -> VoiceTypeSettings:
+        """The settings of a speed mode for a model; what is given wins over the mode, the mode over the model."""
+        own: Blend = "crop" if listening.shared else SPEEDS[speed].blend
+        plan = plan_of(listening, speed, window_s, overlap)
+        return cls(plan, blend or own, thresholds, minimum or MinimumDurations())
+
+
+@dataclass(frozen=True, eq=False)
+class VoiceTypeClassifier:
+    """A voice-type model ready to run. Call it with a path or with samples.
+
+    Attributes:
+        model: The network, in evaluation mode, on its device.
+        name: Where it came from.
+        hash: SHA-256 of its weights file.
+        settings: Windows, thresholds, clean-up.
+        batch_size: Windows in one call; None chooses from the device and the model.
+        card: The model folder's ``task.json`` (lineage, licence, tuned thresholds).
+        listening: Windows the model asks for.
+        speed: The mode it was loaded in.
+        precision: The arithmetic its encoder runs in.
+    """
+
+    model: VoiceTypeModel
+    name: str
+    hash: str
+    settings: VoiceTypeSettings = VoiceTypeSettings()
+    batch_size: int | None = None
+    card: Mapping[str, Any] = field(default_factory=dict)
+    speed: Speed = "exact"
+    precision: Precision = "exact"
+    listening: Listening = PUBLISHED_LISTENING[TASK]
+
+    @classmethod
+    def of(cls, loaded: LoadedModel) -> VoiceTypeClassifier:
+        """A model with the windows it asks for."""
+        assert isinstance(loaded.network, VoiceTypeModel)
+        listening = loaded.listening[TASK]
+        return cls(
+            loaded.network,
+            loaded.name,
+            loaded.hash,
+            VoiceTypeSettings.for_speed(loaded.speed, listening=listening),
+            card=loaded.card,
+            speed=loaded.speed,
+            precision=loaded.precision,
+            listening=listening,
+        )
+
+    def __call__(self, audio: Path | str | NDArray[np.float32]) -> Segments:
+        """Segments of a recording.
+
+        Args:
+            audio: A file of any readable format, or samples: float32, shape (n,), 16 kHz, in [-1, 1].
+
+        Raises:
+            AudioError: the file cannot be read.
+            ConfigError: the thresholds do not fit the model.
+        """
+        return self.decide(self.scores(audio))
+
+    def scores(self, audio: Path | str | NDArray[np.float32]) -> NDArray[np.float16]:
+        """Probabilities of every class in every frame: float16, shape (T(n), C)."""
+        if isinstance(audio, np.ndarray):
+            parts = list(self.frames([np.asarray(audio, dtype=np.float32)]))
+        else:
+            with open_recording(Path(audio)) as recording:
+                parts = list(self.frames(block.samples for block in recording.blocks()))
+        empty = np.empty((0, len(self.labels)), dtype=SCORE_DTYPE)
+        return np.concatenate([empty, *(part.astype(SCORE_DTYPE) for part in parts)])
+
+    def decide(self, scores: NDArray[np.floating], *, clean: bool = True) -> Segments:
+        """Segments from probabilities, shape (T, C). Without ``clean``, the raw runs above the thresholds."""
+        if not clean:
+            return Segments.from_intervals(active_runs(scores, self.thresholds))
+        minimum = self.settings.minimum
+        return clean_up(active_runs(scores, self.thresholds, close=minimum.off), minimum)
+
+    def with_settings(self, settings: VoiceTypeSettings) -> VoiceTypeClassifier:
+        """The same model with other windows, thresholds or rules."""
+        return replace(self, settings=settings)
+
+    def with_batch_size(self, batch_size: int) -> VoiceTypeClassifier:
+        """The same model with so many windows in one call."""
+        return replace(self, batch_size=batch_size)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes, in the order of score columns."""
+        return self.model.labels
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Thresholds by class, in the order of :attr:`labels`."""
+        sets: Mapping[str, Thresholds] = self.card.get("thresholds", {})
+        return select_thresholds(self.settings.thresholds, self.labels, sets)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        return self.model.device
+
+    def engine(self) -> Engine:
+        """The engine that runs this model's windows."""
+        encoder, settings = self.model.encoder, self.settings
+        return build_engine(
+            self._probabilities,
+            encoder,
+            self.precision,
+            settings.plan,
+            self.batch_size,
+            settings.blend,
+            model=self.name,
+        )
+
+    def _probabilities(self, waveforms: Tensor) -> Tensor:
+        return self.model.probabilities(standardised(waveforms) if self.listening.normalise else waveforms)
+
+    def frames(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
+        """Probabilities of a recording given in blocks, as they come: float32, (T, C) each, not yet rounded."""
+        for event in self.engine().run([("recording", blocks)]):
+            if isinstance(event, Failed):
+                raise event.error
+            if isinstance(event, Frames):
+                yield event.values
+
+
+def load_model(
+    source: str | Path | None = None, *, device: str = "auto", speed: Speed = "exact"
+) -> VoiceTypeClassifier:
+    """A voice-type model ready to run.
+
+    Args:
+        source: A model folder, a checkpoint file of any published layout, or a hub repository ``owner/name``. None
+            takes playroom-nano, the small model of the package.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+        speed: ``exact``, ``balanced`` or ``fast``: see docs/speed.md for what each costs.
+
+    Raises:
+        CheckpointError: no such model, or it has no voice-type head.
+        ModelAccessError: the repository is gated or cannot be reached.
+    """
+    loaded = load_task_model(source or SHIPPED_MODEL, (TASK,), device=device, speed=speed)
+    name = loaded.name if source is not None else SHIPPED_MODEL_NAME
+    return VoiceTypeClassifier.of(replace(loaded, name=name))

@@ -1,0 +1,37 @@
+"""Parts of a run: together everything, each recording once, whatever the order."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from babyhubert.errors import ConfigError
+from babyhubert.runs.shard import Part
+
+LENGTHS = st.dictionaries(st.text(min_size=1, max_size=5), st.integers(0, 10**9), max_size=30)
+
+
+@given(LENGTHS, st.integers(1, 7), st.randoms())
+def test_parts_share_everything_evenly_and_whatever_the_order(
+    lengths: dict[str, int], parts: int, order: random.Random
+):
+    shares = [Part(parts, number).share(lengths) for number in range(1, parts + 1)]
+    assert sorted(name for share in shares for name in share) == sorted(lengths)
+    loads = [sum(lengths[name] for name in share) for share in shares]
+    assert max(loads) - min(loads) <= max(lengths.values(), default=0)
+    shuffled = list(lengths.items())
+    order.shuffle(shuffled)
+    assert [Part(parts, number).share(dict(shuffled)) for number in range(1, parts + 1)] == shares
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/2", "3/2", "a/b", "1/0", "-1/2", "1/2/3", "1.5/2"])
+def test_what_is_no_part_is_refused(text):
+    with pytest.raises(ConfigError, match="I/N"):
+        Part.parse(text)
+
+
+def test_a_part_is_written_as_it_is_read():
+    assert str(Part.parse("2/4")) == "2/4"

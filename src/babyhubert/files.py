@@ -12,6 +12,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +22,8 @@ from filelock import FileLock, Timeout
 
 from babyhubert.errors import DiskFullError, OutputError, UnsafeNameError
 
-TEMPORARY_MARK = ".partial-"
+_TEMPORARY = re.compile(r"\.babyhubert-partial-[0-9a-f]{8}(\..*)?")
+_LONGEST_SUFFIX = 32
 _LONGEST_PART = 255
 _LONGEST_NAME = 2000
 _SHOWN = 80
@@ -108,11 +110,18 @@ def _why_unsafe(name: str, suffix: str) -> str | None:
     return None
 
 
+def temporary_beside(path: Path) -> Path:
+    """A new name in the folder of ``path``, by which :func:`remove_leftovers` knows a file or folder as ours.
+
+    It keeps the suffix, so that writers which choose a format by suffix still do, and is short where the name is long.
+    """
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST_SUFFIX else ""
+    return path.with_name(f".babyhubert-partial-{secrets.token_hex(4)}{suffix}")
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path in the folder of ``path`` that takes its name when the block ends without an error.
-
-    The temporary name keeps the suffix, so that writers which choose a format by suffix still do.
 
     Raises:
         OutputError: the folder cannot be made, the disk is full, writing is not permitted.
@@ -120,7 +129,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     path = Path(path)
     make_folder(path.parent)
-    temporary = path.with_name(f"{TEMPORARY_MARK}{secrets.token_hex(4)}-{path.name}")
+    temporary = temporary_beside(path)
     try:
         yield temporary
         os.replace(temporary, path)  # noqa: PTH105 - replaces an existing file on every system
@@ -155,13 +164,35 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Delete temporary files that a killed run left below ``folder``."""
-    if folder.is_dir():
-        for leftover in folder.rglob(f"{TEMPORARY_MARK}*"):
-            if leftover.is_file():
-                with suppress(OSError):
-                    leftover.unlink()
+def is_temporary(path: Path) -> bool:
+    """Whether a file is being written, or was left by a killed run."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def remove_leftovers(folder: Path, *below: str) -> None:
+    """Delete what killed runs left under the names of :func:`temporary_beside`; call it where no run is writing.
+
+    Args:
+        folder: Searched itself, without its sub-folders: these may be somebody else's.
+        below: Patterns of sub-folders that belong to the output, such as ``layer*``, searched with all below them.
+    """
+    _remove_temporary(folder)
+    for pattern in below:
+        for owned in folder.glob(pattern):
+            for name, _, _ in os.walk(owned):
+                _remove_temporary(Path(name))
+
+
+def _remove_temporary(folder: Path) -> None:
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if not _TEMPORARY.fullmatch(entry.name):
+                continue
+            with suppress(OSError):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path)
+                else:
+                    Path(entry.path).unlink()
 
 
 def file_identity(path: Path) -> dict[str, int]:

@@ -7,7 +7,6 @@ whose header, of fixed size, gets the final number of rows at the end; then the 
 from __future__ import annotations
 
 import os
-import secrets
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +15,7 @@ from typing import BinaryIO, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from babyhubert.files import TEMPORARY_MARK, explain_os_error, make_folder
+from babyhubert.files import explain_os_error, make_folder, temporary_beside
 
 _HEADER_BYTES = 128
 
@@ -38,7 +37,7 @@ class FrameWriter:
         self._dtype = np.dtype(dtype)
         self._trailing: tuple[int, ...] | None = None
         make_folder(self.path.parent)
-        self._temporary = self.path.with_name(f"{TEMPORARY_MARK}{secrets.token_hex(4)}-{self.path.name}")
+        self._temporary = temporary_beside(self.path)
         try:
             self._file: BinaryIO = self._temporary.open("wb")
             self._file.write(b"\0" * _HEADER_BYTES)

@@ -66,19 +66,19 @@ def test_the_same_command_continues_to_the_same_bytes(small_model, audio, tmp_pa
         assert status == 130
         assert "run the same command again to continue" in said
         assert "Traceback" not in said
-        assert not list(out.rglob(".partial-*"))
+        assert not list(out.rglob(".babyhubert-partial-*"))
         recorded = json.loads((out / "run.json").read_text(encoding="utf-8"))["recordings"]
         assert {recording["recording_id"] for recording in recorded} == whole
     else:
         assert status == -how
-    leftover = out / f".babyhubert/{verb}/records/.partial-0123abcd-00.json"
+    leftover = out / f".babyhubert/{verb}/records/.babyhubert-partial-0123abcd.json"
     leftover.write_text("{", encoding="utf-8")
     second = command(*run, "-o", out)
     assert second.code == 0, second.err
     assert f"{RECORDINGS - len(whole)} recordings done, {len(whole)} kept from before" in second.out
     assert command(*run, "-o", tmp_path / "undisturbed").code == 0
     assert contents(out) == contents(tmp_path / "undisturbed")
-    assert not list(out.rglob(".partial-*"))
+    assert not list(out.rglob(".babyhubert-partial-*"))
 
 
 def test_two_runs_in_one_folder_at_once_are_refused(small_model, audio, tmp_path):

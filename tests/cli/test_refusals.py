@@ -180,7 +180,7 @@ def test_one_output_that_cannot_be_written_is_one_failure(small_model, tmp_path)
         assert str(tmp_path / "out" / "csv" / "b.csv") in failures[1]
         done = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))["recordings"]
         assert [recording["recording_id"] for recording in done] == ["a", "c"]
-        assert not list((tmp_path / "out").rglob(".partial-*"))
+        assert not list((tmp_path / "out").rglob(".babyhubert-partial-*"))
 
 
 def disk_that_fills(monkeypatch, output: Path, files: int) -> None:
@@ -219,7 +219,7 @@ def test_a_full_disk_stops_the_run_and_it_can_be_continued(small_model, tmp_path
     for path in fresh_files:
         if path.is_file():
             assert path.read_bytes() == (tmp_path / "out" / path.relative_to(tmp_path / "fresh")).read_bytes()
-    assert not list((tmp_path / "out").rglob(".partial-*"))
+    assert not list((tmp_path / "out").rglob(".babyhubert-partial-*"))
 
 
 def test_too_little_room_is_known_before_the_work(small_model, audio, tmp_path, monkeypatch):

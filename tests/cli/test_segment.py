@@ -325,7 +325,7 @@ class TestOddRecordings:
         (failure,) = rows(tmp_path / "out" / "failures.csv")
         assert failure["path"] == str(audio / "b.wav")
         assert set(read_segments(tmp_path / "out" / "rttm.csv")) == {"a", "c"}
-        assert not list((tmp_path / "out").rglob(".partial-*"))
+        assert not list((tmp_path / "out").rglob(".babyhubert-partial-*"))
 
     def test_a_disk_that_fails_under_one_recording_stops_nobody(self, small_model, tmp_path, monkeypatch):
         audio = write_sounds(tmp_path / "audio", ["a.wav", "b.wav", "c.wav"], seconds=30)

@@ -399,7 +399,7 @@ def test_an_interrupted_pack_goes_on_to_the_same_bytes(recordings, tmp_path):
     for path in (corpus / "pack" / "pack.json", *(shards / n for n in ("00003.json", "00002.i16", "00004.parquet"))):
         path.unlink()
     os.truncate(shards / "00001.i16", 1000)
-    (shards / ".partial-0123-00003.i16").write_bytes(b"left by a kill")
+    (shards / ".babyhubert-partial-01234567.i16").write_bytes(b"left by a kill")
     untouched = (shards / "00000.i16").stat().st_mtime_ns
     pack_segments(corpus, PackSettings(shard_mb=0.5))
     assert files_of(corpus / "pack") == before

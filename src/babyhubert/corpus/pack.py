@@ -139,7 +139,7 @@ def pack_segments(
     with exclusive(folder / f".lock-{place.rank}", f"{folder}: another run is packing here; wait for it"):
         writer.make_room(force)
         if place.world == 1:
-            remove_leftovers(writer.folder)
+            remove_leftovers(writer.folder, "shards")
         writer.write(place, progress, force)
         records = writer.records()
         if records is None:

@@ -9,7 +9,6 @@ file, and in `task.json` what their rows mean. A folder appears complete or not 
 from __future__ import annotations
 
 import json
-import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +23,7 @@ from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.flavours import huggingface
 from babyhubert.encoder.pickles import read_pickle, refuse_pointer
 from babyhubert.errors import CheckpointError, ConfigError, OutputError
-from babyhubert.files import TEMPORARY_MARK, explain_os_error, make_folder, write_json
+from babyhubert.files import explain_os_error, make_folder, temporary_beside, write_json
 from babyhubert.timebase import SAMPLE_RATE
 
 CONFIG = "config.json"
@@ -108,7 +107,7 @@ def save_model_folder(folder: str | Path, checkpoint: Checkpoint, task: Mapping[
     check(checkpoint, str(folder))
     refuse_other_folder(folder)
     make_folder(folder.parent)
-    temporary = folder.with_name(f"{TEMPORARY_MARK}{secrets.token_hex(4)}-{folder.name}")
+    temporary = temporary_beside(folder)
     try:
         temporary.mkdir()
         _write_files(temporary, checkpoint, task)
@@ -163,7 +162,7 @@ def _put_in_place(temporary: Path, folder: Path) -> None:
     if not folder.exists():
         temporary.rename(folder)
         return
-    old = folder.with_name(f"{TEMPORARY_MARK}{secrets.token_hex(4)}-old-{folder.name}")
+    old = temporary_beside(folder)
     folder.rename(old)
     try:
         temporary.rename(folder)

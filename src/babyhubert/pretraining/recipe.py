@@ -18,7 +18,6 @@ Output::
 from __future__ import annotations
 
 import json
-import secrets
 import shutil
 import time
 from collections.abc import Callable
@@ -42,7 +41,7 @@ from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.corpus.summary import summary_lines
 from babyhubert.encoder.loading import model_hash
 from babyhubert.errors import ConfigError, CorpusError
-from babyhubert.files import TEMPORARY_MARK, make_folder, write_json
+from babyhubert.files import make_folder, temporary_beside, write_json
 from babyhubert.hashing import file_sha256, fingerprint
 from babyhubert.pretraining.run import PretrainingResult, pretrain
 from babyhubert.pretraining.settings import TrainingSettings
@@ -371,7 +370,7 @@ def _put_model(source: Path, target: Path) -> None:
     """Copy the last iteration's model to where people look for the result."""
     if _model_of(target) == _model_of(source):
         return
-    temporary = target.with_name(f"{TEMPORARY_MARK}{secrets.token_hex(4)}-{target.name}")
+    temporary = temporary_beside(target)
     shutil.copytree(source, temporary)
     shutil.rmtree(target, ignore_errors=True)
     temporary.rename(target)

@@ -486,7 +486,7 @@ def _autocast(machine: MachineSettings, device: torch.device) -> Callable[[], An
 def _take_folder(output: Path, resources: ExitStack) -> None:
     busy = f"{output}: another run is writing here; wait for it or choose another folder"
     resources.enter_context(exclusive(make_folder(output) / ".lock", busy))
-    remove_leftovers(output)
+    remove_leftovers(output, "snapshots")
 
 
 def _judge(entry: dict[str, Any], statistics: UnitCounts, settings: TrainingSettings) -> None:

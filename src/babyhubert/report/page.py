@@ -21,7 +21,7 @@ from urllib.parse import quote
 from babyhubert.audio.channels import Channel, parse_channel
 from babyhubert.config import build_config
 from babyhubert.errors import BabyHubertError, ConfigError
-from babyhubert.files import path_below, write_text
+from babyhubert.files import exclusive, make_folder, path_below, remove_leftovers, write_text
 from babyhubert.measures.hours import start_times
 from babyhubert.measures.results import RecordingResult, RunResults
 from babyhubert.measures.tables import MeasureSettings, measure
@@ -30,6 +30,7 @@ from babyhubert.report.clips import Clip, draw_clips
 from babyhubert.report.confidence import Confidence, confidence_of
 from babyhubert.report.content import detail_of, row_of
 from babyhubert.report.levels import Levels, levels_of
+from babyhubert.runs.folder import STATE_FOLDER, report_lock
 from babyhubert.version import __version__
 
 DETAIL_BYTES = 4_000_000
@@ -79,9 +80,19 @@ def write_page(
 
     Raises:
         AnnotationError: the table of start times is malformed.
-        OutputError: a page cannot be written.
+        OutputError: a page cannot be written, or another report is being written here.
     """
     progress = progress or NoProgress()
+    busy = f"{results.folder}: another report is being written here; wait for it"
+    lock = report_lock(results.folder)
+    make_folder(lock.parent)
+    with exclusive(lock, busy):
+        remove_leftovers(results.folder / STATE_FOLDER / "report", "levels")
+        remove_leftovers(results.folder / "report", "*")
+        return _write_page(results, settings, progress)
+
+
+def _write_page(results: RunResults, settings: PageSettings, progress: RunProgress) -> WrittenPage:
     about = _about(results)
     rows: list[dict[str, Any]] = []
     kept: list[dict[str, Any]] = []

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from babyhubert.errors import ConfigError, DiskFullError, OutputError
-from babyhubert.files import remove_leftovers
 from babyhubert.progress import RunProgress
 from babyhubert.runs.distribution import RecordingJob
 from babyhubert.runs.journal import Planned
@@ -64,7 +63,7 @@ class DaskWorkers:
                 with suppress(Exception):  # courtesy to workers that live on
                     client.run(forget_run, run, wait=False)
         if flight.deaths and job.folder.part is None:
-            remove_leftovers(job.folder.output)
+            job.folder.remove_leftovers()
 
 
 @dataclass

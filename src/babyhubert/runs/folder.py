@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +22,7 @@ from babyhubert.errors import OutputError
 from babyhubert.files import (
     csv_text,
     explain_os_error,
+    is_temporary,
     make_folder,
     path_below,
     remove_leftovers,
@@ -33,6 +34,16 @@ from babyhubert.runs.shard import Part
 _GATE_SECONDS = 30
 
 STATE_FOLDER = ".babyhubert"
+RESULT_FOLDERS = (
+    *("rttm", "raw_rttm", "csv", "probs", "addressee", "phonemes", "phonemes_timed", "phonemes_enriched"),
+    *("layer[0-9]*", "report"),
+)
+"""Sub-folders of an output folder that commands write into, as patterns: what else is there belongs to others."""
+
+
+def report_lock(output: Path) -> Path:
+    """The lock of `report`, which may run beside other commands."""
+    return output / STATE_FOLDER / "report" / "lock"
 
 
 class RunFolder:
@@ -58,15 +69,19 @@ class RunFolder:
 
     def __enter__(self) -> Self:
         make_folder(self.state)
-        self._lock.acquire()
-        if self.part is None:  # what looks left over may be another part's, being written now
-            remove_leftovers(self.output)
+        self._lock.acquire(self.remove_leftovers)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._lock.release()
+
+    def remove_leftovers(self) -> None:
+        """Delete what killed runs, of whatever command, left half-written; call it where no other run is writing."""
+        lock = report_lock(self.output)
+        with suppress(Timeout), FileLock(lock).acquire(timeout=0) if lock.is_file() else nullcontext():
+            remove_leftovers(self.output, STATE_FOLDER, *RESULT_FOLDERS)
 
     def is_held(self) -> bool:
         """Whether a run has it now, as far as this machine can tell."""
@@ -96,7 +111,7 @@ class RunFolder:
 
     def records(self) -> list[dict[str, Any]]:
         """All complete recordings of this folder, also of earlier runs, sorted by id."""
-        found = [_read_record(path) for path in (self.state / "records").rglob("*.json")]
+        found = [_read_record(path) for path in (self.state / "records").rglob("*.json") if not is_temporary(path)]
         return sorted((record for record in found if record is not None), key=lambda record: record["recording_id"])
 
     def warnings(self, recording_id: str) -> tuple[str, ...]:
@@ -192,8 +207,12 @@ class FolderLock:
         self._gate = FileLock(state / "gate.lock")
         self._held = FileLock(state / "lock" if part is None else self._parts / _part_name(part))
 
-    def acquire(self) -> None:
+    def acquire(self, when_alone: Callable[[], None]) -> None:
         """Take it, or fail at once.
+
+        Args:
+            when_alone: Called once it is taken where no other run, of any command, is at work here; nor does one begin
+                before it returns.
 
         Raises:
             OutputError: another run has the folder or this part of it, or it cannot be written.
@@ -204,6 +223,8 @@ class FolderLock:
                 self._refuse_others()
                 if not _take(self._held):
                     raise OutputError(f"{self._output}: another run is writing here; wait for it or choose another")
+                if all(_is_free(FileLock(path)) for path in self._others()):
+                    when_alone()
         except Timeout:
             raise OutputError(f"{self._output}: many runs are starting here at once; try again") from None
         except OSError as error:
@@ -220,6 +241,11 @@ class FolderLock:
         with suppress(Timeout, OSError), self._gate.acquire(timeout=_GATE_SECONDS):
             return not _is_free(self._held)
         return False
+
+    def _others(self) -> list[Path]:
+        """The locks of all other runs that were ever here."""
+        locks = [self._state / "lock", *(self._state / "parts").glob("*/*.lock")]
+        return [path for path in locks if path.is_file() and path != Path(self._held.lock_file)]
 
     def _refuse_others(self) -> None:
         """Fail where a run is at work that goes not together with this one: one over the whole, or in other parts."""

@@ -167,7 +167,7 @@ def _claim(output: Path, settings: dict[str, Any]) -> None:
         (output / "recordings.csv").unlink(missing_ok=True)
     elif (output / "audio").exists() or (output / "rttm").exists():
         raise OutputError(f"{output}: holds other recordings; give a folder of its own to the simulation")
-    remove_leftovers(output)
+    remove_leftovers(output, "audio", "rttm")
     write_json(marker, settings)
 
 

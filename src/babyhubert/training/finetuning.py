@@ -646,7 +646,7 @@ def _made_ahead(
 def _take_folder(work: Path, resources: ExitStack) -> None:
     busy = f"{work}: another run is writing here; wait for it or choose another output"
     resources.enter_context(exclusive(make_folder(work) / ".lock", busy))
-    remove_leftovers(work)
+    remove_leftovers(work, "*")
 
 
 def _write_record(work: Path, trainer: Trainer, left_out: LeftOut) -> None:

@@ -25,7 +25,7 @@ from babyhubert.hashing import fingerprint
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.units.batches import samples_in, shards_of, teach
 from babyhubert.units.kmeans import KMeans, assign_units
-from babyhubert.units.parts import Parts, alone
+from babyhubert.units.parts import STATE_FOLDER, Parts, alone
 from babyhubert.units.teachers import Precision, Teacher, load_teacher
 from babyhubert.version import __version__
 
@@ -88,7 +88,7 @@ def assign(
     parts = Parts(output / "shards", ".u16", fingerprint(work))
     _make_room(output, parts.fingerprint, replace)
     if place.world == 1:
-        remove_leftovers(output)
+        remove_leftovers(output, "shards", STATE_FOLDER)
     _label_shards(pack, kmeans, teacher, parts, settings.batch_seconds, place, progress or NoProgress())
     with alone(output):
         if parts.missing([shard.number for shard in pack.shards]):

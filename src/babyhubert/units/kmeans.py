@@ -250,7 +250,7 @@ def fit_units(
     if fit.finished(replace):
         return KMeans.load(output)
     if place.world == 1:
-        remove_leftovers(Path(output))
+        remove_leftovers(Path(output), STATE_FOLDER)
     fit.collect(place, progress or NoProgress())
     with alone(Path(output)):
         if fit.finished(replace):

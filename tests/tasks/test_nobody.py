@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from babyhubert.material.made_up_sounds import NobodySettings, melody, nobody
+from babyhubert.material.made_up_sounds import NobodySettings, NonSpeech, melody
 
 SAMPLES = 16_000
 
@@ -16,7 +16,7 @@ def level(sounds):
 
 def test_levels_and_kinds_are_those_asked_for():
     settings = NobodySettings(level_dbfs=(-50.0, -40.0), silent_share=0.3, tones_share=0.3)
-    sounds = nobody(400, 2000, settings, np.random.default_rng(0))
+    sounds = NonSpeech(settings).windows(400, 2000, np.random.default_rng(0))
     assert sounds.dtype == np.float32
     silent = ~sounds.any(axis=1)
     assert silent.mean() == pytest.approx(0.3, abs=0.07)
@@ -28,7 +28,12 @@ def test_levels_and_kinds_are_those_asked_for():
 def test_tones_are_narrow_and_noise_is_not():
     def peak_share(**shares):
         settings = NobodySettings(silent_share=0.0, **shares)
-        power = np.abs(np.fft.rfft(nobody(20, SAMPLES, settings, np.random.default_rng(1)) * np.hanning(SAMPLES))) ** 2
+        power = (
+            np.abs(
+                np.fft.rfft(NonSpeech(settings).windows(20, SAMPLES, np.random.default_rng(1)) * np.hanning(SAMPLES))
+            )
+            ** 2
+        )
         return np.sort(power, axis=1)[:, -80:].sum(axis=1) / power.sum(axis=1)
 
     assert (peak_share(tones_share=1.0) > 0.98).all()
@@ -42,7 +47,7 @@ def test_melodies_are_tones_that_change():
         return np.abs(np.fft.rfft(quarters)).argmax(axis=1) * 4
 
     settings = NobodySettings(silent_share=0.0, tones_share=0.0, melodies_share=1.0, level_dbfs=(-30.0, -30.0))
-    sounds = nobody(30, 8 * SAMPLES, settings, np.random.default_rng(2))
+    sounds = NonSpeech(settings).windows(30, 8 * SAMPLES, np.random.default_rng(2))
     assert level(sounds) == pytest.approx(-30, abs=0.01)
     assert np.median([len(set(dominant(sound))) for sound in sounds]) > 4
     power = np.abs(np.fft.rfft(sounds * np.hanning(sounds.shape[1]))) ** 2
@@ -58,6 +63,6 @@ def test_shares_of_more_than_all_windows_are_refused():
 
 @pytest.mark.parametrize("settings", [NobodySettings(), NobodySettings(melodies_share=0.5)])
 def test_it_is_a_function_of_its_generator(settings):
-    first, again = (nobody(9, 4000, settings, np.random.default_rng(3)) for _ in range(2))
+    first, again = (NonSpeech(settings).windows(9, 4000, np.random.default_rng(3)) for _ in range(2))
     assert np.array_equal(first, again)
-    assert nobody(0, 4000, NobodySettings(), np.random.default_rng(3)).shape == (0, 4000)
+    assert NonSpeech(NobodySettings()).windows(0, 4000, np.random.default_rng(3)).shape == (0, 4000)

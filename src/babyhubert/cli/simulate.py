@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -52,15 +52,23 @@ def simulate(
         float,
         typer.Option(help="The same for the key child, whose mark is then less its pitch than that it is close."),
     ] = 0.0,
+    resonance_change: Annotated[
+        float,
+        typer.Option(
+            help="Everybody's resonances are moved by up to this share, 0 to 0.5, apart from the pitch: longer and "
+            "shorter vocal tracts."
+        ),
+    ] = 0.0,
+    whisper_share: Annotated[float, typer.Option(help="Share of the turns that are whispered, 0 to 1.")] = 0.0,
     wearer_share: Annotated[
         float,
         typer.Option(help="Share of recordings in which somebody of any age plays the key child, 0 to 1."),
     ] = 0.0,
     cries: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
-            help="Folder of recorded cries that replace some turns of the key child.",
-            metavar="FOLDER",
+            help="Recorded cries, or folders of them, that replace some turns of the key child (may be repeated).",
+            metavar="PATH",
             show_default=False,
         ),
     ] = None,
@@ -76,6 +84,26 @@ def simulate(
     clipping_share: Annotated[
         float, typer.Option(help="Share of the key child's turns that overload the microphone, 0 to 1.")
     ] = 0.0,
+    levels: Annotated[
+        str,
+        typer.Option(
+            help="How loud and far people are. typical: adults always further away than the key child; independent: "
+            "adults anywhere, also at the microphone."
+        ),
+    ] = "typical",
+    monologue_share: Annotated[
+        float, typer.Option(help="Share of the exchanges in which one adult speaks alone for some turns, 0 to 1.")
+    ] = 0.0,
+    backgrounds: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Recordings in which nobody speaks, or folders of them; they sound behind the people and carry no "
+            "label (may be repeated).",
+            metavar="PATH",
+            show_default=False,
+        ),
+    ] = None,
+    backgrounds_per_minute: Annotated[float, typer.Option(help="How many of them begin in a minute.")] = 2.0,
     prefix: Annotated[str, typer.Option(help="Recordings are named PREFIX_000, PREFIX_001 ...")] = "scene",
     audio_format: Annotated[str, typer.Option("--format", help="wav (16 bits) or flac.")] = "wav",
 ) -> None:
@@ -86,7 +114,7 @@ def simulate(
     from babyhubert.annotation.text import read_speaker_ids
     from babyhubert.audio.discovery import discover
     from babyhubert.cli.progress import RunProgressDisplay
-    from babyhubert.simulation.scene import SceneConfig
+    from babyhubert.simulation.scene import Levels, SceneConfig
     from babyhubert.simulation.utterance_table import Casting, SpeakerChoice
     from babyhubert.simulation.writer import write_scenes
 
@@ -98,8 +126,10 @@ def simulate(
         speakers,
         voice_change,
         key_voice_change,
+        resonance_change,
+        whisper_share,
         wearer_share,
-        cries=tuple(file.path for file in discover([cries])) if cries else (),
+        cries=tuple(file.path for file in discover(cries or ())),
         cry_share=cry_share,
     )
     config = SceneConfig(
@@ -109,6 +139,10 @@ def simulate(
         knocks_per_minute=knocks,
         noises_per_minute=noises,
         clipping_share=clipping_share,
+        levels=cast("Levels", levels),
+        monologue_share=monologue_share,
+        backgrounds=tuple(str(file.path) for file in discover(backgrounds or ())),
+        backgrounds_per_minute=backgrounds_per_minute,
     )
     with RunProgressDisplay("simulate") as display:
         display.start(recordings, recordings * config.samples, 0)

@@ -1,20 +1,30 @@
-"""Training windows in which nobody speaks: silence, noise, tones and melodies, made up from a generator.
+"""Training windows in which nobody speaks: silence, noise, tones, melodies and everyday sounds, made up or recorded.
 
 Without them a model never hears a recorder that was switched off or left in an empty room, and may hear voices there:
 normalisation over the window lifts whatever there is. Melodies are there because a musical toy is harmonic, moves in
-pitch and has pauses, as a child's voice does.
+pitch and has pauses, as a child's voice does. Animals, engines and rain are there because whatever is loud and alone
+in a window otherwise passes for the child who wears the recorder. The same sounds behind windows with voices carry no
+label there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import model_validator
 
+from babyhubert.audio.discovery import discover
 from babyhubert.config import Config
-from babyhubert.material.augmentation import Probability, Range, Waveforms, coloured_noise, within
+from babyhubert.errors import ConfigError
+from babyhubert.material.audio_store import AudioStore
+from babyhubert.material.augmentation import Probability, Range, Waveforms, add_at_snr, coloured_noise, warp, within
+from babyhubert.material.settings import is_selected
+from babyhubert.simulation.sounds import KINDS, made_sound
 from babyhubert.timebase import SAMPLE_RATE
 
 _LOWEST_NOTE_HZ = 65.4  # C2; notes are counted in semitones from here
@@ -22,15 +32,32 @@ _NOTES = 48
 _FADE_S = 0.005
 
 
+class BackgroundSettings(Config):
+    """Everyday sounds behind a share of the windows with voices; they change nothing about who speaks.
+
+    Attributes:
+        probability: Share of windows.
+        snr_db: Range of the window's power over the sounds', dB.
+    """
+
+    probability: Probability = 0.3
+    snr_db: Range = (-5.0, 20.0)
+
+
 class NobodySettings(Config):
     """``[voice_type.nobody]``: what is left of 1 beside the shares is coloured noise.
 
     Attributes:
         probability: Share of windows.
-        level_dbfs: Range of the level of noise, tones and melodies.
+        level_dbfs: Range of the level of all but silence.
         silent_share: Share of these windows that are zeros throughout.
         tones_share: Share that are steady tones with harmonics: hum, a fan.
         melodies_share: Share that are melodies.
+        sounds_share: Share that are made-up everyday sounds (:mod:`babyhubert.simulation.sounds`).
+        recorded_share: Share that are recorded sounds.
+        folder: Recordings in which nobody speaks, anywhere below it; ``recorded_share`` needs it.
+        select: Which of them to take, as shell patterns of their ids (the path below the folder); all when empty.
+        background: The same everyday sounds, made up and recorded, behind windows with voices.
     """
 
     probability: Probability = 0.05
@@ -38,27 +65,127 @@ class NobodySettings(Config):
     silent_share: Probability = 0.25
     tones_share: Probability = 0.25
     melodies_share: Probability = 0.0
+    sounds_share: Probability = 0.0
+    recorded_share: Probability = 0.0
+    folder: str | None = None
+    select: Sequence[str] = ()
+    background: BackgroundSettings | None = None
 
     @model_validator(mode="after")
     def _shares_of_one(self) -> Self:
-        total = self.silent_share + self.tones_share + self.melodies_share
+        total = sum(self.shares)
         if total > 1 + 1e-9:
-            raise ValueError(f"silent_share, tones_share and melodies_share are {total:g} together: at most 1")
+            raise ValueError(
+                f"silent_share, tones_share, melodies_share, sounds_share and recorded_share are {total:g} together: "
+                "at most 1"
+            )
+        if self.recorded_share and self.folder is None:
+            raise ValueError("recorded_share needs folder, the recordings in which nobody speaks")
         return self
 
+    @property
+    def shares(self) -> tuple[float, float, float, float, float]:
+        """Shares in the order of the kinds."""
+        return self.silent_share, self.tones_share, self.melodies_share, self.sounds_share, self.recorded_share
 
-def nobody(count: int, samples: int, settings: NobodySettings, rng: np.random.Generator) -> Waveforms:
-    """Sounds of nobody, (count, samples)."""
-    shares = (settings.silent_share, settings.tones_share, settings.melodies_share)
-    kind = np.searchsorted(np.cumsum(shares), rng.random(count), side="right")  # in this order; beyond them noise
-    sounds = coloured_noise(count, samples, (0.0, 2.0), rng)
-    hums = np.flatnonzero(kind == 1)
-    sounds[hums] = steady_tones(len(hums), samples, rng)
-    for row in np.flatnonzero(kind == 2):
-        sounds[row] = melody(samples, rng)
-    power = np.square(sounds).mean(axis=1, dtype=np.float64)
-    level = 10 ** (within(settings.level_dbfs, count, rng) / 20) / np.sqrt(np.maximum(power, 1e-20))
-    return sounds * np.where(kind == 0, 0.0, level).astype(np.float32)[:, None]
+
+@dataclass(frozen=True, eq=False)
+class NonSpeech:
+    """Windows without voices, and sounds behind windows with voices, with the recordings opened.
+
+    Attributes:
+        settings: What to draw.
+        recorded: Recordings in which nobody speaks; None: there are none.
+    """
+
+    settings: NobodySettings
+    recorded: AudioStore | None = None
+
+    @classmethod
+    def prepare(cls, settings: NobodySettings, cache: Path) -> NonSpeech:
+        """Open (and decode) the folder, if there is one.
+
+        Raises:
+            AudioError: no readable recording there.
+            ConfigError: none that is selected.
+        """
+        if settings.folder is None:
+            return cls(settings)
+        files = [file for file in discover([settings.folder]) if is_selected(file.recording_id, settings.select)]
+        if not files:
+            raise ConfigError(f"voice_type.nobody.select: no recording below {settings.folder} fits {settings.select}")
+        return cls(settings, AudioStore.build(files, cache))
+
+    def windows(self, count: int, samples: int, rng: np.random.Generator) -> Waveforms:
+        """Sounds of nobody, (count, samples)."""
+        settings = self.settings
+        kind = np.searchsorted(np.cumsum(settings.shares), rng.random(count), side="right")  # beyond them noise
+        sounds = coloured_noise(count, samples, (0.0, 2.0), rng)
+        hums = np.flatnonzero(kind == 1)
+        sounds[hums] = steady_tones(len(hums), samples, rng)
+        for row in np.flatnonzero(kind == 2):
+            sounds[row] = melody(samples, rng)
+        for row in np.flatnonzero((kind == 3) | (kind == 4)):
+            floor = _unit(sounds[row]) * 10 ** (-rng.uniform(10, 60) / 20)
+            sounds[row] = floor + self._everyday(samples, recorded=bool(kind[row] == 4), rng=rng)
+        power = np.square(sounds).mean(axis=1, dtype=np.float64)
+        level = 10 ** (within(settings.level_dbfs, count, rng) / 20) / np.sqrt(np.maximum(power, 1e-20))
+        return sounds * np.where(kind == 0, 0.0, level).astype(np.float32)[:, None]
+
+    def behind(self, waveforms: Waveforms, rng: np.random.Generator) -> Waveforms:
+        """Windows, a share of them with everyday sounds added: (B, n)."""
+        settings = self.settings.background
+        if settings is None:
+            return waveforms
+        rows = np.flatnonzero(rng.random(len(waveforms)) < settings.probability)
+        snr_db = within(settings.snr_db, len(rows), rng)
+        made, recorded = self.settings.sounds_share, self.settings.recorded_share
+        share = recorded / (made + recorded) if made + recorded else float(self.recorded is not None)
+        sounds = np.zeros((len(rows), waveforms.shape[1]), dtype=np.float32)
+        for row in range(len(rows)):
+            sounds[row] = self._everyday(waveforms.shape[1], recorded=bool(rng.random() < share), rng=rng)
+        changed = waveforms.copy()
+        changed[rows] = add_at_snr(waveforms[rows], sounds, snr_db)
+        return changed
+
+    def _everyday(self, samples: int, *, recorded: bool, rng: np.random.Generator) -> Waveforms:
+        """One to three sounds, throughout or for a while, of different loudness."""
+        out = np.zeros(samples, dtype=np.float32)
+        for _ in range(int(rng.integers(1, 4))):
+            length = samples if rng.random() < 0.4 else max(int(samples * rng.uniform(0.03, 1.0)), 400)
+            sound = self._recorded_sound(length, rng) if recorded else _made(length, rng)
+            if rng.random() < 0.5:
+                fade = int(min(rng.uniform(0.005, 1.0) * SAMPLE_RATE, len(sound) / 2))
+                ramp = np.minimum(np.arange(len(sound)) / fade, 1).astype(np.float32)
+                sound = sound * ramp * ramp[::-1]
+            begin = int(rng.integers(max(samples - len(sound), 0) + 1))
+            piece = sound[: samples - begin] * np.float32(10 ** (-rng.uniform(0, 20) / 20))
+            out[begin : begin + len(piece)] += piece
+        return out
+
+    def _recorded_sound(self, samples: int, rng: np.random.Generator) -> Waveforms:
+        """A stretch of a recording, at most so long, a little faster or slower; sometimes repeated to the length."""
+        assert self.recorded is not None
+        index = int(rng.integers(len(self.recorded.lengths)))
+        length = int(self.recorded.lengths[index])
+        wanted = min(length, samples)
+        start = int(rng.integers(length - wanted + 1))
+        sound = self.recorded.read(index, start, start + wanted)
+        sound = warp(sound, max(int(wanted / rng.uniform(0.85, 1.2)), 1))
+        if len(sound) < samples and rng.random() < 0.5:
+            sound = np.resize(sound, samples)
+        return _unit(sound)
+
+
+def _made(samples: int, rng: np.random.Generator) -> Waveforms:
+    return made_sound(tuple(KINDS)[rng.integers(len(KINDS))], samples, rng)
+
+
+def _unit(sound: Waveforms) -> Waveforms:
+    """A sound at an RMS level of 1 where it sounds; silence stays silence."""
+    audible = np.abs(sound) > 1e-3 * np.abs(sound).max(initial=0.0)
+    level = np.sqrt(np.square(sound[audible], dtype=np.float64).mean()) if audible.any() else 1.0
+    return sound / np.float32(max(level, 1e-9))
 
 
 def steady_tones(count: int, samples: int, rng: np.random.Generator, harmonics: int = 8) -> Waveforms:

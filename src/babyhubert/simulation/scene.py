@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from types import MappingProxyType
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.acoustics import band, convolve, decibels, room_response
 from babyhubert.errors import ConfigError
+from babyhubert.simulation.backgrounds import recorded_backgrounds
 from babyhubert.simulation.noise import CHUNK, Sound, knocks, passing_noises, room_tone
 from babyhubert.simulation.utterances import Cast, Speaker, Utterance, Voices
 from babyhubert.timebase import SAMPLE_RATE, SAMPLES_PER_MS, seconds_to_samples
@@ -30,9 +31,26 @@ LONGEST_MINUTES = 36 * 60
 
 T = TypeVar("T")
 
+Levels = Literal["typical", "independent"]
+"""Rules by which people get a level and a distance.
+
+``typical``: as their class mostly is, adults always further away than the key child. ``independent``: adults anywhere
+from the microphone to another room, loudness and distance drawn apart from each other, everybody sometimes loud or
+low; only children keep their order, since the key child is the one who wears the recorder.
+"""
+
 _LEVELS = MappingProxyType({"KCHI": -19.5, "OCH": -29.5, "FEM": -30.5, "MAL": -28.0})
 _LOUDEST_PEAK, _LOUDEST_KEY_PEAK = 0.3, 0.55  # two voices at once, the most there are, do not clip
 _OVERLOAD_DB = 22.0
+_WIDE_SPREAD_DB = 4.0
+_SHARES = (
+    "overlap_share",
+    "talking_over_share",
+    "interjection_share",
+    "television_share",
+    "clipping_share",
+    "monologue_share",
+)
 _LOUDEST_ROOM_DBFS = -30.0
 _TELEVISION_DBFS = -46.0
 
@@ -56,6 +74,11 @@ class SceneConfig:
         quietest_room_dbfs: Lower end of the room's noise level, RMS dB of full scale.
         loudest_room_dbfs: Upper end.
         levels_dbfs: Typical level of each class where it sounds, RMS dB of full scale.
+        levels: Rule for levels and distances, see :data:`Levels`; ``independent`` uses ``levels_dbfs`` of KCHI alone.
+        monologue_share: Share of the exchanges in which one adult speaks alone for several turns: on the telephone, to
+            a meeting, reading aloud.
+        backgrounds: Recordings in which nobody speaks; they sound in stretches at any level.
+        backgrounds_per_minute: Rate of them.
     """
 
     minutes: float = 5.0
@@ -70,6 +93,10 @@ class SceneConfig:
     quietest_room_dbfs: float = -60.0
     loudest_room_dbfs: float = -39.0
     levels_dbfs: Mapping[str, float] = field(default_factory=lambda: dict(_LEVELS))
+    levels: Levels = "typical"
+    monologue_share: float = 0.0
+    backgrounds: tuple[str, ...] = ()
+    backgrounds_per_minute: float = 2.0
 
     def __post_init__(self) -> None:
         if not 0 < self.minutes <= LONGEST_MINUTES:
@@ -78,11 +105,12 @@ class SceneConfig:
             raise ConfigError(
                 f"speech_share = {self.speech_share}: above 0 and at most 0.6 (people pause and breathe)"
             )
-        shares = ("overlap_share", "talking_over_share", "interjection_share", "television_share", "clipping_share")
-        for name in shares:
+        for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: a share lies between 0 and 1")
-        for name in ("knocks_per_minute", "noises_per_minute"):
+        if self.levels not in get_args(Levels):
+            raise ConfigError(f"levels = {self.levels!r}: one of {', '.join(get_args(Levels))}")
+        for name in ("knocks_per_minute", "noises_per_minute", "backgrounds_per_minute"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"{name} = {getattr(self, name)}: not negative")
         if not self.quietest_room_dbfs <= self.loudest_room_dbfs <= _LOUDEST_ROOM_DBFS:
@@ -146,6 +174,7 @@ class Seeds(NamedTuple):
     knocks: int
     television: int
     noises: int
+    backgrounds: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,6 +240,11 @@ class Scene:
                 self.config.quietest_room_dbfs,
                 self.config.loudest_room_dbfs,
                 np.random.default_rng(self.seeds.noises),
+            ),
+            recorded_backgrounds(
+                self.config.backgrounds,
+                self.config.backgrounds_per_minute,
+                np.random.default_rng(self.seeds.backgrounds),
             ),
         )
         background = [_Queue((sound[0], sound) for sound in sounds) for sounds in others]
@@ -281,15 +315,16 @@ class _Person:
     label: str
     level_dbfs: float
     response: NDArray[np.float32] | None
+    level_spread_db: float = 2.0
+    loudest_peak: float = _LOUDEST_PEAK
 
     def turn(self, kind: str, config: SceneConfig, rng: np.random.Generator) -> Turn:
         """Say something, not placed in time yet."""
         utterance = self.speaker.utter(rng, to_child=kind == "KCDS" and self.is_adult)
-        heard = utterance.waveform * decibels(self.level_dbfs + float(rng.normal(0, 2)))
+        heard = utterance.waveform * decibels(self.level_dbfs + float(rng.normal(0, self.level_spread_db)))
         if self.response is not None:
             heard = convolve(heard, self.response)
-        loudest = _LOUDEST_KEY_PEAK if self.label == "KCHI" else _LOUDEST_PEAK
-        heard *= min(1.0, loudest / max(float(np.abs(heard).max()), 1e-9))
+        heard *= min(1.0, self.loudest_peak / max(float(np.abs(heard).max()), 1e-9))
         if self.label == "KCHI" and rng.random() < config.clipping_share:
             heard = heard * decibels(_OVERLOAD_DB)
         addressee = kind if self.is_adult else ""
@@ -335,7 +370,8 @@ class _Timeline:
 
 
 def _conversation(cast: Cast, config: SceneConfig, rng: np.random.Generator) -> Iterator[Turn]:
-    people = _place_people(cast, config, rng)
+    people = (_place_people if config.levels == "typical" else _place_people_anywhere)(cast, config, rng)
+    adults = [person for person in people if person.is_adult]
     timeline = _Timeline()
     rest = int(rng.uniform(0.3, 1.5) * SAMPLE_RATE)
     deck: list[_Exchange] = []
@@ -343,7 +379,10 @@ def _conversation(cast: Cast, config: SceneConfig, rng: np.random.Generator) -> 
         if not deck:
             deck = _possible_exchanges(people, rng)
             rng.shuffle(deck)  # type: ignore[arg-type]
-        for turn in _exchange(deck.pop(), people, timeline, rest, config, rng):
+        exchange = deck.pop()
+        if config.monologue_share and adults and rng.random() < config.monologue_share:
+            exchange = _Exchange("ADS", (adults[rng.integers(len(adults))],))
+        for turn in _exchange(exchange, people, timeline, rest, config, rng):
             if turn.end > config.samples:
                 return
             timeline.take(turn)
@@ -402,11 +441,28 @@ def _place_people(cast: Cast, config: SceneConfig, rng: np.random.Generator) -> 
         return _Person(speaker, label, level, room_response(decay_s, direct_db + float(rng.normal(0, 1.5)), rng))
 
     key_level = config.levels_dbfs["KCHI"] + float(rng.normal(0, 2.0))
-    people = [_Person(cast.key_child, "KCHI", key_level, None)]
+    people = [_Person(cast.key_child, "KCHI", key_level, None, loudest_peak=_LOUDEST_KEY_PEAK)]
     decay_s = float(rng.uniform(0.15, 0.5))
     people += [place(speaker, "OCH", decay_s, 6.0) for speaker in cast.other_children]
     people += [place(speaker, "FEM", decay_s, 6.0) for speaker in cast.women]
     return people + [place(speaker, "MAL", decay_s, 4.0) for speaker in cast.men]
+
+
+def _place_people_anywhere(cast: Cast, config: SceneConfig, rng: np.random.Generator) -> list[_Person]:
+    """Give adults any level at any distance; other children are further away than the key child, and fainter."""
+    key_level = config.levels_dbfs["KCHI"] + float(rng.normal(0, 3.0))
+    decay_s = float(rng.uniform(0.1, 0.7))
+
+    def place(speaker: Speaker, label: str, level_dbfs: float, direct_db: tuple[float, float]) -> _Person:
+        near = label != "OCH" and rng.random() < 1 / 3
+        response = None if near else room_response(decay_s, float(rng.uniform(*direct_db)), rng)
+        return _Person(speaker, label, level_dbfs, response, _WIDE_SPREAD_DB, _LOUDEST_KEY_PEAK)
+
+    people = [_Person(cast.key_child, "KCHI", key_level, None, _WIDE_SPREAD_DB, _LOUDEST_KEY_PEAK)]
+    people += [place(speaker, "OCH", key_level - rng.uniform(5, 20), (-2.0, 9.0)) for speaker in cast.other_children]
+    for label, adults in (("FEM", cast.women), ("MAL", cast.men)):
+        people += [place(speaker, label, float(rng.uniform(-40, -14)), (-4.0, 14.0)) for speaker in adults]
+    return people
 
 
 def _possible_exchanges(people: list[_Person], rng: np.random.Generator) -> list[_Exchange]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from babyhubert.annotation.text import _csv_reader
 from babyhubert.errors import AnnotationError, AudioError, ConfigError
 from babyhubert.simulation.utterances import Cast, Utterance
+from babyhubert.simulation.voice_conversion import move_resonances, whisper
 from babyhubert.timebase import SAMPLE_RATE
 
 COLUMNS = ("path", "speaker_id", "voice", "duration_s", "phones")
@@ -32,11 +33,12 @@ class RecordedUtterance:
     phones: tuple[str, ...]
     origin: str
 
-    def load(self, speed: float = 1.0) -> Utterance:
+    def load(self, speed: float = 1.0, resonances: float = 1.0) -> Utterance:
         """Read, mix down to mono, resample to 16 kHz, trim.
 
         Args:
             speed: Play it so many times as fast, as a tape would: pitch and resonances move with the tempo.
+            resonances: Factor on the resonances alone, besides.
 
         Raises:
             AudioError: unreadable, or silent.
@@ -51,6 +53,7 @@ class RecordedUtterance:
         mono: NDArray[np.float32] = waveform.mean(axis=1)
         if rate * speed != SAMPLE_RATE:
             mono = soxr.resample(mono, rate * speed, SAMPLE_RATE).astype(np.float32)
+        mono = move_resonances(mono, resonances)
         try:
             return Utterance.from_clean(mono, self.phones)
         except ValueError as error:
@@ -65,6 +68,8 @@ class RecordedSpeaker:
         speaker_id: Name.
         utterances: What the person says.
         speed: How much faster than recorded the person speaks, see :meth:`RecordedUtterance.load`.
+        resonances: Factor on the resonances of the person's voice, see there.
+        whisper_share: Share of the turns that are whispered.
         cries: What is heard instead in a share of the turns.
         cry_share: That share.
     """
@@ -72,6 +77,8 @@ class RecordedSpeaker:
     speaker_id: str
     utterances: tuple[RecordedUtterance, ...]
     speed: float = 1.0
+    resonances: float = 1.0
+    whisper_share: float = 0.0
     cries: tuple[RecordedUtterance, ...] = ()
     cry_share: float = 0.0
 
@@ -80,7 +87,10 @@ class RecordedSpeaker:
         del to_child
         if self.cries and rng.random() < self.cry_share:
             return self.cries[rng.integers(len(self.cries))].load()
-        return self.utterances[rng.integers(len(self.utterances))].load(self.speed)
+        said = self.utterances[rng.integers(len(self.utterances))].load(self.speed, self.resonances)
+        if self.whisper_share and rng.random() < self.whisper_share:
+            return said.with_waveform(whisper(said.waveform, rng))
+        return said
 
 
 @dataclass(frozen=True)
@@ -112,6 +122,9 @@ class Casting:
             recorded, one factor a person and recording: few speakers give many voices.
         key_voice_change: The same for the key child. Much of it takes the pitch away as the mark of the key child and
             leaves what always holds, that it is close to the microphone.
+        resonance_change: Everybody's resonances are moved up or down by up to this share, apart from the pitch: with
+            ``voice_change`` any pair of pitch and vocal tract.
+        whisper_share: Share of the turns that are whispered.
         wearer_share: Share of the recordings in which somebody of any age plays the key child. No child sounds like a
             grown man, but some sound nearly so, and a model that has only met small children trusts the pitch alone.
         cries: Recordings of infants that replace turns of the key child.
@@ -124,15 +137,17 @@ class Casting:
     speakers: SpeakerChoice = EVERYBODY
     voice_change: float = 0.0
     key_voice_change: float = 0.0
+    resonance_change: float = 0.0
+    whisper_share: float = 0.0
     wearer_share: float = 0.0
     cries: tuple[Path, ...] = ()
     cry_share: float = 0.15
 
     def __post_init__(self) -> None:
-        for name in ("voice_change", "key_voice_change"):
+        for name in ("voice_change", "key_voice_change", "resonance_change"):
             if not 0 <= getattr(self, name) <= 0.5:
                 raise ConfigError(f"{name} = {getattr(self, name)}: between 0 and 0.5")
-        for name in ("wearer_share", "cry_share"):
+        for name in ("whisper_share", "wearer_share", "cry_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} = {getattr(self, name)}: a share lies between 0 and 1")
 
@@ -189,7 +204,11 @@ class RecordedVoices:
         men = self._deal("MAL", index, self._men + 1)
 
         def changed(people: list[RecordedSpeaker], most: float) -> tuple[RecordedSpeaker, ...]:
-            return tuple(replace(person, speed=_speed(most, rng)) for person in people)
+            moved, whispers = self._casting.resonance_change, self._casting.whisper_share
+            return tuple(
+                replace(person, speed=_factor(most, rng), resonances=_factor(moved, rng), whisper_share=whispers)
+                for person in people
+            )
 
         key = children[0]
         if self._casting.wearer_share and rng.random() < self._casting.wearer_share:
@@ -216,7 +235,7 @@ class RecordedVoices:
         return [pool[(index * count + k) % len(pool)] for k in range(count)]
 
 
-def _speed(most: float, rng: np.random.Generator) -> float:
+def _factor(most: float, rng: np.random.Generator) -> float:
     """A factor between 1 - most and 1 + most, in whole percents: speeds must resample to the rate exactly."""
     return 1.0 + round(float(rng.uniform(-most, most)), 2) if most else 1.0
 

@@ -6,7 +6,7 @@ Both sources of speech (the synthesiser and recorded utterances) hand their clea
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -61,14 +61,23 @@ class Utterance:
         if len(kept) < last - first:
             kept = np.pad(kept, (0, last - first - len(kept)))
         spans = (start - first, end - first)
-        sounding = np.concatenate([kept[a:b] for a, b in zip(*spans, strict=True)])
-        level = float(np.sqrt(np.mean(np.square(sounding, dtype=np.float64))))
-        kept = (kept / level).astype(np.float32)
+        kept = _at_unit_level(kept, spans)
         if phone_ends is None:
             return cls(kept, spans, phones)
         ends = np.clip(phone_ends - first, 0, last - first)
         starts = np.clip(np.concatenate(([0], phone_ends[:-1])) - first, 0, last - first)
         return cls(kept, spans, phones, starts, ends)
+
+    def with_waveform(self, waveform: NDArray[np.float32]) -> Utterance:
+        """The same said otherwise: another waveform of the same length, normalised; places and phones stay."""
+        return replace(self, waveform=_at_unit_level(waveform, self.spans))
+
+
+def _at_unit_level(waveform: NDArray[np.float32], spans: Intervals) -> NDArray[np.float32]:
+    """The waveform at an RMS level of 1 inside the spans."""
+    sounding = np.concatenate([waveform[a:b] for a, b in zip(*spans, strict=True)])
+    level = float(np.sqrt(np.mean(np.square(sounding, dtype=np.float64))))
+    return (waveform / level).astype(np.float32)
 
 
 class Speaker(Protocol):

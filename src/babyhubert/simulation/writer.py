@@ -103,6 +103,8 @@ def write_scenes(
         "without_speakers": sorted(casting.speakers.without),
         "voice_change": casting.voice_change,
         "key_voice_change": casting.key_voice_change,
+        "resonance_change": casting.resonance_change,
+        "whisper_share": casting.whisper_share,
         "wearer_share": casting.wearer_share,
         "cries": [str(path) for path in casting.cries],
         "cry_share": casting.cry_share,

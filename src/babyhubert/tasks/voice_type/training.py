@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -36,7 +36,7 @@ from babyhubert.material.augmentation import (
     within,
 )
 from babyhubert.material.batch import Batch
-from babyhubert.material.made_up_sounds import NobodySettings, nobody
+from babyhubert.material.made_up_sounds import NobodySettings, NonSpeech
 from babyhubert.material.settings import DataSettings, DataSource, LeftOut, SourceRecording, Sources
 from babyhubert.material.sources import (
     BY_SPEAKER_LEFT_OUT,
@@ -75,6 +75,9 @@ class VoiceTypeSettings(Config):
         label_map: What other labels mean; ``""`` leaves their segments out.
         label_rule: ``cell``: a frame is on where its 20 ms are; ``published``: where any of the 25 ms it sees is.
         window_s: Length of a training window.
+        shortest_window_s: Where given, each batch has windows of a length of its own between this and ``window_s``
+            (every octave as often), the more the shorter they are: a short clip is then told as the same sound is
+            inside a day.
         inference_window_s: Length of the windows of validation and inference; None: the same. A first layer that
             normalises over the window hears more of who is near and who is far in a longer one.
         batch_size: Windows of one process in one batch.
@@ -94,6 +97,7 @@ class VoiceTypeSettings(Config):
     label_map: Mapping[str, str] = Field(default_factory=dict)
     label_rule: RasterRule = "cell"
     window_s: Annotated[float, Field(ge=0.1)] = PUBLISHED_WINDOW_S
+    shortest_window_s: Annotated[float, Field(ge=0.1)] | None = None
     inference_window_s: Annotated[float, Field(ge=0.1)] | None = None
     batch_size: Annotated[int, Field(ge=1)] = 16
     dropout: Annotated[float, Field(ge=0, lt=1)] = HEAD_DROPOUT
@@ -104,6 +108,14 @@ class VoiceTypeSettings(Config):
     nobody: NobodySettings | None = None
     augmentation: AugmentationSettings = AugmentationSettings()
     loss_weight: Annotated[float, Field(gt=0)] = 1.0
+
+    @model_validator(mode="after")
+    def _windows_ascend(self) -> Self:
+        if self.shortest_window_s is not None and self.shortest_window_s > self.window_s:
+            raise ValueError(
+                f"shortest_window_s is {self.shortest_window_s:g}: at most window_s, which is {self.window_s:g}"
+            )
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,10 +185,10 @@ class VoiceTypeTask:
         validation: What to validate on.
         seed: Of the windows that are drawn.
         augmentation: Changes of training windows.
+        non_speech: Windows without voices, and sounds behind those with voices; None: neither.
     """
 
     name = VOICE_TYPE
-    replayable = True
 
     def __init__(
         self,
@@ -185,10 +197,12 @@ class VoiceTypeTask:
         validation: LabelledScenes,
         seed: int,
         augmentation: Augmentation,
+        non_speech: NonSpeech | None = None,
     ) -> None:
         self.settings, self.train, self.validation, self.seed = settings, train, validation, seed
         self.labels = tuple(settings.labels)
-        self.augmentation = augmentation
+        self.augmentation, self.non_speech = augmentation, non_speech
+        self.replayable = settings.shortest_window_s is None
         self.window = seconds_to_samples(settings.window_s)
         self._inference_window_s = settings.inference_window_s or settings.window_s
         self._positive_weights = torch.tensor([settings.positive_weights.get(label, 1.0) for label in self.labels])
@@ -217,7 +231,8 @@ class VoiceTypeTask:
             raise AnnotationError(
                 "nobody speaks in the validation material: no weights could be told from others by it"
             )
-        return cls(settings, scenes, held, seed, Augmentation.prepare(settings.augmentation, cache))
+        non_speech = None if settings.nobody is None else NonSpeech.prepare(settings.nobody, cache)
+        return cls(settings, scenes, held, seed, Augmentation.prepare(settings.augmentation, cache), non_speech)
 
     @property
     def batches_an_epoch(self) -> int:
@@ -261,22 +276,35 @@ class VoiceTypeTask:
     def batch(self, number: int) -> Batch:
         """Windows drawn for this number."""
         settings, rng = self.settings, np.random.default_rng([self.seed, 1, number])
-        waveforms, lengths, targets, valid = self._windows(settings.batch_size, rng)
+        count, window = self._shape(rng)
+        waveforms, lengths, targets, valid = self._windows(count, window, rng)
         if settings.mix is not None:
             rows = np.flatnonzero(rng.random(len(waveforms)) < settings.mix.probability)
-            others, other_lengths, other_targets, other_valid = self._windows(len(rows), rng)
+            others, other_lengths, other_targets, other_valid = self._windows(len(rows), window, rng)
             waveforms = mix_scenes(waveforms, others, within(settings.mix.level_db, len(rows), rng), rows)
             lengths[rows] = np.minimum(lengths[rows], other_lengths)
             targets[rows] = np.maximum(targets[rows], other_targets)
             valid[rows] &= other_valid
-            waveforms *= np.arange(self.window) < lengths[:, None]
+            waveforms *= np.arange(window) < lengths[:, None]
+        if self.non_speech is not None:
+            waveforms = self.non_speech.behind(waveforms, rng) * (np.arange(window) < lengths[:, None])
         waveforms = self.augmentation(waveforms, lengths, rng)
-        if settings.nobody is not None:
-            rows = np.flatnonzero(rng.random(len(waveforms)) < settings.nobody.probability)
+        if self.non_speech is not None:
+            rows = np.flatnonzero(rng.random(len(waveforms)) < self.non_speech.settings.probability)
             waveforms = waveforms.copy()
-            waveforms[rows] = nobody(len(rows), self.window, settings.nobody, rng)
-            lengths[rows], targets[rows], valid[rows] = self.window, 0, True
+            waveforms[rows] = self.non_speech.windows(len(rows), window, rng)
+            lengths[rows], targets[rows], valid[rows] = window, 0, True
         return _batch(waveforms, lengths, targets, valid)
+
+    def _shape(self, rng: np.random.Generator) -> tuple[int, int]:
+        """How many windows of how many samples: as much audio in every batch."""
+        shortest = self.settings.shortest_window_s
+        if shortest is None:
+            return self.settings.batch_size, self.window
+        octaves = rng.random() * np.log2(self.settings.window_s / shortest)
+        window = seconds_to_samples(float(shortest * 2**octaves)) // FRAME_HOP * FRAME_HOP
+        window = min(max(window, FRAME_RECEPTIVE_FIELD), self.window)
+        return max(round(self.settings.batch_size * self.window / window), 1), window
 
     def validation_batches(self, rank: int, world: int) -> Iterator[Batch]:
         """Every annotated frame once: windows side by side, the last one moved back to the recording's end."""
@@ -368,24 +396,24 @@ class VoiceTypeTask:
         return {"context_s": self._inference_window_s, "label_rule": self.settings.label_rule}
 
     def _windows(
-        self, count: int, rng: np.random.Generator
+        self, count: int, window: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
-        """Waveforms (count, n), lengths, targets (count, T, C), and which frames were annotated (count, T)."""
-        scenes, frames = self.train, frame_count(self.window)
+        """Waveforms (count, window), lengths, targets (count, T, C), and which frames were annotated (count, T)."""
+        scenes, frames = self.train, frame_count(window)
         balanced = rng.random(count) < self.settings.balanced_share
         kind = np.where(balanced, rng.integers(len(self.labels), size=count), -1)
         recordings, inside = scenes.draw(kind, rng)
         offsets = rng.random(count)
         warps = self.augmentation.warps(count, rng)
-        waveforms = np.zeros((count, self.window), dtype=np.float32)
-        lengths = np.full(count, self.window, dtype=np.int64)
+        waveforms = np.zeros((count, window), dtype=np.float32)
+        lengths = np.full(count, window, dtype=np.int64)
         targets = np.zeros((count, frames, len(self.labels)), dtype=np.float32)
         valid = np.zeros((count, frames), dtype=bool)
         drawn = (kind, recordings, inside, offsets, warps.tempo, warps.pitch)
         for row, (kind_of, recording, frame, offset, tempo, pitch) in enumerate(
             zip(*(values.tolist() for values in drawn), strict=True)
         ):
-            needed = source_samples(self.window, tempo)
+            needed = source_samples(window, tempo)
             length = int(scenes.store.lengths[recording])
             latest = max((length - needed) // FRAME_HOP, 0)
             if kind_of == -1 and scenes.annotated[recording] is None:
@@ -395,9 +423,9 @@ class VoiceTypeTask:
             start = first * FRAME_HOP
             there = min(needed, length - start)
             if there < needed:  # a recording shorter than the window
-                lengths[row] = min(max(round(there / tempo), FRAME_RECEPTIVE_FIELD), self.window)
+                lengths[row] = min(max(round(there / tempo), FRAME_RECEPTIVE_FIELD), window)
             audio = scenes.store.read(recording, start, start + needed)
-            waveforms[row] = warp(audio, self.window, pitch)
+            waveforms[row] = warp(audio, window, pitch)
             own = first + ((np.arange(frames) + 0.5) * tempo).astype(np.int64)
             targets[row], valid[row] = scenes.truth(recording, own)
             valid[row, frame_count(int(lengths[row])) :] = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 
 import numpy as np
@@ -14,6 +14,7 @@ from babyhubert.audio.acoustics import _fast_size, band, convolve, room_response
 from babyhubert.errors import ConfigError
 from babyhubert.simulation.noise import passing_noises
 from babyhubert.simulation.scene import SceneConfig, simulate_scene
+from babyhubert.simulation.utterances import Cast, Utterance
 from babyhubert.simulation.voices import SyntheticVoices
 
 
@@ -190,3 +191,72 @@ def test_band_passes_the_middle():
     hertz = np.linspace(0, 8_000, len(response))
     assert np.all(response[(hertz > 600) & (hertz < 3_500)] > 0.9)
     assert np.all(response[(hertz < 50) | (hertz > 6_500)] < 0.1)
+
+
+@dataclass(frozen=True)
+class Bursts:
+    """A speaker who says half a second of noise: quick to draw."""
+
+    speaker_id: str
+
+    def utter(self, rng, *, to_child=False):
+        del to_child
+        return Utterance.from_clean(rng.standard_normal(8_000).astype(np.float32))
+
+
+class BurstVoices:
+    """A key child, two others, two women and two men, in every recording."""
+
+    def cast(self, index, rng):
+        del index, rng
+        child, first, second, woman, other, man, fellow = map(Bursts, "abcdefg")
+        return Cast(child, (first, second), (woman, other), (man, fellow))
+
+
+def burst_turns(seed, **settings):
+    config = SceneConfig(minutes=1.0, speech_share=0.5, **settings)
+    return list(simulate_scene(config, BurstVoices(), np.random.default_rng(seed)).turns())
+
+
+def test_independent_levels_bring_adults_to_the_microphone_and_keep_children_in_order():
+    def level(turn):
+        return 20 * np.log10(np.sqrt(np.square(turn.waveform[:8_000]).mean()))
+
+    def louder_than_key_child(levels):
+        found = {label: [] for label in ("OCH", "FEM", "MAL")}
+        for seed in range(12):
+            turns = burst_turns(seed, levels=levels)
+            key = np.median([level(turn) for turn in turns if turn.label == "KCHI"])
+            for turn in turns:
+                if turn.label != "KCHI":
+                    found[turn.label].append(level(turn) > key)
+        return {label: np.mean(louder) for label, louder in found.items()}
+
+    typical, independent = louder_than_key_child("typical"), louder_than_key_child("independent")
+    for adult in ("FEM", "MAL"):
+        assert typical[adult] < 0.05
+        assert 0.15 < independent[adult] < 0.6
+    assert independent["OCH"] < 0.1
+
+
+def test_monologues_are_turns_of_one_adult_in_a_row():
+    def in_a_row(share):
+        turns = burst_turns(2, monologue_share=share, interjection_share=0.0)
+        assert {turn.addressee for turn in turns if turn.label in ("FEM", "MAL")} <= {"ADS", "KCDS", "OCDS"}
+        return np.mean([a.speaker_id == b.speaker_id and a.label in ("FEM", "MAL") for a, b in pairwise(turns)])
+
+    assert in_a_row(1.0) > 0.7
+    assert in_a_row(0.0) < 0.4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"levels": "loud"}, "levels = 'loud': one of typical, independent"),
+        ({"monologue_share": 1.5}, "monologue_share"),
+        ({"backgrounds_per_minute": -1.0}, "backgrounds_per_minute"),
+    ],
+)
+def test_impossible_people_and_backgrounds_are_named(wrong, words):
+    with pytest.raises(ConfigError, match=words):
+        SceneConfig(**wrong)

@@ -222,8 +222,35 @@ def test_cries_replace_turns_of_the_key_child_alone(table, tmp_path):
     assert {turn.utterance.phones for turn in cries} == {()}
 
 
+def test_other_vocal_tracts_and_whispers_are_drawn_for_each_person(table):
+    voices = RecordedVoices(table, casting=Casting(resonance_change=0.1, whisper_share=0.5))
+    casts = [voices.cast(0, np.random.default_rng(seed)) for seed in range(20)]
+    factors = {woman.resonances for cast in casts for woman in cast.women}
+    assert len(factors) > 5
+    assert all(0.9 <= factor <= 1.1 for factor in factors)
+    woman = casts[0].women[0]
+    rng = np.random.default_rng(0)
+    said = [woman.utter(rng) for _ in range(40)]
+    plain = [utterance.load(woman.speed, woman.resonances).waveform for utterance in woman.utterances]
+    spoken = [
+        any(len(one.waveform) == len(other) and np.allclose(one.waveform, other) for other in plain) for one in said
+    ]
+    assert 0.25 < np.mean(spoken) < 0.75
+    for one in said:
+        sounding = np.concatenate([one.waveform[a:b] for a, b in zip(*one.spans, strict=True)])
+        assert np.sqrt(np.mean(np.square(sounding))) == pytest.approx(1, rel=1e-3)
+
+
 @pytest.mark.parametrize(
-    "wrong", [{"voice_change": 0.6}, {"key_voice_change": -0.1}, {"cry_share": 1.1}, {"wearer_share": -1.0}]
+    "wrong",
+    [
+        {"resonance_change": 0.6},
+        {"whisper_share": 2.0},
+        {"voice_change": 0.6},
+        {"key_voice_change": -0.1},
+        {"cry_share": 1.1},
+        {"wearer_share": -1.0},
+    ],
 )
 def test_impossible_casting_is_named(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):

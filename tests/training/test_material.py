@@ -431,6 +431,65 @@ def test_mixed_windows_unite_their_targets(scenes, tmp_path):
             assert np.abs(added[row, frames[0] * 320 : frames[-1] * 320 + 320]).max() > 0.1
 
 
+def test_shorter_windows_hold_as_much_audio_and_keep_their_labels(scenes, tmp_path):
+    task = voices(scenes, tmp_path, window_s=4.0, shortest_window_s=0.5, batch_size=4)
+    shapes = []
+    for number in range(30):
+        batch = task.batch(number)
+        sound = batch.waveforms.numpy()
+        frames = batch.targets["labels"].shape[1]
+        assert frames == frame_count(sound.shape[1])
+        cells = np.square(sound[:, : frames * 320].reshape(len(sound), frames, 320)).mean(axis=-1)
+        spoken = batch.targets["labels"].numpy().max(axis=-1) > 0
+        assert ((cells > 0.002) == spoken).mean() > 0.94
+        shapes.append(sound.shape)
+    lengths = np.array([samples for _, samples in shapes]) / RATE
+    assert lengths.min() < 0.8
+    assert 3.0 < lengths.max() <= 4.0
+    assert all(13 < rows * samples / RATE < 19 for rows, samples in shapes)
+    assert len(set(shapes)) > 15
+    with pytest.raises(ConfigError, match="shortest_window_s is 9"):
+        voices(scenes, tmp_path, window_s=4.0, shortest_window_s=9.0)
+
+
+def test_recorded_sounds_make_windows_without_voices_and_stand_behind_those_with(scenes, tmp_path):
+    sounds = tmp_path / "sounds"
+    for name, pitch in (("dog/1-a", 5000), ("dog/4-a", 6000)):
+        path = sounds / f"{name}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.3 * np.sin(2 * np.pi * pitch * np.arange(RATE) / RATE), RATE)
+    table = {"silent_share": 0.0, "tones_share": 0.0, "recorded_share": 1.0, "folder": str(sounds)}
+
+    def pitches(batch):
+        """Share of the power of each window around 5 and around 6 kHz (a change of speed included)."""
+        power = np.abs(np.fft.rfft(batch.waveforms.numpy())) ** 2
+        hertz = np.fft.rfftfreq(batch.waveforms.shape[1], 1 / RATE)
+        return [
+            power[:, (hertz > low) & (hertz < high)].sum(axis=1) / power.sum(axis=1)
+            for low, high in ((4100, 5900), (5950, 7100))
+        ]
+
+    only = voices(scenes, tmp_path, batch_size=12, nobody={"probability": 1.0, "select": ["dog/1-*"], **table}).batch(
+        0
+    )
+    assert not only.targets["labels"].any()
+    assert (only.targets["annotated"] == 1).all()
+    lower, higher = pitches(only)
+    assert (lower > 0.6).mean() > 0.8
+    assert (higher < 0.3).all()
+    plain = voices(scenes, tmp_path, batch_size=12).batch(0)
+    behind = {"probability": 0.0, "background": {"probability": 1.0, "snr_db": [0.0, 0.0]}, **table}
+    batch = voices(scenes, tmp_path, batch_size=12, nobody=behind).batch(0)
+    np.testing.assert_array_equal(batch.targets["labels"], plain.targets["labels"])
+    added = batch.waveforms.numpy() - plain.waveforms.numpy()
+    power, own = (np.square(sound).mean(axis=1) for sound in (added, plain.waveforms.numpy()))
+    np.testing.assert_allclose(power, own, rtol=0.01)
+    with pytest.raises(ConfigError, match="fits"):
+        voices(scenes, tmp_path, nobody={"select": ["cat/*"], **table})
+    with pytest.raises(ConfigError, match="recorded_share needs folder"):
+        voices(scenes, tmp_path, nobody={"recorded_share": 0.5, "silent_share": 0.0, "tones_share": 0.0})
+
+
 def test_classes_and_overlap_weigh_in_the_loss_as_they_are_told_to(scenes, tmp_path):
     weights = {"positive_weights": {"FEM": 3.0}, "overlap_weight": 5.0}
     task = voices(scenes, tmp_path, mix={"probability": 0.5}, **weights)

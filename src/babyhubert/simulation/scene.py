@@ -43,6 +43,7 @@ _LEVELS = MappingProxyType({"KCHI": -19.5, "OCH": -29.5, "FEM": -30.5, "MAL": -2
 _LOUDEST_PEAK, _LOUDEST_KEY_PEAK = 0.3, 0.55  # two voices at once, the most there are, do not clip
 _OVERLOAD_DB = 22.0
 _WIDE_SPREAD_DB = 4.0
+_ADULT_DBFS = (-36.0, -11.0)
 _SHARES = (
     "overlap_share",
     "talking_over_share",
@@ -461,7 +462,7 @@ def _place_people_anywhere(cast: Cast, config: SceneConfig, rng: np.random.Gener
     people = [_Person(cast.key_child, "KCHI", key_level, None, _WIDE_SPREAD_DB, _LOUDEST_KEY_PEAK)]
     people += [place(speaker, "OCH", key_level - rng.uniform(5, 20), (-2.0, 9.0)) for speaker in cast.other_children]
     for label, adults in (("FEM", cast.women), ("MAL", cast.men)):
-        people += [place(speaker, label, float(rng.uniform(-40, -14)), (-4.0, 14.0)) for speaker in adults]
+        people += [place(speaker, label, float(rng.uniform(*_ADULT_DBFS)), (-4.0, 14.0)) for speaker in adults]
     return people
 
 

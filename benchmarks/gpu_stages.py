@@ -95,7 +95,7 @@ def training(config: HubertConfig, device: torch.device, options: argparse.Names
     """Forward and backward of each stage and of a whole step in bfloat16 autocast."""
     batch = make_batch(options.rows, options.seconds, 500, device)
     model = MaskedPrediction.fresh(config, 500, torch.Generator().manual_seed(0)).to(device).train()
-    encoder, heard = model.encoder, batch.pcm.float() / 32_767
+    encoder, heard = model.encoder, batch.pcm.float() / 32_768
     frames = torch.randn(*batch.mask.shape, config.hidden_size, device=device, requires_grad=True)
     kept = torch.ones((), dtype=torch.bool, device=device)
 

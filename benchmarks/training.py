@@ -67,7 +67,7 @@ class Plain(nn.Module):
         self.head = PretrainingHead(config.hidden_size, units)
 
     def frames(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        features = self.hubert.feature_extractor(batch.pcm.float() / 32_767)
+        features = self.hubert.feature_extractor(batch.pcm.float() / 32_768)
         hidden = self.hubert.feature_projection(features.transpose(1, 2))
         hidden = torch.where(batch.mask[..., None], self.head.mask_embedding, hidden)
         return self.hubert.encoder(hidden).last_hidden_state, features.float().pow(2).mean()
@@ -82,7 +82,7 @@ class Published(Plain):
     """The same encoder with a dense mask and the published logits, of masked and of all other frames."""
 
     def frames(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        features = self.hubert.feature_extractor(batch.pcm.float() / 32_767)
+        features = self.hubert.feature_extractor(batch.pcm.float() / 32_768)
         hidden = self.hubert.feature_projection(features.transpose(1, 2))
         hidden = torch.where(batch.mask[..., None], self.head.mask_embedding, hidden)
         encoder, rows, frames = self.hubert.encoder, *hidden.shape[:2]
@@ -131,7 +131,7 @@ class MinimalHubert(nn.Module):
             self.model.compile(dynamic=True)
 
     def forward(self, batch: Batch) -> Tensor:
-        losses, _ = self.model(batch.pcm.float() / 32_767, batch.units, mask=batch.mask, attention_mask=None)
+        losses, _ = self.model(batch.pcm.float() / 32_768, batch.units, mask=batch.mask, attention_mask=None)
         return losses.sum()
 
 

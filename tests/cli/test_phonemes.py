@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -168,7 +169,17 @@ def test_published_rules_on_request(phoneme_model, talk, tmp_path):
     result = command("phonemes", audio, "-o", out, "--segments", table, "--model", phoneme_model, "--published")
     assert result.code == 0, result.err
     assert "1 utterances over 30 s left out, as published" in result.err
-    assert [row["onset"] for row in rows(out / "phonemes/007.csv")] == ["0.500"]
+    folders = ["phonemes", "phonemes_timed", *(["phonemes_enriched"] if find_spec("panphon") else [])]
+    for folder in folders:
+        found = rows(out / folder / "007.csv")
+        assert {(row["filename"], row["onset"]) for row in found} == {("007.wav", "0.500")}
+        for row in found:
+            if "cv" in row:
+                assert row["cv"].split(" ") == [
+                    "CV"[symbol in "aeiouyæøœɐɑɔəɛɜɨɪʊʌãõũĩœ̃ɐ̃ɑ̃ɔ̃ɛ̃jwɥh"] for symbol in row["phonemes"].split()
+                ]
+    scored = command("evaluate", "phonemes", "--reference", out / "phonemes", "--predictions", out)
+    assert scored.code == 0, scored.err
 
 
 def test_without_panphon_everything_but_syllables_is_written(phoneme_model, talk, tmp_path, monkeypatch):

@@ -100,16 +100,22 @@ def addressee_probabilities(model: HubertModel, audio: np.ndarray, onset_ms: int
     return torch.softmax(pooled @ state["classifier.weight"].T + state["classifier.bias"], dim=-1).numpy()
 
 
-def phoneme_window(onset_ms: float, offset_ms: float, recording_ms: float, context_ms: float = 20_000):
-    centre, half = (onset_ms + offset_ms) / 2, max(context_ms, offset_ms - onset_ms) / 2
-    start, end = max(centre - half, 0), min(centre + half, recording_ms)
-    first, stop = round((onset_ms - start) * 50 / 1000), round((offset_ms - start) * 50 / 1000)
-    return start, end, list(range(first, max(stop, first + 1)))
+def phoneme_window(onset_ms: int, offset_ms: int, samples: int, context_ms: float = 20_000):
+    """First and last sample, and frames, from the seconds of an RTTM line; every step in floating point."""
+    line = f"SPEAKER x 1 {onset_ms / 1000:.3f} {(offset_ms - onset_ms) / 1000:.3f} <NA> <NA> KCHI <NA> <NA>".split()
+    begin, duration = float(line[3]), float(line[4])
+    begin, finish = begin * 1000, (begin + duration) * 1000
+    centre = (begin + finish) / 2
+    start = max(0, min(centre - context_ms / 2, begin))
+    length = min(samples / 16_000 * 1000, max(centre + context_ms / 2, finish)) - start
+    first, stop = round((begin - start) * 50.0 / 1000.0), round((finish - start) * 50.0 / 1000.0)
+    sample = int(start * 16_000 / 1000.0)
+    return sample, sample + int(length * 16_000 / 1000.0), list(range(first, max(stop, first + 1)))
 
 
 def phoneme_ids(model: HubertModel, audio: np.ndarray, onset_ms: int, offset_ms: int) -> list[int]:
-    start, end, wanted = phoneme_window(onset_ms, offset_ms, len(audio) / 16)
-    window = audio[round(start * 16) : round(end * 16)].astype(np.float64)
+    start, end, wanted = phoneme_window(onset_ms, offset_ms, len(audio))
+    window = audio[start:end].astype(np.float64)
     window = (window - window.mean()) / np.sqrt(window.var() + 1e-7)
     frames = features(model, window.astype(np.float32))
     frames = frames[[min(frame, len(frames) - 1) for frame in wanted]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -98,13 +99,26 @@ def test_windows_equal_the_plain_ones_everywhere():
         first_sample, stop_sample = (found.start + 320 * frame for frame in own[2:])
         assert abs(first_sample - onset * MS) <= 320 or own.first_frame == frames - 1
         assert abs(stop_sample - offset * MS) <= 320 or own.stop_frame in (frames, own.first_frame + 1)
-        start, end, wanted = twins.phoneme_window(onset, offset, recording)
+        start, end, wanted = twins.phoneme_window(onset, offset, recording * MS)
         found = phoneme_window(onset * MS, offset * MS, recording * MS)
-        if end - start >= 25:
-            assert (found.start, found.stop) == (start * MS, end * MS)
-            last = int((end - start) * MS - 400) // 320
+        if end - start >= 400:
+            assert (found.start, found.stop) == (start, end)
+            last = (end - start - 400) // 320
             clamped = sorted({min(frame, last) for frame in wanted})
             assert list(range(found.first_frame, found.stop_frame)) == clamped
+
+
+def test_frames_of_phonemes_on_the_grid_of_20_ms_are_those_of_floating_point():
+    rng = np.random.default_rng(1)
+    starts, lengths = rng.integers(0, 2_878_000, 5_000), rng.integers(1, 500, 5_000)
+    otherwise = 0
+    for start, length in zip((starts * 20).tolist(), (lengths * 20).tolist(), strict=True):
+        _, _, wanted = twins.phoneme_window(start, start + length, 57_600_000 * MS)
+        found = phoneme_window(start * MS, (start + length) * MS, 57_600_000 * MS)
+        assert list(range(found.first_frame, found.stop_frame)) == wanted
+        exact = [round(Fraction(20_000 - length + 2 * add, 40)) for add in (0, length)]
+        otherwise += start > 10_000 and exact != [wanted[0], wanted[-1] + 1]
+    assert otherwise > 100, "exact arithmetic would give others"
 
 
 @pytest.mark.parametrize("layout", ["vtc-2.0", "vtc-2.1"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from babyhubert.annotation.raster import frame_counts
-from babyhubert.audio.source import FULL_SCALE
+from babyhubert.audio.pcm import to_pcm16
 from babyhubert.corpus.shards import LABELS_FORMAT, Labels, Pack, Shard, write_index, write_pack_facts
 from babyhubert.files import write_json
 from babyhubert.hashing import file_sha256
@@ -47,7 +47,7 @@ def tones(samples: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
     block = 10 * FRAME_HOP
     tone = np.repeat(rng.integers(0, UNITS, samples // block + 1), block)[:samples]
     wave = 0.3 * np.sin(2 * np.pi * np.cumsum(200.0 * (tone + 1)) / 16_000) + 0.01 * rng.standard_normal(samples)
-    return np.round(np.clip(wave, -1, 1) * FULL_SCALE).astype("<i2"), tone
+    return to_pcm16(wave), tone
 
 
 def make_labels(folder: Path, pack: Pack, *, seed: int = 0, kmeans: str = "tones") -> Labels:

@@ -64,7 +64,7 @@ class Published(torch.nn.Module):
         return logits.T
 
     def forward(self, batch):
-        waveforms = batch.pcm.float() / 32_767
+        waveforms = batch.pcm.float() / 32_768
         features = self.hubert.feature_extractor(waveforms)
         features.register_hook(lambda gradient: gradient * 0.1)
         penalty = features.float().pow(2).mean()
@@ -140,7 +140,7 @@ def test_weight_of_unmasked_frames():
     published = model(batch).loss
     model.weights = LossWeights(unmasked=0.5, penalty=0.0)
     outcome = model(batch)
-    frames = model.encoder(batch.pcm.float() / 32_767, mask=batch.mask, mask_embedding=model.head.mask_embedding).last
+    frames = model.encoder(batch.pcm.float() / 32_768, mask=batch.mask, mask_embedding=model.head.mask_embedding).last
     each = F.cross_entropy(model.head.logits(frames).flatten(0, 1), batch.units.flatten(), reduction="none")
     masked = batch.mask.flatten()
     assert outcome.loss.item() == pytest.approx((each[masked].sum() + 0.5 * each[~masked].sum()).item(), rel=1e-5)
@@ -172,7 +172,7 @@ def test_accuracies_count_what_they_say():
     outcome = model(batch, True)
     with torch.no_grad():
         frames = model.encoder(
-            batch.pcm.float() / 32_767, mask=batch.mask, mask_embedding=model.head.mask_embedding
+            batch.pcm.float() / 32_768, mask=batch.mask, mask_embedding=model.head.mask_embedding
         ).last
         right = model.head.logits(frames).argmax(-1) == batch.units
     assert outcome.correct == right[batch.mask].sum()

@@ -19,7 +19,7 @@ def mel(hertz):
 
 def slow_steps(waveform: np.ndarray) -> np.ndarray:
     """13 coefficients every 10 ms in float64, one window at a time."""
-    samples = waveform.astype(np.float64) * 32_767
+    samples = waveform.astype(np.float64) * 32_768
     window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(400) / 399)) ** 0.85
     edges = np.linspace(mel(20.0), mel(8_000.0), 25)
     bins = mel(np.arange(256) * 16_000 / 512)
@@ -48,7 +48,7 @@ def slow_differences(steps: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("samples", [400, 719, 720, 16_000, 33_333])
 def test_equal_to_the_definition(samples):
-    waveform = sound(samples, seed=3).astype(np.float32) / 32_767
+    waveform = sound(samples, seed=3).astype(np.float32) / 32_768
     steps = slow_steps(waveform)
     first = slow_differences(steps)
     wanted = np.concatenate([steps, first, slow_differences(first)], axis=1)[::2]
@@ -56,7 +56,7 @@ def test_equal_to_the_definition(samples):
 
 
 def test_frames_see_what_frames_of_the_encoder_see():
-    waveform = sound(16_000, seed=1).astype(np.float32) / 32_767
+    waveform = sound(16_000, seed=1).astype(np.float32) / 32_768
     whole = mfcc(waveform)[:, :13]
     for frame in (0, 1, 7, len(whole) - 1):
         alone = mfcc(waveform[320 * frame : 320 * frame + 400])

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.audio.source import FULL_SCALE
+from babyhubert.audio.pcm import FULL_SCALE
 from babyhubert.errors import MissingExtraError
 from babyhubert.timebase import FRAME_RECEPTIVE_FIELD, SAMPLE_RATE
 

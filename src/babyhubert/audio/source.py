@@ -12,8 +12,6 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-FULL_SCALE = 32_767
-
 LengthKnowledge = Literal["exact", "announced", "guessed"]
 """``exact``: that many frames will come. ``announced``: the header says so, true within a few codec frames.
 ``guessed``: derived from the file's size; only decoding tells."""

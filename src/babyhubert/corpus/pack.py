@@ -24,8 +24,8 @@ from pydantic import Field
 from babyhubert.annotation.parquet import read_table
 from babyhubert.audio.channels import Channel, parse_channel
 from babyhubert.audio.discovery import RecordingFile
+from babyhubert.audio.pcm import to_pcm16
 from babyhubert.audio.recording import open_recording
-from babyhubert.audio.source import FULL_SCALE
 from babyhubert.compute.processes import Place
 from babyhubert.config import Config
 from babyhubert.corpus.inventory import SCAN, InventoryRow, read_inventory
@@ -344,8 +344,4 @@ def _read_segments(
                 raise CorpusError(
                     f"{recording.path}: ends before {end:.3f} s, where a segment does; run 'corpus scan' again"
                 )
-            yield _as_int16(found)
-
-
-def _as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    return np.round(np.clip(samples, -1, 1) * np.float32(FULL_SCALE)).astype("<i2")
+            yield to_pcm16(found)

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from babyhubert.annotation.parquet import read_table, write_table
 from babyhubert.annotation.raster import frame_counts
-from babyhubert.audio.source import FULL_SCALE
+from babyhubert.audio.pcm import FULL_SCALE
 from babyhubert.errors import CorpusError
 from babyhubert.files import write_json
 from babyhubert.hashing import file_sha256, fingerprint

@@ -23,6 +23,7 @@ from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.annotation.textgrid import write_textgrid
 from babyhubert.annotation.tiers import Piece, Tier, lay_out
 from babyhubert.audio.channels import Channel
+from babyhubert.audio.pcm import to_pcm16
 from babyhubert.audio.recording import Recording, open_recording
 from babyhubert.errors import AnnotationError, BabyHubertError, DiskFullError, OutputError
 from babyhubert.exchange.clip_choice import (
@@ -225,10 +226,9 @@ def _write_clip(
 
 def _write_sound(path: Path, samples: NDArray[np.float32]) -> None:
     """16 kHz, mono, 16 bits. By the standard library, whose errors tell a full disk from others."""
-    whole = np.clip(np.rint(samples * 32767.0), -32768, 32767).astype("<i2")
     with atomic_path(path) as temporary, wave.open(str(temporary), "wb") as file:
         file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
-        file.writeframes(whole.tobytes())
+        file.writeframes(to_pcm16(samples).tobytes())
 
 
 def _scores(recording: AnnotatedRecording) -> NDArray[np.float16]:

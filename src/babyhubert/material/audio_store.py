@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.audio.discovery import RecordingFile
+from babyhubert.audio.pcm import FULL_SCALE, to_pcm16
 from babyhubert.audio.prefetch import side_by_side
 from babyhubert.audio.recording import open_recording
 from babyhubert.compute.device import decoders
@@ -68,7 +69,7 @@ class AudioStore:
         """Samples ``[start, stop)`` of a recording in [-1, 1]; zeros where it has none."""
         first, end = self.bounds[recording], self.bounds[recording + 1]
         read = self.samples[first + max(start, 0) : min(first + stop, end)]
-        scaled = read.astype(np.float32) * np.float32(1 / 32768)
+        scaled = read.astype(np.float32) * np.float32(1 / FULL_SCALE)
         if len(scaled) == stop - start:
             return scaled
         whole = np.zeros(stop - start, dtype=np.float32)
@@ -107,6 +108,6 @@ def _blocks(file: RecordingFile) -> Iterator[NDArray[np.int16] | str]:
     try:
         with open_recording(file.path) as recording:
             for block in recording.blocks():
-                yield np.clip(np.rint(block.samples * 32768), -32768, 32767).astype(np.int16)
+                yield to_pcm16(block.samples)
     except BabyHubertError as error:
         yield one_line(file.path, error)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from babyhubert.audio.source import FULL_SCALE
+from babyhubert.audio.pcm import FULL_SCALE
 from babyhubert.compute.processes import Place
 from babyhubert.config import Config
 from babyhubert.corpus.shards import Labels, Pack

@@ -59,11 +59,11 @@ class UtteranceRun(ABC, Generic[Result]):
         """The files of one recording."""
 
     @abstractmethod
-    def write(self, recording_id: str, segments: Segments, judged: Mapping[int, Judged[Result]]) -> dict[str, Any]:
+    def write(self, file: RecordingFile, segments: Segments, judged: Mapping[int, Judged[Result]]) -> dict[str, Any]:
         """Write the files of one recording; what to keep in its record.
 
         Args:
-            recording_id: Which.
+            file: Which.
             segments: Who speaks when.
             judged: What the model says, by row of ``segments``.
         """
@@ -171,7 +171,7 @@ class UtteranceRun(ABC, Generic[Result]):
         self.folder.forget(name)
         rows = self.rows(name)
         by_row = {int(rows[index]): each for index, each in judged.items()}
-        more = self.write(name, self.segments(name), by_row)
+        more = self.write(file, self.segments(name), by_row)
         self.folder.complete(
             name,
             {

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.text import read_lines
 from babyhubert.audio.channels import Channel
+from babyhubert.audio.discovery import RecordingFile
 from babyhubert.encoder.heads import ADDRESSEE
 from babyhubert.files import csv_text, path_below, write_text
 from babyhubert.inference.speed import Speed
@@ -88,12 +89,12 @@ class AddresseeRun(UtteranceRun[NDArray[np.float64]]):
         return [_table_of(self.folder, recording_id)]
 
     def write(
-        self, recording_id: str, segments: Segments, judged: Mapping[int, Judged[NDArray[np.float64]]]
+        self, file: RecordingFile, segments: Segments, judged: Mapping[int, Judged[NDArray[np.float64]]]
     ) -> dict[str, Any]:
         """All segments of a recording, with the addressee and the probabilities of the adults'."""
-        (path,) = self.outputs(recording_id)
+        (path,) = self.outputs(file.recording_id)
         table = self.model.annotated(segments, judged)
-        write_text(path, format_addressees(recording_id, table, self.model.labels))
+        write_text(path, format_addressees(file.recording_id, table, self.model.labels))
         adults = int(np.isin(segments.label.astype(str), self.model.voices).sum())
         return {"segments": len(segments), "adult_segments": adults, "not_run": adults - len(judged)}
 

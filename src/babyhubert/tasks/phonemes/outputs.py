@@ -10,6 +10,7 @@ import numpy as np
 
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.channels import Channel
+from babyhubert.audio.discovery import RecordingFile
 from babyhubert.encoder.heads import PHONEMES
 from babyhubert.files import csv_text, path_below, write_text
 from babyhubert.inference.speed import Speed
@@ -107,14 +108,16 @@ class PhonemeRun(UtteranceRun[Symbols]):
         folders = [FOLDER, TIMES_FOLDER, *([SYLLABLES_FOLDER] if self._syllables else [])]
         return [path_below(self.folder.output / folder, recording_id, ".csv") for folder in folders]
 
-    def write(self, recording_id: str, segments: Segments, judged: Mapping[int, Judged[Symbols]]) -> dict[str, Any]:
+    def write(self, file: RecordingFile, segments: Segments, judged: Mapping[int, Judged[Symbols]]) -> dict[str, Any]:
         """The key child's utterances, a header alone where there is none."""
-        paths = self.outputs(recording_id)
+        paths = self.outputs(file.recording_id)
         table = self.model.annotated(segments, judged)
-        write_text(paths[0], format_phonemes(recording_id, table))
-        write_text(paths[1], format_times(recording_id, table))
+        published = self.model.windows == "published"
+        name = file.recording_id + (file.path.suffix if published else "")
+        write_text(paths[0], format_phonemes(name, table))
+        write_text(paths[1], format_times(name, table))
         if self._syllables:
-            write_text(paths[2], format_syllables(recording_id, table))
+            write_text(paths[2], format_syllables(name, table, between=" " if published else ""))
         asked = int(np.isin(segments.label.astype(str), self.model.voices).sum())
         phonemes = sum(len(timed) for timed in table.columns["timed"])
         return {"utterances": asked, "left_out": asked - len(judged), "phonemes": phonemes}
@@ -136,13 +139,18 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
     folder.write_run(run_record(folder, about, outcome))
 
 
-def format_phonemes(recording_id: str, table: Segments) -> str:
-    """One row an utterance, the published columns."""
-    return csv_text([COLUMNS, *(_utterance(recording_id, *row) for row in _rows(table))])
+def format_phonemes(name: str, table: Segments) -> str:
+    """One row an utterance, the published columns; ``filename`` is the name."""
+    return csv_text([COLUMNS, *(_utterance(name, *row) for row in _rows(table))])
 
 
-def format_syllables(recording_id: str, table: Segments) -> str:
+def format_syllables(name: str, table: Segments, between: str = "") -> str:
     """The published columns, and the published columns of syllables.
+
+    Args:
+        name: The ``filename``.
+        table: Utterances.
+        between: What stands between the letters of ``cv``.
 
     Raises:
         MissingExtraError: panphon is not installed.
@@ -150,16 +158,16 @@ def format_syllables(recording_id: str, table: Segments) -> str:
     rows: list[Iterable[object]] = [(*COLUMNS, *SYLLABLE_COLUMNS)]
     for start, end, label, phonemes in _rows(table):
         found = syllables_of(phonemes.split())
-        more = (found.text, found.syllables, found.phonemes, found.cv)
-        rows.append((*_utterance(recording_id, start, end, label, phonemes), *more))
+        more = (found.text, found.syllables, found.phonemes, between.join(found.cv))
+        rows.append((*_utterance(name, start, end, label, phonemes), *more))
     return csv_text(rows)
 
 
-def format_times(recording_id: str, table: Segments) -> str:
+def format_times(name: str, table: Segments) -> str:
     """One row a phoneme: its utterance, its place in it, its times in the recording, its confidence."""
     rows: list[Iterable[object]] = [TIME_COLUMNS]
     for (start, end, _), timed in zip(table, table.columns["timed"], strict=True):
-        utterance = recording_id, format_seconds(start), format_seconds(end)
+        utterance = name, format_seconds(start), format_seconds(end)
         for index, phoneme in enumerate(timed):
             times = format_seconds(phoneme.start), format_seconds(phoneme.end)
             rows.append((*utterance, index, phoneme.phoneme, *times, f"{phoneme.confidence:.4f}"))
@@ -171,5 +179,5 @@ def _rows(table: Segments) -> Iterable[tuple[int, int, str, str]]:
         yield start, end, label, phonemes
 
 
-def _utterance(recording_id: str, start: int, end: int, label: str, phonemes: str) -> tuple[str, ...]:
-    return recording_id, format_seconds(start), format_seconds(end), label, phonemes
+def _utterance(name: str, start: int, end: int, label: str, phonemes: str) -> tuple[str, ...]:
+    return name, format_seconds(start), format_seconds(end), label, phonemes

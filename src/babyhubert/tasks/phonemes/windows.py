@@ -1,16 +1,20 @@
-"""Which stretch of a recording BabAR hears for an utterance, and which frames it reads phonemes from."""
+"""Which stretch of a recording BabAR sees for an utterance, and which frames it reads phonemes from."""
 
 from __future__ import annotations
 
 from babyhubert.material.windows import UtteranceWindow
-from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD, SAMPLE_RATE, frame_count
+from babyhubert.timebase import FRAME_RECEPTIVE_FIELD, SAMPLE_RATE, frame_count
+
+_FRAMES_PER_SECOND = 50.0
 
 
 def phoneme_window(onset: int, offset: int, recording: int, context: int = 20 * SAMPLE_RATE) -> UtteranceWindow:
     """The published window: centred on the utterance, clipped to the recording (so it shrinks near the ends).
 
-    It grows to the utterance where that is longer than the context. Frame limits are rounded half to even, as
-    published; there is one frame at least, and frames past the encoder's last are its last.
+    It grows to the utterance where that is longer than the context. The arithmetic is the published tool's own, in
+    milliseconds and floating point from the onset and duration that an RTTM file holds: on the grid of 20 ms, limits
+    lie half-way between frames so often that exact arithmetic would put one of them elsewhere in 4% of utterances.
+    There is one frame at least, and frames past the encoder's last are its last.
 
     Args:
         onset: First sample of the utterance.
@@ -18,10 +22,15 @@ def phoneme_window(onset: int, offset: int, recording: int, context: int = 20 * 
         recording: Length of the recording, samples.
         context: Length of the window, samples.
     """
-    half = max((context - (offset - onset)) // 2, 0)
-    stop = min(offset + half, recording)
-    start = max(min(onset - half, stop - FRAME_RECEPTIVE_FIELD), 0)
-    last = frame_count(stop - start) - 1
-    first = round((onset - start) / FRAME_HOP)
-    end = max(round((offset - start) / FRAME_HOP), first + 1)
-    return UtteranceWindow(start, stop, min(first, max(last, 0)), min(end, max(last, 0) + 1))
+    onset_s, duration_s = onset / SAMPLE_RATE, (offset - onset) / SAMPLE_RATE
+    onset_ms, offset_ms = onset_s * 1000, (onset_s + duration_s) * 1000
+    centre, half = (onset_ms + offset_ms) / 2, context / SAMPLE_RATE * 1000 / 2
+    start_ms = max(0, min(centre - half, onset_ms))
+    stop_ms = min(recording / SAMPLE_RATE * 1000, max(centre + half, offset_ms))
+    first = round((onset_ms - start_ms) * _FRAMES_PER_SECOND / 1000.0)
+    end = max(round((offset_ms - start_ms) * _FRAMES_PER_SECOND / 1000.0), first + 1)
+    start = int(start_ms * SAMPLE_RATE / 1000.0)
+    stop = min(start + int((stop_ms - start_ms) * SAMPLE_RATE / 1000.0), recording)
+    start = max(min(start, stop - FRAME_RECEPTIVE_FIELD), 0)
+    last = max(frame_count(stop - start) - 1, 0)
+    return UtteranceWindow(start, stop, min(first, last), min(end, last + 1))

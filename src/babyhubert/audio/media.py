@@ -133,6 +133,24 @@ class AvSource:
         self._frame_samples = 0 if following is None else int(following.samples)
 
     @property
+    def lead(self) -> int:
+        """Frames by which the sound begins later than the file, as a player counts.
+
+        The clock of an MP4 begins at 0, whatever comes first on it; other containers may begin anywhere, and players
+        take the earliest of their tracks for 0. A stream without a container has no clock.
+        """
+        if self._origin is None or self._container.format.name in _WITHOUT_INDEX:
+            return 0
+        starts = [
+            float(stream.start_time * stream.time_base)
+            for stream in self._container.streams
+            if stream.type in ("audio", "video") and stream.start_time is not None
+        ]
+        own_clock = self._container.format.name.startswith("mov")
+        beginning = 0.0 if own_clock else max(0.0, min(starts, default=self._origin))
+        return max(0, round((self._origin - beginning) * self.header.sample_rate))
+
+    @property
     def seeks(self) -> bool:
         """Whether the container has an index and time stamps to seek by."""
         return self._origin is not None and self._container.format.name not in _WITHOUT_INDEX

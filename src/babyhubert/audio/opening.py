@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from babyhubert.audio import media, riff
+from babyhubert.audio.late_start import LateSource
 from babyhubert.audio.libsndfile import SndfileSource
 from babyhubert.audio.presence import looks_like_text, require_content
 from babyhubert.audio.source import Source
@@ -38,7 +39,7 @@ def _open(path: Path) -> Source:
         return _open_any(path)
     if layout.misread and layout.is_pcm:
         return riff.PcmSource(path, layout)
-    source: Source = media.AvSource(path) if layout.misread else _open_any(path)
+    source: Source = _open_media(path) if layout.misread else _open_any(path)
     if layout.warning:
         source.header = replace(source.header, warnings=(*source.header.warnings, layout.warning))
     return source
@@ -53,9 +54,14 @@ def _open_any(path: Path) -> Source:
         return _open_with_media(path, refusal)
 
 
+def _open_media(path: Path) -> Source:
+    source = media.AvSource(path)
+    return LateSource(source, source.lead) if source.lead else source
+
+
 def _open_with_media(path: Path, refusal: AudioError) -> Source:
     try:
-        return media.AvSource(path)
+        return _open_media(path)
     except MissingExtraError:
         if path.suffix.lower() in media.SUFFIXES:
             raise

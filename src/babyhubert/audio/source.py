@@ -34,10 +34,16 @@ class Source(Protocol):
     """An open recording at its native rate."""
 
     header: SourceHeader
-    problem: str | None
-    """Why decoding ended before the file did, else None."""
-    skipped: int
-    """Damaged packets left out since the source was opened."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why decoding ended before the file did, else None."""
+        ...
+
+    @property
+    def skipped(self) -> int:
+        """Damaged packets left out since the source was opened."""
+        ...
 
     @property
     def seeks(self) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from babyhubert.annotation.intervals import complement, intersect, total
-from babyhubert.audio.acoustics import _fast_size, band, convolve, room_response
+from babyhubert.audio.acoustics import band, convolve, fast_size, room_response
 from babyhubert.errors import ConfigError
 from babyhubert.simulation.noise import passing_noises
 from babyhubert.simulation.scene import SceneConfig, simulate_scene
@@ -183,7 +183,7 @@ def test_convolution_is_convolution():
         a = rng.standard_normal(length).astype(np.float32)
         np.testing.assert_allclose(convolve(a, b), np.convolve(a, b), atol=1e-3)
     for length in (1, 2, 3, 5, 6, 7, 1_000, 160_001):
-        assert length <= _fast_size(length) < 1.7 * length + 2
+        assert length <= fast_size(length) < 1.7 * length + 2
 
 
 def test_band_passes_the_middle():

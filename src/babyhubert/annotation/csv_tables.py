@@ -58,7 +58,12 @@ def format_combined_rows(uid: str, segments: Segments) -> str:
 COMBINED_HEADER = "uid,start_time_s,duration_s,label\n"
 
 
-def _read_csv(path: Path, recording_id: str) -> dict[str, Segments]:
+def read_csv_segments(path: Path, recording_id: str) -> dict[str, Segments]:
+    """Segments of a CSV of any known layout, told by its columns; by recording.
+
+    Raises:
+        AnnotationError: a layout that is not known, or a malformed row.
+    """
     reader = csv.DictReader(read_lines(path), restval="")
     columns = set(reader.fieldnames or ())
     for needed, parse, names_recordings in _LAYOUTS:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from babyhubert.annotation.audacity import read_audacity
-from babyhubert.annotation.csv_tables import _read_csv
+from babyhubert.annotation.csv_tables import read_csv_segments
 from babyhubert.annotation.its import read_its
 from babyhubert.annotation.rttm import read_rttm
 from babyhubert.annotation.segments import Segments
@@ -37,7 +37,7 @@ def read_segments(path: Path, recording_id: str | None = None) -> dict[str, Segm
         case ".rttm":
             return read_rttm(path) or {rttm_uri(name): Segments.empty()}
         case ".csv":
-            return _read_csv(path, name)
+            return read_csv_segments(path, name)
         case ".its":
             return {name: read_its(path)}
         case ".eaf":

@@ -68,14 +68,14 @@ def read_speaker_ids(table: Path) -> frozenset[str]:
     Raises:
         AnnotationError: unreadable, or no such column.
     """
-    with _csv_reader(table) as reader:
+    with csv_reader(table) as reader:
         if "speaker_id" not in (reader.fieldnames or ()):
             raise AnnotationError(f"{table}: no column speaker_id, which says who is meant")
         return frozenset(name for row in reader if (name := (row["speaker_id"] or "").strip()))
 
 
 @contextmanager
-def _csv_reader(table: Path) -> Iterator[csv.DictReader[str]]:
+def csv_reader(table: Path) -> Iterator[csv.DictReader[str]]:
     """Rows of a CSV, read while it is open; what goes wrong with the file names it."""
     try:
         with Path(table).open(encoding="utf-8-sig", newline="") as file:

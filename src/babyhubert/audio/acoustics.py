@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from babyhubert.timebase import SAMPLE_RATE
 
-_TAPS = 1024
+TAPS = 1024
 
 
 def decibels(value: float) -> float:
@@ -31,14 +31,14 @@ def room_response(decay_s: float, direct_to_reverberant_db: float, rng: np.rando
 
 def band(low_hz: float, high_hz: float) -> NDArray[np.float32]:
     """Linear-phase band-pass filter, float32, 1,024 taps: a loudspeaker behind a door."""
-    hertz = np.linspace(0, SAMPLE_RATE / 2, _TAPS // 2 + 1)
+    hertz = np.linspace(0, SAMPLE_RATE / 2, TAPS // 2 + 1)
     return _linear_phase(1 / (1 + np.exp((low_hz - hertz) / 50)) / (1 + np.exp((hertz - high_hz) / 200)))
 
 
 def convolve(signal: NDArray[np.float32], response: NDArray[np.float32]) -> NDArray[np.float32]:
     """Full linear convolution, float32, shape (N + M - 1,): overlap-add over blocks that stay in the cache."""
     length = len(signal) + len(response) - 1
-    size = min(_fast_size(length), 8 * _fast_size(len(response)))
+    size = min(fast_size(length), 8 * fast_size(len(response)))
     step = size - len(response) + 1
     blocks = np.zeros((-(-len(signal) // step), step), dtype=np.float32)
     blocks.ravel()[: len(signal)] = signal
@@ -49,17 +49,17 @@ def convolve(signal: NDArray[np.float32], response: NDArray[np.float32]) -> NDAr
     return whole[:length]
 
 
-def _colour(exponent: float) -> NDArray[np.float32]:
+def noise_filter(exponent: float) -> NDArray[np.float32]:
     """Filter that gives white noise a spectrum of 1 / f^(2 exponent) above 60 Hz, and unit power."""
-    hertz = np.maximum(np.linspace(0, SAMPLE_RATE / 2, _TAPS // 2 + 1), 60.0)
+    hertz = np.maximum(np.linspace(0, SAMPLE_RATE / 2, TAPS // 2 + 1), 60.0)
     taps = _linear_phase(hertz**-exponent)
     return (taps / np.sqrt(np.sum(taps**2))).astype(np.float32)
 
 
 def _linear_phase(magnitude: NDArray[np.float64]) -> NDArray[np.float32]:
-    return (np.roll(np.fft.irfft(magnitude), _TAPS // 2) * np.hanning(_TAPS)).astype(np.float32)
+    return (np.roll(np.fft.irfft(magnitude), TAPS // 2) * np.hanning(TAPS)).astype(np.float32)
 
 
-def _fast_size(length: int) -> int:
+def fast_size(length: int) -> int:
     """Smallest 2^a, 3 * 2^a or 5 * 2^a not below ``length``: sizes whose transform is quick."""
     return min(factor << max(0, (-(-length // factor) - 1).bit_length()) for factor in (1, 3, 5))

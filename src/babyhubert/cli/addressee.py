@@ -73,9 +73,9 @@ def addressee(
     from babyhubert.audio.channels import parse_channel
     from babyhubert.cli.options import SPEED_NAMES, check_choice
     from babyhubert.cli.utterances import execute, named_model
+    from babyhubert.encoder.context import POOLINGS
     from babyhubert.runs.sharing import Sharing
     from babyhubert.tasks.addressee.outputs import open_addressee_run
-    from babyhubert.tasks.addressee.windows import POOLINGS
 
     sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
     mode = check_choice("--speed", speed, SPEED_NAMES)

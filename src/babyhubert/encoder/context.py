@@ -12,11 +12,16 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 from babyhubert.encoder.heads import ADDRESSEE, PHONEMES, VOICE_TYPE
 from babyhubert.errors import CheckpointError
-from babyhubert.tasks.addressee.windows import POOLINGS, Pooling
+
+Pooling = Literal["utterance", "published"]
+"""Frames whose mean decides the addressee. ``utterance``: those of the utterance. ``published``: from the window's
+first frame on, for as long as the window's end is away from the utterance's onset; so the published data set class
+computes, though its comments speak of the utterance, and so the released weights were probably trained."""
+POOLINGS: tuple[Pooling, ...] = ("utterance", "published")
 
 SHARED = "shared"
 """Key of ``task.json`` for what all heads of a model share."""

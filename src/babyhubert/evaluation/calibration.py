@@ -23,7 +23,7 @@ from babyhubert.annotation.raster import segments_to_frames
 from babyhubert.annotation.segments import Segments
 from babyhubert.errors import AnnotationError
 from babyhubert.evaluation.tuning import LoadScores
-from babyhubert.inference.calibration import _LEAST, _MOST, Calibration, _logit, _sigmoid
+from babyhubert.inference.calibration import LEAST_LIKELY, MOST_LIKELY, Calibration, logit, sigmoid
 
 CalibrationKind = Literal["temperature", "temperature-bias"]
 
@@ -111,7 +111,7 @@ def fit_calibration(counts: NDArray[np.int64], kind: CalibrationKind) -> tuple[f
     if not counts.any(axis=1).all():
         return 1.0, 0.0
     seen = counts.any(axis=0)
-    logits = _logit(VALUES[seen])
+    logits = logit(VALUES[seen])
     negative, positive = (side[seen] / counts.sum() for side in counts)
     columns = [logits] if kind == "temperature" else [logits, np.ones_like(logits)]
     start = np.array([1.0, 0.0])[: len(columns)]
@@ -138,7 +138,7 @@ def _newton(
 
     solution, value = start, loss(start)
     for _ in range(100):
-        p = _sigmoid(offset + solution @ columns)
+        p = sigmoid(offset + solution @ columns)
         gradient = columns @ ((positive + negative) * p - positive)
         curvature = (columns * ((positive + negative) * p * (1 - p))) @ columns.T
         step = np.linalg.solve(curvature + 1e-12 * np.eye(len(solution)), gradient)
@@ -203,7 +203,7 @@ def reliability(counts: NDArray[np.int64], probabilities: NDArray[np.float64] = 
         )
         for b in filled.tolist()
     )  # fmt: skip
-    likely = np.clip(probabilities, _LEAST, _MOST)
+    likely = np.clip(probabilities, LEAST_LIKELY, MOST_LIKELY)
     loss = -(counts[1] @ np.log(likely) + counts[0] @ np.log1p(-likely))
     distance = np.abs(confident - positive).sum()
     nothing = float("nan")
@@ -252,4 +252,4 @@ def _held_out(histogram: ScoreHistogram, row: int, kind: CalibrationKind) -> Rel
 def _corrected(temperature: float, bias: float) -> NDArray[np.float64]:
     if (temperature, bias) == (1.0, 0.0):
         return VALUES
-    return _sigmoid(_logit(VALUES) / temperature + bias)
+    return sigmoid(logit(VALUES) / temperature + bias)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from babyhubert.errors import ConfigError
 
-_LEAST, _MOST = 2.0**-25, 1 - 2.0**-12
+LEAST_LIKELY, MOST_LIKELY = 2.0**-25, 1 - 2.0**-12
 """Half the smallest float16 above 0, and half-way from the largest below 1: what a 0 and a 1 may stand for."""
 
 
@@ -40,7 +40,7 @@ class Calibration:
             float32, the same shape. Order within a class is kept, so segments do not change when thresholds go
             through the same correction.
         """
-        return _sigmoid(_logit(probabilities) / self.temperature + self.bias).astype(np.float32)
+        return sigmoid(logit(probabilities) / self.temperature + self.bias).astype(np.float32)
 
     def to_dict(self) -> dict[str, dict[str, float]]:
         """Temperature and bias by class."""
@@ -83,10 +83,12 @@ def _read_pair(path: Path, label: str, table: object) -> tuple[float, float]:
     return float(table["temperature"]), float(table["bias"])
 
 
-def _logit(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    clipped = np.clip(np.asarray(probabilities, dtype=np.float64), _LEAST, _MOST)
+def logit(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Log-odds; 0 and 1 as the values that they may stand for."""
+    clipped = np.clip(np.asarray(probabilities, dtype=np.float64), LEAST_LIKELY, MOST_LIKELY)
     return np.log(clipped) - np.log1p(-clipped)
 
 
-def _sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inverse of :func:`logit`."""
     return 0.5 * (1 + np.tanh(0.5 * logits))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.recording import open_recording
-from babyhubert.encoder.context import Listening
+from babyhubert.encoder.context import Listening, Pooling
 from babyhubert.errors import ConfigError
 from babyhubert.inference.batching import WindowThreads, build_engine, windows_at_once
 from babyhubert.inference.engine import Failed, Finished, Frames, FrameSource
@@ -23,7 +23,6 @@ from babyhubert.inference.task_model import FrameOutputs, LoadedModel, plan_of
 from babyhubert.inference.utterances import GridUtterances, OwnWindowEngine, OwnWindows, Utterances
 from babyhubert.inference.windows import WindowPlan
 from babyhubert.material.windows import LONGEST_PUBLISHED, UtteranceWindow, windows_with_context
-from babyhubert.tasks.addressee.windows import Pooling
 from babyhubert.timebase import FRAME_RECEPTIVE_FIELD, seconds_to_samples
 
 Result = TypeVar("Result")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.audio.acoustics import _TAPS, _colour, band, convolve, decibels
+from babyhubert.audio.acoustics import TAPS, band, convolve, decibels, noise_filter
 from babyhubert.timebase import SAMPLE_RATE
 
 CHUNK = 10 * SAMPLE_RATE
@@ -22,7 +22,7 @@ Sound = tuple[int, NDArray[np.float32]]
 
 def room_tone(low_dbfs: float, high_dbfs: float, rng: np.random.Generator) -> Iterator[NDArray[np.float32]]:
     """Endless coloured noise and hum whose level wanders between two levels: float32 chunks of :data:`CHUNK`."""
-    colour = _colour(float(rng.uniform(0.1, 1.0)))
+    colour = noise_filter(float(rng.uniform(0.1, 1.0)))
     mains = float(rng.choice([50.0, 60.0]))
     partials = np.array([1, 2, 3, 4, 6])
     weights = rng.uniform(0.2, 1.0, len(partials)) / partials * decibels(low_dbfs - 3)
@@ -30,13 +30,13 @@ def room_tone(low_dbfs: float, high_dbfs: float, rng: np.random.Generator) -> It
     second = 2 * np.pi * mains * np.outer(partials, np.arange(SAMPLE_RATE) / SAMPLE_RATE)
     hum = np.tile(weights @ np.sin(second + phases[:, None]), CHUNK // SAMPLE_RATE)
     level = float(rng.uniform(low_dbfs, high_dbfs))
-    before = np.zeros(_TAPS - 1, dtype=np.float32)
+    before = np.zeros(TAPS - 1, dtype=np.float32)
     while True:
         after = float(np.clip(level + rng.normal(0, 1.5), low_dbfs, high_dbfs))
         white = np.concatenate([before, rng.standard_normal(CHUNK, dtype=np.float32)])
         before = white[CHUNK:]
         gain = 10 ** (np.linspace(level, after, CHUNK, endpoint=False) / 20)
-        yield (convolve(white, colour)[_TAPS - 1 : _TAPS - 1 + CHUNK] * gain + hum).astype(np.float32)
+        yield (convolve(white, colour)[TAPS - 1 : TAPS - 1 + CHUNK] * gain + hum).astype(np.float32)
         level = after
 
 
@@ -67,7 +67,9 @@ def passing_noises(per_minute: float, low_dbfs: float, high_dbfs: float, rng: np
     while True:
         at += int(rng.exponential(60.0 / per_minute) * SAMPLE_RATE)
         length = int(rng.uniform(1.0, 12.0) * SAMPLE_RATE)
-        noise = convolve(rng.standard_normal(length, dtype=np.float32), _colour(float(rng.uniform(0.0, 1.0))))[:length]
+        noise = convolve(rng.standard_normal(length, dtype=np.float32), noise_filter(float(rng.uniform(0.0, 1.0))))[
+            :length
+        ]
         if rng.random() < 0.5:
             lowest = float(rng.uniform(80, 2000))
             noise = convolve(noise, band(lowest, lowest * float(rng.uniform(2, 8))))[:length]

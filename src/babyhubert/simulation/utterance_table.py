@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.text import _csv_reader
+from babyhubert.annotation.text import csv_reader
 from babyhubert.errors import AnnotationError, AudioError, ConfigError
 from babyhubert.simulation.utterances import Cast, Utterance
 from babyhubert.simulation.voice_conversion import move_resonances, whisper
@@ -246,7 +246,7 @@ def read_utterances(table: Path) -> dict[str, list[RecordedSpeaker]]:
     Raises:
         AnnotationError: unreadable, a missing column, or a bad row (named).
     """
-    with _csv_reader(table) as reader:
+    with csv_reader(table) as reader:
         missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
         if missing:
             raise AnnotationError(f"{table}: no column {', '.join(missing)}; {', '.join(COLUMNS)} are needed")

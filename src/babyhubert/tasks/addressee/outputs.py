@@ -15,6 +15,7 @@ from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.text import read_lines
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
+from babyhubert.encoder.context import Pooling
 from babyhubert.encoder.heads import ADDRESSEE
 from babyhubert.files import csv_text, path_below, write_text
 from babyhubert.inference.speed import Speed
@@ -24,7 +25,6 @@ from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome
 from babyhubert.runs.shard import Part
 from babyhubert.tasks.addressee.prediction import AddresseeClassifier
-from babyhubert.tasks.addressee.windows import Pooling
 from babyhubert.tasks.input_segments import segments_source
 from babyhubert.tasks.utterance_outputs import UtteranceRun, run_record
 from babyhubert.timebase import format_length, format_seconds

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.segments import Segments
+from babyhubert.encoder.context import Pooling
 from babyhubert.encoder.heads import ADDRESSEE
 from babyhubert.inference.utterance_predictor import Judged, UtteranceModel
 from babyhubert.material.windows import UtteranceWindow
 from babyhubert.phonology.ctc import log_softmax
-from babyhubert.tasks.addressee.windows import Pooling, addressee_window
+from babyhubert.tasks.addressee.windows import addressee_window
 
 ADULTS = ("FEM", "MAL")
 TOO_LONG = "Other"

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from babyhubert.config import Config
+from babyhubert.encoder.context import Pooling
 from babyhubert.encoder.flavours.addressee import LABELS
 from babyhubert.encoder.heads import ADDRESSEE, HEAD_DROPOUT, PooledHead, TaskHead
 from babyhubert.errors import AnnotationError
@@ -33,7 +34,7 @@ from babyhubert.material.utterances import (
     split_rows,
 )
 from babyhubert.material.windows import Samples, WindowRule, Windows, windows_by, windows_with_context
-from babyhubert.tasks.addressee.windows import Pooling, addressee_window
+from babyhubert.tasks.addressee.windows import addressee_window
 from babyhubert.tasks.interface import Validation, identity_of, without_validation
 from babyhubert.timebase import frame_count, samples_to_seconds, seconds_to_samples
 

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+from babyhubert.encoder.context import Pooling
 from babyhubert.material.windows import UtteranceWindow
 from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD, SAMPLE_RATE, frame_count
-
-Pooling = Literal["utterance", "published"]
-"""Frames whose mean decides the addressee. ``utterance``: those of the utterance. ``published``: from the window's
-first frame on, for as long as the window's end is away from the utterance's onset; so the published data set class
-computes, though its comments speak of the utterance, and so the released weights were probably trained."""
-
-POOLINGS: tuple[Pooling, ...] = ("utterance", "published")
 
 
 def addressee_window(

@@ -36,7 +36,8 @@ def discover(inputs: Sequence[Path | str]) -> list[RecordingFile]:
     """Recordings among files and folders, in the order given and sorted within each folder.
 
     Folders are searched below, without hidden files and folders. A file mentioned twice counts once. A file named
-    directly counts whatever its extension.
+    directly counts whatever its extension. A folder that cannot be read counts as a recording, so that what is lost
+    with it is told as for any recording that cannot be read.
 
     Raises:
         AudioError: an input does not exist, a folder holds no audio, or two files would get the same id.
@@ -56,26 +57,46 @@ def rttm_uri(recording_id: str) -> str:
 
 
 def _recordings_of(given: Path) -> Iterator[RecordingFile]:
-    if not given.is_dir():
-        if not given.exists() and not given.is_symlink():
+    if not os.path.isdir(given):  # noqa: PTH112 - a path's own method raises where a folder above it is closed
+        if not _may_exist(given):
             raise AudioError(f"{given} does not exist: check the path")
         yield RecordingFile(given.stem, given)
         return
-    paths = sorted(_audio_below(given), key=lambda path: path.relative_to(given).parts)
+    closed: list[Path] = []
+    paths = [*_audio_below(given, closed), *closed]
     if not paths:
         raise AudioError(f"{given} holds no audio files: give a folder with recordings ({_some_suffixes()})")
-    for path in paths:
-        yield RecordingFile(path.relative_to(given).with_suffix("").as_posix(), path)
+    for path in sorted(paths, key=lambda path: path.relative_to(given).parts):
+        name = path.relative_to(given)
+        yield RecordingFile(f"{name.as_posix()}/" if path in closed else name.with_suffix("").as_posix(), path)
+
+
+def _may_exist(path: Path) -> bool:
+    """False where a path certainly does not exist; true also where a closed folder hides it."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _some_suffixes() -> str:
     return ".wav, .flac, .mp3, .m4a, .ogg, ..."
 
 
-def _audio_below(folder: Path) -> Iterator[Path]:
-    """Audio files below a folder; links to folders are followed, each real folder once."""
+def _audio_below(folder: Path, closed: list[Path]) -> Iterator[Path]:
+    """Audio files below a folder; links to folders are followed, each real folder once.
+
+    Folders that cannot be read are added to ``closed``.
+    """
     seen: set[str] = set()
-    for name, folders, files in os.walk(folder, followlinks=True):
+
+    def remember(error: OSError) -> None:
+        closed.append(Path(error.filename))
+
+    for name, folders, files in os.walk(folder, onerror=remember, followlinks=True):
         real = os.path.realpath(name)
         if real in seen:
             folders.clear()
@@ -94,7 +115,7 @@ def _identity(path: Path) -> str:
     equal remain two recordings.
     """
     real = os.path.realpath(path)
-    if path.is_symlink() and "annex" in Path(real).parts:
+    if os.path.islink(path) and "annex" in Path(real).parts:  # noqa: PTH114 - see _recordings_of
         real = os.path.join(os.path.realpath(path.parent), path.name)  # noqa: PTH118 (stays a string)
     return os.path.normcase(real)
 

@@ -55,8 +55,9 @@ def check_recordings(files: Sequence[RecordingFile], output: Path, bytes_per_sec
     for file in files:
         try:
             _require_text(file)
+            info = probe(file.path)
             require_safe_name(file.recording_id, ".rttm")
-            good.append((file, probe(file.path)))
+            good.append((file, info))
         except (BabyHubertError, OSError) as error:
             bad.append((file, " ".join(str(error).split())))
     total = sum(info.n_samples for _, info in good)
@@ -68,7 +69,7 @@ def check_recordings(files: Sequence[RecordingFile], output: Path, bytes_per_sec
 def _require_text(file: RecordingFile) -> None:
     """Names of old disks may hold bytes that are no text; a table could not tell which recording is meant."""
     try:
-        file.recording_id.encode("utf-8")
+        f"{file.recording_id}{file.path}".encode()
     except UnicodeEncodeError:
         raise AudioError(f"{file.path}: the name is not valid UTF-8; rename the file or its folder") from None
 

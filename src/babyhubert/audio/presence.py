@@ -7,6 +7,7 @@ In: a path. Out: its size in bytes, or an :class:`~babyhubert.errors.AudioError`
 
 from __future__ import annotations
 
+import os
 import stat
 from pathlib import Path
 
@@ -60,10 +61,21 @@ def _regular_size(path: Path) -> int:
     except OSError as error:
         raise AudioError(f"{path} cannot be read: {error.strerror or error}") from None
     if stat.S_ISDIR(status.st_mode):
-        raise AudioError(f"{path} is a folder, not a recording: name a file inside it")
+        raise AudioError(_why_no_folder(path))
     if not stat.S_ISREG(status.st_mode):
         raise AudioError(f"{path} is not a regular file: save the recording to a file first")
     return status.st_size
+
+
+def _why_no_folder(path: Path) -> str:
+    """Why a folder that was named, or met while searching, gives no recording."""
+    try:
+        os.scandir(path).close()
+    except PermissionError:
+        return f"{path} is a folder that may not be read by this user: change its permissions"
+    except OSError as error:
+        return f"{path} is a folder that cannot be read: {error.strerror or error}"
+    return f"{path} is a folder, not a recording: name a file inside it"
 
 
 def absence(path: Path) -> str:

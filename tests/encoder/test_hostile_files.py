@@ -221,7 +221,7 @@ def test_folders_without_or_with_split_weights(tmp_path):
     (folder / "model.safetensors").unlink()
     refused(folder, "holds no checkpoint")
     (folder / "model.safetensors.index.json").write_text("{}")
-    refused(folder, "split over several files")
+    refused(folder, "weight_map")
 
 
 def test_heads_of_a_model_folder_are_complete_and_described(tmp_path):

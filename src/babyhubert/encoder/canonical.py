@@ -167,6 +167,11 @@ def refuse_unusable(tensors: Mapping[str, Tensor], where: str) -> None:
     Raises:
         CheckpointError: one holds no plain floating point numbers, or claims more of them than it has.
     """
+    if any("pos_conv_embed.batch_norm." in name or name.endswith("pos_conv.0.running_mean") for name in tensors):
+        raise CheckpointError(
+            f"{where}: a HuBERT with batch norm before its positional convolution (conv_pos_batch_norm), which is not "
+            "supported; use one with weight norm"
+        )
     for name, tensor in tensors.items():
         if tensor.layout != torch.strided or tensor.is_nested or tensor.is_quantized or tensor.device.type == "meta":
             kind = next(

@@ -29,6 +29,9 @@ __all__ = ["Checkpoint", "Head", "left_out", "read_checkpoint", "weights_file", 
 _ENVELOPES = ("state_dict", "model_weight", "model")
 _WRAPPERS = ("module.", "model.")
 _PICKLE_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin")
+_NORMALISES = "normalises"
+_NORMALISING = ("transformers", "fairseq", "babar")
+"""Layouts whose readers can be told to normalise waveforms, or always do."""
 _OUR_KEY = "babyhubert"
 """Key of what we add beside the published content of a pickle: settings that shapes do not show."""
 _SETTINGS = ("shared", "thresholds")
@@ -79,9 +82,12 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     content = read_pickle(file)
     tensors, metadata = _unwrap(content, file)
     refuse_unusable(tensors, str(file))
+    _refuse_shared(tensors, file)
     wrapper = _wrapper(tensors)
     bare = {key.removeprefix(wrapper): tensor for key, tensor in tensors.items()}
     layout = _recognise(bare, tensors, file)
+    if layout.name == "fairseq":
+        metadata[_NORMALISES] = _fairseq_normalises(content, file)
     return _read_layout(layout, bare, wrapper, metadata, str(file))
 
 
@@ -127,6 +133,8 @@ def left_out(checkpoint: Checkpoint, flavour: str) -> list[str]:
     room = {*layout.pretraining, *([SPECIAL_LABEL_EMBEDDINGS] if layout.special_label_rows else [])}
     lost = [name for name in checkpoint.pretraining if name not in room]
     heads = {layout.head.task} if layout.head is not None else set()
+    if checkpoint.config.normalise and flavour not in _NORMALISING:
+        lost.append("the normalisation of waveforms (do_normalize)")
     return lost + [f"the {task} head" for task in checkpoint.heads if task not in heads]
 
 
@@ -149,12 +157,14 @@ def _refuse_incomplete(checkpoint: Checkpoint, layout: Layout) -> None:
 
 
 def _envelope(layout: Layout, tensors: dict[str, Tensor], checkpoint: Checkpoint) -> dict[str, Any]:
-    metadata = checkpoint.metadata
+    config, metadata = checkpoint.config.to_transformers(), checkpoint.metadata
+    normalises = checkpoint.config.normalise
     task = metadata.get("task", {})
     settings = {key: task[key] for key in (*checkpoint.heads, *_SETTINGS) if key in task}
-    ours = {_OUR_KEY: {"config": checkpoint.config.to_transformers(), "task": settings}}
+    ours = {_OUR_KEY: {"config": {**config, "do_normalize": True} if normalises else config, "task": settings}}
     if layout.envelope == "model":
-        return {"args": None, "cfg": None, "model": tensors, **ours}
+        cfg = {"task": {"_name": "hubert_pretraining", "normalize": True}} if normalises else None
+        return {"args": None, "cfg": cfg, "model": tensors, **ours}
     return {
         "epoch": metadata.get("epoch", 0),
         "global_step": metadata.get("global_step", 0),
@@ -191,7 +201,38 @@ def _unwrap(content: Any, file: Path) -> tuple[dict[str, Tensor], dict[str, Any]
     return dict(tensors), facts
 
 
+def _fairseq_normalises(content: Mapping[Any, Any], file: Path) -> bool:
+    """What fairseq's `task.normalize` says: in `cfg`, in `args` of older files, or in s3prl's `task_cfg`."""
+    places = (("cfg", "task", "normalize"), ("args", "normalize"), ("task_cfg", "normalize"))
+    for place in places:
+        value: Any = content
+        for key in place:
+            value = _node(value).get(key) if isinstance(_node(value), Mapping) else None
+        value = _node(value)
+        if value is not None:
+            if not isinstance(value, bool):
+                raise CheckpointError(f"{file}: {'.'.join(place)} is {value!r}: true or false is needed")
+            return value
+    return False
+
+
+def _node(value: Any) -> Any:
+    """What a node of omegaconf, read without the library, holds; any other value as it is."""
+    if isinstance(value, Mapping):
+        return value.get("_content", value.get("_val", value))
+    return value
+
+
 _FACTS = ("epoch", "global_step", "pytorch-lightning_version", "hyper_parameters", _OUR_KEY)
+
+
+def _refuse_shared(tensors: Mapping[str, Tensor], file: Path) -> None:
+    """Tied weights share memory; a thousand names of one tensor would be a thousand copies."""
+    total, size = sum(tensor.nbytes for tensor in tensors.values()), file.stat().st_size
+    if total > 2 * size:
+        raise CheckpointError(
+            f"{file}: its tensors share their numbers ({total:,} bytes from a file of {size:,}); save each in full"
+        )
 
 
 def _wrapper(tensors: Mapping[str, Tensor]) -> str:
@@ -220,6 +261,8 @@ def _read_layout(
     inferred = infer_config(contents.encoder, where, layout.dropouts)
     ours = metadata.pop(_OUR_KEY, None)
     config = inferred if ours is None else _recorded_config(ours, where)
+    if metadata.pop(_NORMALISES, False):
+        config = replace(config, normalise=True)
     if contents.unused:
         metadata["unused"] = contents.unused
     settings = layout.task_settings if ours is None else _recorded_settings(ours, layout, where)

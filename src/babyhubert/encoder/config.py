@@ -113,10 +113,11 @@ class HubertConfig:
     @property
     def size_name(self) -> str | None:
         """Name of the size with these tensor shapes, or None."""
-        return next((name for name, size in SIZES.items() if size.same_shapes(self)), None)
+        plain = replace(self, normalise=False)
+        return next((name for name, size in SIZES.items() if size.same_shapes(plain)), None)
 
     def same_shapes(self, other: HubertConfig) -> bool:
-        """Whether weights fit both and mean the same: everything equal but dropouts, layer drop and gradient scale."""
+        """Whether weights fit both and mean the same: all equal but dropouts, layer drop and gradient scale."""
         neutral: dict[str, Any] = {**dict.fromkeys(_PROBABILITIES, 0.0), "feature_grad_scale": 1.0}
         return replace(self, **neutral) == replace(other, **neutral)
 

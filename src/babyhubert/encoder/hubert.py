@@ -5,9 +5,10 @@ grouped convolution adds position, and transformer blocks do the rest (Hsu et al
 names and values are those of transformers' `HubertModel`, so state dicts are exchanged as they are; layer numbers
 are its `hidden_states` indices (transformers 5): k is the output of the k-th block, 0 the input of the first.
 
-Waveforms enter as they were recorded: no normalisation. In a group-norm model the statistics of the first
-convolution run over the whole window, padding included, so batch windows of equal length wherever results must not
-depend on their neighbours.
+Waveforms enter as they were recorded. An encoder that was trained on normalised ones brings each to zero mean and unit
+variance itself (`HubertConfig.normalise`): a window over the window, as its training did with each crop. In a
+group-norm model the statistics of the first convolution run over the whole window, padding included, so batch windows
+of equal length wherever results must not depend on their neighbours.
 """
 
 # ruff: noqa: D102  (the class of each part says what its forward takes and gives)
@@ -89,6 +90,8 @@ class HubertEncoder(nn.Module):
                 f"waveforms have shape {tuple(waveforms.shape)}: use (batch, samples), at least "
                 f"{FRAME_RECEPTIVE_FIELD} samples"
             )
+        if self.config.normalise:
+            waveforms = standardised(waveforms, lengths)
         wanted = frozenset(layers)
         if wanted and not 0 <= min(wanted) <= max(wanted) <= self.config.layers:
             raise ValueError(f"layers {sorted(wanted)} are not all within 0 to {self.config.layers}")
@@ -165,6 +168,22 @@ class HubertEncoder(nn.Module):
 
 def _call(module: Callable[..., Tensor], *arguments: Any) -> Tensor:
     return module(*arguments)
+
+
+def standardised(waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
+    """Each waveform, (B, n), at zero mean and unit variance, as transformers' feature extractor makes it.
+
+    The 1e-7 under the root keeps silence finite. Under `lengths`, (B,), statistics are those of the samples before
+    padding, which becomes zero.
+    """
+    if lengths is None or int(lengths.min()) == waveforms.shape[1]:
+        variance, mean = torch.var_mean(waveforms, dim=-1, correction=0, keepdim=True)
+        return (waveforms - mean) / torch.sqrt(variance + 1e-7)
+    counts = lengths.to(waveforms.device).unsqueeze(1)
+    inside = torch.arange(waveforms.shape[1], device=waveforms.device) < counts
+    mean = torch.where(inside, waveforms, 0.0).sum(-1, keepdim=True) / counts
+    centred = torch.where(inside, waveforms - mean, 0.0)
+    return centred / torch.sqrt(centred.square().sum(-1, keepdim=True) / counts + 1e-7)
 
 
 def _valid_frames(lengths: Tensor | None, waveforms: Tensor) -> tuple[Tensor | None, Tensor | None]:

@@ -14,6 +14,7 @@ import torch
 
 from babyhubert.encoder.checkpoints import Checkpoint, read_checkpoint, weights_file
 from babyhubert.encoder.hubert import HubertEncoder
+from babyhubert.encoder.sharded_weights import is_index, sharded_sha256
 from babyhubert.errors import CheckpointError, ModelAccessError
 from babyhubert.hashing import file_sha256
 
@@ -151,5 +152,6 @@ def load_encoder(
 
 
 def model_hash(path: str | Path) -> str:
-    """SHA-256 of the weights file of a checkpoint file or folder, in hexadecimal."""
-    return file_sha256(weights_file(path))
+    """SHA-256 of the weights of a checkpoint file or folder, in hexadecimal: of the file, or over all of an index."""
+    file = weights_file(path)
+    return sharded_sha256(file) if is_index(file) else file_sha256(file)

@@ -1,16 +1,17 @@
 """Our own form of a model on disk: a folder that transformers loads as it is.
 
 `config.json` and `model.safetensors` make `transformers.AutoModel.from_pretrained(folder)` give the same encoder,
-`preprocessor_config.json` makes its feature extractor leave waveforms alone. What transformers has no class for
-stands beside: pre-training parameters under `pretraining.`, output layers under `heads.<task>.` in the same weights
-file, and in `task.json` what their rows mean. A folder appears complete or not at all.
+`preprocessor_config.json` makes its feature extractor do to waveforms what the model was trained with. What
+transformers has no class for stands beside: pre-training parameters under `pretraining.`, output layers under
+`heads.<task>.` in the same weights file, and in `task.json` what their rows mean. A folder appears complete or not at
+all.
 """
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from babyhubert.encoder.canonical import Checkpoint, Head, check
+from babyhubert.encoder.canonical import Checkpoint, Head, check, refuse_unusable
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.flavours import huggingface
+from babyhubert.encoder.model_json import is_there, read_json
 from babyhubert.encoder.pickles import read_pickle, refuse_pointer
+from babyhubert.encoder.sharded_weights import INDEX_SUFFIX, is_index, read_sharded
 from babyhubert.errors import CheckpointError, ConfigError, OutputError
 from babyhubert.files import explain_os_error, make_folder, temporary_beside, write_json
 from babyhubert.timebase import SAMPLE_RATE
@@ -31,30 +34,32 @@ WEIGHTS = "model.safetensors"
 OLD_WEIGHTS = "pytorch_model.bin"
 TASK = "task.json"
 PREPROCESSOR = "preprocessor_config.json"
+PROCESSOR = "processor_config.json"
+"""Where newer versions of transformers put the feature extractor's settings beside a tokenizer's."""
 TASK_FORMAT = 1
 
+_MOST_CARD_BYTES = 1_000_000
 _PRETRAINING = "pretraining."
 _HEADS = "heads."
 _SOURCE = "babyhubert_source"
+_WEIGHT_FILES = (WEIGHTS, OLD_WEIGHTS, WEIGHTS + INDEX_SUFFIX, OLD_WEIGHTS + INDEX_SUFFIX)
+"""In the order in which they are looked for."""
 
 
 def is_model_folder(path: Path) -> bool:
     """Whether the path is a folder with a `config.json` and weights beside it."""
-    weights = any((path / name).is_file() for name in (WEIGHTS, OLD_WEIGHTS)) or any(path.glob("*.index.json"))
-    return weights and (path / CONFIG).is_file()
+    return (path / CONFIG).is_file() and any((path / name).is_file() for name in _WEIGHT_FILES)
 
 
 def weights_of_folder(folder: Path) -> Path:
-    """The weights file of a model folder.
+    """The weights file of a model folder, or the index of several.
 
     Raises:
-        CheckpointError: there is none, or it is split over several files.
+        CheckpointError: there is none.
     """
-    for name in (WEIGHTS, OLD_WEIGHTS):
+    for name in _WEIGHT_FILES:
         if (folder / name).is_file():
             return folder / name
-    if any(folder.glob("*.index.json")):
-        raise CheckpointError(f"{folder}: weights split over several files are not supported; save them as one")
     raise CheckpointError(f"{folder}: neither {WEIGHTS} nor {OLD_WEIGHTS} here")
 
 
@@ -65,19 +70,24 @@ def read_model_folder(folder: str | Path) -> Checkpoint:
         CheckpointError: a file is missing, damaged or of another kind, or tensors do not fit.
     """
     folder = Path(folder)
-    settings = _read_json(folder / CONFIG)
+    settings = read_json(folder / CONFIG)
     try:
         config = HubertConfig.from_transformers(settings)
-    except (ConfigError, TypeError) as error:
+    except ConfigError as error:
         raise CheckpointError(f"{folder / CONFIG}: {error}") from error
+    config = replace(config, normalise=normalises_waveforms(folder, config.normalise))
     file = weights_of_folder(folder)
-    tensors = _read_tensors(file)
+    tensors = read_sharded(file, _read_tensors) if is_index(file) else _read_tensors(file)
+    refuse_unusable(tensors, str(file))
     pretraining = _taken(tensors, _PRETRAINING)
-    task = _read_json(folder / TASK) if (folder / TASK).is_file() else None
+    task = _read_card(folder / TASK) if is_there(folder / TASK) else None
     heads = _read_heads(_taken(tensors, _HEADS), task, folder)
     layout = huggingface.TASK_MODEL if huggingface.TASK_MODEL.recognises(tensors) else huggingface.MODEL
     contents = layout.read(tensors)
-    metadata = dict(settings.get(_SOURCE, {}))
+    source = settings.get(_SOURCE, {})
+    if not isinstance(source, dict):
+        raise CheckpointError(f"{folder / CONFIG}: {_SOURCE} is {source!r}: a table is needed")
+    metadata = dict(source)
     if task is not None:
         metadata["task"] = {key: value for key, value in task.items() if key not in ("format", "heads")}
     checkpoint = Checkpoint(
@@ -153,7 +163,7 @@ def _preprocessor(config: HubertConfig) -> dict[str, Any]:
         "sampling_rate": SAMPLE_RATE,
         "padding_side": "right",
         "padding_value": 0.0,
-        "do_normalize": False,
+        "do_normalize": config.normalise,
         "return_attention_mask": config.feature_norm == "layer",
     }
 
@@ -183,25 +193,69 @@ def _independent(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _read_tensors(file: Path) -> dict[str, Tensor]:
     refuse_pointer(file)
-    if file.name == OLD_WEIGHTS:
+    if file.suffix != ".safetensors":
         content = read_pickle(file)
-        if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        if not isinstance(content, dict) or not all(
+            isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+        ):
             raise CheckpointError(f"{file}: not a dict of tensors")
         return dict(content)
     try:
         return safetensors.torch.load_file(file)
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+    except Exception as error:  # damage takes the reader anywhere, types that torch lacks among it
         raise CheckpointError(f"{file}: not a safetensors file, or cut short; copy or download it again") from error
 
 
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file}: cannot be read as JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{file}: holds no JSON object")
-    return content
+def normalises_waveforms(folder: Path, default: bool = False) -> bool:
+    """Tell whether the feature extractor beside a model brings waveforms to zero mean and unit variance.
+
+    Args:
+        folder: Of any model that transformers wrote.
+        default: What counts where there is no feature extractor.
+
+    Raises:
+        CheckpointError: it makes of waveforms what this package does not.
+    """
+    file, settings = folder / PREPROCESSOR, None
+    if is_there(file):
+        settings = read_json(file)
+    elif is_there(folder / PROCESSOR):
+        file = folder / PROCESSOR
+        settings = read_json(file).get("feature_extractor")
+    if settings is None:
+        return default
+    if not isinstance(settings, dict):
+        raise CheckpointError(f"{file}: feature_extractor is {settings!r}: a table is needed")
+    for name, only in (("sampling_rate", SAMPLE_RATE), ("feature_size", 1)):
+        if settings.get(name, only) != only or isinstance(settings.get(name), bool):
+            raise CheckpointError(f"{file}: {name} is {settings[name]!r}: only {only} is supported")
+    normalises = settings.get("do_normalize", True)  # what transformers takes where it is not said
+    if not isinstance(normalises, bool):
+        raise CheckpointError(f"{file}: do_normalize is {normalises!r}: true or false is needed")
+    return normalises
+
+
+def _read_card(file: Path) -> dict[str, Any]:
+    """The `task.json` of a folder. Its thresholds are looked at here, because commands choose among them by name."""
+    card = read_json(file, _MOST_CARD_BYTES)
+    if not isinstance(card.get("heads", {}), dict):
+        raise CheckpointError(f"{file}: heads is {card['heads']!r}: a table is needed")
+    sets = card.get("thresholds", {})
+    if not isinstance(sets, dict):
+        raise CheckpointError(f"{file}: thresholds is {sets!r}: a table of sets is needed")
+    for name, values in sets.items():
+        if not isinstance(values, dict) or not all(_is_share(value) for value in values.values()):
+            raise CheckpointError(f"{file}: the thresholds {name!r} are {values!r}: numbers from 0 to 1 are needed")
+    lineage, licence = card.get("lineage", []), card.get("licence", "")
+    if not isinstance(lineage, list) or not all(isinstance(origin, str) for origin in lineage):
+        raise CheckpointError(f"{file}: lineage is {lineage!r}: a list of texts is needed")
+    if not isinstance(licence, str):
+        raise CheckpointError(f"{file}: licence is {licence!r}: a text is needed")
+    return card
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 def _taken(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -223,4 +277,12 @@ def _read_heads(tensors: dict[str, Tensor], task: Mapping[str, Any] | None, fold
     unlabelled = [name for name, entry in described.items() if not isinstance(entry, dict) or "labels" not in entry]
     if unlabelled:
         raise CheckpointError(f"{folder / TASK}: the {unlabelled[0]} head has no labels")
+    for name, entry in described.items():
+        labels = entry["labels"]
+        if not isinstance(labels, list) or not all(isinstance(label, str) and label for label in labels):
+            raise CheckpointError(
+                f"{folder / TASK}: labels of the {name} head are {labels!r}: a list of texts is needed"
+            )
+        if len(set(labels)) != len(labels):
+            raise CheckpointError(f"{folder / TASK}: the {name} head has a label twice: {', '.join(labels)}")
     return {name: Head(tuple(described[name]["labels"]), found) for name, found in grouped.items()}

@@ -13,6 +13,7 @@ from torch import Tensor
 from babyhubert.compute.device import resolve_device
 from babyhubert.encoder.context import Listening, listening_of
 from babyhubert.encoder.heads import VOICE_TYPE, FrameHead
+from babyhubert.encoder.hubert import standardised
 from babyhubert.encoder.loading import load_checkpoint, model_hash, resolve_model
 from babyhubert.encoder.multitask import TaskModel, VoiceTypeModel
 from babyhubert.encoder.precision import Precision
@@ -141,9 +142,3 @@ class FrameOutputs:
         # A pooled head called as a frame head: one answer a frame.
         outputs = FrameHead.forward(head, features) if isinstance(head, FrameHead) else head(features)
         return torch.sigmoid(outputs) if task == VOICE_TYPE else outputs
-
-
-def standardised(waveforms: Tensor) -> Tensor:
-    """Each waveform, (B, n), at zero mean and unit variance, as BabAR hears it (1e-7 keeps silence finite)."""
-    variance, mean = torch.var_mean(waveforms, dim=-1, correction=0, keepdim=True)
-    return (waveforms - mean) / torch.sqrt(variance + 1e-7)

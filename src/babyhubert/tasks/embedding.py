@@ -192,7 +192,7 @@ class EmbedRun:
         self._settings = settings
         self._channel = channel
         self._segments = segments
-        self._record = {
+        self._record: dict[str, Any] = {
             "model_sha256": embedder.hash,
             "layers": list(settings.layers),
             "plan": settings.plan.describe(),
@@ -201,6 +201,8 @@ class EmbedRun:
             "channel": str(channel),
             "pool": None if segments is None else "mean",
         }
+        if embedder.encoder.config.normalise:
+            self._record["normalise"] = True
 
     def execute(
         self,

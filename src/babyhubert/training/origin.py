@@ -23,7 +23,10 @@ def starting_point(source: str, changes: Mapping[str, float], key: str) -> tuple
         CheckpointError: the source cannot be read.
     """
     checkpoint = load_checkpoint(source)
-    config = checkpoint.config.with_changes(**changes)
+    try:
+        config = checkpoint.config.with_changes(**changes)
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error}") from error
     if not config.same_shapes(checkpoint.config):
         raise ConfigError(f"{key} changes the shape of the weights; it may change dropouts only")
     terms = checkpoint.metadata.get("task", {})

@@ -1,6 +1,7 @@
 """Teachers: what turns audio into the features that units are made of.
 
-A teacher takes a batch of equally long waveforms, as they were recorded, and gives one vector a frame on the package's
+A teacher takes a batch of equally long waveforms, as they were recorded (one that was trained on normalised ones
+normalises them itself), and gives one vector a frame on the package's
 frame grid, always in evaluation mode and without gradients. It is named by a text:
 
     mfcc                     39 coefficients, see `units.mfcc`
@@ -27,9 +28,9 @@ from torch import Tensor, nn
 from babyhubert.audio.mfcc import MFCC_DIM, mfcc
 from babyhubert.compute.device import resolve_device
 from babyhubert.compute.processes import Place
-from babyhubert.encoder.hubert import HubertEncoder
+from babyhubert.encoder.hubert import HubertEncoder, standardised
 from babyhubert.encoder.loading import load_encoder, model_hash, resolve_model
-from babyhubert.encoder.model_folder import is_model_folder
+from babyhubert.encoder.model_folder import is_model_folder, normalises_waveforms
 from babyhubert.errors import CheckpointError, ConfigError, CorpusError, MissingExtraError
 from babyhubert.timebase import frame_count
 
@@ -174,6 +175,8 @@ class HubertTeacher(_NetworkTeacher):
     ) -> None:
         _check_layer(name, layer, encoder.config.layers)
         super().__init__(name, encoder, layer, encoder.config.hidden_size, "hubert", weights, precision)
+        if encoder.config.normalise:
+            self.identity["normalise"] = True
 
     def _hidden(self, waveforms: Tensor) -> Tensor:
         return cast("HubertEncoder", self._network)(waveforms, layers={self._layer}).hidden[self._layer]
@@ -190,16 +193,28 @@ class WavLMTeacher(_NetworkTeacher):
         name: For people.
         weights: Hash of the weights.
         precision: Of the computation.
+        normalise: Whether its feature extractor brings waveforms to zero mean and unit variance.
 
     Raises:
         ConfigError: no such layer, or bfloat16 without CUDA.
     """
 
-    def __init__(self, model: Any, layer: int, name: str, weights: str, precision: Precision = "float32") -> None:
+    def __init__(
+        self,
+        model: Any,
+        layer: int,
+        name: str,
+        weights: str,
+        precision: Precision = "float32",
+        normalise: bool = False,
+    ) -> None:
         blocks = model.encoder.layers
         _check_layer(name, layer, len(blocks))
         model.encoder.layers = blocks[: max(layer, 1)]
         super().__init__(name, model, layer, int(model.config.hidden_size), "wavlm", weights, precision)
+        self._normalise = normalise
+        if normalise:
+            self.identity["normalise"] = True
         self._taken: Tensor | None = None
         if layer == 0:
             blocks[0].register_forward_pre_hook(self._take_input, with_kwargs=True)
@@ -207,7 +222,7 @@ class WavLMTeacher(_NetworkTeacher):
             blocks[layer - 1].register_forward_hook(self._take_output)
 
     def _hidden(self, waveforms: Tensor) -> Tensor:
-        self._network(waveforms)
+        self._network(standardised(waveforms) if self._normalise else waveforms)
         taken, self._taken = self._taken, None
         return cast("Tensor", taken)
 
@@ -243,7 +258,7 @@ def load_teacher(
     path = resolve_model(parts.source)
     if parts.kind == "wavlm":
         model = _load_wavlm(path, parts.text).to(chosen)
-        return WavLMTeacher(model, parts.layer, name, model_hash(path), precision)
+        return WavLMTeacher(model, parts.layer, name, model_hash(path), precision, normalises_waveforms(path))
     return HubertTeacher(load_encoder(path, device=chosen), parts.layer, name, model_hash(path), precision)
 
 
@@ -268,12 +283,14 @@ def _load_wavlm(path: Path, name: str) -> Any:
         raise MissingExtraError("a WavLM teacher", "pretrain") from None
     try:
         kind = AutoConfig.from_pretrained(path, local_files_only=True).model_type
-        if kind != "wavlm":
-            raise CheckpointError(f"teacher {name}: {path} holds a {kind} model, not WavLM; drop 'wavlm:' for HuBERT")
-        loaded: Any = WavLMModel.from_pretrained(path, local_files_only=True, output_loading_info=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        loaded: Any = None
+        if kind == "wavlm":
+            loaded = WavLMModel.from_pretrained(path, local_files_only=True, output_loading_info=True)
+    except Exception as error:  # transformers raises many kinds for folders that are not as it wrote them
         reason = " ".join(str(error).split())
         raise CheckpointError(f"teacher {name}: {path} cannot be read as a WavLM model ({reason})") from error
+    if loaded is None:
+        raise CheckpointError(f"teacher {name}: {path} holds a {kind} model, not WavLM; drop 'wavlm:' for HuBERT")
     model, notes = loaded
     missing = sorted(key for key in notes["missing_keys"] if key != "masked_spec_embed")
     if missing:

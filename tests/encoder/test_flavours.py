@@ -238,7 +238,7 @@ def test_task_file_describes_the_heads(tmp_path):
     checkpoint.metadata["task"] = {"window_s": 4.0}
     write_checkpoint(checkpoint, tmp_path / "folder", "transformers")
     task = json.loads((tmp_path / "folder" / "task.json").read_text())
-    assert task["heads"] == {"voice_type": {"labels": ["KCHI", "OCH", "MAL", "FEM"]}}
+    assert task["heads"] == {"voice_type": {"kind": "frames", "labels": ["KCHI", "OCH", "MAL", "FEM"]}}
     assert task["format"] == 1
     assert read_checkpoint(tmp_path / "folder").metadata["task"] == {"window_s": 4.0}
     assert read_checkpoint(tmp_path / "folder").metadata["global_step"] == 400_000

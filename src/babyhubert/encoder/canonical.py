@@ -38,7 +38,7 @@ class Checkpoint:
         encoder: The encoder's parameters under transformers' `HubertModel` names.
         pretraining: `mask_embedding` (D,), `final_proj.weight` (P, D), `final_proj.bias` (P,), `label_embeddings`
             (K, P), `special_label_embeddings` (4, P; fairseq only); empty, the first alone, or the first four.
-        heads: Output layers by task. `voice_type` and `addressee`: `weight` (C, D), `bias` (C,); `phonemes`:
+        heads: Output layers by task. Of kinds `frames` and `classification`: `weight` (C, D), `bias` (C,); of `ctc`:
             `0.weight` (H, D), `0.bias` (H,), `3.weight` (C, H), `3.bias` (C,). Any head may have `layer_weights`,
             one value a block (only in our model folders).
         metadata: Plain facts that came along (epoch, hyper-parameters, a model folder's `task`).
@@ -222,7 +222,7 @@ def _shapes_beside(checkpoint: Checkpoint) -> dict[str, Shape]:
     shapes = _pretraining_shapes(checkpoint.pretraining, checkpoint.config.hidden_size)
     expected = {f"pretraining.{name}": shape for name, shape in shapes.items()}
     for task, head in checkpoint.heads.items():
-        shapes = _head_shapes(task, head, checkpoint.config.hidden_size)
+        shapes = _head_shapes(head, checkpoint.config.hidden_size)
         if LAYER_WEIGHTS in head.tensors:
             shapes[LAYER_WEIGHTS] = (checkpoint.config.layers,)
         expected |= {f"heads.{task}.{name}": shape for name, shape in shapes.items()}
@@ -242,9 +242,9 @@ def _pretraining_shapes(found: Mapping[str, Tensor], width: int) -> dict[str, Sh
     return shapes
 
 
-def _head_shapes(task: str, head: Head, width: int) -> dict[str, Shape]:
+def _head_shapes(head: Head, width: int) -> dict[str, Shape]:
     rows = len(head.labels)
-    if task != "phonemes":
+    if head.kind != "ctc" or "weight" in head.tensors:  # letters of transformers: one linear layer
         return {"weight": (rows, width), "bias": (rows,)}
     inner = _rows(head.tensors, "0.weight")
     return {"0.weight": (inner, width), "0.bias": (inner,), "3.weight": (rows, inner), "3.bias": (rows,)}

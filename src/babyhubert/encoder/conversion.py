@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from babyhubert.encoder.checkpoints import Checkpoint, Head, left_out, read_checkpoint, write_checkpoint
+from babyhubert.encoder.checkpoints import Checkpoint, left_out, read_checkpoint, write_checkpoint
 from babyhubert.encoder.config import SIZES
 from babyhubert.encoder.flavours import WRITABLE
 from babyhubert.encoder.loading import load_checkpoint
@@ -96,7 +96,7 @@ def halved(checkpoint: Checkpoint) -> Checkpoint:
                 raise CheckpointError(f"{name} has weights beyond 65504, which float16 cannot hold; leave out --half")
         return small
 
-    heads = {task: Head(head.labels, rounded(head.tensors)) for task, head in checkpoint.heads.items()}
+    heads = {task: replace(head, tensors=rounded(head.tensors)) for task, head in checkpoint.heads.items()}
     return replace(
         checkpoint, encoder=rounded(checkpoint.encoder), pretraining=rounded(checkpoint.pretraining), heads=heads
     )

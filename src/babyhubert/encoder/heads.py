@@ -1,6 +1,6 @@
-"""Output layers of the tasks: what turns an encoder's frames into the answers of one task.
+"""Output layers of the tasks: from an encoder's frames to the answers of one task.
 
-Three published shapes. All three see features of shape (B, T, D) and know their labels; each can be written into a
+Three published kinds. All three see features of shape (B, T, D) and know their labels; each can be written into a
 checkpoint and read back from it. A head may learn which layers of the encoder it listens to (a softmax-weighted sum
 over the outputs of all blocks, as in SUPERB); without that it takes the last block, as every published model does.
 """
@@ -8,13 +8,13 @@ over the outputs of all blocks, as in SUPERB); without that it takes the last bl
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
 from babyhubert.encoder.checkpoints import Head
-from babyhubert.encoder.flavours.layout import LAYER_WEIGHTS
+from babyhubert.encoder.flavours.layout import LAYER_WEIGHTS, HeadKind
 
 HEAD_DROPOUT = 0.5
 """Published dropout before the outputs of voice type and addressee."""
@@ -30,6 +30,7 @@ class TaskHead(nn.Module):
         mixed_layers: Number of encoder blocks to learn a weighted sum over; None listens to the last block alone.
     """
 
+    kind: ClassVar[HeadKind]
     layer_weights: nn.Parameter | None
 
     def __init__(self, labels: Sequence[str], mixed_layers: int | None = None) -> None:
@@ -40,7 +41,7 @@ class TaskHead(nn.Module):
 
     def to_head(self) -> Head:
         """The parameters as a checkpoint holds them, on the CPU."""
-        return Head(self.labels, {name: value.detach().cpu() for name, value in self.state_dict().items()})
+        return Head(self.labels, {name: value.detach().cpu() for name, value in self.state_dict().items()}, self.kind)
 
     def mix(self, hidden: Sequence[Tensor]) -> Tensor:
         """Weighted sum of the outputs of all blocks, each (B, T, D)."""
@@ -59,6 +60,8 @@ class TaskHead(nn.Module):
 
 class FrameHead(TaskHead):
     """One linear output a class and frame (voice type): (B, T, D) -> (B, T, C) logits."""
+
+    kind: ClassVar[HeadKind] = "frames"
 
     def __init__(
         self, labels: Sequence[str], width: int, dropout: float = HEAD_DROPOUT, mixed_layers: int | None = None
@@ -84,6 +87,8 @@ class FrameHead(TaskHead):
 class PooledHead(FrameHead):
     """One linear output a class and utterance (addressee): mean over the utterance's own frames, then as a frame."""
 
+    kind: ClassVar[HeadKind] = "classification"
+
     def forward(self, features: Tensor, within: Tensor | None = None) -> Tensor:
         """Logits of every utterance, (B, C).
 
@@ -100,6 +105,8 @@ class PooledHead(FrameHead):
 
 class PhonemeHead(TaskHead):
     """Two linear layers around a ReLU (phonemes): (B, T, D) -> (B, T, C) logits, the blank among the labels."""
+
+    kind: ClassVar[HeadKind] = "ctc"
 
     def __init__(
         self,
@@ -132,13 +139,21 @@ class PhonemeHead(TaskHead):
 VOICE_TYPE, ADDRESSEE, PHONEMES = "voice_type", "addressee", "phonemes"
 """Names of the tasks, as checkpoints write them."""
 
-HEAD_KINDS: dict[str, type[FrameHead] | type[PooledHead] | type[PhonemeHead]] = {
-    VOICE_TYPE: FrameHead,
-    ADDRESSEE: PooledHead,
-    PHONEMES: PhonemeHead,
+HEAD_CLASSES: dict[HeadKind, type[FrameHead] | type[PooledHead] | type[PhonemeHead]] = {
+    head.kind: head for head in (FrameHead, PooledHead, PhonemeHead)
 }
 
 
 def _mixed_layers(head: Head) -> int | None:
     weights = head.tensors.get(LAYER_WEIGHTS)
     return None if weights is None else len(weights)
+
+
+def is_letters(head: Head) -> bool:
+    """True for the output of transformers' ``HubertForCTC``, whose symbols are in a tokenizer's file."""
+    return head.kind == "ctc" and "0.weight" not in head.tensors
+
+
+def head_of(head: Head) -> TaskHead:
+    """A head with a checkpoint's parameters, of the class of its kind."""
+    return HEAD_CLASSES[head.kind].from_head(head)

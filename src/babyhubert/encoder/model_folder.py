@@ -22,6 +22,7 @@ from torch import Tensor
 from babyhubert.encoder.canonical import Checkpoint, Head, check, refuse_unusable
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.flavours import huggingface
+from babyhubert.encoder.flavours.layout import HEAD_KINDS, PUBLISHED_KINDS, HeadKind
 from babyhubert.encoder.model_json import is_there, read_json
 from babyhubert.encoder.pickles import read_pickle, refuse_pointer
 from babyhubert.encoder.sharded_weights import INDEX_SUFFIX, is_index, read_sharded
@@ -146,8 +147,8 @@ def _write_files(folder: Path, checkpoint: Checkpoint, task: Mapping[str, Any] |
     write_json(folder / CONFIG, {**settings, _SOURCE: source} if source else settings)
     write_json(folder / PREPROCESSOR, _preprocessor(checkpoint.config))
     if checkpoint.heads or task:
-        labels = {name: {"labels": list(head.labels)} for name, head in checkpoint.heads.items()}
-        write_json(folder / TASK, {"format": TASK_FORMAT, "heads": labels, **dict(task or {})})
+        heads = {name: {"kind": head.kind, "labels": list(head.labels)} for name, head in checkpoint.heads.items()}
+        write_json(folder / TASK, {"format": TASK_FORMAT, "heads": heads, **dict(task or {})})
     tensors = dict(checkpoint.encoder)
     tensors |= {_PRETRAINING + name: tensor for name, tensor in checkpoint.pretraining.items()}
     for name, head in checkpoint.heads.items():
@@ -285,4 +286,16 @@ def _read_heads(tensors: dict[str, Tensor], task: Mapping[str, Any] | None, fold
             )
         if len(set(labels)) != len(labels):
             raise CheckpointError(f"{folder / TASK}: the {name} head has a label twice: {', '.join(labels)}")
-    return {name: Head(tuple(described[name]["labels"]), found) for name, found in grouped.items()}
+    return {
+        name: Head(tuple(described[name]["labels"]), found, _kind_of(name, described[name], folder))
+        for name, found in grouped.items()
+    }
+
+
+def _kind_of(name: str, entry: Mapping[str, Any], folder: Path) -> HeadKind:
+    """Kind of a head; folders from before kinds were written hold published tasks alone."""
+    kind = entry.get("kind", PUBLISHED_KINDS.get(name))
+    if kind not in HEAD_KINDS:
+        told = "no kind" if kind is None else f"the kind {kind!r}"
+        raise CheckpointError(f"{folder / TASK}: the {name} head has {told}: one of {', '.join(HEAD_KINDS)}")
+    return kind

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from babyhubert.annotation.segments import VOICE_TYPES
 from babyhubert.encoder.checkpoints import Checkpoint
-from babyhubert.encoder.heads import HEAD_KINDS, VOICE_TYPE, FrameHead, TaskHead
+from babyhubert.encoder.heads import VOICE_TYPE, FrameHead, TaskHead, head_of, is_letters
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.loading import build_encoder
 from babyhubert.errors import CheckpointError
@@ -96,7 +96,7 @@ class TaskModel(nn.Module):
         Raises:
             CheckpointError: a head that is needed is not there, or none is.
         """
-        known = [name for name in checkpoint.heads if name in HEAD_KINDS]
+        known = [name for name, head in checkpoint.heads.items() if not is_letters(head)]
         needed = known if tasks is None else list(tasks)
         missing = [name for name in needed if name not in known]
         if missing or not needed:
@@ -106,7 +106,7 @@ class TaskModel(nn.Module):
                 f"{source}: no {what} head here (heads found: {found}); 'embed' works with any encoder, the other "
                 "commands need a model trained for their task"
             )
-        heads = {name: HEAD_KINDS[name].from_head(checkpoint.heads[name]) for name in needed}
+        heads = {name: head_of(checkpoint.heads[name]) for name in needed}
         made = cls.__new__(cls)
         TaskModel.__init__(made, build_encoder(checkpoint), heads)
         return made.eval()

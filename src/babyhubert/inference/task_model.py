@@ -105,8 +105,9 @@ NO_CONTEXT_WINDOW_S = 10.0
 class FrameOutputs:
     """Waveforms in, outputs of several heads for every frame, side by side, out.
 
-    Voice type gives probabilities. Addressee gives the logits each frame alone would have: their mean over an
-    utterance is what the head, which is linear, gives for the mean of the utterance's features. Phonemes give logits.
+    A frames head gives probabilities. A classification head gives the logits each frame alone would have: their mean
+    over an utterance is what the head, which is linear, gives for the mean of the utterance's features. A ctc head
+    gives logits.
 
     Args:
         network: Encoder and heads.
@@ -141,4 +142,4 @@ class FrameOutputs:
         head = self._network.head(task)
         # A pooled head called as a frame head: one answer a frame.
         outputs = FrameHead.forward(head, features) if isinstance(head, FrameHead) else head(features)
-        return torch.sigmoid(outputs) if task == VOICE_TYPE else outputs
+        return torch.sigmoid(outputs) if head.kind == "frames" else outputs

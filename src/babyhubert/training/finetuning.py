@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from babyhubert.compute.device import device_name
 from babyhubert.compute.group import Group
 from babyhubert.encoder.config import HubertConfig
-from babyhubert.encoder.heads import ADDRESSEE, HEAD_KINDS, PHONEMES, VOICE_TYPE, TaskHead
+from babyhubert.encoder.heads import ADDRESSEE, PHONEMES, VOICE_TYPE, TaskHead, head_of
 from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.loading import build_encoder, load_checkpoint
 from babyhubert.encoder.model_folder import refuse_other_folder, save_model_folder
@@ -568,7 +568,7 @@ def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -
         checkpoint, lineage = starting_point(settings.encoder, settings.encoder_settings, "model.encoder_settings")
         encoder = build_encoder(checkpoint)
         if settings.heads != "new":
-            kept = {name: HEAD_KINDS[name].from_head(head) for name, head in checkpoint.heads.items() if name in tasks}
+            kept = {name: head_of(head) for name, head in checkpoint.heads.items() if name in tasks}
         if settings.heads == "add":
             _check_addition(settings.encoder, checkpoint.heads, tasks)
     mixed = encoder.config.layers if settings.layer_mix else None

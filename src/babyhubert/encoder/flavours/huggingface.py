@@ -30,7 +30,7 @@ class LetterHead:
         missing = [key for name, key in self.keys.items() if name not in found]
         if missing:
             return None, missing
-        return Head(tuple(str(row) for row in range(len(found["bias"]))), found), []
+        return Head(tuple(str(row) for row in range(len(found["bias"]))), found, "ctc"), []
 
     def give(self, head: Head) -> dict[str, Tensor]:
         """See :class:`~babyhubert.encoder.flavours.layout.HeadLayout`."""

@@ -28,17 +28,32 @@ PRETRAINING = (MASK_EMBEDDING, "final_proj.weight", "final_proj.bias", LABEL_EMB
 """Canonical names of the parameters of masked prediction."""
 
 
+HeadKind = Literal["frames", "classification", "ctc"]
+"""``frames``: outputs for every frame. ``classification``: a class an utterance. ``ctc``: symbols of an utterance."""
+HEAD_KINDS: tuple[HeadKind, ...] = ("frames", "classification", "ctc")
+
+PUBLISHED_KINDS: dict[str, HeadKind] = {
+    "voice_type": "frames",
+    "addressee": "classification",
+    "phonemes": "ctc",
+    "ctc": "ctc",
+}
+"""Kinds of the published tasks and of letters (`HubertForCTC`), for files that name the task alone."""
+
+
 @dataclass(frozen=True)
 class Head:
     """Output layers of one task.
 
     Attributes:
-        labels: What each output means, in the order of the rows of the last weight.
-        tensors: Parameters under the task's canonical names.
+        labels: Meaning of each output, in the order of the rows of the last weight.
+        tensors: Parameters under the canonical names of the kind.
+        kind: Shape of the head and use of its outputs.
     """
 
     labels: tuple[str, ...]
     tensors: dict[str, Tensor]
+    kind: HeadKind
 
 
 @dataclass(frozen=True)
@@ -89,7 +104,7 @@ class NamedHead:
         """See :class:`HeadLayout`."""
         missing = [key for key in self.keys.values() if key not in tensors]
         found = {name: tensors.pop(key) for name, key in self.keys.items() if key in tensors}
-        return (None if missing else Head(self.labels, found)), missing
+        return (None if missing else Head(self.labels, found, PUBLISHED_KINDS[self.task])), missing
 
     def give(self, head: Head) -> dict[str, Tensor]:
         """See :class:`HeadLayout`."""
@@ -115,7 +130,7 @@ class HeadPerLabel:
             return None, missing
         weight = torch.cat([tensors.pop(name) for name in names[0::2]])
         bias = torch.cat([tensors.pop(name) for name in names[1::2]])
-        return Head(tuple(labels), {"weight": weight, "bias": bias}), []
+        return Head(tuple(labels), {"weight": weight, "bias": bias}, PUBLISHED_KINDS[self.task]), []
 
     def give(self, head: Head) -> dict[str, Tensor]:
         """See :class:`HeadLayout`."""

@@ -12,18 +12,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from filelock import FileLock
 from making import RATE, babble
 from praatio import textgrid as praat
 from praatio.data_classes.interval_tier import IntervalTier
 from pympi.Elan import Eaf
 from results_folders import write_run
 
+from babyhubert.annotation.eaf import write_eaf
 from babyhubert.annotation.reading import read_annotations, read_segments
 from babyhubert.annotation.rttm import read_rttm, write_rttm
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.annotation.uem import read_uem
 from babyhubert.audio.recording import open_recording
-from commands import command, contents
+from babyhubert.files import temporary_beside
+from commands import command, contents, start
 
 SECONDS = {"sub/Zoé 1": 30.0, "007": 20.0, "short": 3.0}
 TIERS = {"KCHI": "CHI", "OCH": "OC0", "MAL": "MA0", "FEM": "FA0"}
@@ -181,9 +184,9 @@ def correct_in_elan(path: Path, truth: Segments, first: int) -> None:
     eaf = Eaf(str(path))
     for label, tier in TIERS.items():
         eaf.remove_all_annotations_from_tier(tier)
-        for start, end, _ in truth.of(label):
+        for begin, end, _ in truth.of(label):
             if end > first:
-                eaf.add_annotation(tier, max(start - first, 0) // 16, (end - first) // 16, "hello")
+                eaf.add_annotation(tier, max(begin - first, 0) // 16, (end - first) // 16, "hello")
     ((onset, offset, _),) = eaf.get_annotation_data_for_tier("code")
     eaf.remove_all_annotations_from_tier("code")
     eaf.add_annotation("code", onset, offset, "done")
@@ -394,7 +397,7 @@ class TestBadInput:
             outcome = command("sample", run, "-o", tmp_path / "x", *OPTIONS)
         assert outcome.code == 2
         assert "the disk is full" in outcome.error
-        assert not [path for path in tmp_path.glob("x/**/*") if path.is_file()]
+        assert contents(tmp_path / "x") == {}
         assert command("sample", run, "-o", tmp_path / "x", *OPTIONS).code == 0
 
 
@@ -421,3 +424,86 @@ def test_real_recordings_from_prediction_to_scores(corpora, tmp_path):
     scores = [json.loads((tmp_path / f"{side}-scores" / "evaluation.json").read_text()) for side in ("clips", "all")]
     assert scores[0]["classes"] == scores[1]["classes"]
     assert 0.5 < scores[0]["classes"]["KCHI"]["f1"] < 1
+
+
+class TestOneRunAtATime:
+    def test_a_finished_sample_that_nobody_touched_is_kept(self, run, tmp_path):
+        clips = tmp_path / "x"
+        first = command("sample", run, "-o", clips, *OPTIONS)
+        assert first.code == 0, first.err
+        before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in clips.rglob("*") if path.is_file()}
+        again = command("sample", run, "-o", clips, *OPTIONS)
+        assert again.code == 0, again.err
+        assert again.out.strip() == f"{first.out.strip()} (kept as they are)"
+        after = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in clips.rglob("*") if path.is_file()}
+        assert after == before
+
+    @pytest.mark.parametrize("change", ["annotation", "sound", "segments", "audio", "seed", "table"])
+    def test_and_is_refused_where_anything_differs(self, run, recordings, tmp_path, change):
+        clips = tmp_path / "x"
+        assert command("sample", run, "-o", clips, *OPTIONS).code == 0
+        seed = ()
+        if change == "annotation":
+            path = next(clips.rglob("*.eaf"))
+            path.write_text(path.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+        elif change == "sound":
+            next(clips.rglob("*.wav")).unlink()
+        elif change == "segments":
+            path = run / "csv" / "007.csv"
+            path.write_text(path.read_text(encoding="utf-8").replace("KCHI", "OCH"), encoding="utf-8")
+            path.write_text("segment_onset,segment_offset,speaker_type\n1,900,CHI\n", encoding="utf-8")
+        elif change == "audio":
+            os.utime(recordings / "007.wav")
+        elif change == "seed":
+            seed = ("--seed", 9)
+        else:
+            (clips / "sample.json").unlink()
+        outcome = command("sample", run, "-o", clips, *OPTIONS, *seed)
+        assert outcome.code == 2
+        assert "holds clips already" in outcome.error
+
+    def test_two_at_once_do_not_mix(self, run, tmp_path):
+        clips = tmp_path / "x"
+        (clips / ".babyhubert" / "sample").mkdir(parents=True)
+        with FileLock(clips / ".babyhubert" / "sample" / "lock"):
+            assert "another run is writing clips here" in command("sample", run, "-o", clips, *OPTIONS).error
+        assert contents(clips) == {}
+        assert command("sample", run, "-o", clips, *OPTIONS).code == 0
+
+    def test_two_processes_at_once(self, run, tmp_path):
+        """Whoever is first, the clips are those of the table, all of one seed."""
+        clips = tmp_path / "x"
+        both = [start("sample", run, "-o", clips, *OPTIONS, "--seed", seed) for seed in (0, 1)]
+        codes = sorted(process.wait(timeout=120) for process in both)
+        said = "".join(process.communicate()[1] for process in both)
+        assert codes == [0, 2], said
+        assert "another run is writing clips here" in said or "holds clips already" in said
+        rows = list(csv.DictReader((clips / "clips.csv").open(encoding="utf-8")))
+        assert {row["clip"] for row in rows} == {path.relative_to(clips).as_posix() for path in clips.rglob("*.eaf")}
+        assert len({row["seed"] for row in rows}) == 1
+
+    def test_a_sample_that_was_broken_off(self, run, tmp_path, monkeypatch):
+        """Is finished by the same command, half-written files included, and mixed with no other."""
+        clips = tmp_path / "x"
+        written = []
+
+        def write(*arguments):
+            written.append(arguments)
+            if len(written) == 3:
+                raise KeyboardInterrupt
+            return write_eaf(*arguments)
+
+        monkeypatch.setattr("babyhubert.exchange.clips.write_eaf", write)
+        assert command("sample", run, "-o", clips, *OPTIONS).code == 130
+        monkeypatch.undo()
+        left = [temporary_beside(next(clips.rglob("*.eaf"))), temporary_beside(clips / "clips.csv")]
+        for path in left:
+            path.write_bytes(b"half")
+        assert not (clips / "clips.csv").exists()
+        other = command("sample", run, "-o", clips, *OPTIONS, "--seed", 9)
+        assert "holds clips of a run with other settings that was broken off" in other.error
+        assert command("sample", run, "-o", clips, *OPTIONS).code == 0
+        assert not [path for path in left if path.exists()]
+        assert command("sample", run, "-o", tmp_path / "undisturbed", *OPTIONS).code == 0
+        assert contents(clips).keys() == contents(tmp_path / "undisturbed").keys()  # .eaf names its folder
+        assert (clips / "clips.csv").read_text("utf-8").count("\n") == 1 + len(list(clips.rglob("*.eaf")))

@@ -125,7 +125,7 @@ def sample(
     _tell(summary.notes, summary.failures)
     typer.echo(
         f"{summary.clips} clips of {summary.recordings} recordings, {len(summary.failures)} failed: {output}"
-        + ("" if summary.clips else " (nothing written)")
+        + (" (kept as they are)" if summary.kept else "" if summary.clips else " (nothing written)")
     )
     raise typer.Exit(0 if summary.clips and not summary.failures else 1 if summary.clips else 2)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import wave
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,8 +39,18 @@ from babyhubert.exchange.clip_choice import (
     speech_within,
 )
 from babyhubert.exchange.recordings import AnnotatedRecording, Failure, Source
-from babyhubert.files import atomic_path, path_below, write_json, write_text
-from babyhubert.hashing import file_sha256
+from babyhubert.files import (
+    atomic_path,
+    exclusive,
+    file_identity,
+    make_folder,
+    path_below,
+    remove_leftovers,
+    write_json,
+    write_text,
+)
+from babyhubert.hashing import file_sha256, fingerprint
+from babyhubert.runs.folder import STATE_FOLDER
 from babyhubert.timebase import SAMPLE_RATE, SAMPLES_PER_MS, ms_to_samples, samples_to_ms
 from babyhubert.version import __version__
 
@@ -48,6 +59,7 @@ CLIP_FORMATS: tuple[ClipFormat, ...] = ("eaf", "textgrid")
 SUFFIXES = {"eaf": ".eaf", "textgrid": ".TextGrid"}
 
 CLIPS_TABLE = "clips.csv"
+SAMPLE_FILE = "sample.json"
 COLUMNS = (
     *("clip", "recording_id", "recording_filename", "segment_onset", "segment_offset", "audio_onset"),
     *("method", "seed", "worth", "annotation_sha256"),
@@ -99,26 +111,116 @@ class SampleSummary:
         recordings: Recordings they come from.
         failures: Recordings that could not be read or cut.
         notes: Sentences a user must know.
+        kept: Nothing was written, because an earlier run wrote the same.
     """
 
     clips: int = 0
     recordings: int = 0
     failures: list[Failure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    kept: bool = False
 
 
 def sample_clips(source: Source, output: Path, settings: ClipSettings) -> SampleSummary:
-    """Choose and write clips of every recording of a source.
+    """Choose and write clips of every recording of a source; keep those that the same call wrote before.
 
     Raises:
-        OutputError: the folder holds clips already, which may have been corrected.
+        OutputError: the folder holds clips already, which may have been corrected, or another run is writing there.
         DiskFullError: the disk is full.
     """
-    table = output / CLIPS_TABLE
-    if table.exists():
-        raise OutputError(f"{output}: holds clips already, perhaps corrected ones; choose another folder")
-    summary, rows = SampleSummary(), []
+    state = make_folder(output / STATE_FOLDER / "sample")
+    with exclusive(state / "lock", f"{output}: another run is writing clips here; wait for it or choose another"):
+        if (output / CLIPS_TABLE).exists():
+            return _kept(source, output, settings)
+        _begin(state / "begun.json", output, _about(source, settings))
+        summary = _write_clips(source, output, settings)
+        (state / "begun.json").unlink()
+    return summary
+
+
+def _begin(marker: Path, output: Path, about: Mapping[str, Any]) -> None:
+    """Note what is being written, lest clips of a run that was broken off stay among others, or in no table.
+
+    Raises:
+        OutputError: such clips are here, and this run would choose others.
+    """
+    content = json.loads(json.dumps(about))
+    if marker.exists() and _read_json(marker) != content:
+        raise OutputError(
+            f"{output}: holds clips of a run with other settings that was broken off; repeat that run, or delete its "
+            "folder, or choose another"
+        )
+    write_json(marker, content)
+    remove_leftovers(output)
+
+
+def _kept(source: Source, output: Path, settings: ClipSettings) -> SampleSummary:
+    """What an earlier run of the same settings over the same material wrote, if nobody has touched it since.
+
+    Raises:
+        OutputError: it was another, or its clips have been corrected.
+    """
+    material, failures = _Material(), []
     for recording in source.recordings():
+        material.add(recording)
+        failures += [recording] if isinstance(recording, Failure) else []
+    earlier = json.loads(json.dumps(_about(source, settings) | material.as_record()))
+    rows = list(csv.DictReader(io.StringIO((output / CLIPS_TABLE).read_text(encoding="utf-8")), restval=""))
+    if _read_json(output / SAMPLE_FILE) != earlier or not all(_is_untouched(output, row) for row in rows):
+        raise OutputError(f"{output}: holds clips already, perhaps corrected ones; choose another folder")
+    return SampleSummary(len(rows), len({row["recording_id"] for row in rows}), failures, kept=True)
+
+
+def _is_untouched(output: Path, row: Mapping[str, str]) -> bool:
+    try:
+        annotation = path_below(output, row.get("clip", ""))
+        sound = annotation.with_suffix(".wav")
+        return sound.is_file() and annotation.is_file() and file_sha256(annotation) == row.get("annotation_sha256")
+    except (BabyHubertError, OSError):
+        return False
+
+
+def _read_json(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+class _Material:
+    """A fingerprint of all that clips are cut from, and the names of recordings that failed."""
+
+    def __init__(self) -> None:
+        self._parts: list[Any] = []
+        self.failed: list[str] = []
+
+    def add(self, recording: AnnotatedRecording | Failure) -> None:
+        """Take one of the source's recordings into account."""
+        if isinstance(recording, Failure):
+            self.failed.append(recording.what)
+            return
+        audio, segments = recording.audio, recording.segments
+        columns = [list(map(str, values)) for values in segments.columns.values()]
+        self._parts.append(
+            [
+                recording.recording_id,
+                None if audio is None else str(audio),
+                file_identity(audio) if audio is not None and audio.is_file() else None,
+                None if recording.scores is None else file_sha256(recording.scores),
+                [list(map(str, segment)) for segment in segments],
+                columns,
+            ]
+        )
+
+    def as_record(self) -> dict[str, Any]:
+        """For ``sample.json``."""
+        return {"material": fingerprint(self._parts), "failed": self.failed}
+
+
+def _write_clips(source: Source, output: Path, settings: ClipSettings) -> SampleSummary:
+    summary, rows, material = SampleSummary(), [], _Material()
+    for recording in source.recordings():
+        material.add(recording)
         if isinstance(recording, Failure):
             summary.failures.append(recording)
             continue
@@ -128,13 +230,14 @@ def sample_clips(source: Source, output: Path, settings: ClipSettings) -> Sample
             raise
         except BabyHubertError as error:
             summary.failures.append(Failure(recording.recording_id, str(error)))
+            material.failed.append(recording.recording_id)
             continue
         rows += written
         summary.recordings += bool(written)
     summary.clips = len(rows)
     if rows:
-        write_json(output / "sample.json", _about(source, settings))
-        write_text(table, _format_table(rows))
+        write_json(output / SAMPLE_FILE, _about(source, settings) | material.as_record())
+        write_text(output / CLIPS_TABLE, _format_table(rows))
     return summary
 
 
@@ -179,6 +282,7 @@ def _cut(
     name = recording.recording_id
     if recording.audio is None:
         raise AnnotationError(f"{name}: its audio is not known; name it with --audio")
+    remove_leftovers(path_below(output, f"{name}_").parent)
     with open_recording(recording.audio, settings.channel) as audio:
         duration = audio.n_samples // SAMPLES_PER_MS
         chosen = choose(recording, duration, settings)
@@ -253,7 +357,7 @@ def _why_fewer(duration_ms: int, settings: ClipSettings) -> str:
     return "what is left between those chosen is shorter, or worth nothing"
 
 
-def _about(source: Source, settings: ClipSettings) -> Mapping[str, Any]:
+def _about(source: Source, settings: ClipSettings) -> dict[str, Any]:
     return {
         "command": "sample",
         "babyhubert": __version__,

@@ -9,6 +9,7 @@ import csv
 import errno
 import io
 import json
+import math
 import os
 import re
 import secrets
@@ -153,10 +154,41 @@ def write_text(path: Path, text: str) -> None:
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:
-    """Rows as CSV, the header among them as the first: commas, line feeds, quotes only where they are needed."""
+    """Rows as CSV, the header among them as the first: commas, line feeds, quotes only where they are needed.
+
+    A text that a spreadsheet would run as a formula is written with a leading ``'`` (see :func:`guard`).
+    """
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([guard(field) for field in row] for row in rows)
     return text.getvalue()
+
+
+_FORMULA = re.compile(r"'*[=+\-@\t]")
+
+
+def guard(field: object) -> object:
+    """A field of a CSV that no spreadsheet runs: texts that begin with ``= + - @`` or a tab get a ``'`` in front.
+
+    Numbers stay as they are, whatever their sign, and so do ``-``, ``--`` and the like. Carriage returns, which would
+    end the row, become line feeds.
+    """
+    if not isinstance(field, str):
+        return field
+    field = field.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{field}" if _runs(field) else field
+
+
+def without_guard(field: str) -> str:
+    """The text that :func:`guard` was given."""
+    return field[1:] if field.startswith("'") and _runs(field[1:]) else field
+
+
+def _runs(field: str) -> bool:
+    if not _FORMULA.match(field):
+        return False
+    with suppress(ValueError):
+        return not math.isfinite(float(field))
+    return bool(field.strip("=+-@"))
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

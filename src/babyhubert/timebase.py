@@ -16,6 +16,8 @@ FRAME_RECEPTIVE_FIELD = 400
 
 SAMPLE_RATE = 16_000
 SAMPLES_PER_MS = SAMPLE_RATE // 1000
+LONGEST_RECORDING_S = 31 * 24 * 3600
+"""No recording is longer: a time beyond is a mistake, such as another unit."""
 
 
 def seconds_to_samples(seconds: float) -> int:

@@ -86,11 +86,11 @@ def test_no_rttm_contains_chi():
         ("a.eaf", "hello", "not an ELAN file"),
         ("a.eaf", "<ANNOTATION_DOCUMENT/>", "not an ELAN file"),
         ("a.TextGrid", "hello", "not a TextGrid"),
-        ("a.TextGrid", "ooBinaryFile\x08TextGrid", "not a TextGrid"),
+        ("a.TextGrid", "ooBinaryFile\x08TextGrid", "a binary TextGrid"),
         ("a.txt", "1.0\t0.5\tKCHI\n", "line 1: ends at 0.5 s, before it starts at 1.0 s"),
         ("a.txt", "Remember the milk\n", "line 1: not an Audacity label"),
         ("a.csv", "recording_id,spkr,startTime,endTime\nd,CHN,4,3\n", "line 2: ends at 3 s"),
-        ("a.csv", "filename,onset,offset,speaker\nd,4,x,KCHI\n", "line 2: start 'x'"),
+        ("a.csv", "filename,onset,offset,speaker\nd,4,x,KCHI\n", "line 2: end 'x'"),
     ],
 )
 def test_malformed_files_are_named(tmp_path, name, text, message):

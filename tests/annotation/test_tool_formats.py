@@ -204,7 +204,7 @@ def test_labels_written_by_audacity(tmp_path):
     text = "0.500000\t1.250000\tKCHI\n\\\t200.000000\t3000.000000\n2,000000\t2,000000\tcry\r\n"
     (tmp_path / "day.txt").write_text(text, encoding="utf-8")
     assert list(read_audacity(tmp_path / "day.txt")) == [(8000, 20_000, "KCHI"), (32_000, 32_000, "cry")]
-    assert format_audacity(Segments.from_rows([(8, 20_000, "a\tb")])) == "0.001000\t1.250000\ta b\n"
+    assert format_audacity(Segments.from_rows([(8, 20_000, "a\tb")])) == "0.001000\t1.250000\ta%09b\n"
 
 
 def test_an_annotation_of_pyannote_with_float_times():
@@ -244,7 +244,9 @@ def test_an_eaf_whose_times_are_out_of_order_is_refused(tmp_path):
     write_eaf(tmp_path / "x.eaf", lay_out(table([(10, 500, "FEM", "", "")]), "x").tiers)
     text = (tmp_path / "x.eaf").read_text(encoding="utf-8")
     (tmp_path / "x.eaf").write_text(text.replace('TIME_VALUE="510"', 'TIME_VALUE="5"'), encoding="utf-8")
-    with pytest.raises(AnnotationError, match=r"x\.eaf, tier FA0: a segment ends at 5 ms, before it starts at 10 ms"):
+    with pytest.raises(
+        AnnotationError, match=r"x\.eaf, tier FA0: annotation a2 ends at 5 ms, before it starts at 10 ms"
+    ):
         read_segments(tmp_path / "x.eaf")
 
 

@@ -1,13 +1,16 @@
 """Audacity's label tracks: a line a label, ``start<TAB>end<TAB>text``, seconds with six decimals.
 
 Overlap and labels without length are allowed there, so a recording is one file. Lines that begin with a backslash
-hold the frequency range of a spectral selection and are passed over.
+hold the frequency range of a spectral selection and are passed over. Control characters in a label, a tab among them,
+are written as in web addresses (:mod:`babyhubert.annotation.escapes`) and read back.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from babyhubert.annotation.escapes import CONTROL, escape, unescape
+from babyhubert.annotation.rttm import shortened
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.text import parse_ends, read_lines
 from babyhubert.errors import AnnotationError
@@ -18,7 +21,7 @@ from babyhubert.timebase import format_seconds
 def format_audacity(segments: Segments) -> str:
     """The text of a label track; the empty string when there is no segment."""
     return "".join(
-        f"{format_seconds(start)}000\t{format_seconds(end)}000\t{' '.join(label.split())}\n"
+        f"{format_seconds(start)}000\t{format_seconds(end)}000\t{escape(label, CONTROL)}\n"
         for start, end, label in segments
     )
 
@@ -41,7 +44,7 @@ def read_audacity(path: Path) -> Segments:
         fields = line.split("\t")
         where = f"{path}, line {number}"
         if len(fields) < 3 or not fields[2].strip():
-            raise AnnotationError(f"{where}: not an Audacity label ('start<TAB>end<TAB>text'): {line!r}")
+            raise AnnotationError(f"{where}: not an Audacity label ('start<TAB>end<TAB>text'): {shortened(line, 200)}")
         start, end = parse_ends(fields[0].replace(",", "."), fields[1].replace(",", "."), where)
-        rows.append((start, end, fields[2].strip()))
+        rows.append((start, end, unescape(fields[2].strip(), CONTROL)))
     return Segments.from_rows(rows)

@@ -10,23 +10,26 @@ ChildProject package, which is tested against instead.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from babyhubert.annotation.codes import ADDRESSEE_TO_CODE, TO_CHILDPROJECT, refuse_ambiguous
+from babyhubert.annotation.csv_tables import id_of_filename
 from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.annotation.reading import read_segments
+from babyhubert.annotation.rttm import parse_milliseconds, parse_number, shortened
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
-from babyhubert.annotation.text import read_lines
+from babyhubert.annotation.text import CsvTable
 from babyhubert.annotation.tiers import column_texts
+from babyhubert.audio.names import rttm_uri
 from babyhubert.errors import AnnotationError, UnsafeNameError
 from babyhubert.files import csv_text, path_below, write_text
-from babyhubert.timebase import ms_to_samples, samples_to_ms
+from babyhubert.timebase import LONGEST_RECORDING_S, ms_to_samples, samples_to_ms
 
 _INDEX = Path("metadata") / "annotations.csv"
 _RECORDINGS = Path("metadata") / "recordings.csv"
@@ -74,7 +77,7 @@ def find_set(path: Path) -> AnnotationSet | None:
     """
     path = Path(path).absolute()
     if is_project(path):
-        names = sorted({row["set"] for row in _index(path)})
+        names = sorted({row["set"] for _, row in _index(path)})
         if len(names) == 1:
             return AnnotationSet(path, names[0])
         if not names:
@@ -85,7 +88,7 @@ def find_set(path: Path) -> AnnotationSet | None:
             parts = path.relative_to(project / "annotations").parts
             parts = parts[:-1] if parts[-1:] == ("converted",) else parts
             name = "/".join(parts)
-            if any(row["set"] == name for row in _index(project)):
+            if any(row["set"] == name for _, row in _index(project)):
                 return AnnotationSet(project, name)
     return None
 
@@ -96,39 +99,65 @@ def read_each_of_set(chosen: AnnotationSet) -> Iterator[tuple[Path, dict[str, Se
     A recording that was annotated and holds nothing has an empty table; one that was not annotated is absent.
     """
     folder = path_below(chosen.project / "annotations", chosen.name) / "converted"
-    files: dict[str, list[str]] = {}
-    for row in _rows_of(chosen):
-        files.setdefault(_recording_id(row), []).append(row["annotation_filename"])
-    for recording_id, names in files.items():
-        path = folder
+    index = chosen.project / _INDEX
+    files: dict[str, list[Path]] = {}
+    failures: dict[str, AnnotationError] = {}
+    for where, row in _rows_of(chosen):
+        recording_id = row["recording_filename"]
         try:
-            parts = []
-            for name in names:
-                path = path_below(folder, name)
-                parts.append(read_segments(path, recording_id)[recording_id])
-            yield path, {recording_id: Segments.concatenate(parts)}
+            recording_id = id_of_filename(recording_id, where)
+            _range(row, where)
+            files.setdefault(recording_id, []).append(path_below(folder, row["annotation_filename"]))
         except AnnotationError as error:
-            yield path, error
+            failures.setdefault(recording_id, error)
         except UnsafeNameError as error:
-            yield folder, AnnotationError(f"{chosen.project / _INDEX}: {error}")
+            failures.setdefault(recording_id, AnnotationError(f"{where}: {error}"))
+    yield from ((index, error) for error in failures.values())
+    for recording_id, paths in files.items():
+        if recording_id in failures:
+            continue
+        try:
+            parts = [_segments_of(path, recording_id) for path in paths]
+            yield paths[0], {recording_id: Segments.concatenate(parts)}
+        except AnnotationError as error:
+            yield paths[0], error
+
+
+def _segments_of(path: Path, recording_id: str) -> Segments:
+    """One recording's segments in a converted file, which may hold others' as well.
+
+    Raises:
+        AnnotationError: unreadable, or it is of other recordings only.
+    """
+    found = read_segments(path, recording_id)
+    for name in (recording_id, rttm_uri(recording_id)):
+        if name in found:
+            return found[name]
+    if found:
+        raise AnnotationError(
+            f"{path}: names {', '.join(sorted(found)[:3])}, but the project's index says that it is of {recording_id}"
+        )
+    return Segments.empty()
 
 
 def annotated_stretches(chosen: AnnotationSet) -> dict[str, Intervals]:
     """The stretches of each recording that the set covers, in samples: what may be scored.
 
-    Raises:
-        AnnotationError: a range in the index is not in whole milliseconds.
+    Rows of the index that :func:`read_each_of_set` gives an error for are not among them.
     """
     spans: dict[str, list[tuple[int, int]]] = {}
-    for row in _rows_of(chosen):
-        try:
-            onset, offset = (int(float(row[side])) for side in ("range_onset", "range_offset"))
-        except (KeyError, ValueError):
-            raise AnnotationError(
-                f"{chosen.project / _INDEX}: range of {row['annotation_filename']} is not in milliseconds"
-            ) from None
-        spans.setdefault(_recording_id(row), []).append((ms_to_samples(onset), ms_to_samples(offset)))
-    return {recording_id: union(*np.array(rows, dtype=np.int64).T) for recording_id, rows in spans.items()}
+    for where, row in _rows_of(chosen):
+        with suppress(AnnotationError):
+            spans.setdefault(id_of_filename(row["recording_filename"], where), []).append(_range(row, where))
+    return {recording_id: union(*np.array(rows, dtype=np.int64).T) for recording_id, rows in spans.items() if rows}
+
+
+def _range(row: Mapping[str, str], where: str) -> tuple[int, int]:
+    """The stretch that a row of the index covers, in samples."""
+    onset, offset = (parse_milliseconds(row[side], side, where) for side in ("range_onset", "range_offset"))
+    if offset < onset:
+        raise AnnotationError(f"{where}: the range from {onset} to {offset} ms ends before it begins")
+    return ms_to_samples(onset), ms_to_samples(offset)
 
 
 def read_project_recordings(project: Path) -> list[ProjectRecording]:
@@ -139,13 +168,16 @@ def read_project_recordings(project: Path) -> list[ProjectRecording]:
             with one name.
     """
     path = project / _RECORDINGS
-    rows = _read_table(path, ("recording_filename",))
+    table = CsvTable(path)
+    table.require("recording_filename")
     found: dict[str, ProjectRecording] = {}
-    for number, row in enumerate(rows, start=2):
+    for number, row in table:
         filename = row["recording_filename"].strip()
         if filename in _NOTHING:
             continue
-        recording = ProjectRecording(filename, _duration(row.get("duration", ""), f"{path}, line {number}"))
+        where = f"{path}, line {number}"
+        id_of_filename(filename, where)
+        recording = ProjectRecording(filename, _duration(row.get("duration", ""), where))
         other = found.setdefault(recording.recording_id, recording)
         if other is not recording:
             raise AnnotationError(
@@ -234,45 +266,33 @@ def write_import_table(path: Path, set_name: str, rows: Sequence[tuple[ProjectRe
 
 def imported_before(project: Path, set_name: str) -> bool:
     """Whether a project's index already lists annotations of this set."""
-    return (project / _INDEX).is_file() and any(row["set"] == set_name for row in _index(project))
+    return (project / _INDEX).is_file() and any(row["set"] == set_name for _, row in _index(project))
 
 
-def _index(project: Path) -> list[dict[str, str]]:
+def _index(project: Path) -> list[tuple[str, dict[str, str]]]:
+    """Rows of a project's index, each after the place where it is found."""
     path = project / _INDEX
     if not path.exists() and not path.is_symlink():
         return []
-    return _read_table(path, ("set", "recording_filename", "annotation_filename"))
+    table = CsvTable(path)
+    table.require("set", "recording_filename", "annotation_filename", "range_onset", "range_offset")
+    return [(f"{path}, line {line}", row) for line, row in table]
 
 
-def _rows_of(chosen: AnnotationSet) -> list[dict[str, str]]:
+def _rows_of(chosen: AnnotationSet) -> list[tuple[str, dict[str, str]]]:
     return [
-        row
-        for row in _index(chosen.project)
+        (where, row)
+        for where, row in _index(chosen.project)
         if row["set"] == chosen.name and row["annotation_filename"] not in _NOTHING
     ]
-
-
-def _recording_id(row: Mapping[str, str]) -> str:
-    return PurePosixPath(row["recording_filename"]).with_suffix("").as_posix()
-
-
-def _read_table(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
-    reader = csv.DictReader(read_lines(path), restval="")
-    absent = [name for name in needed if name not in (reader.fieldnames or ())]
-    if absent:
-        raise AnnotationError(f"{path}: column {absent[0]} is missing; ChildProject's tables have it")
-    return list(reader)
 
 
 def _duration(text: str, where: str) -> int | None:
     if text.strip() in _NOTHING:
         return None
-    try:
-        duration = float(text)
-    except ValueError:
-        duration = -1.0
-    if not 0 <= duration < float("inf"):
+    duration = parse_number(text)
+    if duration is None or not 0 <= duration <= 1000 * LONGEST_RECORDING_S:
         raise AnnotationError(
-            f"{where}: duration {text!r} is not in milliseconds; run 'child-project compute-durations'"
+            f"{where}: duration {shortened(text)} is not in milliseconds; run 'child-project compute-durations'"
         )
     return int(duration)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Literal
 
 from babyhubert.errors import AnnotationError
@@ -25,7 +25,7 @@ FROM_LENA = {"CHN": "KCHI", "CXN": "OCH", "FAN": "FEM", "MAN": "MAL"}
 TO_LENA = {label: code for code, label in FROM_LENA.items()}
 
 OTHER_LENA_CODES = frozenset(
-    {"CHF", "CXF", "FAF", "MAF", "NOF", "NON", "OLF", "OLN", "SIL", "TVF", "TVN"},
+    {"CHF", "CXF", "FAF", "FUZ", "MAF", "NOF", "NON", "OLF", "OLN", "SIL", "TVF", "TVN"},
 )
 """What LENA marks besides near voices."""
 
@@ -98,7 +98,7 @@ def tier_names(label: str, naming: TierNaming = "aclew") -> Iterator[str]:
     return itertools.chain([label], (f"{label}-{number}" for number in itertools.count(2)))
 
 
-def label_of_tier(name: str, all_names: Iterable[str]) -> str | None:
+def label_of_tier(name: str, all_names: Collection[str]) -> str | None:
     """What a tier's segments are labelled; None for a tier that does not say who speaks.
 
     A tier of unknown name is a label of its own, ``name-2`` belongs to ``name`` where there is such a tier.
@@ -107,7 +107,7 @@ def label_of_tier(name: str, all_names: Iterable[str]) -> str | None:
     if name.lower() in OTHER_TIERS or parent_of_tier(name) is not None:
         return None
     base, _, number = name.rpartition("-")
-    if number.isdigit() and base in set(all_names):
+    if number.isdigit() and base in all_names:
         name = base
     return next((label for label, pattern in _ACLEW_VOICES.items() if pattern.fullmatch(name)), name)
 

@@ -1,22 +1,30 @@
-"""ELAN's ``.eaf`` files, through pympi.
+"""ELAN's ``.eaf`` files, written through pympi.
 
 Times are whole milliseconds. Voices stand on top-level tiers; what is said of a voice's segments (``xds@FA0``) on
 tiers below, one value a segment (symbolic association), as in ACLEW transcripts. A piece's text is the transcription,
-so it stays empty where there is none: ChildProject's importer would take any text for one.
+so it stays empty where there is none: ChildProject's importer would take any text for one. Characters that XML cannot
+hold are written as in web addresses (:mod:`babyhubert.annotation.escapes`) and read back.
 """
 
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterable, Sequence
+import re
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+from xml.etree.ElementTree import Element
 
-from babyhubert.annotation.text import unreadable
+from babyhubert.annotation.escapes import CONTROL, NOT_XML, escape, unescape
+from babyhubert.annotation.rttm import shortened
+from babyhubert.annotation.text import read_bytes
 from babyhubert.annotation.tiers import Piece, Tier
+from babyhubert.audio.names import rttm_uri
 from babyhubert.errors import AnnotationError
 from babyhubert.files import atomic_path
+from babyhubert.timebase import LONGEST_RECORDING_S
 
 if TYPE_CHECKING:
     from pympi.Elan import Eaf
@@ -30,6 +38,7 @@ _MIME_TYPES = {
     ".m4a": "audio/mp4",
     ".mp4": "video/mp4",
 }
+_MOST_BYTES = 1 << 28
 _VOICE_TYPE_OF_TIER = "transcription"
 _NO_DATE = "1970-01-01T00:00:00+00:00"
 """The same annotations give the same bytes; ELAN puts a date of its own when somebody saves."""
@@ -62,70 +71,158 @@ def write_eaf(path: Path, tiers: Sequence[Tier], media: Path | None = None) -> N
     if media is not None:
         mime = _MIME_TYPES.get(media.suffix.lower(), "unknown")
         eaf.add_linked_file(media.absolute().as_uri(), _relative_url(media, path.parent), mime)
+    eaf.properties = [("lastUsedAnnotationId", eaf.maxaid)]
     with atomic_path(path) as temporary:
         eaf.to_file(str(temporary))
 
 
-def read_eaf_tiers(path: Path) -> list[Tier]:
-    """Every tier of a file, in its order; pieces without times are left out.
+def read_eaf_tiers(path: Path, recording_id: str = "") -> list[Tier]:
+    """Every tier of a file, in its order, with the times of the recording, also where ELAN plays it from later on.
+
+    Annotations without times between others that have some are evenly spread there, as ELAN shows them.
+
+    Args:
+        path: The file.
+        recording_id: Which of several linked recordings is meant, where ELAN plays them from different times on.
 
     Raises:
-        AnnotationError: unreadable, or not an .eaf file.
+        AnnotationError: unreadable, not an .eaf file, or an annotation without, or with impossible, times.
     """
-    eaf = _open(path)
-    return [_tier(eaf, name, path) for name in eaf.tiers]
-
-
-def _open(path: Path) -> Eaf:
-    from pympi.Elan import Eaf
-
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a newer version of the format, which adds nothing we read
-            return Eaf(str(path))
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except Exception as error:  # pympi raises whatever its parsing runs into
-        raise AnnotationError(f"{path}: not an ELAN file ({type(error).__name__}: {error})") from error
+        root = ElementTree.fromstring(read_bytes(path, _MOST_BYTES))
+    except (ElementTree.ParseError, ValueError, LookupError) as error:
+        raise AnnotationError(f"{path}: not an ELAN file ({error})") from error
+    if root.tag != "ANNOTATION_DOCUMENT" or root.find("TIER") is None:
+        raise AnnotationError(f"{path}: not an ELAN file: it is a <{root.tag[:80]}> and holds no tier of ELAN's")
+    offset = _media_offset(root.findall("HEADER/MEDIA_DESCRIPTOR"), recording_id, path)
+    units = [header.get("TIME_UNITS", "milliseconds") for header in root.findall("HEADER")]
+    if any(unit != "milliseconds" for unit in units):
+        raise AnnotationError(f"{path}: times are in {units[0][:40]}; save it with milliseconds in ELAN")
+    return _Document(path, root, offset).tiers()
 
 
-def _tier(eaf: Eaf, name: str, path: Path) -> Tier:
-    aligned, references, attributes, _ = eaf.tiers[name]
-    times = {key: (eaf.timeslots.get(row[0]), eaf.timeslots.get(row[1])) for key, row in aligned.items()}
-    pieces = [(*times[key], row[2]) for key, row in aligned.items()]
-    for key, row in references.items():
-        first, last = _aligned(eaf, key, f"{path}, tier {name}")
-        pieces.append((eaf.timeslots.get(first), eaf.timeslots.get(last), row[1]))
-    timed = _check(((start, end, text or "") for start, end, text in pieces), f"{path}, tier {name}")
-    return Tier(name, timed, attributes.get("PARENT_REF"))
+def _media_offset(media: Sequence[Element], recording_id: str, path: Path) -> int:
+    """Milliseconds of the recording before the tiers' time 0."""
+    offsets = [_time(one.get("TIME_ORIGIN", "0"), f"{path}, TIME_ORIGIN") for one in media]
+    if len(set(offsets)) <= 1:
+        return offsets[0] if offsets else 0
+    urls = [unquote(one.get("RELATIVE_MEDIA_URL") or one.get("MEDIA_URL") or "").replace("\\", "/") for one in media]
+    named = {Path(url).stem: None for url in urls}
+    wanted = recording_id.rpartition("/")[2]
+    for meant in (
+        [rttm_uri(Path(url).stem) == rttm_uri(wanted) for url in urls],
+        [one.get("MIME_TYPE", "").startswith("audio/") for one in media],
+    ):
+        chosen = {offset for offset, chosen in zip(offsets, meant, strict=True) if chosen}
+        if len(chosen) == 1:
+            return chosen.pop()
+    raise AnnotationError(
+        f"{path}: its media ({', '.join(named)}) begin at different times ({', '.join(map(str, offsets))} ms); keep "
+        "the one that is annotated in ELAN, under Edit, Linked Files"
+    )
 
 
-def _aligned(eaf: Eaf, key: str, where: str) -> tuple[str, str]:
-    """Time slots of the annotation that a value stands below, over however many tiers."""
-    seen: set[str] = set()
-    while key in eaf.annotations and key not in seen:
-        seen.add(key)
-        aligned, references, *_ = eaf.tiers[eaf.annotations[key]]
-        if key in aligned:
-            return aligned[key][:2]
-        key = references[key][0]
-    raise AnnotationError(f"{where}: a value refers to annotation {key}, which is absent; save the file in ELAN again")
+def _time(text: str, where: str) -> int:
+    """Milliseconds."""
+    if not re.fullmatch("[+-]?[0-9]{1,18}", text.strip()):
+        raise AnnotationError(f"{where}: {shortened(text)} is no time in milliseconds")
+    if not 0 <= int(text) <= 1000 * LONGEST_RECORDING_S:
+        raise AnnotationError(
+            f"{where}: {int(text)} ms is no time of a recording (0 to {LONGEST_RECORDING_S // 86400} days)"
+        )
+    return int(text)
 
 
-def _check(pieces: Iterable[tuple[Any, Any, str]], where: str) -> tuple[Piece, ...]:
-    timed = sorted(Piece(start, end, text) for start, end, text in pieces if None not in (start, end))
-    for piece in timed:
-        if piece.end < piece.start:
-            raise AnnotationError(f"{where}: a segment ends at {piece.end} ms, before it starts at {piece.start} ms")
-    return tuple(timed)
+class _Document:
+    """Time slots, and annotations by their id, of one file."""
+
+    def __init__(self, path: Path, root: Element, offset: int) -> None:
+        self._path = path
+        self._slots: dict[str, int | None] = {}
+        for slot in root.iterfind("TIME_ORDER/TIME_SLOT"):
+            name, value = slot.get("TIME_SLOT_ID", ""), slot.get("TIME_VALUE")
+            time = None if value is None else _time(value, f"{path}, time slot {name}")
+            self._slots[name] = None if time is None else time + offset
+        self._tiers = root.findall("TIER")
+        self._spans: dict[str, tuple[int, int]] = {}
+        self._parents: dict[str, str] = {}
+
+    def tiers(self) -> list[Tier]:
+        """The tiers with their pieces."""
+        for tier in self._tiers:
+            self._spans |= self._aligned(tier)
+            for one in tier.iterfind("ANNOTATION/REF_ANNOTATION"):
+                self._parents[one.get("ANNOTATION_ID", "")] = one.get("ANNOTATION_REF", "")
+        return [self._tier(tier) for tier in self._tiers]
+
+    def _tier(self, tier: Element) -> Tier:
+        name = unescape(tier.get("TIER_ID", ""), CONTROL)
+        where = f"{self._path}, tier {name}"
+        if not name.strip():
+            raise AnnotationError(f"{where}: has no name; give it one in ELAN")
+        pieces = []
+        for kind in ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION"):
+            for one in tier.iterfind(f"ANNOTATION/{kind}"):
+                start, end = self._span(one.get("ANNOTATION_ID", ""), where)
+                text = unescape(one.findtext("ANNOTATION_VALUE") or "", NOT_XML)
+                pieces.append(Piece(start, end, text))
+        parent = tier.get("PARENT_REF")
+        return Tier(name, tuple(sorted(pieces)), None if parent is None else unescape(parent, CONTROL))
+
+    def _span(self, key: str, where: str) -> tuple[int, int]:
+        """Times of an annotation, or of the one that it stands below, over however many tiers."""
+        seen: set[str] = set()
+        while key not in self._spans and key in self._parents and key not in seen:
+            seen.add(key)
+            key = self._parents[key]
+        if key in self._spans:
+            return self._spans[key]
+        raise AnnotationError(
+            f"{where}: a value refers to annotation {key}, which is absent; save the file in ELAN again"
+        )
+
+    def _aligned(self, tier: Element) -> dict[str, tuple[int, int]]:
+        """Times of a tier's own annotations."""
+        where = f"{self._path}, tier {tier.get('TIER_ID')}"
+        ends = {
+            one.get("ANNOTATION_ID", ""): (one.get("TIME_SLOT_REF1", ""), one.get("TIME_SLOT_REF2", ""))
+            for one in tier.iterfind("ANNOTATION/ALIGNABLE_ANNOTATION")
+        }
+        times = self._spread(dict(ends.values()))
+        spans = {}
+        for key, (first, last) in ends.items():
+            start, end = (self._slots.get(slot) for slot in (first, last))
+            start, end = (times.get(first) if start is None else start), (times.get(last) if end is None else end)
+            if start is None or end is None:
+                raise AnnotationError(f"{where}: annotation {key} has no times; align it in ELAN, or remove it")
+            if end < start:
+                raise AnnotationError(f"{where}: annotation {key} ends at {end} ms, before it starts at {start} ms")
+            spans[key] = start, end
+        return spans
+
+    def _spread(self, following: Mapping[str, str]) -> dict[str, int]:
+        """Times of the slots without any that lie in a row of annotations between two that have one."""
+        times: dict[str, int] = {}
+        for first, slot in following.items():
+            start = self._slots.get(first)
+            between: list[str] = []
+            while start is not None and self._slots.get(slot) is None and slot in following and slot not in between:
+                between.append(slot)
+                slot = following[slot]
+            end = self._slots.get(slot)
+            if start is not None and end is not None:
+                step = (end - start) / (len(between) + 1)
+                times |= {name: round(start + place * step) for place, name in enumerate(between, start=1)}
+        return times
 
 
 def _add_voice(eaf: Eaf, tier: Tier) -> dict[tuple[int, int], str]:
     """Add a top-level tier; the annotations' identifiers by their times."""
-    eaf.add_tier(tier.name, _VOICE_TYPE_OF_TIER, part=tier.name)
+    name = escape(tier.name, CONTROL)
+    eaf.add_tier(name, _VOICE_TYPE_OF_TIER, part=name)
     identifiers = {}
     for piece in tier.pieces:
-        eaf.add_annotation(tier.name, piece.start, piece.end, piece.text)
+        eaf.add_annotation(name, piece.start, piece.end, escape(piece.text, NOT_XML))
         identifiers[piece.start, piece.end] = f"a{eaf.maxaid}"
     return identifiers
 
@@ -135,11 +232,13 @@ def _add_dependent(eaf: Eaf, tier: Tier, identifiers: dict[tuple[int, int], str]
     kind = tier.name.removesuffix(str(tier.parent)).rstrip("@_").upper()
     if kind not in eaf.linguistic_types:
         eaf.add_linguistic_type(kind, "Symbolic_Association", timealignable=False)
-    eaf.add_tier(tier.name, kind, parent=tier.parent, part=tier.parent)
+    name, parent = escape(tier.name, CONTROL), escape(str(tier.parent), CONTROL)
+    eaf.add_tier(name, kind, parent=parent, part=parent)
     for piece in tier.pieces:
         key = eaf.generate_annotation_id()
-        eaf.annotations[key] = tier.name
-        eaf.tiers[tier.name][1][key] = (identifiers[piece.start, piece.end], piece.text, None, None)
+        eaf.annotations[key] = name
+        value = escape(piece.text, NOT_XML)
+        eaf.tiers[name][1][key] = (identifiers[piece.start, piece.end], value, None, None)
 
 
 def _relative_url(media: Path, folder: Path) -> str | None:

@@ -1,49 +1,61 @@
 """LENA's ``.its`` files: what its own software heard, as segments.
 
 Only near, clear voices become segments: key child (CHN), other child (CXN), female and male adult (FAN, MAN). Far or
-faint voices, overlap, television and noise carry no label here.
+faint voices, overlap, television and noise carry no label here; a code that LENA does not have is kept as a label.
 """
 
 from __future__ import annotations
 
+import io
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-from babyhubert.annotation.codes import FROM_LENA
+from babyhubert.annotation.codes import FROM_LENA, OTHER_LENA_CODES
+from babyhubert.annotation.rttm import shortened
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.text import unreadable
+from babyhubert.annotation.text import parse_ends, read_bytes
 from babyhubert.errors import AnnotationError
-from babyhubert.timebase import seconds_to_samples
 
-_TIME = re.compile(r"PT(\d+(?:\.\d+)?)S")
+_TIME = re.compile(r"PT([0-9]+(?:\.[0-9]+)?)S")
 
 
 def read_its(path: Path) -> Segments:
     """Segments of one recording, read as a stream (files of a day are tens of megabytes).
 
     Raises:
-        AnnotationError: unreadable, not XML, or a segment without times.
+        AnnotationError: unreadable, not a LENA file, or a segment without times.
     """
     rows = []
+    segments = 0
     try:
-        for _, element in ElementTree.iterparse(path):
-            if element.tag == "Segment" and element.get("spkr") in FROM_LENA:
-                start, end = (_seconds(path, element, side) for side in ("startTime", "endTime"))
-                if end < start:
-                    raise AnnotationError(f"{path}: a segment ends at {end} s, before it starts at {start} s")
-                rows.append((seconds_to_samples(start), seconds_to_samples(end), FROM_LENA[str(element.get("spkr"))]))
-            element.clear()
-    except ElementTree.ParseError as error:
+        events = ElementTree.iterparse(io.BytesIO(read_bytes(path)), events=("start", "end"))
+        _, root = next(events)
+        if root.tag != "ITS":
+            raise AnnotationError(f"{path}: not a LENA .its file: it begins with <{root.tag[:80]}>, not <ITS>")
+        for event, element in events:
+            if event == "end" and element.tag == "Segment":
+                segments += 1
+                code = element.get("spkr", "")
+                if not code:
+                    raise AnnotationError(f"{path}: segment {segments} does not say who speaks (no spkr)")
+                if code not in OTHER_LENA_CODES:
+                    rows.append((*_span(path, element), FROM_LENA.get(code, code)))
+                element.clear()
+    except (ElementTree.ParseError, StopIteration, ValueError, LookupError) as error:
         raise AnnotationError(f"{path}: not a LENA .its file ({error})") from error
-    except OSError as error:
-        raise unreadable(path, error) from error
+    if not segments:
+        raise AnnotationError(f"{path}: a LENA .its file without segments: it was not processed; export it again")
     return Segments.from_rows(rows)
 
 
-def _seconds(path: Path, element: ElementTree.Element, side: str) -> float:
-    text = element.get(side, "")
-    match = _TIME.fullmatch(text)
-    if match is None:
-        raise AnnotationError(f"{path}: {side} {text!r} of a segment is not a time such as 'PT12.34S'")
-    return float(match[1])
+def _span(path: Path, element: ElementTree.Element) -> tuple[int, int]:
+    texts = []
+    for side in ("startTime", "endTime"):
+        match = _TIME.fullmatch(element.get(side, ""))
+        if match is None:
+            raise AnnotationError(
+                f"{path}: {side} {shortened(element.get(side, ''))} of a segment is not a time such as 'PT12.34S'"
+            )
+        texts.append(match[1])
+    return parse_ends(texts[0], texts[1], f"{path}, segment {' to '.join(texts)} s")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from babyhubert.annotation.audacity import read_audacity
-from babyhubert.annotation.csv_tables import read_csv_segments
+from babyhubert.annotation.csv_tables import read_csv_parts
 from babyhubert.annotation.its import read_its
-from babyhubert.annotation.rttm import read_rttm
+from babyhubert.annotation.recording_rows import Parts, refuse_failures
+from babyhubert.annotation.rttm import read_rttm_parts
 from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.text import unreadable
 from babyhubert.audio.names import rttm_uri
 from babyhubert.errors import AnnotationError
 
@@ -31,20 +34,24 @@ def read_segments(path: Path, recording_id: str | None = None) -> dict[str, Segm
         AnnotationError: unreadable, an unknown format or header, or a malformed row (named).
 
     """
-    path = Path(path)
+    return refuse_failures(_read_parts(Path(path), recording_id))
+
+
+def _read_parts(path: Path, recording_id: str | None) -> Parts:
+    """As :func:`read_segments`, with an error in place of a recording with a malformed row."""
     name = recording_id or path.stem
     match path.suffix.lower():
         case ".rttm":
-            return read_rttm(path) or {rttm_uri(name): Segments.empty()}
+            return read_rttm_parts(path) or {rttm_uri(name): Segments.empty()}
         case ".csv":
-            return read_csv_segments(path, name)
+            return read_csv_parts(path, name)
         case ".its":
             return {name: read_its(path)}
         case ".eaf":
             from babyhubert.annotation.eaf import read_eaf_tiers
             from babyhubert.annotation.tiers import segments_of
 
-            return {name: segments_of(read_eaf_tiers(path))}
+            return {name: segments_of(read_eaf_tiers(path, name))}
         case ".textgrid":
             from babyhubert.annotation.textgrid import read_textgrid_tiers
             from babyhubert.annotation.tiers import segments_of
@@ -87,42 +94,59 @@ def read_each(path: Path) -> Iterator[tuple[Path, dict[str, Segments] | Annotati
     from babyhubert.annotation.childproject import find_set, read_each_of_set
 
     path = Path(path)
-    if path.is_file() or (path.is_symlink() and not path.exists()):
-        yield path, _attempt(path, None)
-        return
     if not path.is_dir():
-        raise AnnotationError(f"{path}: no such file or folder")
+        if not (path.exists() or path.is_symlink()):
+            raise AnnotationError(f"{path}: no such file or folder")
+        yield from ((path, part) for part in _attempt(path, None))
+        return
     project_set = find_set(path)
     if project_set is not None:
         yield from read_each_of_set(project_set)
         return
     path = path / "rttm" if (path / "rttm").is_dir() else path
     origin: dict[str, Path] = {}
-    for file in _segment_files(path):
-        part = _attempt(file, file.relative_to(path).with_suffix("").as_posix())
-        if not isinstance(part, AnnotationError):
-            twice = next((uri for uri in part if uri in origin), None)
+    files, closed = _segment_files(path)
+    yield from closed
+    for file in files:
+        for part in _attempt(file, file.relative_to(path).with_suffix("").as_posix()):
+            twice = None if isinstance(part, AnnotationError) else next((uri for uri in part if uri in origin), None)
             if twice is not None:
                 part = AnnotationError(f"{twice}: annotated by both {origin[twice]} and {file}; keep one")
-            else:
+            elif not isinstance(part, AnnotationError):
                 origin.update(dict.fromkeys(part, file))
-        yield file, part
+            yield file, part
 
 
-def _segment_files(folder: Path) -> list[Path]:
-    files = sorted(file for file in folder.rglob("*") if not file.is_dir() and not file.name.startswith("."))
+def _segment_files(folder: Path) -> tuple[list[Path], list[tuple[Path, AnnotationError]]]:
+    """Files of the first kind there is, and an error for each folder that cannot be read."""
+    closed: list[tuple[Path, AnnotationError]] = []
+
+    def note(error: OSError) -> None:
+        closed.append((Path(error.filename or folder), unreadable(Path(error.filename or folder), error)))
+
+    files = sorted(
+        Path(root) / name for root, _, names in os.walk(folder, onerror=note) for name in names if name[:1] != "."
+    )
     for suffix in _SUFFIXES:
         chosen = [file for file in files if file.suffix.lower() == suffix.lower()]
         if chosen:
-            return chosen
+            return chosen, closed
+    if closed:
+        raise closed[0][1]
     raise AnnotationError(f"{folder}: no {_listed(_SUFFIXES)} file in this folder")
 
 
-def _attempt(path: Path, recording_id: str | None) -> dict[str, Segments] | AnnotationError:
+def _attempt(path: Path, recording_id: str | None) -> Iterator[dict[str, Segments] | AnnotationError]:
+    """The recordings of a file that can be read, then the error of each that cannot."""
     try:
-        return read_segments(path, recording_id)
+        parts = _read_parts(path, recording_id)
     except AnnotationError as error:
-        return error
+        yield error
+        return
+    whole = {name: part for name, part in parts.items() if not isinstance(part, AnnotationError)}
+    if whole:
+        yield whole
+    yield from (part for part in parts.values() if isinstance(part, AnnotationError))
 
 
 def _listed(suffixes: tuple[str, ...]) -> str:

@@ -2,28 +2,35 @@
 
 A line is ``SPEAKER <uri> <channel> <start s> <duration s> <NA> <NA> <label> <score> <NA>``. Two published dialects
 exist: VTC-2's first generation puts ``<NA>`` where the channel belongs, the second writes ``1``. Readers here take
-both, any white space, comments (``;;``), missing trailing fields; the writer gives the ten standard fields, channel 1,
-three decimals, sorted by start, then label.
+both, any white space, comments (``;;``), missing trailing fields, and names with blanks, which other tools write; the
+writer gives the ten standard fields, channel 1, three decimals, sorted by start, then label. White space in a label is
+written as in web addresses (:mod:`babyhubert.annotation.escapes`) and read back.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from babyhubert.annotation.codes import refuse_ambiguous
+from babyhubert.annotation.escapes import BLANK, escape, unescape
+from babyhubert.annotation.recording_rows import RecordingRows, refuse_failures
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.text import parse_span, read_lines
 from babyhubert.audio.names import rttm_uri
 from babyhubert.errors import AnnotationError
 from babyhubert.files import write_text
-from babyhubert.timebase import format_length, format_seconds
+from babyhubert.timebase import LONGEST_RECORDING_S, format_length, format_seconds
 
-_MINIMUM_FIELDS = 8
 _OTHER_TYPES = {
     *("SEGMENT", "NOSCORE", "NO_RT_METADATA", "LEXEME", "NON-LEX", "NON-SPEECH", "FILLER", "EDIT", "IP", "SU", "CB"),
     *("A/P", "SPKR-INFO"),
 }
 """Line types of the RTTM standard that are not speaker segments."""
+
+
+_TOKEN = re.compile(r"\S+")
+_NO_VALUE = "<NA>"
 
 
 def read_rttm(path: Path) -> dict[str, Segments]:
@@ -33,19 +40,69 @@ def read_rttm(path: Path) -> dict[str, Segments]:
         AnnotationError: the file cannot be read, or a line is malformed; the message names the line.
 
     """
-    rows: dict[str, list[tuple[int, int, str]]] = {}
+    return refuse_failures(read_rttm_parts(path))
+
+
+def read_rttm_parts(path: Path) -> dict[str, Segments | AnnotationError]:
+    """As :func:`read_rttm`; a recording with an impossible time or label gives its error, and the others go on.
+
+    Raises:
+        AnnotationError: the file cannot be read, or a line is none.
+    """
+    recordings = RecordingRows()
     for number, line in enumerate(read_lines(path), start=1):
-        fields = line.split()
-        if not fields or fields[0].startswith(";;") or fields[0] in _OTHER_TYPES:
+        kind = line.split(maxsplit=1)[:1]
+        if not kind or kind[0].startswith(";;") or kind[0] in _OTHER_TYPES:
             continue
         where = f"{path}, line {number}"
-        if fields[0] != "SPEAKER" or len(fields) < _MINIMUM_FIELDS:
+        fields = _fields(line) if kind[0] == "SPEAKER" else None
+        if fields is None:
             raise AnnotationError(
-                f"{where}: not an RTTM line ('SPEAKER uri channel start duration <NA> <NA> label ...'): {line!r}"
+                f"{where}: not an RTTM line ('SPEAKER uri channel start duration <NA> <NA> label ...'): "
+                f"{shortened(line, 200)}"
             )
-        start, end = parse_span(fields[3], fields[4], where)
-        rows.setdefault(fields[1], []).append((start, end, fields[7]))
-    return {uri: Segments.from_rows(spans) for uri, spans in rows.items()}
+        uri, start, duration, label = fields
+        with recordings.of(uri, where):
+            recordings.add(uri, *parse_span(start, duration, where), label)
+    return recordings.parts()
+
+
+def _fields(line: str) -> tuple[str, str, str, str] | None:
+    """Name, start, duration and label of a SPEAKER line, whose name or label may hold blanks; None for no such line.
+
+    The two times before two ``<NA>`` are what all else is counted from.
+    """
+    tokens = list(_TOKEN.finditer(line))
+    texts = [token[0] for token in tokens]
+    times = [
+        place
+        for place in range(3, len(texts) - 4)
+        if texts[place + 2] == texts[place + 3] == _NO_VALUE and parse_number(texts[place]) is not None
+    ]
+    if len(times) > 1:
+        return None
+    if not times:  # other tools put something else there: only the standard number of fields can be told apart
+        standard = 8 <= len(texts) <= 10 and parse_number(texts[5]) is None
+        return (texts[1], texts[3], texts[4], unescape(texts[7], BLANK)) if standard else None
+    (place,) = times
+    uri = line[tokens[1].start() : tokens[place - 2].end()]
+    last = _last_of_label(texts, place + 4)
+    if last > place + 4 and _NO_VALUE in texts[place + 4 : last + 1]:
+        return None
+    label = line[tokens[place + 4].start() : tokens[last].end()]
+    return uri, texts[place], texts[place + 1], unescape(label, BLANK)
+
+
+def _last_of_label(texts: list[str], first: int) -> int:
+    """The field that a label ends with: score and look-ahead, one of them or none may follow."""
+    last = len(texts) - 1
+    while last > first and last > len(texts) - 3 and _is_score(texts[last]):
+        last -= 1
+    return last
+
+
+def _is_score(text: str) -> bool:
+    return text == _NO_VALUE or parse_number(text) is not None
 
 
 def format_rttm(uri: str, segments: Segments) -> str:
@@ -59,14 +116,67 @@ def format_rttm(uri: str, segments: Segments) -> str:
     """
     refuse_ambiguous(segments.label, uri)
     uri = rttm_uri(uri)
+    names = {label: escape(label, BLANK) for label in segments.labels}
     lines = []
     for start, end, label in segments:
-        lines.append(
-            f"SPEAKER {uri} 1 {format_seconds(start)} {format_length(start, end)} <NA> <NA> {label} <NA> <NA>\n"
-        )
+        times = f"{format_seconds(start)} {format_length(start, end)}"
+        lines.append(f"SPEAKER {uri} 1 {times} <NA> <NA> {names[label]} <NA> <NA>\n")
     return "".join(lines)
 
 
 def write_rttm(path: Path, uri: str, segments: Segments) -> None:
     """Write one recording's segments; an empty file when there are none, as the published tool does."""
     write_text(path, format_rttm(uri, segments))
+
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+def parse_number(text: str) -> float | None:
+    """A decimal number; None for any other text, also for NaN, infinity, and digits joined by ``_``."""
+    text = text.strip()
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def parse_time(text: str, name: str, where: str) -> float:
+    """Seconds from a text.
+
+    Raises:
+        AnnotationError: not a number, negative, or later than any recording lasts; the message begins with ``where``
+            and says ``name``.
+    """
+    seconds = parse_number(text)
+    if seconds is None:
+        raise AnnotationError(f"{where}: {name} {shortened(text)} is not a finite number of seconds")
+    if seconds < 0:
+        raise AnnotationError(f"{where}: {name} {shortened(text)} s must not be negative")
+    if seconds > LONGEST_RECORDING_S:
+        raise AnnotationError(
+            f"{where}: {name} {shortened(text)} s is longer than any recording lasts "
+            f"({LONGEST_RECORDING_S // 86400} days); times are in seconds"
+        )
+    return seconds
+
+
+def parse_milliseconds(text: str, name: str, where: str) -> int:
+    """Whole milliseconds from a text; pandas writes them as ``3080.0`` beside a missing value.
+
+    Raises:
+        AnnotationError: not a whole number, negative, or later than any recording lasts.
+    """
+    value = parse_number(text)
+    if value is None or not value.is_integer():
+        raise AnnotationError(f"{where}: {name} {shortened(text)} must be whole milliseconds")
+    if value < 0:
+        raise AnnotationError(f"{where}: {name} {shortened(text)} ms must not be negative")
+    if value > 1000 * LONGEST_RECORDING_S:
+        raise AnnotationError(
+            f"{where}: {name} {shortened(text)} ms is longer than any recording lasts "
+            f"({LONGEST_RECORDING_S // 86400} days); times are in milliseconds"
+        )
+    return int(value)
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """A text in quotes for a message, its end cut where it is long."""
+    return repr(text if len(text) <= most else text[:most] + "...")

@@ -1,26 +1,75 @@
-"""Lines and times of text annotations, with errors that name file and line."""
+"""Opening of annotation files: regular files only, of a bounded size, as text or as rows of a CSV.
+
+A pipe would wait for ever and a device never end, so what is no regular file is refused before anything is read.
+"""
 
 from __future__ import annotations
 
 import csv
-import math
-from collections.abc import Iterable, Iterator
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from babyhubert.annotation.rttm import parse_time
 from babyhubert.audio.presence import absence
 from babyhubert.errors import AnnotationError
+from babyhubert.files import without_guard
 from babyhubert.timebase import seconds_to_samples
 
+MOST_BYTES = 1 << 30
+"""Of a text file: a table of a thousand days is a tenth of it."""
 
-def read_lines(path: Path) -> Iterable[str]:
-    """Lines of a text file, or one clear error (also for a file that is not UTF-8 text)."""
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Content of a regular file.
+
+    Raises:
+        AnnotationError: absent, not a regular file, closed to us, or larger than ``most`` bytes.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        return Path(path).read_text(encoding="utf-8-sig").splitlines()
+        number = os.open(path, flags)
+        with os.fdopen(number, "rb") as file:
+            state = os.fstat(number)
+            if not stat.S_ISREG(state.st_mode):
+                raise AnnotationError(f"{path}: not a regular file (a folder, pipe or device); give a file")
+            if state.st_size > most:
+                raise AnnotationError(
+                    f"{path}: {state.st_size} bytes, more than such a file can need ({most}); split it, or remove it"
+                )
+            return file.read(state.st_size)
     except OSError as error:
         raise unreadable(path, error) from error
+    except ValueError as error:  # a NUL in the name
+        raise AnnotationError(f"{str(path)!r}: cannot be the name of a file ({error})") from error
+
+
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
+    """Content of a UTF-8 text file, with the line ends that it has.
+
+    Raises:
+        AnnotationError: as :func:`read_bytes`, or not UTF-8.
+    """
+    try:
+        return read_bytes(path, most).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise AnnotationError(f"{path}: not a UTF-8 text file (byte {error.start}); save it as UTF-8") from error
+
+
+def read_lines(path: Path) -> list[str]:
+    """Lines of a UTF-8 text file: they end with line feeds, carriage returns or both, and with nothing else.
+
+    Raises:
+        AnnotationError: as :func:`read_text`.
+    """
+    lines = _LINE_END.split(read_text(path))
+    return lines if lines[-1] else lines[:-1]
 
 
 def unreadable(path: Path, error: OSError) -> AnnotationError:
@@ -30,21 +79,68 @@ def unreadable(path: Path, error: OSError) -> AnnotationError:
     return AnnotationError(f"{path}: cannot be read ({error.strerror or error})")
 
 
+class CsvTable:
+    """A CSV file with a header, row by row.
+
+    Attributes:
+        path: The file.
+        columns: Names of its columns, in order.
+    """
+
+    def __init__(self, path: Path, *, delimiter: str = ",", skip_blanks: bool = False) -> None:
+        self.path = Path(path)
+        text = io.StringIO(read_text(path), newline="")
+        self._reader = csv.reader(text, delimiter=delimiter, skipinitialspace=skip_blanks)
+        self.columns = [without_guard(name) for name in self._next() or ()]
+
+    def __iter__(self) -> Iterator[tuple[int, dict[str, str]]]:
+        """The line on which a row ends, and its fields by column: empty where a row is short.
+
+        Raises:
+            AnnotationError: the file is no CSV from here on, or a row has more fields than the header.
+        """
+        width = len(self.columns)
+        while (fields := self._next()) is not None:
+            if not fields:
+                continue
+            if any(field.strip() for field in fields[width:]):
+                raise AnnotationError(
+                    f"{self.path}, line {self._reader.line_num}: {len(fields)} fields under {width} columns; a text "
+                    "with a comma stands in quotes"
+                )
+            fields = [without_guard(field) for field in fields[:width]] + [""] * (width - len(fields))
+            yield self._reader.line_num, dict(zip(self.columns, fields, strict=True))
+
+    def require(self, *columns: str) -> None:
+        """Stop where a column is missing.
+
+        Raises:
+            AnnotationError: one is; the message names it and the header.
+        """
+        absent = [name for name in columns if name not in self.columns]
+        if absent:
+            raise AnnotationError(
+                f"{self.path}: column {absent[0]} is missing; the header is {','.join(self.columns)[:200]!r}"
+            )
+
+    def _next(self) -> list[str] | None:
+        try:
+            return next(self._reader, None)
+        except csv.Error as error:
+            line = self._reader.line_num + 1
+            raise AnnotationError(
+                f"{self.path}, line {line}: not a CSV table ({error}); perhaps a quote is not closed"
+            ) from error
+
+
 def parse_span(start: str, duration: str, where: str) -> tuple[int, int]:
     """Start and end samples from two texts in seconds.
 
     Raises:
-        AnnotationError: not numbers, not finite, or negative; the message begins with ``where``.
+        AnnotationError: as :func:`parse_time`.
 
     """
-    try:
-        start_s, duration_s = float(start), float(duration)
-    except ValueError:
-        raise AnnotationError(f"{where}: start {start!r} and duration {duration!r} must be seconds") from None
-    if not (math.isfinite(start_s) and math.isfinite(duration_s)):
-        raise AnnotationError(f"{where}: start {start} and duration {duration} must be finite")
-    if start_s < 0 or duration_s < 0:
-        raise AnnotationError(f"{where}: start {start} and duration {duration} must not be negative")
+    start_s, duration_s = parse_time(start, "start", where), parse_time(duration, "duration", where)
     return seconds_to_samples(start_s), seconds_to_samples(start_s + duration_s)
 
 
@@ -52,11 +148,12 @@ def parse_ends(start: str, end: str, where: str) -> tuple[int, int]:
     """Start and end samples from two texts in seconds, both times of the recording.
 
     Raises:
-        AnnotationError: as :func:`parse_span`, or the end comes first.
+        AnnotationError: as :func:`parse_time`, or the end comes first.
 
     """
-    first, _ = parse_span(start, "0", where)
-    last, _ = parse_span(end, "0", where)
+    first, last = (
+        seconds_to_samples(parse_time(text, name, where)) for text, name in ((start, "start"), (end, "end"))
+    )
     if last < first:
         raise AnnotationError(f"{where}: ends at {end} s, before it starts at {start} s")
     return first, last

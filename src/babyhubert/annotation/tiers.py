@@ -7,7 +7,8 @@ lost. Columns such as the addressee become tiers below a voice's tier (``xds@FA0
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -97,10 +98,11 @@ def lay_out(segments: Segments, recording_id: str, naming: TierNaming = "aclew")
         end = np.array([samples_to_ms(sample) for sample in rows.end.tolist()], dtype=np.int64)
         too_short += int((start == end).sum())
         lines = _disjoint_lines(start, end)
+        texts = _tier_texts(rows)
         for number, (name, line) in enumerate(zip(tier_names(label, naming), lines, strict=False)):
             extra += [name] if number else []
-            tiers += _with_dependents(name, rows, start, end, line)
-    names = [tier.name for tier in tiers]
+            tiers += _with_dependents(name, texts, start, end, line)
+    names = frozenset(tier.name for tier in tiers)
     misread = tuple(
         label for label in segments.labels if label_of_tier(next(tier_names(label, naming)), names) != label
     )
@@ -114,7 +116,10 @@ def segments_of(tiers: Iterable[Tier]) -> Segments:
     of a segment that was deleted, and goes with it.
     """
     tiers = list(tiers)
-    names = [tier.name.strip() for tier in tiers]
+    names = frozenset(tier.name.strip() for tier in tiers)
+    below: dict[str, list[Tier]] = {}
+    for tier in tiers:
+        below.setdefault(tier.name.strip(), []).append(tier)
     rows: list[tuple[int, int, str]] = []
     columns: dict[str, dict[int, str]] = {}
     for tier in tiers:
@@ -126,7 +131,7 @@ def segments_of(tiers: Iterable[Tier]) -> Segments:
         for number, piece in enumerate(tier.pieces):
             if piece.text.strip() and piece.text.strip() not in (label, tier.name.strip()):
                 columns.setdefault("transcription", {})[first + number] = piece.text
-        for column, values in _dependents_of(tier, tiers):
+        for column, values in _dependents_of(tier, below):
             columns.setdefault(column, {}).update({first + number: value for number, value in values})
     return _table(rows, columns)
 
@@ -142,43 +147,55 @@ def column_texts(segments: Segments, column: str) -> NDArray[np.object_]:
 def _disjoint_lines(start: NDArray[np.int64], end: NDArray[np.int64]) -> list[list[int]]:
     """Rows (sorted by start) dealt out so that none overlap within a line; the first line is always there."""
     lines: list[list[int]] = [[]]
-    reach = [0]
+    free, busy = [0], list[tuple[int, int]]()
     for row, (begins, ends) in enumerate(zip(start.tolist(), end.tolist(), strict=True)):
         if ends <= begins:
             continue
-        number = next((number for number, until in enumerate(reach) if until <= begins), len(lines))
-        if number == len(lines):
+        while busy and busy[0][0] <= begins:
+            heapq.heappush(free, heapq.heappop(busy)[1])
+        if not free:
+            heapq.heappush(free, len(lines))
             lines.append([])
-            reach.append(0)
+        number = heapq.heappop(free)
         lines[number].append(row)
-        reach[number] = ends
+        heapq.heappush(busy, (ends, number))
     return lines
 
 
+def _tier_texts(rows: Segments) -> dict[str, NDArray[np.object_]]:
+    """Texts of a voice's tier (``transcription``) and of those below it, by column."""
+    texts = {column: column_texts(rows, column) for column in ("transcription", *DEPENDENT_TIERS)}
+    texts["addressee"][:] = [ADDRESSEE_TO_CODE.get(text, text) for text in texts["addressee"]]
+    return texts
+
+
 def _with_dependents(
-    name: str, rows: Segments, start: NDArray[np.int64], end: NDArray[np.int64], line: Sequence[int]
+    name: str,
+    columns: Mapping[str, NDArray[np.object_]],
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    line: Sequence[int],
 ) -> Iterator[Tier]:
     def pieces(texts: NDArray[np.object_], keep: Sequence[int]) -> tuple[Piece, ...]:
         return tuple(Piece(int(start[row]), int(end[row]), texts[row]) for row in keep)
 
-    yield Tier(name, pieces(column_texts(rows, "transcription"), line))
+    yield Tier(name, pieces(columns["transcription"], line))
     for column, begin in DEPENDENT_TIERS.items():
-        texts = column_texts(rows, column)
-        if column == "addressee":
-            texts[:] = [ADDRESSEE_TO_CODE.get(text, text) for text in texts]
+        texts = columns[column]
         said = [row for row in line if texts[row]]
         if said:
             yield Tier(f"{begin}{name}", pieces(texts, said), parent=name)
 
 
-def _dependents_of(parent: Tier, tiers: Sequence[Tier]) -> Iterator[tuple[str, list[tuple[int, str]]]]:
-    """Columns that tiers below ``parent`` fill, each as numbers of the parent's pieces and values."""
+def _dependents_of(parent: Tier, tiers: Mapping[str, Sequence[Tier]]) -> Iterator[tuple[str, list[tuple[int, str]]]]:
+    """Columns that tiers below ``parent`` fill, found by name, each as numbers of the parent's pieces and values."""
     ends = np.array([piece.end for piece in parent.pieces], dtype=np.int64)
-    columns = {f"{begin}{parent.name.strip()}": column for column, begin in DEPENDENT_TIERS.items()}
-    for tier in tiers:
-        column = columns.get(tier.name.strip(), "")
-        if not column:
-            continue
+    found = [
+        (column, tier)
+        for column, begin in DEPENDENT_TIERS.items()
+        for tier in tiers.get(f"{begin}{parent.name.strip()}", ())
+    ]
+    for column, tier in found:
         values = []
         for piece in tier.pieces:
             middle = (piece.start + piece.end) // 2

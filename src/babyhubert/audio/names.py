@@ -7,11 +7,11 @@ where that leaves two candidates, nothing is guessed.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Generic, TypeVar
 
+from babyhubert.annotation.escapes import BLANK
 from babyhubert.errors import AnnotationError, some_names
 
 ItemT = TypeVar("ItemT")
@@ -88,5 +88,5 @@ def check_names(reference: Collection[str], prediction: Collection[str]) -> None
 
 
 def rttm_uri(recording_id: str) -> str:
-    """The id as an RTTM can carry it: white space, which separates fields, becomes ``_``."""
-    return re.sub(r"\s", "_", recording_id)
+    """The id as an RTTM can carry it: white space, which separates fields, and control characters become ``_``."""
+    return BLANK.sub("_", recording_id)

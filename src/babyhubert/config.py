@@ -5,6 +5,8 @@ An unknown key, a wrong type or an impossible value is an error that names the f
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,6 +80,13 @@ def _apply(content: dict[str, Any], override: str) -> None:
         if not isinstance(content, dict):
             raise ConfigError(f"--set {override}: '{table}' is a value, not a table")
     content[last] = _toml_value(text.strip())
+
+
+def toml_key(name: str) -> str:
+    """A name as TOML writes it before ``=`` or in ``[...]``: in quotes where it is more than letters and digits."""
+    if re.fullmatch("[A-Za-z0-9_-]+", name):
+        return name
+    return json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _toml_value(text: str) -> Any:

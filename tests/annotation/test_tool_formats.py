@@ -244,9 +244,7 @@ def test_an_eaf_whose_times_are_out_of_order_is_refused(tmp_path):
     write_eaf(tmp_path / "x.eaf", lay_out(table([(10, 500, "FEM", "", "")]), "x").tiers)
     text = (tmp_path / "x.eaf").read_text(encoding="utf-8")
     (tmp_path / "x.eaf").write_text(text.replace('TIME_VALUE="510"', 'TIME_VALUE="5"'), encoding="utf-8")
-    with pytest.raises(
-        AnnotationError, match=r"x\.eaf, tier FA0: annotation a2 ends at 5 ms, before it starts at 10 ms"
-    ):
+    with pytest.raises(AnnotationError, match=r"x\.eaf, tier FA0: annotation a2 ends at 5 ms, before"):
         read_segments(tmp_path / "x.eaf")
 
 

@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
@@ -30,6 +30,13 @@ def tables(longest: int = 60_000, unit: int = 1):
 
 def corpora(**kind):
     return st.dictionaries(st.sampled_from("abc"), st.tuples(tables(**kind), tables(**kind)), min_size=1)
+
+
+def assume_voices(*sides) -> None:
+    """Not a side with other labels alone, which is refused."""
+    for side in sides:
+        labels = {label for table in side.values() for label in table.labels}
+        assume(not labels or labels & set(VOICE_TYPES))
 
 
 def pyannote_scores(reference, prediction, label, uem=None):
@@ -59,8 +66,9 @@ def pyannote_scores(reference, prediction, label, uem=None):
 def test_equals_pyannote(pairs):
     reference = {uri: pair[0] for uri, pair in pairs.items()}
     prediction = {uri: pair[1] for uri, pair in pairs.items()}
+    assume_voices(reference, prediction)
     report = compare(reference, prediction)
-    for label, scores in zip(VOICE_TYPES, report.scores, strict=True):
+    for label, scores in zip(VOICE_TYPES, detection_scores(report.totals), strict=True):
         np.testing.assert_allclose(scores, pyannote_scores(reference, prediction, label), atol=1e-6)
 
 
@@ -71,14 +79,16 @@ def test_equals_pyannote_within_a_uem(pairs, stretches):
     prediction = {uri: pair[1] for uri, pair in pairs.items()}
     starts = np.array([16 * a for a, _ in stretches])
     uem = dict.fromkeys(reference, (starts, starts + np.array([16 * n for _, n in stretches])))
+    assume_voices(reference, prediction)
     report = compare(reference, prediction, uem=uem)
-    for label, scores in zip(VOICE_TYPES, report.scores, strict=True):
+    for label, scores in zip(VOICE_TYPES, detection_scores(report.totals), strict=True):
         np.testing.assert_allclose(scores, pyannote_scores(reference, prediction, label, uem), atol=1e-6)
 
 
 @settings(max_examples=100, deadline=None)
 @given(tables(longest=60), tables(longest=60), st.booleans())
 def test_equals_counting_samples(reference, prediction, with_uem):
+    assume_voices({"x": reference}, {"x": prediction})
     scored = np.zeros(90, dtype=bool)
     scored[slice(10, 50) if with_uem else slice(None)] = True
 
@@ -169,19 +179,50 @@ def test_a_silent_reference_still_costs_false_alarms():
 
 def test_what_is_left_out_is_listed():
     reference = {"a": segments((0, 1, "KCHI"), (0, 2, "SPEECH")), "b": segments((0, 1, "KCHI"))}
-    prediction = {"a": segments((0, 1, "KCHI"), (0, 3, "CHI")), "z": segments((0, 1, "KCHI"))}
+    prediction = {"a": segments((0, 1, "KCHI"), (0, 3, "cry")), "z": segments((0, 1, "KCHI"))}
     report = compare(reference, prediction, uem={"a": (np.array([0]), np.array([SECOND]))})
     assert report.recordings == ("a",)
     assert report.outside_uem == ("b",)
     assert report.without_reference == ("z",)
     assert report.missing == ()
-    assert report.ignored == {"reference": {"SPEECH": 2 * SECOND}, "prediction": {"CHI": 3 * SECOND}}
+    assert report.ignored == {"reference": {"SPEECH": 2 * SECOND}, "prediction": {"cry": 3 * SECOND}}
 
 
-def test_a_class_on_neither_side_scores_one_as_published_and_is_named():
-    report = compare({"a": segments((0, 1, "KCHI"))}, {"a": Segments.empty()})
-    assert report.f1 == {"KCHI": 0.0, "OCH": 1.0, "MAL": 1.0, "FEM": 1.0}
-    assert report.empty_classes == ("OCH", "MAL", "FEM")
+def test_a_class_on_neither_side_has_no_score_and_is_not_in_the_mean():
+    report = compare({"a": segments((0, 1, "KCHI"), (2, 3, "FEM"))}, {"a": segments((0, 1, "KCHI"))})
+    np.testing.assert_array_equal(report.scores[:, 2], [1, np.nan, np.nan, 0])
+    assert report.empty_classes == ("OCH", "MAL")
+    assert report.macro_f1 == 0.5
+    assert report.published_macro[2] == 0.75
+
+
+@pytest.mark.parametrize(
+    ("rows", "labels", "message"),
+    [
+        ([(0, 1, "CHI")], VOICE_TYPES, "label CHI is the key child in some tools"),
+        ([(0, 1, "CHI"), (1, 2, "FEM")], ("KCHI", "FEM"), "replace it by KCHI or OCH"),
+        ([(0, 1, "CHI"), (1, 2, "KCHI")], VOICE_TYPES, "replace it by KCHI or OCH"),
+        ([(0, 1, "mother"), (1, 2, "child")], VOICE_TYPES, "has the labels child, mother, none of them to be scored"),
+    ],
+)
+def test_labels_that_mean_something_else_are_refused_on_either_side(rows, labels, message):
+    other = {"a": segments((0, 1, "KCHI"), (1, 2, "FEM"))}
+    with pytest.raises(AnnotationError, match=message):
+        compare({"a": segments(*rows)}, other, labels)
+    with pytest.raises(AnnotationError, match=message):
+        compare(other, {"a": segments(*rows)}, labels)
+
+
+def test_labels_that_can_mean_one_thing_only_are_scored():
+    told = {"a": segments((0, 1, "CHI"), (2, 3, "KCHI"), (4, 5, "MAL"))}
+    assert compare(told, told, ("KCHI", "MAL")).macro_f1 == 1
+    assert compare(told, told, ("CHI", "KCHI")).macro_f1 == 1
+    assert compare({"a": segments((0, 1, "FEM"))}, told, ("KCHI",)).f1 == {"KCHI": 0.0}
+
+
+def test_names_with_blanks_meet_those_that_our_files_carry():
+    table = segments((0, 1, "KCHI"))
+    assert compare({"home/day 1": table}, {"day_1": table}, ("KCHI",)).matched == {"day_1": "home/day 1"}
 
 
 def test_no_segment_anywhere():

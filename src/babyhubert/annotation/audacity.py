@@ -10,9 +10,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from babyhubert.annotation.escapes import CONTROL, escape, unescape
-from babyhubert.annotation.rttm import shortened
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.text import parse_ends, read_lines
+from babyhubert.annotation.text import parse_ends, read_lines, shortened
 from babyhubert.errors import AnnotationError
 from babyhubert.files import write_text
 from babyhubert.timebase import format_seconds

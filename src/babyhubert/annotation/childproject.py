@@ -22,9 +22,8 @@ from babyhubert.annotation.codes import ADDRESSEE_TO_CODE, TO_CHILDPROJECT, refu
 from babyhubert.annotation.csv_tables import id_of_filename
 from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.annotation.reading import read_segments
-from babyhubert.annotation.rttm import parse_milliseconds, parse_number, shortened
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
-from babyhubert.annotation.text import CsvTable
+from babyhubert.annotation.text import CsvTable, parse_milliseconds, parse_number, shortened
 from babyhubert.annotation.tiers import column_texts
 from babyhubert.audio.names import rttm_uri
 from babyhubert.errors import AnnotationError, UnsafeNameError

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
-from babyhubert.annotation.audacity import read_audacity
 from babyhubert.annotation.codes import (
     ADDRESSEE_FROM_CODE,
     FROM_CHILDPROJECT,
@@ -27,13 +26,9 @@ from babyhubert.annotation.codes import (
     TO_CHILDPROJECT,
 )
 from babyhubert.annotation.escapes import CONTROL, escape, unescape
-from babyhubert.annotation.its import read_its
-from babyhubert.annotation.reading import _SUFFIXES, _listed
 from babyhubert.annotation.recording_rows import Parts, RecordingRows
-from babyhubert.annotation.rttm import parse_milliseconds, read_rttm_parts, shortened
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.text import CsvTable, parse_ends, parse_span
-from babyhubert.audio.names import rttm_uri
+from babyhubert.annotation.text import CsvTable, parse_ends, parse_milliseconds, parse_span, shortened
 from babyhubert.errors import AnnotationError
 from babyhubert.files import csv_text, write_text
 from babyhubert.timebase import format_length, format_seconds, ms_to_samples, samples_to_ms

@@ -18,8 +18,7 @@ from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
 from babyhubert.annotation.escapes import CONTROL, NOT_XML, escape, unescape
-from babyhubert.annotation.rttm import shortened
-from babyhubert.annotation.text import read_bytes
+from babyhubert.annotation.text import read_bytes, shortened
 from babyhubert.annotation.tiers import Piece, Tier
 from babyhubert.audio.names import rttm_uri
 from babyhubert.errors import AnnotationError

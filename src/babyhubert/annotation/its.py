@@ -12,9 +12,8 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from babyhubert.annotation.codes import FROM_LENA, OTHER_LENA_CODES
-from babyhubert.annotation.rttm import shortened
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.text import parse_ends, read_bytes
+from babyhubert.annotation.text import parse_ends, read_bytes, shortened
 from babyhubert.errors import AnnotationError
 
 _TIME = re.compile(r"PT([0-9]+(?:\.[0-9]+)?)S")

@@ -39,13 +39,18 @@ class RecordingRows:
             raise AnnotationError(f"{where}: names no recording")
         self._where = where
         try:
-            _check_id(recording_id, where)
             yield
         except AnnotationError as error:
             self._failures.setdefault(recording_id, error)
 
     def note(self, recording_id: str) -> None:
-        """A recording is there, if without segments."""
+        """A recording is there, if without segments.
+
+        Raises:
+            AnnotationError: it cannot have such a name.
+        """
+        if CONTROL.search(recording_id):
+            raise AnnotationError(f"{self._where}: {recording_id!r} cannot be the name of a recording")
         self._rows.setdefault(recording_id, [])
         self._values.setdefault(recording_id, [])
 
@@ -76,11 +81,6 @@ class RecordingRows:
             for name, values in zip(self._columns, zip(*self._values[recording_id], strict=True), strict=True)
         }
         return Segments(np.array(start), np.array(end), np.array(label, dtype=object), columns)
-
-
-def _check_id(recording_id: str, where: str) -> None:
-    if CONTROL.search(recording_id):
-        raise AnnotationError(f"{where}: {recording_id!r} cannot be the name of a recording")
 
 
 def refuse_failures(parts: Mapping[str, Segments | AnnotationError]) -> dict[str, Segments]:

@@ -16,11 +16,11 @@ from babyhubert.annotation.codes import refuse_ambiguous
 from babyhubert.annotation.escapes import BLANK, escape, unescape
 from babyhubert.annotation.recording_rows import RecordingRows, refuse_failures
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.text import parse_span, read_lines
+from babyhubert.annotation.text import parse_number, parse_span, read_lines, shortened
 from babyhubert.audio.names import rttm_uri
 from babyhubert.errors import AnnotationError
 from babyhubert.files import write_text
-from babyhubert.timebase import LONGEST_RECORDING_S, format_length, format_seconds
+from babyhubert.timebase import format_length, format_seconds
 
 _OTHER_TYPES = {
     *("SEGMENT", "NOSCORE", "NO_RT_METADATA", "LEXEME", "NON-LEX", "NON-SPEECH", "FILLER", "EDIT", "IP", "SU", "CB"),
@@ -127,56 +127,3 @@ def format_rttm(uri: str, segments: Segments) -> str:
 def write_rttm(path: Path, uri: str, segments: Segments) -> None:
     """Write one recording's segments; an empty file when there are none, as the published tool does."""
     write_text(path, format_rttm(uri, segments))
-
-
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-
-
-def parse_number(text: str) -> float | None:
-    """A decimal number; None for any other text, also for NaN, infinity, and digits joined by ``_``."""
-    text = text.strip()
-    return float(text) if _NUMBER.fullmatch(text) else None
-
-
-def parse_time(text: str, name: str, where: str) -> float:
-    """Seconds from a text.
-
-    Raises:
-        AnnotationError: not a number, negative, or later than any recording lasts; the message begins with ``where``
-            and says ``name``.
-    """
-    seconds = parse_number(text)
-    if seconds is None:
-        raise AnnotationError(f"{where}: {name} {shortened(text)} is not a finite number of seconds")
-    if seconds < 0:
-        raise AnnotationError(f"{where}: {name} {shortened(text)} s must not be negative")
-    if seconds > LONGEST_RECORDING_S:
-        raise AnnotationError(
-            f"{where}: {name} {shortened(text)} s is longer than any recording lasts "
-            f"({LONGEST_RECORDING_S // 86400} days); times are in seconds"
-        )
-    return seconds
-
-
-def parse_milliseconds(text: str, name: str, where: str) -> int:
-    """Whole milliseconds from a text; pandas writes them as ``3080.0`` beside a missing value.
-
-    Raises:
-        AnnotationError: not a whole number, negative, or later than any recording lasts.
-    """
-    value = parse_number(text)
-    if value is None or not value.is_integer():
-        raise AnnotationError(f"{where}: {name} {shortened(text)} must be whole milliseconds")
-    if value < 0:
-        raise AnnotationError(f"{where}: {name} {shortened(text)} ms must not be negative")
-    if value > 1000 * LONGEST_RECORDING_S:
-        raise AnnotationError(
-            f"{where}: {name} {shortened(text)} ms is longer than any recording lasts "
-            f"({LONGEST_RECORDING_S // 86400} days); times are in milliseconds"
-        )
-    return int(value)
-
-
-def shortened(text: str, most: int = 80) -> str:
-    """A text in quotes for a message, its end cut where it is long."""
-    return repr(text if len(text) <= most else text[:most] + "...")

@@ -1,4 +1,4 @@
-"""Opening of annotation files: regular files only, of a bounded size, as text or as rows of a CSV.
+"""Text of annotation files: lines, rows and times, with errors that name file and line.
 
 A pipe would wait for ever and a device never end, so what is no regular file is refused before anything is read.
 """
@@ -11,14 +11,12 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from babyhubert.annotation.rttm import parse_time
 from babyhubert.audio.presence import absence
 from babyhubert.errors import AnnotationError
 from babyhubert.files import without_guard
-from babyhubert.timebase import seconds_to_samples
+from babyhubert.timebase import LONGEST_RECORDING_S, seconds_to_samples
 
 MOST_BYTES = 1 << 30
 """Of a text file: a table of a thousand days is a tenth of it."""
@@ -127,10 +125,62 @@ class CsvTable:
         try:
             return next(self._reader, None)
         except csv.Error as error:
-            line = self._reader.line_num + 1
             raise AnnotationError(
-                f"{self.path}, line {line}: not a CSV table ({error}); perhaps a quote is not closed"
+                f"{self.path}, line {self._reader.line_num}: not a CSV table ({error}); perhaps a quote is not closed"
             ) from error
+
+
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+def parse_number(text: str) -> float | None:
+    """A decimal number; None for any other text, also for NaN, infinity, and digits joined by ``_``."""
+    text = text.strip()
+    return float(text) if _NUMBER.fullmatch(text) else None
+
+
+def parse_time(text: str, name: str, where: str) -> float:
+    """Seconds from a text.
+
+    Raises:
+        AnnotationError: not a number, negative, or later than any recording lasts; the message begins with ``where``
+            and says ``name``.
+    """
+    seconds = parse_number(text)
+    if seconds is None:
+        raise AnnotationError(f"{where}: {name} {shortened(text)} is not a finite number of seconds")
+    if seconds < 0:
+        raise AnnotationError(f"{where}: {name} {shortened(text)} s must not be negative")
+    if seconds > LONGEST_RECORDING_S:
+        raise AnnotationError(
+            f"{where}: {name} {shortened(text)} s is longer than any recording lasts "
+            f"({LONGEST_RECORDING_S // 86400} days); times are in seconds"
+        )
+    return seconds
+
+
+def parse_milliseconds(text: str, name: str, where: str) -> int:
+    """Whole milliseconds from a text; pandas writes them as ``3080.0`` beside a missing value.
+
+    Raises:
+        AnnotationError: not a whole number, negative, or later than any recording lasts.
+    """
+    value = parse_number(text)
+    if value is None or not value.is_integer():
+        raise AnnotationError(f"{where}: {name} {shortened(text)} must be whole milliseconds")
+    if value < 0:
+        raise AnnotationError(f"{where}: {name} {shortened(text)} ms must not be negative")
+    if value > 1000 * LONGEST_RECORDING_S:
+        raise AnnotationError(
+            f"{where}: {name} {shortened(text)} ms is longer than any recording lasts "
+            f"({LONGEST_RECORDING_S // 86400} days); times are in milliseconds"
+        )
+    return int(value)
+
+
+def shortened(text: str, most: int = 80) -> str:
+    """A text in quotes for a message, its end cut where it is long."""
+    return repr(text if len(text) <= most else text[:most] + "...")
 
 
 def parse_span(start: str, duration: str, where: str) -> tuple[int, int]:
@@ -165,17 +215,7 @@ def read_speaker_ids(table: Path) -> frozenset[str]:
     Raises:
         AnnotationError: unreadable, or no such column.
     """
-    with csv_reader(table) as reader:
-        if "speaker_id" not in (reader.fieldnames or ()):
-            raise AnnotationError(f"{table}: no column speaker_id, which says who is meant")
-        return frozenset(name for row in reader if (name := (row["speaker_id"] or "").strip()))
-
-
-@contextmanager
-def csv_reader(table: Path) -> Iterator[csv.DictReader[str]]:
-    """Rows of a CSV, read while it is open; what goes wrong with the file names it."""
-    try:
-        with Path(table).open(encoding="utf-8-sig", newline="") as file:
-            yield csv.DictReader(file)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AnnotationError(f"{table}: cannot be read as a UTF-8 CSV ({error})") from error
+    rows = CsvTable(table)
+    if "speaker_id" not in rows.columns:
+        raise AnnotationError(f"{table}: no column speaker_id, which says who is meant")
+    return frozenset(name for _, row in rows if (name := row["speaker_id"].strip()))

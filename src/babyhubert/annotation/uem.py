@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from babyhubert.annotation.intervals import Intervals, union
-from babyhubert.annotation.rttm import shortened
-from babyhubert.annotation.text import parse_ends, read_lines
+from babyhubert.annotation.text import parse_ends, read_lines, shortened
 from babyhubert.errors import AnnotationError
 
 

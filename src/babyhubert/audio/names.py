@@ -7,14 +7,16 @@ where that leaves two candidates, nothing is guessed.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Generic, TypeVar
 
-from babyhubert.annotation.escapes import BLANK
 from babyhubert.errors import AnnotationError, some_names
 
 ItemT = TypeVar("ItemT")
+
+_NOT_IN_RTTM = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class RecordingNames(Generic[ItemT]):
@@ -55,16 +57,21 @@ def _ends(name: str) -> list[str]:
     return ["/".join(parts[first:]) for first in range(1, len(parts))]
 
 
+def _bare_name(uri: str) -> str:
+    """A name without its folders, as RTTM files of ours carry it: other tools keep its blanks."""
+    return rttm_uri(uri.rpartition("/")[2])
+
+
 def match_names(reference: Collection[str], prediction: Collection[str]) -> dict[str, str]:
     """Predictions without a reference of their id, and the one reference without a prediction that has their name."""
     unmatched = sorted(set(prediction) - set(reference))
-    names = Counter(uri.rpartition("/")[2] for uri in unmatched)
+    names = Counter(map(_bare_name, unmatched))
     waiting: dict[str, list[str]] = {}
     for uri in set(reference) - set(prediction):
-        waiting.setdefault(uri.rpartition("/")[2], []).append(uri)
+        waiting.setdefault(_bare_name(uri), []).append(uri)
     matched = {}
     for uri in unmatched:
-        name = uri.rpartition("/")[2]
+        name = _bare_name(uri)
         candidates = waiting.get(name, [])
         if names[name] == 1 and len(candidates) == 1:
             matched[uri] = candidates[0]
@@ -89,4 +96,4 @@ def check_names(reference: Collection[str], prediction: Collection[str]) -> None
 
 def rttm_uri(recording_id: str) -> str:
     """The id as an RTTM can carry it: white space, which separates fields, and control characters become ``_``."""
-    return BLANK.sub("_", recording_id)
+    return _NOT_IN_RTTM.sub("_", recording_id)

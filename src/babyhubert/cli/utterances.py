@@ -95,12 +95,14 @@ def execute(
     from babyhubert.cli.endings import tell_run
     from babyhubert.cli.inputs import check_inputs
     from babyhubert.cli.progress import RunProgressDisplay
-    from babyhubert.tasks.input_segments import require_segments, segments_source, unasked_notes
+    from babyhubert.tasks.input_segments import FileSegments, require_segments, segments_source, unasked_notes
 
     run = make(device=sharing.own_device(decides=speed != "exact"), part=sharing.part)
     checked = check_inputs(audio, output, bytes_per_second=run.bytes_per_second)
     find = partial(_find, output, find_with, sharing, speed, channel)
     source = segments_source(output, segments)
+    if isinstance(source, FileSegments):
+        source.check_voices(run.model.voices)
     checked, notes = require_segments(source, checked, find)
     recording_ids = [file.recording_id for file, _ in checked.good]
     for note in (*notes, *unasked_notes(source, recording_ids, run.folder.command, run.model.voices)):

@@ -6,7 +6,6 @@ in the wrong unit trains without complaint: every row is compared with the recor
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from babyhubert.annotation.intervals import Intervals
 from babyhubert.annotation.parquet import read_table, write_table
 from babyhubert.annotation.reading import read_annotations
-from babyhubert.annotation.text import read_lines
+from babyhubert.annotation.text import CsvTable, read_lines
 from babyhubert.errors import CorpusError
 from babyhubert.timebase import SAMPLE_RATE
 
@@ -165,14 +164,13 @@ def _read_plain_list(path: Path) -> tuple[list[str], list[float], list[float]]:
     names: list[str] = []
     start: list[float] = []
     end: list[float] = []
-    reader = csv.DictReader(read_lines(path), skipinitialspace=True)
-    for row in reader:
+    for line, row in CsvTable(path, skip_blanks=True):
         try:
             start.append(float(row["start_s"]))
             end.append(float(row["end_s"]))
         except (TypeError, ValueError):
             raise CorpusError(
-                f"{path}, line {reader.line_num}: start_s {row['start_s']!r}, end_s {row['end_s']!r}: not seconds"
+                f"{path}, line {line}: start_s {row['start_s']!r}, end_s {row['end_s']!r}: not seconds"
             ) from None
         names.append(row["recording_id"])
     return names, start, end

@@ -70,7 +70,7 @@ def notes(report: AgreementReport, intervals: Intervals) -> Iterator[str]:
             who = "first" if side == "reference" else "second"
             yield f"labels of the {who} that are not compared: {some_names(list(labels), most=8)}"
     if report.time.empty_classes:
-        yield f"{', '.join(report.time.empty_classes)}: used by neither; F1 counts as 1 and raises its mean"
+        yield f"{', '.join(report.time.empty_classes)}: used by neither, so not in the mean of F1"
     yield from interval_notes(len(report.time.recordings), shown=intervals is not None)
 
 

@@ -17,10 +17,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from babyhubert.annotation.codes import refuse_ambiguous
 from babyhubert.annotation.intervals import Intervals, total, union
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.audio.names import check_names, match_names
-from babyhubert.errors import AnnotationError, ConfigError
+from babyhubert.errors import AnnotationError, ConfigError, some_names
 from babyhubert.evaluation.bootstrap import check_bootstrap, percentile_ends, resampled_sums
 
 Side = Literal["reference", "prediction"]
@@ -83,13 +84,21 @@ class DetectionReport:
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """Precision, recall and F1 of each class over all recordings, shape (C, 3)."""
-        return detection_scores(self.totals)
+        """Precision, recall and F1 of each class over all recordings, (C, 3); NaN for a class on neither side."""
+        return occurring_scores(self.totals)
 
     @property
     def macro(self) -> NDArray[np.float64]:
-        """Unweighted mean over classes of precision, recall and F1 (the published average), shape (3,)."""
-        return self.scores.mean(axis=0)
+        """Unweighted mean over the classes that occur of precision, recall and F1, shape (3,); NaN where none does.
+
+        It is the published average wherever every class occurs.
+        """
+        return mean_over_classes(self.scores)
+
+    @property
+    def published_macro(self) -> NDArray[np.float64]:
+        """As :attr:`macro`, a class on neither side counting as 1, as in the published evaluation, shape (3,)."""
+        return detection_scores(self.totals).mean(axis=0)
 
     @property
     def f1(self) -> dict[str, float]:
@@ -98,12 +107,12 @@ class DetectionReport:
 
     @property
     def macro_f1(self) -> float:
-        """The published average."""
+        """The mean F1 of the classes that occur."""
         return float(self.macro[2])
 
     @property
     def empty_classes(self) -> tuple[str, ...]:
-        """Classes with neither reference nor prediction: their scores are 1, which says nothing."""
+        """Classes with neither reference nor prediction, which nothing can be said about."""
         return tuple(label for row, label in enumerate(self.labels) if not self.totals[row].any())
 
     def bootstrap(
@@ -117,7 +126,7 @@ class DetectionReport:
 
         Recordings are drawn with replacement; the interval is between percentiles of the resampled scores. A resample
         in which a class appears on neither side says nothing about it and is left out for that class (and the class
-        from that resample's mean; one that appears in no recording counts as 1 in every mean, as in the score).
+        from that resample's mean).
 
         Args:
             rng: Draws the resamples.
@@ -148,13 +157,8 @@ def bootstrap_counts(
     if len(counts) < 2:
         return None
     drawn = resampled_sums(counts, rng, resamples)
-    scores = detection_scores(drawn)
-    scores[~drawn.any(axis=2)] = np.nan
-    occurs = counts.sum(axis=(0, 2)) > 0
-    counted = np.where(occurs[:, None], scores, 1.0)
-    present = ~np.isnan(counted)
-    means = np.where(present, counted, 0).sum(axis=1) / np.maximum(present.sum(axis=1), 1)
-    means[~present.any(axis=1)] = np.nan
+    scores = occurring_scores(drawn)
+    means = mean_over_classes(scores)
     return BootstrapIntervals(
         resamples,
         confidence,
@@ -173,7 +177,7 @@ class GroupScores:
         group: Their value of it.
         recordings: How many.
         scores: Precision, recall and F1 of each class, (C, 3); NaN for a class on neither side.
-        macro: Means over classes as published, (3,).
+        macro: Means over the classes that occur, (3,).
         intervals: None with a single recording (or unit), or where none were asked for.
     """
 
@@ -190,9 +194,8 @@ def score_group(
 ) -> GroupScores:
     """The metric over the recordings in some rows of a report."""
     totals = report.counts[list(rows)].sum(axis=0)
-    scores = detection_scores(totals)
-    shown = np.where(totals.any(axis=1)[:, None], scores, np.nan)
-    return GroupScores(column, group, len(rows), shown, scores.mean(axis=0), intervals)
+    scores = occurring_scores(totals)
+    return GroupScores(column, group, len(rows), scores, mean_over_classes(scores), intervals)
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,10 +234,13 @@ def compare(
         uem: Stretches to score by recording; both sides are cut to them. Recordings it does not name are left out.
 
     Raises:
-        AnnotationError: there is no reference to score, or no prediction carries the name of a reference.
+        AnnotationError: there is no reference to score, no prediction carries the name of a reference, or a side's
+            labels are none of those to score (see :func:`check_labels`).
         ConfigError: no labels, or one twice.
     """
     labels = distinct(labels)
+    check_labels(reference, labels, "reference")
+    check_labels(prediction, labels, "prediction")
     prediction, matched = under_reference_names(reference, prediction)
     scored = sorted(uri for uri in reference if uem is None or uri in uem)
     if not scored:
@@ -275,6 +281,38 @@ def detection_scores(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     both = precision + recall
     f1 = np.where(both > 0, 2 * precision * recall / np.where(both > 0, both, 1), 0.0)
     return np.stack([precision, recall, f1], axis=-1)
+
+
+def occurring_scores(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """As :func:`detection_scores`, with NaN for a class that is on neither side: nothing can be said about it."""
+    occurs = np.asarray(counts).any(axis=-1, keepdims=True)
+    return np.where(occurs, detection_scores(counts), np.nan)
+
+
+def mean_over_classes(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means over the classes that have scores, (..., C, 3) to (..., 3); NaN where none has."""
+    present = ~np.isnan(scores)
+    number = present.sum(axis=-2)
+    means = np.where(present, scores, 0).sum(axis=-2) / np.maximum(number, 1)
+    return np.where(number > 0, means, np.nan)
+
+
+def check_labels(recordings: Mapping[str, Segments], labels: Sequence[str], side: str) -> None:
+    """Refuse to score labels that mean something else, or nothing.
+
+    Raises:
+        AnnotationError: a label CHI where it could be one of those to score, or no label that is to be scored, nor any
+            voice type, where there are segments.
+    """
+    there = {label: uri for uri, segments in recordings.items() for label in set(segments.label)}
+    meant = {"OCH"} if "KCHI" in there else {"KCHI", "OCH"}
+    if "CHI" in there and "CHI" not in labels and meant & set(labels):
+        refuse_ambiguous(["CHI"], there["CHI"])
+    if there and not there.keys() & {*labels, *VOICE_TYPES}:
+        raise AnnotationError(
+            f"the {side} has the labels {some_names(sorted(there), most=8)}, none of them to be scored "
+            f"({', '.join(labels)}); rename them, or name them with --labels"
+        )
 
 
 class _Sweep(NamedTuple):

@@ -118,12 +118,12 @@ def notes(
             yield f"labels in the {side} that are not scored: {some_names(list(labels), most=8)}"
     if report.empty_classes:
         yield (
-            f"{', '.join(report.empty_classes)}: neither in the reference nor predicted; F1 counts as 1, as in the "
-            "published metric, and raises the mean"
+            f"{', '.join(report.empty_classes)}: neither in the reference nor predicted, so not in the mean; the "
+            f"published evaluation counts F1 as 1 there, which makes a mean of {percent(report.published_macro[2])} %"
         )
     if empty := [group for group in groups if _empty_classes(report, group)]:
         told = [f"{each.column} {each.group} ({', '.join(_empty_classes(report, each))})" for each in empty]
-        yield f"on neither side in a group ('-'), F1 counts as 1 and raises its mean: {some_names(told, most=8)}"
+        yield f"on neither side in a group ('-'), so not in its mean: {some_names(told, most=8)}"
     units = len(report.recordings) if intervals is None else intervals.units
     yield from interval_notes(units, shown=intervals is not None)
 
@@ -151,10 +151,11 @@ def as_json(
     names = (*report.labels, NOTHING)
     ends = None if intervals is None else intervals.classes
     return {
-        "metric": "duration-based detection F1 per class, summed over recordings; mean over classes",
+        "metric": "duration-based detection F1 per class, summed over recordings; mean over classes that occur",
         "labels": list(report.labels),
         "recordings": len(report.recordings),
         "mean": scores_json(report.macro, None if intervals is None else intervals.macro),
+        "published_mean": scores_json(report.published_macro, None),
         "classes": {
             label: {
                 **scores_json(report.scores[row], None if ends is None else ends[row]),
@@ -203,10 +204,13 @@ def as_json(
 
 
 def fscore_csv(report: DetectionReport) -> str:
-    """The published table: one row a recording and TOTAL, one column a class, F1 from 0 to 1."""
+    """The published table: one row a recording and TOTAL, one column a class, F1 from 0 to 1.
+
+    A class on neither side counts as 1 here, as published.
+    """
     lines: list[Iterable[object]] = [("item", *report.labels)]
-    per_file = detection_scores(report.counts)[..., 2]
-    for uri, row in (*zip(report.recordings, per_file, strict=True), ("TOTAL", report.scores[:, 2])):
+    per_file, total = (detection_scores(counts)[..., 2] for counts in (report.counts, report.totals))
+    for uri, row in (*zip(report.recordings, per_file, strict=True), ("TOTAL", total)):
         lines.append((uri, *(f"{value:.5f}" for value in row)))
     return csv_text(lines)
 

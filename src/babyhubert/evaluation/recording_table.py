@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from babyhubert.annotation.text import read_lines
+from babyhubert.annotation.text import CsvTable
 from babyhubert.audio.discovery import AUDIO_SUFFIXES
 from babyhubert.audio.names import match_names
 from babyhubert.errors import AnnotationError, ConfigError
@@ -26,15 +25,15 @@ def read_recording_table(path: Path) -> RecordingTable:
     Raises:
         AnnotationError: unreadable, without such a column or without rows, or one recording twice.
     """
-    reader = csv.DictReader(read_lines(path), restval="")
-    name = next((name for name in _NAMES if name in (reader.fieldnames or ())), None)
+    table = CsvTable(path)
+    name = next((name for name in _NAMES if name in table.columns), None)
     if name is None:
         raise AnnotationError(f"{path}: a column recording_id or recording_filename is needed")
     found: dict[str, dict[str, str]] = {}
-    for row in reader:
+    for line, row in table:
         recording = without_suffix(row[name].strip())
         if recording in found:
-            raise AnnotationError(f"{path}, line {reader.line_num}: {recording} stands twice")
+            raise AnnotationError(f"{path}, line {line}: {recording} stands twice")
         found[recording] = {key: value for key, value in row.items() if key}
     if not found:
         raise AnnotationError(f"{path}: the table has no rows")

@@ -16,7 +16,7 @@ from babyhubert.annotation.intervals import Intervals
 from babyhubert.annotation.segments import Segments
 from babyhubert.errors import AnnotationError, some_names
 from babyhubert.evaluation.calibration import CalibrationKind, ClassCalibration, calibrate, count_scores
-from babyhubert.evaluation.detection import BootstrapIntervals, DetectionReport, compare
+from babyhubert.evaluation.detection import BootstrapIntervals, DetectionReport, check_labels, compare
 from babyhubert.evaluation.score_folder import ScoreFolder
 from babyhubert.evaluation.tuning import (
     Choice,
@@ -114,6 +114,7 @@ def tune_voice_type(
         AnnotationError: nothing to tune on, or scores that cannot be read.
         ConfigError: an impossible setting.
     """
+    check_labels(reference, scores.labels, "reference")
     scores = scores.named_as(reference)
     recordings = sorted(uri for uri in reference if uem is None or uri in uem)
     _check_tunable(reference, recordings, scores)

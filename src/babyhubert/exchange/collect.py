@@ -7,7 +7,6 @@ counts, not the context around it, and ``annotated.uem`` says so.
 
 from __future__ import annotations
 
-import csv
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.text import read_lines
+from babyhubert.annotation.text import CsvTable
 from babyhubert.annotation.tiers import column_texts
 from babyhubert.errors import AnnotationError, UnsafeNameError
 from babyhubert.exchange.clips import CLIPS_TABLE, within
@@ -84,20 +83,20 @@ def read_clips(folder: Path) -> list[Clip]:
     path = folder / CLIPS_TABLE
     if not path.exists():
         raise AnnotationError(f"{folder}: holds no {CLIPS_TABLE}; give a folder that 'babyhubert sample' wrote")
-    reader = csv.DictReader(read_lines(path), restval="")
-    absent = [name for name in _NEEDED if name not in (reader.fieldnames or ())]
+    table = CsvTable(path)
+    absent = [name for name in _NEEDED if name not in table.columns]
     if absent:
         raise AnnotationError(
             f"{path}: column {absent[0]} is missing; restore the file that 'babyhubert sample' wrote"
         )
     clips = []
-    for row in reader:
+    for line, row in table:
         try:
             onset, offset, audio_onset = (int(row[name]) for name in _NEEDED[2:5])
         except ValueError:
-            raise AnnotationError(f"{path}, line {reader.line_num}: times must be whole milliseconds") from None
+            raise AnnotationError(f"{path}, line {line}: times must be whole milliseconds") from None
         if not 0 <= audio_onset <= onset < offset:
-            raise AnnotationError(f"{path}, line {reader.line_num}: {onset} to {offset} ms is no clip")
+            raise AnnotationError(f"{path}, line {line}: {onset} to {offset} ms is no clip")
         clips.append(
             Clip(folder, row["clip"], row["recording_id"], onset, offset, audio_onset, row["annotation_sha256"])
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from babyhubert.config import toml_key
 from babyhubert.errors import ConfigError
 
 LEAST_LIKELY, MOST_LIKELY = 2.0**-25, 1 - 2.0**-12
@@ -51,7 +52,8 @@ class Calibration:
         """The text of a calibration file."""
         rows = self.to_dict().items()
         return "\n".join(
-            f"[{label}]\n" + "".join(f"{name} = {value:.6g}\n" for name, value in own.items()) for label, own in rows
+            f"[{toml_key(label)}]\n" + "".join(f"{name} = {value:.6g}\n" for name, value in own.items())
+            for label, own in rows
         )
 
 

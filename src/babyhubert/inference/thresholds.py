@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from babyhubert.config import toml_key
 from babyhubert.errors import ConfigError
 from babyhubert.inference.post_processing import MinimumDurations
 from babyhubert.timebase import samples_to_seconds
@@ -136,7 +137,9 @@ def _table(content: Mapping[str, object], key: str) -> Mapping[str, object]:
 
 def format_thresholds(thresholds: Thresholds) -> str:
     """The text of a thresholds file."""
-    return "\n".join(f"[{name}]\nlower_bound = {value}\nupper_bound = 1.0\n" for name, value in thresholds.items())
+    return "\n".join(
+        f"[{toml_key(name)}]\nlower_bound = {value}\nupper_bound = 1.0\n" for name, value in thresholds.items()
+    )
 
 
 def _read_toml(path: Path) -> dict[str, float]:

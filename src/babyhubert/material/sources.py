@@ -13,7 +13,6 @@ ChildProject set say which stretches were annotated. Ids are text from beginning
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -23,7 +22,7 @@ import numpy as np
 
 from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.annotation.reading import read_annotations, read_segments
-from babyhubert.annotation.text import read_lines, read_speaker_ids
+from babyhubert.annotation.text import CsvTable, read_lines, read_speaker_ids
 from babyhubert.annotation.uem import read_uem
 from babyhubert.audio.discovery import RecordingFile, discover
 from babyhubert.audio.names import rttm_uri
@@ -272,8 +271,7 @@ def read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
     if path.suffix == ".parquet":
         rows = list(enumerate(_parquet_rows(path), start=1))
     else:
-        reader = csv.DictReader(read_lines(path))
-        rows = [(reader.line_num, {k: v or "" for k, v in row.items() if k is not None}) for row in reader]
+        rows = list(CsvTable(path))
     if not rows:
         raise AnnotationError(f"{path}: a table without rows")
     return rows
@@ -377,8 +375,7 @@ def _project_recording(
 
 def _rows_or_none(path: Path) -> list[tuple[int, dict[str, str]]]:
     """Rows of a converted file; a header alone says that nobody spoke."""
-    reader = csv.DictReader(read_lines(path))
-    return [(reader.line_num, {k: v or "" for k, v in row.items() if k is not None}) for row in reader]
+    return list(CsvTable(path))
 
 
 def _project_row(path: Path, line: int, fields: dict[str, str], child: str | None) -> SourceRow | None:

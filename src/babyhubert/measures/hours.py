@@ -6,7 +6,6 @@ or from a table ``recording_id,start_time``. They are times of day on the clock 
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.text import read_lines
+from babyhubert.annotation.text import CsvTable
 from babyhubert.errors import AnnotationError
 from babyhubert.timebase import SAMPLE_RATE
 
@@ -81,8 +80,8 @@ def read_start_times(path: Path) -> dict[str, int | None]:
     Raises:
         AnnotationError: unreadable, without these columns, not a time of day, or one recording with two times.
     """
-    reader = csv.DictReader(read_lines(path))
-    columns = reader.fieldnames or ()
+    table = CsvTable(path)
+    columns = table.columns
     key = next((name for name in ("recording_id", "recording_filename") if name in columns), None)
     if key is None or "start_time" not in columns:
         raise AnnotationError(
@@ -90,9 +89,9 @@ def read_start_times(path: Path) -> dict[str, int | None]:
             f"the header is {','.join(columns)!r}"
         )
     found: dict[str, int | None] = {}
-    for row in reader:
-        where = f"{path}, line {reader.line_num}"
-        name, time = (row[key] or "").strip(), parse_clock(row["start_time"] or "", where)
+    for line, row in table:
+        where = f"{path}, line {line}"
+        name, time = row[key].strip(), parse_clock(row["start_time"], where)
         if found.get(name, time) != time:
             raise AnnotationError(f"{where}: {name} has two start times; keep one")
         found[name] = time

@@ -7,7 +7,6 @@ the same as a recording with none.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ import numpy as np
 
 from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.text import parse_span, read_lines
+from babyhubert.annotation.text import CsvTable, parse_ends, parse_span
 from babyhubert.errors import AnnotationError, OutputError, UnsafeNameError
 from babyhubert.files import path_below
 from babyhubert.phonology.sonority import is_canonical, syllabify
@@ -241,10 +240,7 @@ def _read_utterances(folder: Path, recording_id: str) -> tuple[Utterance, ...] |
 
 
 def _utterance(row: Mapping[str, str], where: str) -> Utterance:
-    start, _ = parse_span(row["onset"], "0", where)
-    end, _ = parse_span(row["offset"], "0", where)
-    if end < start:
-        raise AnnotationError(f"{where}: ends at {row['offset']} s, before it starts at {row['onset']} s")
+    start, end = parse_ends(row["onset"], row["offset"], where)
     phonemes = tuple((row["phonemes"] or "").split())
     told = row.get("syllables")
     if told:
@@ -255,13 +251,9 @@ def _utterance(row: Mapping[str, str], where: str) -> Utterance:
 
 
 def _rows(path: Path, needed: Iterable[str]) -> Iterable[tuple[str, dict[str, str]]]:
-    reader = csv.DictReader(read_lines(path))
-    missing = [name for name in needed if name not in (reader.fieldnames or ())]
-    if missing:
-        raise AnnotationError(
-            f"{path}: column {missing[0]} is missing; the header is {','.join(reader.fieldnames or ())!r}"
-        )
-    return [(f"{path}, line {reader.line_num}", row) for row in reader]
+    table = CsvTable(path)
+    table.require(*needed)
+    return [(f"{path}, line {line}", row) for line, row in table]
 
 
 def _failures(run: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

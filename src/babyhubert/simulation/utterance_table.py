@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.text import csv_reader
+from babyhubert.annotation.text import CsvTable, parse_number
 from babyhubert.errors import AnnotationError, AudioError, ConfigError
 from babyhubert.simulation.utterances import Cast, Utterance
 from babyhubert.simulation.voice_conversion import move_resonances, whisper
@@ -246,11 +246,11 @@ def read_utterances(table: Path) -> dict[str, list[RecordedSpeaker]]:
     Raises:
         AnnotationError: unreadable, a missing column, or a bad row (named).
     """
-    with csv_reader(table) as reader:
-        missing = [column for column in COLUMNS if column not in (reader.fieldnames or ())]
-        if missing:
-            raise AnnotationError(f"{table}: no column {', '.join(missing)}; {', '.join(COLUMNS)} are needed")
-        rows = [_check_row(row, f"{table}, line {reader.line_num}", Path(table).parent) for row in reader]
+    read = CsvTable(table)
+    missing = [column for column in COLUMNS if column not in read.columns]
+    if missing:
+        raise AnnotationError(f"{table}: no column {', '.join(missing)}; {', '.join(COLUMNS)} are needed")
+    rows = [_check_row(row, f"{table}, line {line}", Path(table).parent) for line, row in read]
     grouped: dict[tuple[str, str], list[RecordedUtterance]] = {}
     for voice, speaker_id, utterance in rows:
         grouped.setdefault((voice, speaker_id), []).append(utterance)
@@ -260,18 +260,17 @@ def read_utterances(table: Path) -> dict[str, list[RecordedSpeaker]]:
     return speakers
 
 
-def _check_row(row: Mapping[str, str | None], where: str, folder: Path) -> tuple[str, str, RecordedUtterance]:
-    path, speaker, voice, duration, phones = ((row[column] or "").strip() for column in COLUMNS)
+def _check_row(row: Mapping[str, str], where: str, folder: Path) -> tuple[str, str, RecordedUtterance]:
+    path, speaker, voice, duration, phones = (row[column].strip() for column in COLUMNS)
     if voice not in VOICES:
         raise AnnotationError(f"{where}: voice {voice!r}; one of {', '.join(VOICES)} is needed")
     if not path or not speaker:
         raise AnnotationError(
             f"{where}: {'path' if not path else 'speaker_id'} is empty; fill it in or remove the row"
         )
-    try:
-        seconds = float(duration)
-    except ValueError:
-        seconds = math.nan
+    if "\0" in path:
+        raise AnnotationError(f"{where}: path {path!r} cannot be the name of a file")
+    seconds = parse_number(duration) or 0.0
     if not 0 < seconds < math.inf:
         raise AnnotationError(f"{where}: duration_s {duration!r} must be a number of seconds above 0")
     if not (folder / path).is_file():

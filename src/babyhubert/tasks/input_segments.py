@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from babyhubert.annotation.codes import refuse_ambiguous
 from babyhubert.annotation.reading import read_annotations, read_segments
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.audio.discovery import RecordingFile
@@ -63,6 +64,16 @@ class FileSegments:
     def of(self, recording_id: str) -> Segments:
         """See :class:`SegmentsSource`."""
         return next((self.tables[name] for name in _names(recording_id) if name in self.tables), Segments.empty())
+
+    def check_voices(self, voices: Sequence[str]) -> None:
+        """Stop where a label CHI could be the key child that is looked for.
+
+        Raises:
+            AnnotationError: there is one, and no KCHI.
+        """
+        there = {label: name for name, table in self.tables.items() for label in set(table.label)}
+        if "KCHI" in voices and "KCHI" not in there and "CHI" in there:
+            refuse_ambiguous(["CHI"], there["CHI"])
 
     def knows(self, recording_id: str) -> bool:
         """Whether there is an entry for a recording."""

@@ -7,7 +7,6 @@ shorter than a frame, cannot be judged and are left out and counted. fastabx nee
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from babyhubert.annotation.text import CsvTable
 from babyhubert.corpus.shards import Labels
 from babyhubert.errors import AnnotationError, ConfigError, CorpusError
 from babyhubert.timebase import FRAME_HOP, SAMPLE_RATE
@@ -79,13 +79,9 @@ def read_items(path: Path) -> list[dict[str, str]]:
     Raises:
         AnnotationError: unreadable, a column is missing, or a time is none.
     """
-    try:
-        with Path(path).open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, delimiter=" ")
-            missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AnnotationError(f"{path}: cannot be read as an item file ({error})") from error
+    table = CsvTable(path, delimiter=" ")
+    missing = [name for name in COLUMNS if name not in table.columns]
+    rows = [row for _, row in table]
     if missing or not rows:
         raise AnnotationError(
             f"{path}: no ABX items; the first line must be '{' '.join(COLUMNS)}', the others one sound each"

@@ -7,7 +7,6 @@ phone-normalised mutual information (PNMI).
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from babyhubert.annotation.text import CsvTable
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.errors import AnnotationError, CorpusError
 from babyhubert.files import csv_text, write_text
@@ -101,15 +101,11 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, s
     Raises:
         AnnotationError: unreadable, empty, or without one of the columns.
     """
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in columns if name not in (reader.fieldnames or ())]
-            if missing:
-                raise AnnotationError(f"{path}: no column {', '.join(missing)}; needed: {','.join(columns)}")
-            rows = [(reader.line_num, {key: value or "" for key, value in row.items() if key}) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AnnotationError(f"{path}: cannot be read as a CSV table ({error})") from error
+    table = CsvTable(path)
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise AnnotationError(f"{path}: no column {', '.join(missing)}; needed: {','.join(columns)}")
+    rows = [(line, {key: value for key, value in row.items() if key}) for line, row in table]
     if not rows:
         raise AnnotationError(f"{path}: the table has no rows")
     return rows

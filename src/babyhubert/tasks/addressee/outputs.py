@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.text import read_lines
+from babyhubert.annotation.text import CsvTable
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.encoder.context import Pooling
@@ -139,4 +138,4 @@ def _published_rows(folder: RunFolder, record: Mapping[str, Any]) -> str:
     path = _table_of(folder, record["recording_id"])
     if not path.exists():
         return ""
-    return csv_text([row[name] for name in COLUMNS] for row in csv.DictReader(read_lines(path)))
+    return csv_text([row[name] for name in COLUMNS] for _, row in CsvTable(path))

@@ -12,7 +12,6 @@ most; several of one utterance are joined in order of time.
 
 from __future__ import annotations
 
-import csv
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from babyhubert.annotation.text import parse_span, read_lines
+from babyhubert.annotation.text import CsvTable, parse_ends, parse_span
 from babyhubert.audio.names import check_names, match_names
 from babyhubert.errors import AnnotationError, some_names
 from babyhubert.evaluation.recording_table import without_suffix
@@ -279,15 +278,10 @@ def _read_utterances(path: Path, rewrite: Mapping[str, Sequence[str]] | None) ->
 
 def _read_stretch(row: Mapping[str, str], names: Sequence[str], where: str) -> tuple[str, tuple[int, int]]:
     recording, first, second = names
-    start, end = parse_span(row[first], row[second], where)
-    if second != "duration_s":
-        _, end = parse_span("0", row[second], where)
-        if end < start:
-            raise AnnotationError(f"{where}: ends at {row[second]} s, before it starts at {row[first]} s")
-    return row[recording], (start, end)
+    parse = parse_span if second == "duration_s" else parse_ends
+    return row[recording], parse(row[first], row[second], where)
 
 
 def _read_table(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:
-    reader = csv.DictReader(read_lines(path))
-    rows = [(reader.line_num, {key: value or "" for key, value in row.items() if key}) for row in reader]
-    return rows, list(reader.fieldnames or ())
+    table = CsvTable(path)
+    return [(line, {key: value for key, value in row.items() if key}) for line, row in table], table.columns

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from babyhubert.encoder.canonical import Checkpoint, Head, check, infer_config, refuse_unusable
@@ -20,9 +19,8 @@ from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.flavours import FLAVOURS, LAYOUTS, WRITABLE
 from babyhubert.encoder.flavours.layout import SPECIAL_LABEL_EMBEDDINGS, Layout, NamedHead
 from babyhubert.encoder.model_folder import is_model_folder, read_model_folder, save_model_folder, weights_of_folder
-from babyhubert.encoder.pickles import plain, read_pickle
+from babyhubert.encoder.pickles import plain, read_pickle, write_pickle
 from babyhubert.errors import CheckpointError, ConfigError
-from babyhubert.files import atomic_path
 
 __all__ = ["Checkpoint", "Head", "left_out", "read_checkpoint", "weights_file", "write_checkpoint"]
 
@@ -121,8 +119,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | Path, flavour: str, *, 
         )
     unused = checkpoint.metadata.get("unused", {})
     tensors = layout.write(checkpoint.encoder, checkpoint.pretraining, checkpoint.heads, unused)
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        torch.save(_envelope(layout, tensors, checkpoint), file)
+    write_pickle(path, _envelope(layout, tensors, checkpoint))
 
 
 def left_out(checkpoint: Checkpoint, flavour: str) -> list[str]:

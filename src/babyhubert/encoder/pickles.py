@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 
 from babyhubert.encoder.storages import check_legacy, check_zipped
 from babyhubert.errors import CheckpointError
+from babyhubert.files import atomic_path
 
 _SETTINGS_PACKAGES = {"omegaconf", "segma", "fairseq", "lightning", "lightning_fabric", "pytorch_lightning", "numpy"}
 _SETTINGS_CLASSES = {
@@ -32,6 +34,21 @@ _SETTINGS_CLASSES = {
 _DEEPEST = 50
 _LFS_POINTER = b"version https://git-lfs"
 _REFUSED = ("unsupported global", "blocked", "can only create new object", "can only build", "reduce for")
+
+
+def write_pickle(path: Path, content: Mapping[str, Any]) -> None:
+    """Write what `torch.save` writes, under a temporary name until it is complete.
+
+    Raises:
+        OutputError: the disk is full, or the file cannot be written.
+    """
+    with atomic_path(path) as temporary, temporary.open("wb", buffering=0) as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:  # torch's "enforce fail", while it cleans up after a write that failed
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 class _StandIn(dict[str, Any]):

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
+from babyhubert.encoder.pickles import write_pickle
 from babyhubert.errors import TrainingError
-from babyhubert.files import atomic_path
 
 _NAME = re.compile(r"step-(\d+)\.pt")
 
@@ -34,8 +34,7 @@ def snapshots(folder: Path) -> dict[int, Path]:
 def save_snapshot(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
     """Write a snapshot under a temporary name, then give it its own."""
     path = snapshot_path(folder, step)
-    with atomic_path(path) as temporary:
-        torch.save(dict(state), temporary)
+    write_pickle(path, dict(state))
     return path
 
 

@@ -89,9 +89,37 @@ def test_download_is_restricted_and_passed_through(monkeypatch, tmp_path):
     assert load_checkpoint("coml/addressee").flavour == "addressee"
 
 
+@pytest.mark.parametrize("revision", ["v2.0.1", "0123abcd", "refs/pr/3", "feat/x_1"])
+def test_a_revision_stands_behind_the_name(revision, monkeypatch, tmp_path):
+    asked = []
+
+    def download(repository, **options):
+        asked.append((repository, options["revision"]))
+        return str(tmp_path)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", download)
+    published.write("vtc-2.0", tmp_path / "best.ckpt")
+    assert load_checkpoint(f"coml/VTC-2@{revision}").flavour == "vtc-2.0"
+    assert resolve_model("coml/VTC-2") == tmp_path
+    assert asked == [("coml/VTC-2", revision), ("coml/VTC-2", None)]
+
+
 @pytest.mark.parametrize(
     "name",
-    ["./nowhere", "models/best.ckpt", "a/b/c", "nowhere", Path("coml/VTC-2"), Path("playroom-nano"), "/tmp/x/y"],
+    [
+        "coml/best.ckpt@main",
+        "coml/VTC-2@",
+        "coml/VTC-2@a b",
+        "coml/VTC-2@-x",
+        "coml@main",
+        "./nowhere",
+        "models/best.ckpt",
+        "a/b/c",
+        "nowhere",
+        Path("coml/VTC-2"),
+        Path("playroom-nano"),
+        "/tmp/x/y",
+    ],
 )
 def test_what_looks_like_a_path_is_never_downloaded(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)

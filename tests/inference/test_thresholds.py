@@ -1,10 +1,15 @@
 """Thresholds are matched by name; everything odd in a file is named."""
 
+from dataclasses import replace
+
+import published_layouts as published
 import pytest
 
 from babyhubert.annotation.segments import VOICE_TYPES
+from babyhubert.encoder.conversion import convert_checkpoint
 from babyhubert.errors import ConfigError
-from babyhubert.inference.thresholds import format_thresholds, select_thresholds
+from babyhubert.inference.thresholds import format_thresholds, read_threshold_sets, select_thresholds
+from babyhubert.tasks.voice_type.prediction import load_model
 
 
 def toml(**values):
@@ -61,3 +66,62 @@ def test_odd_files_are_named(tmp_path, text, message):
 def test_neither_file_nor_set():
     with pytest.raises(ConfigError, match="neither a file nor"):
         select_thresholds("f2", VOICE_TYPES)
+
+
+YAML = "KCHI:\n  lower_bound: 0.368\n  upper_bound: 1.0\nOCH:\n  lower_bound: 0.526\n  upper_bound: 1.0\n"
+YAML += "FEM:\n  lower_bound: 0.368\n  upper_bound: 1.0\nMAL:\n  lower_bound: 0.316\n  upper_bound: 1.0\n"
+
+
+@pytest.mark.parametrize("name", ["f1.yml", "f1.yaml", "F1.YML"])
+def test_published_yaml_files_are_read(name, tmp_path):
+    (tmp_path / name).write_text(YAML, encoding="utf-8")
+    found = select_thresholds(str(tmp_path / name), VOICE_TYPES)
+    assert found == {"KCHI": 0.368, "OCH": 0.526, "MAL": 0.316, "FEM": 0.368}
+    assert list(found) == list(VOICE_TYPES)
+
+
+def test_a_folder_of_published_yaml_files(tmp_path):
+    for name in ("f1", "hp"):
+        (tmp_path / f"{name}.yml").write_text(YAML, encoding="utf-8")
+    assert list(read_threshold_sets(tmp_path)) == ["f1", "hp"]
+    (tmp_path / "f1.toml").write_text(toml(KCHI=0.1), encoding="utf-8")
+    with pytest.raises(ConfigError, match="two files of thresholds are called f1"):
+        read_threshold_sets(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("KCHI: [", "not a thresholds file in YAML"),
+        ("- KCHI\n", "one table a class"),
+        ("", "one table a class"),
+        ("1:\n  lower_bound: 0.5\n", "one table a class"),
+        ("KCHI: 0.5\n", "needs a table"),
+        ("KCHI:\n  lower_bound: yes\n", "not a number"),
+        ("KCHI:\n  lower_bound: .nan\n", "not a number"),
+        ("KCHI:\n  lower_bound: !!python/object/apply:os.getcwd []\n", "not a thresholds file in YAML"),
+        ("[" * 5_000, "not a thresholds file in YAML"),
+        ("KCHI:\n  lower_bound: 1" + "0" * 400 + "\n", "not a number"),
+        ("a: &a [x, x, x, x, x, x, x, x]\nKCHI:\n  lower_bound: [*a, *a]\n", "'a' needs a table"),
+    ],
+)
+def test_odd_yaml_files_are_named(tmp_path, text, message):
+    (tmp_path / "t.yml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match=message) as caught:
+        select_thresholds(str(tmp_path / "t.yml"), VOICE_TYPES)
+    assert "t.yml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_a_vtc_2_0_checkpoint_brings_its_own_thresholds(tmp_path):
+    found = load_model(published.write("vtc-2.0", tmp_path / "best.ckpt"), device="cpu")
+    assert found.thresholds == {"KCHI": 0.368, "OCH": 0.526, "MAL": 0.316, "FEM": 0.368}
+    strict = found.with_settings(replace(found.settings, thresholds="high-precision"))
+    assert strict.thresholds == {"KCHI": 0.8, "OCH": 0.6, "MAL": 0.5, "FEM": 0.8}
+    convert_checkpoint(tmp_path / "best.ckpt", tmp_path / "folder", "transformers")
+    assert load_model(tmp_path / "folder", device="cpu").thresholds == found.thresholds
+    newer = load_model(published.write("vtc-2.1", tmp_path / "newer.ckpt"), device="cpu")
+    assert newer.thresholds == {"KCHI": 0.437, "OCH": 0.378, "MAL": 0.429, "FEM": 0.377}
+    convert_checkpoint(tmp_path / "newer.ckpt", tmp_path / "as-2.0.ckpt", "vtc-2.0")
+    assert load_model(tmp_path / "as-2.0.ckpt", device="cpu").thresholds == newer.thresholds

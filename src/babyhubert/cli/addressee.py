@@ -35,7 +35,8 @@ def addressee(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model with an addressee head: folder, checkpoint file, or hub repository such as coml/addressee. "
+            help="Model with an addressee head: folder, checkpoint file, or hub repository such as coml/addressee "
+            "(or coml/addressee@REVISION). "
             "Default: the small playroom-tasks that comes with the package."
         ),
     ] = None,

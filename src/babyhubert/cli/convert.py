@@ -13,7 +13,7 @@ LAYOUTS = ("transformers", "torchaudio", "fairseq", "vtc-2.0", "vtc-2.1", "addre
 def convert(
     source: Annotated[
         str,
-        typer.Argument(metavar="SRC", help="Checkpoint file, model folder, or owner/name on the hub."),
+        typer.Argument(metavar="SRC", help="Checkpoint file, model folder, or owner/name[@revision] on the hub."),
     ],
     destination: Annotated[
         Path, typer.Argument(metavar="DST", help="Folder to write (transformers), or file (every other layout).")

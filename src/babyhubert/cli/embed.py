@@ -31,7 +31,8 @@ def embed(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model folder, checkpoint file, or hub repository such as coml/BabyHuBERT. Without it: the encoder "
+            help="Model folder, checkpoint file, or hub repository such as coml/BabyHuBERT (or "
+            "coml/BabyHuBERT@REVISION). Without it: the encoder "
             "of the small model that comes with the package."
         ),
     ] = None,

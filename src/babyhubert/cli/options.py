@@ -49,7 +49,7 @@ ThresholdsOption = Annotated[
     str,
     typer.Option(
         help="f1, high-precision, or another set that the model brings (playroom-nano: high-recall); where it brings "
-        "none, those published with VTC 2. Or a TOML file with one table a class.",
+        "none, those published with VTC 2.1. Or a TOML (or YAML) file with one table a class.",
         metavar="SET|FILE",
     ),
 ]

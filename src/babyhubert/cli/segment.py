@@ -32,7 +32,8 @@ def segment(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model folder, checkpoint file, or hub repository such as coml/VTC-2. Without it: the small "
+            help="Model folder, checkpoint file, or hub repository such as coml/VTC-2 (or "
+            "coml/VTC-2@REVISION). Without it: the small "
             "model that comes with the package."
         ),
     ] = None,

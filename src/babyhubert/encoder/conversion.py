@@ -159,8 +159,8 @@ def _reader_notes(checkpoint: Checkpoint, flavour: str) -> Iterator[str]:
             "this one; this package can"
         )
     task = checkpoint.metadata.get("task", {})
-    for head, settings in layout.task_settings.items():
-        for name, value in settings.items():
+    for head in layout.task_settings.keys() & checkpoint.heads.keys():
+        for name, value in layout.task_settings[head].items():
             # A model that does not say its context has the published one.
             own = task.get(head, {}).get(name, value if name == "context_s" else None)
             if own != value:

@@ -24,7 +24,8 @@ PUBLISHED_REPOSITORIES = ("coml/BabyHuBERT", "coml/VTC-2", "coml/addressee")
 SHIPPED_MODELS = Path(__file__).parent.parent / "models"
 """Folders of the small models that come with the package; their names can be given like paths."""
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_REPOSITORY = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([A-Za-z0-9][\w./-]*))?")
+"""``owner/name`` or ``owner/name@revision``."""
 _FILE_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
 _DOWNLOADED = [*(f"*{suffix}" for suffix in _FILE_SUFFIXES), "*.json", "*.toml", "*.yml", "*.yaml", "*.md"]
 
@@ -39,8 +40,8 @@ def resolve_model(
 
     Args:
         name_or_path: A checkpoint file, a model folder, the name of a model of this package, or `owner/name` on the
-            hub.
-        revision: Branch, tag or commit on the hub.
+            hub, with `@revision` behind it for another revision than the newest.
+        revision: Branch, tag or commit on the hub, where the name does not say it.
         cache_dir: Where downloads are kept; huggingface_hub's own cache if None.
         offline: Use only what was downloaded before.
 
@@ -54,12 +55,14 @@ def resolve_model(
     name = str(name_or_path)
     if isinstance(name_or_path, str) and name in shipped_models():
         return SHIPPED_MODELS / name
-    if isinstance(name_or_path, Path) or not _REPOSITORY.fullmatch(name) or path.suffix in _FILE_SUFFIXES:
+    named = None if isinstance(name_or_path, Path) else _REPOSITORY.fullmatch(name)
+    if named is None or Path(named[1]).suffix in _FILE_SUFFIXES or path.suffix in _FILE_SUFFIXES:
         raise CheckpointError(
-            f"{name}: no such file or folder (a model on the hub is named owner/name; in the package: "
-            f"{', '.join(shipped_models())})"
+            f"{name}: no such file or folder (a model on the hub is named owner/name or owner/name@revision; in the "
+            f"package: {', '.join(shipped_models())})"
         )
-    return _download(name, revision, cache_dir, offline)
+    repository, own = named.groups()
+    return _download(repository, own or revision, cache_dir, offline)
 
 
 def shipped_models() -> tuple[str, ...]:

@@ -1,16 +1,21 @@
 """Decision thresholds by class name.
 
-A thresholds file is TOML with one table a class: ``[KCHI]`` with ``lower_bound`` (a frame is active where its
-probability is STRICTLY greater) and, for compatibility with published files, ``upper_bound`` (must be 1.0, as in every
-published file: the published tool never used it). Classes are matched by name, never by their order in the file.
+A thresholds file is TOML (YAML, as published with VTC 2.0, is read as well) with one table a class: ``[KCHI]`` with
+``lower_bound`` (a frame is active where its probability is STRICTLY greater) and, for compatibility with published
+files, ``upper_bound`` (must be 1.0, as in every published file: the published tool never used it). Classes are matched
+by name, never by their order in the file.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from reprlib import repr as shortened
+
+import yaml
 
 from babyhubert.config import toml_key
 from babyhubert.errors import ConfigError
@@ -18,6 +23,9 @@ from babyhubert.inference.post_processing import MinimumDurations
 from babyhubert.timebase import samples_to_seconds
 
 Thresholds = Mapping[str, float]
+
+_FLOAT_MAX = sys.float_info.max
+_YAML_SUFFIXES = (".yml", ".yaml")
 
 CALIBRATION_FILE = "calibration.toml"
 """Stands beside the thresholds that are tuned; none itself."""
@@ -38,7 +46,7 @@ def select_thresholds(
     """Thresholds for each of ``labels``.
 
     Args:
-        name_or_path: A set's name, or a TOML file.
+        name_or_path: A set's name, or a TOML or YAML file.
         labels: The model's classes.
         model_sets: Sets that a model folder brings, by name. Where it brings any, no others are known by name: the
             published ones (``f1``, ``high-precision``) were tuned for the published weights.
@@ -54,7 +62,7 @@ def select_thresholds(
         names = "', '".join(sets)
         others = "that the model brings; 'babyhubert tune voice-type' makes others" if model_sets else "published"
         raise ConfigError(f"thresholds '{name_or_path}': neither a file nor one of the sets '{names}' {others}")
-    return check_thresholds(_read_toml(path), labels, str(path))
+    return check_thresholds(_read(path), labels, str(path))
 
 
 def check_thresholds(values: Mapping[str, float], labels: Sequence[str], where: str) -> dict[str, float]:
@@ -78,12 +86,16 @@ def read_threshold_sets(folder: Path) -> dict[str, dict[str, float]]:
     """The sets in a folder that ``tune voice-type`` wrote, by the names of their files (``f1``, ``high-recall``).
 
     Raises:
-        ConfigError: none there, or one is malformed.
+        ConfigError: none there, one is malformed, or two have one name.
     """
-    files = [path for path in sorted(folder.glob("*.toml")) if path.name != CALIBRATION_FILE]
+    found = [path for suffix in (".toml", *_YAML_SUFFIXES) for path in sorted(folder.glob(f"*{suffix}"))]
+    files = [path for path in found if path.name != CALIBRATION_FILE]
+    for path in files:
+        if sum(other.stem == path.stem for other in files) > 1:
+            raise ConfigError(f"{folder}: two files of thresholds are called {path.stem}; keep one")
     if not files:
         raise ConfigError(f"{folder}: no thresholds (f1.toml, ...) here; give the folder that 'tune voice-type' wrote")
-    return {path.stem: check_thresholds(values := _read_toml(path), list(values), str(path)) for path in files}
+    return {path.stem: check_thresholds(values := _read(path), list(values), str(path)) for path in files}
 
 
 def tuning_notes(folder: Path, names: Sequence[str], weights_sha256: str) -> Iterator[str]:
@@ -142,11 +154,15 @@ def format_thresholds(thresholds: Thresholds) -> str:
     )
 
 
-def _read_toml(path: Path) -> dict[str, float]:
+def _read(path: Path) -> dict[str, float]:
+    kind = "YAML" if path.suffix.lower() in _YAML_SUFFIXES else "TOML"
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{path}: not a thresholds file in TOML ({error})") from error
+        text = path.read_text(encoding="utf-8")
+        tables = yaml.safe_load(text) if kind == "YAML" else tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError, ValueError, OSError) as error:
+        raise ConfigError(f"{path}: not a thresholds file in {kind} ({' '.join(str(error).split())})") from error
+    if not isinstance(tables, dict) or not all(isinstance(label, str) for label in tables):
+        raise ConfigError(f"{path}: not a thresholds file: one table a class with lower_bound is needed")
     return {label: _lower_bound(path, label, table) for label, table in tables.items()}
 
 
@@ -156,8 +172,8 @@ def _lower_bound(path: Path, label: str, table: object) -> float:
     for key, value in table.items():
         if key not in ("lower_bound", "upper_bound"):
             raise ConfigError(f"{path}: unknown key '{key}' in [{label}]; lower_bound and upper_bound are known")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ConfigError(f"{path}: {key} of [{label}] is {value!r}, not a number")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _FLOAT_MAX:
+            raise ConfigError(f"{path}: {key} of [{label}] is {shortened(value)}, not a number")
     if table.get("upper_bound", 1.0) != 1.0:
         raise ConfigError(f"{path}: upper_bound of [{label}] is {table['upper_bound']}; only 1.0 has a meaning")
     return float(table["lower_bound"])

@@ -12,6 +12,12 @@ LABELS = ("KCHI", "OCH", "MAL", "FEM")
 
 HEAD = HeadPerLabel("voice_type", "task_heads.linear_head_", LABELS)
 
+THRESHOLDS_2_0 = {
+    "f1": {"KCHI": 0.368, "OCH": 0.526, "MAL": 0.316, "FEM": 0.368},
+    "high-precision": {"KCHI": 0.8, "OCH": 0.6, "MAL": 0.5, "FEM": 0.8},
+}
+"""The sets published with VTC 2.0 (``f1.yml`` and ``hp.yml``; ``hr.yml`` is the same file as the latter)."""
+
 VTC_2_0 = Layout(
     name="vtc-2.0",
     naming=NAMING,
@@ -20,6 +26,7 @@ VTC_2_0 = Layout(
     head=HEAD,
     reader_size="base",
     unused={"layer_weights": torch.ones},
+    task_settings={"thresholds": THRESHOLDS_2_0},
 )
 """The first generation also creates one weight a layer, which its code never reads."""
 

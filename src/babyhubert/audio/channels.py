@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.audio.source import Source
+from babyhubert.audio.source import Lost, Source
 from babyhubert.errors import AudioError, ConfigError
 
 Channel = Literal["mean", "first", "loudest"] | int
@@ -99,9 +99,9 @@ class Mixdown:
         return self._source.problem
 
     @property
-    def skipped(self) -> int:
-        """Damaged packets left out so far."""
-        return self._source.skipped
+    def lost(self) -> Lost:
+        """Stretches that could not be decoded, in native frames."""
+        return self._source.lost
 
     def seek(self, frame: int) -> None:
         """Make ``frame`` the next one read."""

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.audio.source import Source
+from babyhubert.audio.source import Lost, Source
 
 _TOLD_SECONDS = 0.1
 
@@ -43,9 +43,9 @@ class LateSource:
         return self._source.problem
 
     @property
-    def skipped(self) -> int:
-        """Damaged packets left out since the source was opened."""
-        return self._source.skipped
+    def lost(self) -> Lost:
+        """Stretches that could not be decoded."""
+        return tuple((start + self._lead, stop + self._lead) for start, stop in self._source.lost)
 
     @property
     def seeks(self) -> bool:

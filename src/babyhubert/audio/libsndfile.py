@@ -8,7 +8,7 @@ an exception that hides the good samples before it (so they are read again in sm
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from babyhubert.audio import mp3
-from babyhubert.audio.source import SourceHeader
+from babyhubert.audio.source import Lost, SourceHeader
+from babyhubert.audio.spliced import Part, SplicedFile, Stretch
 from babyhubert.errors import AudioError
 
 _CONTAINERS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3", "NIST"})
@@ -25,47 +26,12 @@ _CONTAINERS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FL
 _LEANING = frozenset({"OGG", "MP3"})
 _RUN_UP_SECONDS = 1.0
 _CAREFUL_STEP = 1024
+_FORWARD_STEP = 1 << 16
 _UNKNOWN_LENGTH = 2**60
 _MAX_CHANNELS = 256
 
 
-class SpliceFile:
-    """A read-only file whose first bytes are replaced by others of any length."""
-
-    def __init__(self, path: Path, head: bytes, replaces: int) -> None:
-        self._file = path.open("rb")
-        self._head = head
-        self._shift = len(head) - replaces
-        self._size = path.stat().st_size + self._shift
-        self._position = 0
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to an offset of the spliced whole."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def tell(self) -> int:
-        """Position in the spliced whole."""
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        """Bytes from the current position."""
-        if size < 0:
-            size = self._size - self._position
-        taken = self._head[self._position : self._position + size]
-        if len(taken) < size:
-            self._file.seek(self._position + len(taken) - self._shift)
-            taken += self._file.read(size - len(taken))
-        self._position += len(taken)
-        return taken
-
-    def close(self) -> None:
-        """Release the file."""
-        self._file.close()
-
-
-class _ForwardSound(soundfile.SoundFile):
+class ForwardSound(soundfile.SoundFile):
     """A sound file that is read straight on.
 
     After every read of a seekable file ``soundfile`` seeks to where it already is. That throws away what MP3 frames
@@ -73,23 +39,28 @@ class _ForwardSound(soundfile.SoundFile):
     """
 
     def seekable(self) -> bool:
+        """No, so that reading does not seek."""
         return False
 
 
 class SndfileSource:
     """An open recording that libsndfile can read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, parts: Sequence[Part] = ()) -> None:
         """Open a file.
+
+        Args:
+            path: The file.
+            parts: What to read in its place; empty for the file as it is.
 
         Raises:
             AudioError: libsndfile does not know the format or finds the header damaged.
         """
         self._path = path
-        self._splice: SpliceFile | None = None
-        self._repair: mp3.Mp3Repair | None = None
+        self._parts = tuple(parts)
+        self._splice: SplicedFile | None = None
         self.problem: str | None = None
-        self.skipped = 0
+        self.lost: Lost = ()
         self._sound = self._open()
         try:
             warnings = self._check_and_repair()
@@ -111,12 +82,12 @@ class SndfileSource:
 
     def _open(self) -> soundfile.SoundFile:
         try:
-            if self._repair is None:
-                return _ForwardSound(str(self._path))
+            if not self._parts:
+                return ForwardSound(str(self._path))
             if self._splice is not None:
                 self._splice.close()
-            self._splice = SpliceFile(self._path, self._repair.head, self._repair.replaces)
-            return _ForwardSound(self._splice)
+            self._splice = SplicedFile(self._path, self._parts)
+            return ForwardSound(self._splice)
         except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
             reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
             raise AudioError(f"{self._path}: {reason or 'unknown format'}") from None
@@ -126,13 +97,14 @@ class SndfileSource:
             raise AudioError(f"{self._path}: taken for {self._sound.format}, which is not a format recordings come in")
         if not 0 < self._sound.channels <= _MAX_CHANNELS:
             raise AudioError(f"{self._path} announces {self._sound.channels} channels: its header is damaged")
-        if self._sound.format != "MP3":
+        if self._sound.format != "MP3" or self._parts:
             return ()
-        self._repair, warning = mp3.examine(self._path)
-        if self._repair is not None:
+        repair, warning = mp3.examine(self._path)
+        if repair is not None:
             self._sound.close()
+            self._parts = (repair.head, Stretch(repair.replaces, self._path.stat().st_size))
             self._sound = self._open()
-            warning = self._repair.warning
+            warning = repair.warning
         return (warning,) if warning else ()
 
     def _guess(self) -> int:
@@ -157,8 +129,8 @@ class SndfileSource:
             self._position = frame
             self.problem = "damaged data"
             return
-        if self._position < target:
-            self.read(target - self._position)
+        while self._position < target and len(self.read(min(target - self._position, _FORWARD_STEP))):
+            pass
 
     def read(self, frames: int) -> NDArray[np.float32]:
         """Next frames, float32, shape (n, channels)."""

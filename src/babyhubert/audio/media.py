@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.audio.source import LengthKnowledge, SourceHeader, to_float32
+from babyhubert.audio.source import LengthKnowledge, Lost, SourceHeader, merge_lost, to_float32
 from babyhubert.errors import AudioError, MissingExtraError
 
 SUFFIXES = frozenset(
@@ -62,7 +62,7 @@ class AvSource:
         """
         self._av = _import_av(path)
         self._path = path
-        self.skipped = 0
+        self.lost: Lost = ()
         self._first_samples = self._frame_samples = 0
         self._origin: float | None = None
         self.problem: str | None = None
@@ -225,6 +225,7 @@ class AvSource:
         gap = stamped - self._position
         if self.seeks and _GAP_SECONDS * self.header.sample_rate < gap <= self.header.frames - self._position:
             self._silence = gap
+            self.lost = merge_lost(self.lost, ((self._position, stamped),))
 
     def _stamp(self, frame: Any) -> int | None:
         """Position of a frame by its time stamp, put on the grid of codec frames where the stamp is coarse."""
@@ -265,7 +266,6 @@ class AvSource:
                 return
             except self._av.FFmpegError as error:
                 bad_run += 1
-                self.skipped += 1
                 if not isinstance(error, self._av.error.InvalidDataError):
                     self.problem = _reason(error)
                     return

@@ -8,9 +8,11 @@ open :class:`~babyhubert.audio.source.Source`.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from babyhubert.audio import media, riff
+from babyhubert.audio import media, mending, ogg, riff
+from babyhubert.audio.guarded import GuardedSource
 from babyhubert.audio.late_start import LateSource
 from babyhubert.audio.libsndfile import SndfileSource
 from babyhubert.audio.presence import looks_like_text, require_content
@@ -47,16 +49,31 @@ def _open(path: Path) -> Source:
 
 def _open_any(path: Path) -> Source:
     try:
-        return SndfileSource(path)
+        return _guarded(path, SndfileSource(path))
     except AudioError as refusal:
         if looks_like_text(path):
             raise AudioError(f"{path} is a text file, not audio: check how it was named or copied") from None
+        if path.suffix.lower() == ".flac" and (mended := mending.mended(path, "FLAC")) is not None:
+            return mended
         return _open_with_media(path, refusal)
 
 
 def _open_media(path: Path) -> Source:
     source = media.AvSource(path)
     return LateSource(source, source.lead) if source.lead else source
+
+
+def _guarded(path: Path, source: SndfileSource) -> Source:
+    """A source that is mended when needed, or at once where its file is seen to be made of pieces."""
+    container = source.header.container
+    if container not in mending.CONTAINERS:
+        return source
+    if not mending.is_one_stream(path, container) and (mended := mending.mended(path, container)) is not None:
+        source.close()
+        return mended
+    if container == "OGG" and (warning := ogg.unread_end(path)) is not None:
+        source.header = replace(source.header, warnings=(*source.header.warnings, warning))
+    return GuardedSource(source, partial(mending.mended, path, container), before_reading=container != "FLAC")
 
 
 def _open_with_media(path: Path, refusal: AudioError) -> Source:

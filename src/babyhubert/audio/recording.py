@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from babyhubert.audio.channels import Channel, Mixdown, parse_channel, settle_channel
 from babyhubert.audio.opening import open_source
 from babyhubert.audio.resampling import SampleStream, resampled_length
-from babyhubert.audio.source import Source
+from babyhubert.audio.source import Lost, Source, lost_phrase, merge_lost
 from babyhubert.errors import AudioError
 from babyhubert.timebase import SAMPLE_RATE, format_clock
 
@@ -110,6 +110,7 @@ class Recording:
     Attributes:
         info: What the header says.
         channel: ``"mean"`` or the index of the channel in use.
+        lost: Stretches read as silence because they could not be decoded, in native frames, as far as they are known.
     """
 
     def __init__(self, info: RecordingInfo, channel: str | int, source: Source) -> None:
@@ -119,6 +120,7 @@ class Recording:
         self._n_samples = info.n_samples
         self._notes: list[str] = []
         self._nonfinite = 0
+        self.lost: Lost = source.lost
 
     def __enter__(self) -> Recording:
         return self
@@ -138,7 +140,8 @@ class Recording:
         """What the header and the reading so far gave cause to say, one line each."""
         count = self._nonfinite
         nonfinite = [f"{count} NaN or infinite sample{'s' if count > 1 else ''} read as 0"] if count else []
-        return (*self.info.warnings, *self._notes, *nonfinite)
+        lost = [lost_phrase(self.lost, self.info.sample_rate)] if self.lost else []
+        return (*self.info.warnings, *lost, *self._notes, *nonfinite)
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Samples ``[start, stop)`` at 16 kHz, equal to that slice of the whole recording.
@@ -195,8 +198,7 @@ class Recording:
     def _conclude(self, stream: SampleStream, mix: Mixdown, start: int) -> int | None:
         """Keep what a pass from ``start`` taught; the position where the recording ended, if the pass found it."""
         self._nonfinite = max(self._nonfinite, mix.nonfinite)
-        if mix.skipped:
-            self._note("damaged packets were left out (silence stands there where the container keeps time)")
+        self.lost = merge_lost(self.lost, mix.lost)
         if stream.end_frame is None:
             return None
         found = resampled_length(stream.end_frame, self.info.sample_rate)

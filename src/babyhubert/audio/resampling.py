@@ -44,18 +44,27 @@ class MonoReader(Protocol):
 
 def resampled_length(frames: int, sample_rate: int) -> int:
     """Samples at 16 kHz for ``frames`` native ones, rounded to the nearest (halves go up)."""
-    return (2 * frames * SAMPLE_RATE + sample_rate) // (2 * sample_rate)
+    return converted_length(frames, sample_rate, SAMPLE_RATE)
+
+
+def converted_length(frames: int, sample_rate: int, target: int) -> int:
+    """Frames at the rate ``target`` for ``frames`` at another, rounded to the nearest (halves go up)."""
+    return (2 * frames * target + sample_rate) // (2 * sample_rate)
 
 
 class SampleStream:
-    """16 kHz samples ``[start, stop)`` of a recording, in chunks of bounded size, gapless.
+    """Samples ``[start, stop)`` of a recording at 16 kHz or another rate, in chunks of bounded size, gapless.
 
     Attributes:
         end_frame: Native frame where the recording turned out to end, or None while that has not been reached.
     """
 
-    def __init__(self, reader: MonoReader, start: int, stop: int | None) -> None:
+    def __init__(
+        self, reader: MonoReader, start: int, stop: int | None, target: int = SAMPLE_RATE, channels: int = 1
+    ) -> None:
         self._reader = reader
+        self._target = target
+        self._channels = channels
         self._start = start
         self._stop = stop
         self.end_frame: int | None = None
@@ -63,7 +72,7 @@ class SampleStream:
     def __iter__(self) -> Iterator[NDArray[np.float32]]:
         if self._stop is not None and self._stop <= self._start:
             return iter(())
-        return self._copied() if self._reader.sample_rate == SAMPLE_RATE else self._resampled()
+        return self._copied() if self._reader.sample_rate == self._target else self._resampled()
 
     def _copied(self) -> Iterator[NDArray[np.float32]]:
         position = self._start
@@ -80,11 +89,12 @@ class SampleStream:
 
     def _resampled(self) -> Iterator[NDArray[np.float32]]:
         rate = self._reader.sample_rate
-        common = math.gcd(rate, SAMPLE_RATE)
-        meeting = max(0, self._start - _LEAD) // (SAMPLE_RATE // common)
-        frame, position = meeting * (rate // common), meeting * (SAMPLE_RATE // common)
+        target = self._target
+        common = math.gcd(rate, target)
+        meeting = max(0, self._start - _LEAD) // (target // common)
+        frame, position = meeting * (rate // common), meeting * (target // common)
         self._reader.seek(frame)
-        stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality=QUALITY)
+        stream = soxr.ResampleStream(rate, target, self._channels, dtype="float32", quality=QUALITY)
         while self._stop is None or position < self._stop:
             wanted = self._frames_to_ask(position, rate)
             native = self._reader.read(wanted)
@@ -93,7 +103,7 @@ class SampleStream:
             chunk = stream.resample_chunk(native, last=ended)
             if ended:
                 self.end_frame = frame
-                chunk = _exactly(chunk, resampled_length(frame, rate) - position)
+                chunk = _exactly(chunk, converted_length(frame, rate, target) - position)
             wanted_part = self._clip(chunk, position)
             position += len(chunk)
             if len(wanted_part):
@@ -104,7 +114,7 @@ class SampleStream:
     def _frames_to_ask(self, position: int, rate: int) -> int:
         if self._stop is None:
             return CHUNK_FRAMES
-        ahead = (self._stop - position + _LEAD) * rate // SAMPLE_RATE
+        ahead = (self._stop - position + _LEAD) * rate // self._target
         return max(_SMALLEST_CHUNK, min(CHUNK_FRAMES, ahead))
 
     def _clip(self, chunk: NDArray[np.float32], position: int) -> NDArray[np.float32]:
@@ -118,4 +128,4 @@ def _exactly(chunk: NDArray[np.float32], length: int) -> NDArray[np.float32]:
     length = max(0, length)
     if len(chunk) >= length:
         return chunk[:length]
-    return np.concatenate([chunk, np.zeros(length - len(chunk), dtype=np.float32)])
+    return np.concatenate([chunk, np.zeros((length - len(chunk), *chunk.shape[1:]), dtype=np.float32)])

@@ -17,7 +17,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.audio.source import SourceHeader, duration_phrase, to_float32
+from babyhubert.audio.source import Lost, SourceHeader, duration_phrase, to_float32
 from babyhubert.errors import AudioError
 
 _WRAP = 2**32
@@ -164,7 +164,7 @@ class PcmSource:
         self._file = path.open("rb")
         self._position = 0
         self.problem: str | None = None
-        self.skipped = 0
+        self.lost: Lost = ()
         floats = {4: "FLOAT", 8: "DOUBLE"}
         integers = {1: "PCM_U8", 2: "PCM_16", 3: "PCM_24", 4: "PCM_32"}
         self.header = SourceHeader(

@@ -6,6 +6,7 @@ The decoders (``libsndfile``, ``riff``, ``media``) differ in what they can open;
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -15,6 +16,13 @@ from numpy.typing import NDArray
 LengthKnowledge = Literal["exact", "announced", "guessed"]
 """``exact``: that many frames will come. ``announced``: the header says so, true within a few codec frames.
 ``guessed``: derived from the file's size; only decoding tells."""
+
+
+Lost = tuple[tuple[int, int], ...]
+"""Stretches ``[start, stop)``, in order and apart from each other."""
+
+
+_PLACES_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -41,8 +49,8 @@ class Source(Protocol):
         ...
 
     @property
-    def skipped(self) -> int:
-        """Damaged packets left out since the source was opened."""
+    def lost(self) -> Lost:
+        """Stretches, in frames, that could not be decoded and are silence, as far as they are known."""
         ...
 
     @property
@@ -83,3 +91,30 @@ def duration_phrase(frames: int, sample_rate: int) -> str:
     """A duration for a sentence: hours from one hour on, else ``H:MM:SS``."""
     hours = frames / sample_rate / 3600
     return f"{hours:.1f} h" if hours >= 0.5 else clock(frames, sample_rate)
+
+
+def merge_lost(one: Lost, other: Iterable[tuple[int, int]]) -> Lost:
+    """The union of both."""
+    merged: list[tuple[int, int]] = []
+    for start, stop in sorted([*one, *other]):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(stop, merged[-1][1]))
+        else:
+            merged.append((start, stop))
+    return tuple(merged)
+
+
+def lost_phrase(lost: Lost, sample_rate: int) -> str:
+    """One line about lost stretches: how much, and where the first of them lie."""
+    total = sum(stop - start for start, stop in lost) / sample_rate
+    places = [
+        f"{_fine_clock(start, sample_rate)} to {_fine_clock(stop, sample_rate)}"
+        for start, stop in lost[:_PLACES_NAMED]
+    ]
+    more = f" and {len(lost) - _PLACES_NAMED} more" if len(lost) > _PLACES_NAMED else ""
+    return f"{total:.2f} s are damaged or missing in the file and read as silence: {', '.join(places)}{more}"
+
+
+def _fine_clock(frames: int, sample_rate: int) -> str:
+    hundredths = frames * 100 // sample_rate
+    return f"{clock(frames, sample_rate)}.{hundredths % 100:02d}"

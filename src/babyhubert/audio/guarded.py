@@ -1,0 +1,85 @@
+"""A recording whose decoder is replaced when its file turns out to be damaged.
+
+Looking for damage means to read a file to its end, which a check of a thousand recordings cannot afford. Ogg and MP3
+files are examined before their first sample is read, because their decoders pass over damage without a word; FLAC
+files when decoding fails. In: an open source, and how to mend it. Out: a source that reads what there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from babyhubert.audio.source import Lost, Source
+
+
+class GuardedSource:
+    """An open recording that is mended when the need arises."""
+
+    def __init__(self, source: Source, mend: Callable[[], Source | None], before_reading: bool) -> None:
+        """Guard an open source.
+
+        Args:
+            source: The recording.
+            mend: Opens the same recording mended; None where nothing is to be mended, or can be.
+            before_reading: Whether to mend before the first sample, else when decoding fails.
+        """
+        self.header = source.header
+        self._source = source
+        self._mend: Callable[[], Source | None] | None = mend
+        self._before_reading = before_reading
+        self._position = 0
+
+    @property
+    def problem(self) -> str | None:
+        """Why decoding ended early, if it did."""
+        return self._source.problem
+
+    @property
+    def lost(self) -> Lost:
+        """Stretches that could not be decoded."""
+        return self._source.lost
+
+    @property
+    def seeks(self) -> bool:
+        """Whether going to a position is cheap."""
+        return self._source.seeks
+
+    def seek(self, frame: int) -> None:
+        """Make ``frame`` the next one read."""
+        if self._before_reading:
+            self._replace()
+        self._position = frame
+        self._source.seek(frame)
+        if self._source.problem is not None and self._replace():
+            self._source.seek(frame)
+
+    def read(self, frames: int) -> NDArray[np.float32]:
+        """Next frames, float32, shape (n, channels)."""
+        if self._before_reading:
+            self._replace()
+        samples = self._source.read(frames)
+        if len(samples) < frames and self._ended_early(len(samples)) and self._replace():
+            self._source.seek(self._position)
+            samples = self._source.read(frames)
+        self._position += len(samples)
+        return samples
+
+    def _ended_early(self, count: int) -> bool:
+        return self._source.problem is not None or self._position + count < self.header.frames
+
+    def _replace(self) -> bool:
+        """Mend the recording, once; whether there is another source now."""
+        mend, self._mend = self._mend, None
+        mended = mend() if mend is not None else None
+        if mended is None:
+            return False
+        self._source.close()
+        self._source = mended
+        return True
+
+    def close(self) -> None:
+        """Release the file."""
+        self._source.close()

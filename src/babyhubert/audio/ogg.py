@@ -1,0 +1,194 @@
+"""Ogg files (Opus, Vorbis, FLAC) with lost or damaged pages, and several of them joined.
+
+Every page of an Ogg file is numbered, carries a checksum and says how many samples the stream has come to at its end.
+Decoders pass over what is lost as if it had never been, and everything after it comes too early. Here the stretches
+between lost pages are read each by itself and put where their pages say. In: a path. Out: the pieces of the recording.
+"""
+
+from __future__ import annotations
+
+import itertools
+import mmap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from babyhubert.audio.ogg_pages import FIRST, LAST, NO_GRANULE, Page, all_pages, pages_in, with_checksum
+from babyhubert.audio.pieces import Piece
+from babyhubert.audio.source import Source
+from babyhubert.audio.spliced import Part, Stretch
+from babyhubert.audio.vorbis import VorbisSource
+from babyhubert.errors import AudioError
+
+_PROBES = 32
+_FIRST_PAGES = 6
+_PROBE_BYTES = 1 << 17
+_OPUS_RATE = 48_000
+
+
+@dataclass
+class _Link:
+    """One stream of a file: the pages of its header, and its other pages in runs without a hole."""
+
+    header: list[Page] = field(default_factory=list)
+    runs: list[list[Page]] = field(default_factory=list)
+
+
+def find_pieces(path: Path, measure: Callable[[Piece], Source]) -> list[Piece]:
+    """The pieces of an Ogg file; empty where it needs none of this.
+
+    Args:
+        path: The file.
+        measure: Opens the decoder of a piece, which knows its length.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        links = _links(data)
+        if len(links) == 1 and _is_plain(data, links[0]):
+            return []
+        found = [list(_pieces(path, data, link, measure)) for link in links]
+    found = [pieces for pieces in found if pieces]
+    return [*found[0], *(replace(p, joined=n == 0) for one in found[1:] for n, p in enumerate(one))] if found else []
+
+
+def is_one_stream(path: Path) -> bool:
+    """Whether pages looked up here and there belong to one stream and are in order."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        spacing = max(_PROBE_BYTES, (len(data) - _PROBE_BYTES) // _PROBES)
+        places = [*range(0, len(data), spacing), max(0, len(data) - _PROBE_BYTES)]
+        found = [page for place in places for page in pages_in(data, place, min(len(data), place + _PROBE_BYTES))]
+        ordered = sorted({page.offset: page for page in found}.values(), key=lambda page: page.offset)
+    if not _starts_well(ordered[:_FIRST_PAGES]):
+        return False
+    if any(page.flags & FIRST for page in ordered[1:]) or len({page.serial for page in ordered}) > 1:
+        return False
+    return all(later.number > earlier.number for earlier, later in itertools.pairwise(ordered))
+
+
+def _starts_well(pages: list[Page]) -> bool:
+    """Whether the first pages follow each other (what is lost here also changes the length)."""
+    return all(
+        _follows(later, earlier) and later.offset == earlier.stop for earlier, later in itertools.pairwise(pages)
+    )
+
+
+def unread_end(path: Path) -> str | None:
+    """One line about a file whose last page is not complete, or None."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        pages = pages_in(data, max(0, len(data) - _PROBE_BYTES), len(data))
+        size = len(data)
+    if pages and (pages[-1].flags & LAST or pages[-1].stop == size):
+        return None
+    held = size - pages[-1].stop if pages else min(size, _PROBE_BYTES)
+    return f"cut off or damaged: nothing can be read from its last {held} bytes, and how long it was is not known"
+
+
+def _links(data: mmap.mmap) -> list[_Link]:
+    """The streams of a file, one behind the other; none where some run side by side."""
+    links: list[_Link] = []
+    wanted, serial, last = 0, -1, None
+    for page in all_pages(data):
+        if page.flags & FIRST:
+            if links and not links[-1].runs and page.serial != serial:
+                return []
+            links.append(_Link([page]))
+            wanted, serial = _header_packets(data[page.offset : page.stop]) - page.packets, page.serial
+            last = page
+            continue
+        if not links or page.serial != serial:
+            continue
+        link = links[-1]
+        if wanted > 0 and last is not None and _follows(page, last):
+            link.header.append(page)
+            wanted -= page.packets
+        elif wanted <= 0:
+            if link.runs and last is not None and _follows(page, last):
+                link.runs[-1].append(page)
+            else:
+                link.runs.append([page])
+        last = page
+    return [link for link in links if link.runs]
+
+
+def _follows(page: Page, last: Page) -> bool:
+    return page.number == (last.number + 1) % 2**32
+
+
+def _header_packets(page: bytes) -> int:
+    """Packets that stand before the sound, by the first of them."""
+    body = page[27 + page[26] :]
+    if body.startswith(b"\x01vorbis"):
+        return 3
+    if body.startswith(b"\x7fFLAC"):
+        return 1 + int.from_bytes(body[7:9], "big")
+    return 2
+
+
+def _pieces(path: Path, data: mmap.mmap, link: _Link, measure: Callable[[Piece], Source]) -> Iterator[Piece]:
+    """The runs of one stream as pieces, with the holes before them."""
+    first = data[link.header[0].offset : link.header[0].stop]
+    pre_skip, opus = _pre_skip(first)
+    reached: int | None = None
+    for run in link.runs:
+        joined = _follows(run[0], link.header[-1])
+        parts = _parts(link.header, run, _without_pre_skip(first) if opus and not joined else None)
+        opener = partial(VorbisSource, path, tuple(link.header), tuple(run)) if _is_vorbis(first) else None
+        found = _measured(Piece(parts, 0, 0, 0, opener=opener), measure)
+        granules = [page.granule for page in run if page.granule != NO_GRANULE]
+        if found is None or not granules:
+            continue
+        rate, channels, frames = found
+        end = (granules[-1] - pre_skip) * rate // (_OPUS_RATE if opus else rate)
+        start = end - frames
+        if reached is None:
+            reached = start if joined else 0
+        skip, gap = max(0, reached - start), max(0, start - reached)
+        if skip < frames:
+            yield Piece(parts, rate, channels, frames - skip, gap=gap, skip=skip, opener=opener)
+            reached = end
+
+
+def _is_plain(data: mmap.mmap, link: _Link) -> bool:
+    """Whether libsndfile reads a stream rightly by itself."""
+    head = link.header[0]
+    complete = len(link.runs) == 1 and _follows(link.runs[0][0], link.header[-1])
+    return complete and not _is_vorbis(data[head.offset : head.stop])
+
+
+def _parts(header: list[Page], run: list[Page], first: bytes | None) -> tuple[Part, ...]:
+    """What a decoder is shown for a run: the header, its first page replaced where that is given, and the run."""
+    parts: list[Part] = [Stretch(page.offset, page.stop) for page in header]
+    if first is not None:
+        parts[0] = first
+    return (*parts, Stretch(run[0].offset, run[-1].stop))
+
+
+def _is_vorbis(page: bytes) -> bool:
+    return page[27 + page[26] :].startswith(b"\x01vorbis")
+
+
+def _measured(piece: Piece, measure: Callable[[Piece], Source]) -> tuple[int, int, int] | None:
+    """Rate, channels and frames of what a decoder makes of a piece, None where it makes nothing."""
+    try:
+        source = measure(piece)
+    except AudioError:
+        return None
+    source.close()
+    header = source.header
+    return (header.sample_rate, header.channels, header.frames) if header.length == "exact" else None
+
+
+def _pre_skip(page: bytes) -> tuple[int, bool]:
+    """Samples at 48 kHz that an Opus decoder drops at the beginning, and whether it is Opus."""
+    body = 27 + page[26]
+    if not page[body:].startswith(b"OpusHead"):
+        return 0, False
+    return int.from_bytes(page[body + 10 : body + 12], "little"), True
+
+
+def _without_pre_skip(page: bytes) -> bytes:
+    """The first page of an Opus stream that drops nothing."""
+    changed = bytearray(page)
+    at = 27 + page[26] + 10
+    changed[at : at + 2] = bytes(2)
+    return with_checksum(changed)

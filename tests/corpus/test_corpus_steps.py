@@ -568,3 +568,74 @@ def test_missing_silero_is_one_sentence(monkeypatch):
     monkeypatch.setitem(sys.modules, "silero_vad", None)
     with pytest.raises(BabyHubertError, match="pip install --no-deps silero-vad"):
         SileroDetector()
+
+
+VAD = "start,end,speaker,uri\n1000,3000,A,day0\n12000,2500,B,day0\n15000,500,A,day0\n2000,4000,A,day1\n"
+VAD_SPANS = {"day0": [(1.0, 4.0), (12.0, 14.5), (15.0, 15.5)], "day1": [(2.0, 6.0)]}
+
+
+def in_samples(spans):
+    return {name: (np.array(rows) * RATE).astype(np.int64).T.tolist() for name, rows in spans.items()}
+
+
+def found_in(path):
+    table = read_table(path, ("recording_id", "start", "end"))
+    found = {}
+    for name, *times in zip(table["recording_id"], table["start"].tolist(), table["end"].tolist(), strict=True):
+        found.setdefault(name, []).append(times)
+    return {name: np.array(rows).T.tolist() for name, rows in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        (VAD, "durations"),
+        (VAD.replace("end", "duration"), "durations"),
+        (VAD.replace(",3000,", ",3000.0,"), "durations"),
+        ("start,end,speaker,uri\n1000,4000,A,day0\n12000,14500,,day0\n15000,15500,A,day0\n2000,6000,A,day1\n", "ends"),
+    ],
+)
+def test_regions_of_a_detectors_table(text, meaning, recordings, tmp_path):
+    run_scan(recordings, tmp_path / "corpus")
+    (tmp_path / "vad.csv").write_text(text)
+    settings = RegionSettings(source="annotations", path=str(tmp_path / "vad.csv"), pad_s=0)
+    summary = find_regions(tmp_path / "corpus", settings)
+    assert found_in(tmp_path / "corpus" / REGIONS) == in_samples(VAD_SPANS)
+    assert summary.facts["second column of the detector's table read as"] == meaning
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "uri,start,duration\nday0,1.000,3.000\nday0,12.000,2.500\n\nday0,15.000,0.500\nday1,2.000,4.000",
+        "path,onset,length\nday0.wav,16000,48000\nday0.wav,192000,40000\nday0.wav,240000,8000\nday1.wav,32000,64000\n",
+        "path,onset,length\n/x/day0.wav,16000,48000\n/x/day0.wav,192000,40000\n/x/day0.wav,240000,8000\n"
+        "/x/day1.wav,32000,64000\n",
+        VAD,
+    ],
+)
+def test_segment_lists_of_the_published_preparation(text, recordings, tmp_path):
+    run_scan(recordings, tmp_path / "corpus")
+    (tmp_path / "list.csv").write_text(text)
+    cut_segments(tmp_path / "corpus", SegmentSettings(), own_list=tmp_path / "list.csv")
+    assert found_in(tmp_path / "corpus" / "segments.parquet") == in_samples(VAD_SPANS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("start,end,speaker,uri\n1.5,2,A,day0\n", "line 2: start '1.5' must be whole milliseconds"),
+        ("start,end,speaker,uri\n1500,-2,A,day0\n", "line 2: end '-2' ms must not be negative"),
+        ("start,end,speaker,uri\n1500,1000,A,\n", "line 2: names no recording"),
+        ("path,onset,length\nday0.wav,1.5,2\n", "line 2: onset '1.5' is no number of samples"),
+        ("path,onset,length\n/,1,2\n", "line 2: names no recording"),
+        ("uri,start,duration\nday0,x,2\n", "line 2: start 'x' is not a finite number"),
+        ("uri,start,duration\nday9,1,2\n", "day9, 1 to 3 s, is not in the inventory"),
+    ],
+)
+def test_odd_rows_of_published_lists_are_named(text, message, recordings, tmp_path):
+    run_scan(recordings, tmp_path / "corpus")
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(BabyHubertError, match=message) as caught:
+        cut_segments(tmp_path / "corpus", SegmentSettings(), own_list=tmp_path / "list.csv")
+    assert "list.csv" in str(caught.value)

@@ -8,7 +8,9 @@ CSV layouts are told apart by their header; columns beyond those needed are kept
   whose type is ``NA`` are nobody's voice: its importer keeps LENA's noise and silence as such);
 - ``recording_id,start_s,end_s,label`` (what the simulator writes; seconds; many recordings; read only);
 - ``filename,onset,offset,speaker`` (what BabAR writes; seconds; many recordings; read only);
-- ``recording_id,spkr,startTime,endTime`` (LENA's codes; seconds; many recordings; see ``lena_table``).
+- ``recording_id,spkr,startTime,endTime`` (LENA's codes; seconds; many recordings; see ``lena_table``);
+- ``start,end,speaker,uri``, ``uri,start,duration`` and ``path,onset,length`` (BabyHuBERT's preparation; read only; see
+  ``preparation_lists``).
 
 Control characters in labels are written as in web addresses (:mod:`babyhubert.annotation.escapes`) and read back.
 """
@@ -26,6 +28,14 @@ from babyhubert.annotation.codes import (
     TO_CHILDPROJECT,
 )
 from babyhubert.annotation.escapes import CONTROL, escape, unescape
+from babyhubert.annotation.preparation_lists import (
+    SAMPLES_COLUMNS,
+    SECONDS_COLUMNS,
+    VAD_COLUMNS,
+    samples_row,
+    seconds_row,
+    vad_row,
+)
 from babyhubert.annotation.recording_rows import Parts, RecordingRows
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.text import CsvTable, parse_ends, parse_milliseconds, parse_span, shortened
@@ -75,6 +85,8 @@ def read_csv_parts(path: Path, recording_id: str) -> Parts:
         header = shortened(",".join(table.columns) or "nothing", 200)
         raise AnnotationError(f"{path}: unknown header {header}; one of these sets of columns is needed: {known}")
     needed, parse = layout
+    if needed in VAD_COLUMNS:
+        parse = vad_row(path)
     further = [name for name in table.columns if name not in needed]
     rows = RecordingRows(tuple(further))
     anonymous = parse is _childproject_row and _RECORDING_FILENAME not in table.columns
@@ -101,7 +113,10 @@ def _name(row: Mapping[str, str], where: str) -> str:
     """The recording that a row says it is of."""
     if {"segment_onset", "speaker_type"} <= set(row):
         return id_of_filename(row[_RECORDING_FILENAME], where)
-    return next(row[column] for column in ("uid", "recording_id", "filename") if column in row)
+    if set(row) >= SAMPLES_COLUMNS:
+        path = PurePosixPath(row["path"].strip())
+        return path.with_suffix("").as_posix() if path.name else ""
+    return next(row[column] for column in ("uid", "recording_id", "filename", "uri") if column in row)
 
 
 def id_of_filename(filename: str, where: str) -> str:
@@ -163,4 +178,7 @@ _LAYOUTS: tuple[tuple[set[str], Callable[[Mapping[str, str], str], _Row | None]]
     ({"segment_onset", "segment_offset", "speaker_type"}, _childproject_row),
     ({"filename", "onset", "offset", "speaker"}, _phonemes_row),
     ({"recording_id", "spkr", "startTime", "endTime"}, _lena_row),
+    *((needed, seconds_row) for needed in VAD_COLUMNS),  # whose rows the whole table tells how to read
+    (SECONDS_COLUMNS, seconds_row),
+    (SAMPLES_COLUMNS, samples_row),
 )

@@ -95,7 +95,8 @@ def regions(
     path: Annotated[
         str | None,
         typer.Option(
-            help="Annotations: RTTM, CSV or LENA .its file, or a folder of them. Model: folder, checkpoint, hub name."
+            help="Annotations: RTTM, CSV (BabyHuBERT's VAD table as well) or LENA .its file, or a folder of them. "
+            "Model: folder, checkpoint, hub name."
         ),
     ] = None,
     labels: Annotated[str | None, typer.Option(help="Labels that count as speech, with commas. Default: all.")] = None,
@@ -156,7 +157,8 @@ def segments(
         Path | None,
         typer.Option(
             "--list",
-            help="Take these segments instead, as they are: CSV with recording_id,start_s,end_s, or RTTM, or Parquet.",
+            help="Take these segments instead, as they are: CSV with recording_id,start_s,end_s, or as BabyHuBERT's "
+            "preparation writes it (uri,start,duration; path,onset,length), or RTTM, or Parquet.",
         ),
     ] = None,
 ) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.intervals import Intervals, intersect, total
+from babyhubert.annotation.preparation_lists import vad_meaning
 from babyhubert.corpus.inventory import read_inventory
 from babyhubert.corpus.regions import REGIONS
 from babyhubert.corpus.segments import SegmentSettings, training_segments
@@ -45,7 +46,7 @@ def cut_segments(corpus: Path, settings: SegmentSettings, *, own_list: Path | No
         "percentiles of their lengths, s": _percentiles(seconds),
         "shorter than the shortest": int((seconds < settings.shortest_s - 1e-9).sum()),
         "share of all audio": float(seconds.sum()) * SAMPLE_RATE / sum(lengths.values()),
-        **({} if own_list is not None else _speech(regions, segments)),
+        **(_speech(regions, segments) if own_list is None else _meaning(own_list)),
     }
     hours_in = float(_seconds(regions).sum()) / 3600
     summary = StepSummary(len(rows), (), hours_in, float(seconds.sum()) / 3600, facts)
@@ -53,6 +54,11 @@ def cut_segments(corpus: Path, settings: SegmentSettings, *, own_list: Path | No
     write_summary(corpus / "segments.json", told, summary)
     _draw(seconds, settings, corpus / "segments.png")
     return summary
+
+
+def _meaning(own_list: Path) -> dict[str, str]:
+    meaning = vad_meaning(own_list)
+    return {} if meaning is None else {"second column of the detector's table read as": meaning}
 
 
 def _percentiles(seconds: NDArray[np.float64]) -> dict[str, float]:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from babyhubert.annotation.intervals import Intervals, close_gaps, total
+from babyhubert.annotation.preparation_lists import vad_meaning
 from babyhubert.annotation.raster import frames_to_segments
 from babyhubert.annotation.reading import read_annotations
 from babyhubert.annotation.segments import Segments
@@ -250,10 +251,12 @@ def _annotated(settings: RegionSettings, rows: list[InventoryRow]) -> tuple[Dete
             f"{settings.path}: annotates none of the {len(rows)} recordings of the inventory, such as "
             f"'{rows[0].recording_id}'; names must agree"
         )
+    meaning = vad_meaning(Path(settings.path))
     notes: dict[str, Any] = {
         "recordings not annotated": _told([row.recording_id for row in rows if row.recording_id not in annotations]),
         "annotated, but not in the inventory": _told(foreign),
         **_chosen_labels(settings, annotations),
+        **({} if meaning is None else {"second column of the detector's table read as": meaning}),
     }
     lengths = {row.recording_id: row.samples for row in rows}
     notes["annotations that end behind their recording, and are cut there"] = sum(

@@ -7,7 +7,7 @@ in the wrong unit trains without complaint: every row is compared with the recor
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from babyhubert.annotation.intervals import Intervals
 from babyhubert.annotation.parquet import read_table, write_table
 from babyhubert.annotation.reading import read_annotations
 from babyhubert.annotation.text import CsvTable, read_lines
+from babyhubert.audio.names import RecordingNames
 from babyhubert.errors import CorpusError
 from babyhubert.timebase import SAMPLE_RATE
 
@@ -85,7 +86,7 @@ def read_spans(path: Path, lengths: Mapping[str, int], *, disjoint: bool) -> Spa
     """Read a table of our own (Parquet), or a list that people bring (CSV, RTTM).
 
     Args:
-        path: ``.parquet``; ``.csv`` with ``recording_id,start_s,end_s``; or what `annotation.tables` reads.
+        path: ``.parquet``; ``.csv`` with ``recording_id,start_s,end_s``; or what `read_annotations` reads.
         lengths: Samples of every known recording, by id.
         disjoint: Whether rows of a recording may not overlap.
 
@@ -97,7 +98,7 @@ def read_spans(path: Path, lengths: Mapping[str, int], *, disjoint: bool) -> Spa
             recording, rows that overlap, or times in another unit than the file's format says.
         AnnotationError: the file is malformed.
     """
-    rows = _read(path)
+    rows = _with_ids_of(_read(path), lengths)
     rows.refuse(~(np.isfinite(rows.start) & np.isfinite(rows.end)), "has a time that is not a number")
     rows.refuse(rows.start < 0, "starts before the recording (a negative time)")
     rows.refuse(rows.end <= rows.start, "does not end after it starts")
@@ -110,6 +111,17 @@ def read_spans(path: Path, lengths: Mapping[str, int], *, disjoint: bool) -> Spa
         rows.refuse(behind, f"ends behind the recording, which is {seconds:.10g} s long")
     _refuse_what_is_too_short(rows)
     return _by_recording(rows, length, disjoint)
+
+
+def _with_ids_of(rows: _Rows, lengths: Mapping[str, int]) -> _Rows:
+    """The rows with the ids of the inventory, where a list names longer or shorter paths to the same recordings."""
+    unknown = sorted({str(name) for name in rows.names} - lengths.keys())
+    if not unknown:
+        return rows
+    known = RecordingNames((name, name) for name in lengths)
+    meant = {name: known.find(name) or name for name in unknown}
+    names = np.array([meant.get(name, name) for name in rows.names], dtype=object)
+    return replace(rows, names=names)
 
 
 def _by_recording(rows: _Rows, length: NDArray[np.float64], disjoint: bool) -> Spans:
@@ -142,7 +154,7 @@ def _read(path: Path) -> _Rows:
         [row[0] for row in found],
         times[:, 0],
         times[:, 1],
-        "seconds (milliseconds in ChildProject's columns)",
+        "seconds (milliseconds in ChildProject's columns and detectors' tables, samples in path,onset,length)",
         None,
     )
 

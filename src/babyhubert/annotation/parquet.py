@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from babyhubert.errors import CorpusError, MissingExtraError
 from babyhubert.files import atomic_path
+
+_ROWS, _ROWS_A_BYTE = 1_000_000, 64
+_BYTES, _BYTES_A_BYTE = 1 << 28, 1000
+"""What a table may hold, whatever the size of its file, and so many times its size."""
 
 
 def _pyarrow() -> Any:
@@ -44,36 +49,62 @@ def table_columns(path: Path) -> list[str]:
         CorpusError: absent or damaged.
     """
     arrow = _pyarrow()
-    try:
-        return list(arrow.parquet.read_schema(path).names)
-    except (arrow.ArrowException, OSError) as error:
-        raise CorpusError(f"{path}: not a Parquet table, or cut short ({' '.join(str(error).split())})") from error
+    with _explained(arrow, path):
+        return list(_open(arrow, path).schema_arrow.names)
 
 
 def read_table(path: Path, columns: Sequence[str]) -> dict[str, Any]:
     """Columns of a table: numpy arrays, lists of text for text columns.
 
     Raises:
-        CorpusError: absent, damaged, or without one of the columns.
+        CorpusError: absent, damaged, larger than its file can be, or without one of the columns.
     """
     arrow = _pyarrow()
+    with _explained(arrow, path):
+        file = _open(arrow, path)
+        there = list(file.schema_arrow.names)
+        missing = [name for name in columns if name not in there]
+        if missing:
+            named = ", ".join(there)
+            raise CorpusError(f"{path}: no column {', '.join(missing)} (there are {named}); make it again")
+        table = file.read(columns=list(dict.fromkeys(columns)), use_threads=False)
+        table.validate(full=True)
+        return {
+            name: _texts(table[name])
+            if arrow.types.is_string(table[name].type)
+            else table[name].to_numpy(zero_copy_only=False)
+            for name in columns
+        }
+
+
+@contextmanager
+def _explained(arrow: Any, path: Path) -> Iterator[None]:
+    """What goes wrong with a file in one sentence that names it."""
     try:
-        table = arrow.parquet.read_table(path)
+        yield
     except FileNotFoundError:
         raise CorpusError(f"{path}: no such table; run the step before this one first") from None
-    except (arrow.ArrowException, OSError) as error:
+    except (arrow.ArrowException, OSError, ValueError, KeyError, OverflowError, MemoryError) as error:
         reason = " ".join(str(error).split())
         raise CorpusError(f"{path}: not a Parquet table, or cut short ({reason}); make it again") from error
-    missing = [name for name in columns if name not in table.column_names]
-    if missing:
-        there = ", ".join(table.column_names)
-        raise CorpusError(f"{path}: no column {', '.join(missing)} (there are {there}); make it again")
-    return {
-        name: _texts(table[name])
-        if arrow.types.is_string(table[name].type)
-        else table[name].to_numpy(zero_copy_only=False)
-        for name in columns
-    }
+
+
+def _open(arrow: Any, path: Path) -> Any:
+    """A file whose announced size its own allows: a row of our tables takes more than a bit, compressed."""
+    path = Path(path)
+    size = path.stat().st_size
+    if not path.is_file():
+        raise CorpusError(f"{path}: not a regular file (a folder, pipe or device); give a Parquet table")
+    file = arrow.parquet.ParquetFile(path)
+    about = file.metadata
+    groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    rows = sum(group.num_rows for group in groups)
+    expanded = sum(group.total_byte_size for group in groups)
+    if rows != about.num_rows or not 0 <= rows <= _ROWS + _ROWS_A_BYTE * size:
+        raise CorpusError(f"{path}: announces {about.num_rows} rows, which {size} bytes cannot hold; make it again")
+    if expanded > _BYTES + _BYTES_A_BYTE * size:
+        raise CorpusError(f"{path}: announces {expanded} bytes of content in a file of {size}; make it again")
+    return file
 
 
 def _texts(column: Any) -> list[str | None]:

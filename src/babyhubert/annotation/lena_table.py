@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from babyhubert.annotation.codes import TO_LENA
+from babyhubert.annotation.escapes import CONTROL, escape
 from babyhubert.annotation.segments import Segments
 from babyhubert.files import csv_text
 from babyhubert.timebase import format_length, format_seconds
@@ -20,7 +21,7 @@ def format_lena_rows(recording_id: str, segments: Segments) -> str:
     return csv_text(
         (
             recording_id,
-            TO_LENA.get(label, label),
+            TO_LENA.get(label, escape(label, CONTROL)),
             format_seconds(start),
             format_seconds(end),
             format_length(start, end),

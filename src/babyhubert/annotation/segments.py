@@ -121,9 +121,13 @@ class Segments:
 
     def of(self, label: str) -> Segments:
         """The rows of one label."""
-        return self.where(self.label == label)
+        return self.where(self._is(label))
 
     def intervals(self, label: str | None = None) -> Intervals:
         """The union of one label's segments (of all segments without a label), sorted and disjoint."""
-        keep = slice(None) if label is None else self.label == label
+        keep = slice(None) if label is None else self._is(label)
         return union(self.start[keep], self.end[keep])
+
+    def _is(self, label: str) -> NDArray[np.bool_]:
+        """Rows of one label; compared as an object, since NumPy's own texts end before a NUL."""
+        return np.asarray(self.label == np.array(label, dtype=object), dtype=bool)

@@ -36,10 +36,9 @@ from babyhubert.cli import (
     tune,
     units,
 )
+from babyhubert.cli.interrupts import INTERRUPTED, interrupts_end_in_order
 from babyhubert.errors import BabyHubertError
 from babyhubert.version import __version__
-
-_INTERRUPTED = 130
 
 app = typer.Typer(
     name="babyhubert",
@@ -99,15 +98,16 @@ def main() -> None:
     debug = "--debug" in sys.argv
     sys.argv = [sys.argv[0], *(argument for argument in sys.argv[1:] if argument != "--debug")]
     try:
-        app()
+        with interrupts_end_in_order():
+            app()
     except BabyHubertError as error:
         if debug:
             traceback.print_exc()
         typer.echo(f"babyhubert: error: {error}", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, SystemExit) as stop:  # typer turns Ctrl-C into an exit of its own
-        code = _INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code
-        if code == _INTERRUPTED:
+        code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code
+        if code == INTERRUPTED:
             typer.echo("babyhubert: stopped; run the same command again to continue", err=True)
         sys.exit(code)
     except Exception as error:  # ours to repair: still one line, and nothing half-written stands under a final name

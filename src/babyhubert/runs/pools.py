@@ -10,11 +10,13 @@ import importlib.util
 import logging
 import os
 import shutil
+import signal
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -105,9 +107,10 @@ class LocalPool:
         stack.enter_context(_quiet())
         stack.enter_context(dask.config.set({"distributed.nanny.pre-spawn-environ": PLAIN_ALLOCATOR}))
         scheduler = {"cls": Scheduler, "options": {**common, "allowed_failures": DEATHS - 1}}
-        cluster = SpecCluster(
-            workers, scheduler, security=common["security"], silence_logs=logging.CRITICAL, name="babyhubert"
-        )
+        with _interrupts_not_inherited():
+            cluster = SpecCluster(
+                workers, scheduler, security=common["security"], silence_logs=logging.CRITICAL, name="babyhubert"
+            )
         stack.callback(_close, cluster)
         return stack.enter_context(Client(cluster, set_as_default=False))
 
@@ -268,6 +271,20 @@ def worker_environment(number: int, threads: int, gpus: list[str]) -> Mapping[st
     if gpus:
         environment["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
     return environment
+
+
+@contextmanager
+def _interrupts_not_inherited() -> Iterator[None]:
+    """Threads and processes started here take no Ctrl-C, which a terminal sends to all: this thread acts on it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which, begun by a thread, would let that thread take interrupts again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from babyhubert.errors import DiskFullError, OutputError, UnsafeNameError
+from babyhubert.hashing import sampled_sha256
 
 _TEMPORARY = re.compile(r"\.babyhubert-partial-[0-9a-f]{8}(\..*)?")
 _LONGEST_SUFFIX = 32
@@ -121,8 +122,13 @@ def temporary_beside(path: Path) -> Path:
 
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """A temporary path in the folder of ``path`` that takes its name when the block ends without an error.
+
+    Args:
+        path: The final name.
+        durable: Wait until the content is on the disk before it takes the name, so that a power cut leaves no empty
+            file.
 
     Raises:
         OutputError: the folder cannot be made, the disk is full, writing is not permitted.
@@ -133,6 +139,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = temporary_beside(path)
     try:
         yield temporary
+        if durable:
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)  # noqa: PTH105 - replaces an existing file on every system
     except OSError as error:
         with suppress(OSError):
@@ -144,12 +153,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, durable: bool = False) -> None:
     """Write a whole UTF-8 text file with line feeds as line ends on every system.
 
     Bytes of file names that are no text (old disks hold such names) are written as escapes.
     """
-    with atomic_path(path) as temporary:
+    with atomic_path(path, durable=durable) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
@@ -191,9 +200,9 @@ def _runs(field: str) -> bool:
     return bool(field.strip("=+-@"))
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any], *, durable: bool = False) -> None:
     """Write a JSON object, indented, keys in their order."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n", durable=durable)
 
 
 def is_temporary(path: Path) -> bool:
@@ -227,10 +236,14 @@ def _remove_temporary(folder: Path) -> None:
                     Path(entry.path).unlink()
 
 
-def file_identity(path: Path) -> dict[str, int]:
-    """What tells that a recording is still the file it was: size and modification time."""
+def file_identity(path: Path) -> dict[str, Any]:
+    """The marks of a recording that is still the same file: size, modification time, and a hash of samples of it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     status = path.stat()
-    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+    return {"bytes": status.st_size, "mtime_ns": status.st_mtime_ns, "sample_sha256": sampled_sha256(path)}
 
 
 @contextmanager

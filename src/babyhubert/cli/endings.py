@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ def tell_run(summary: RunSummary, output: Path, part: Part | None) -> None:
         f"{shard}{summary.done} recordings done, {summary.skipped} kept from before, {len(summary.failures)} failed"
         f"{count_warnings(summary.warnings)}: {output}{see}"
     )
+    tell_notes(summary.notes)
     tell_next(output, part)
 
 
@@ -40,6 +41,12 @@ def tell_warnings(warnings: Sequence[tuple[Path, str]]) -> None:
     more = len(warnings) - _MOST_WARNINGS
     if more > 0:
         typer.echo(f"warning: {more} more like these: 'babyhubert status' with the output folder lists all", err=True)
+
+
+def tell_notes(notes: Iterable[str]) -> None:
+    """What a user should know of results, a line each."""
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
 
 
 def tell_next(output: Path, part: Part | None) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from babyhubert.cli.endings import tell_notes
 from babyhubert.cli.options import (
     BootstrapOption,
     ConfidenceOption,
@@ -90,9 +91,11 @@ def voice_type(
     from babyhubert.evaluation import presentation as shown
     from babyhubert.evaluation.detection import compare
     from babyhubert.evaluation.recording_groups import GroupedScoring
+    from babyhubert.runs.provenance import check_run
 
     if recordings is None and (by or over):
         raise ConfigError("--by and --over name columns of a table of recordings; give it with --recordings")
+    tell_notes(check_run(predictions, "segment"))
     report = compare(
         shown.read_side(reference),
         shown.read_side(predictions),
@@ -156,10 +159,12 @@ def addressee(
 
     from babyhubert.annotation.uem import read_uem
     from babyhubert.cli.options import check_choice
+    from babyhubert.runs.provenance import check_run
     from babyhubert.tasks.addressee import evaluation as task
     from babyhubert.tasks.addressee import presentation as shown
 
     choice = check_choice("--segments", segments, _SEGMENTS)
+    tell_notes(check_run(predictions, "addressee"))
     result = task.evaluate_addressee(
         task.read_addressees(reference),
         task.read_addressees(predictions),
@@ -274,12 +279,14 @@ def phonemes(
     """
     import numpy as np
 
+    from babyhubert.runs.provenance import check_run
     from babyhubert.tasks.phonemes import presentation as shown
     from babyhubert.tasks.phonemes import tables
     from babyhubert.tasks.phonemes.evaluation import score_phonemes
 
     rewrite = None if phone_map is None else tables.read_rewriting(phone_map)
     symbols = tables.read_symbols(inventory)
+    tell_notes(check_run(predictions, "phonemes"))
     truth, found = (tables.read_transcriptions(path, rewrite) for path in (reference, predictions))
     if simplify:
         truth, found = tables.simplified(truth, symbols), tables.simplified(found, symbols)

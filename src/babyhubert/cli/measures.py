@@ -41,6 +41,7 @@ def measures(
     Addressees and phones are counted where 'babyhubert addressee' and 'babyhubert phonemes' wrote into that folder; NA
     stands for what was not looked for, 0 for what was not found.
     """
+    from babyhubert.cli.endings import tell_notes
     from babyhubert.measures.results import read_results
     from babyhubert.measures.tables import MeasureSettings, measure_all, write_measures
     from babyhubert.runs.record import exit_code
@@ -54,6 +55,7 @@ def measures(
     )
     results = read_results(folder)
     measured, failures = measure_all(results, settings, start_times)
+    tell_notes(results.notes)
     for _, error in failures:
         typer.echo(f"failed: {error}", err=True)
     write_measures(folder, measured, settings)

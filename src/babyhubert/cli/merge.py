@@ -35,7 +35,7 @@ def merge(
     Needs neither the model nor the audio; may be repeated. Shards that are not finished are named, and nothing is
     written.
     """
-    from babyhubert.cli.endings import tell_warnings
+    from babyhubert.cli.endings import tell_notes, tell_warnings
     from babyhubert.runs.folder import reading_warnings
     from babyhubert.runs.merging import merge_parts, parted_commands
     from babyhubert.runs.record import count_warnings, exit_code
@@ -51,6 +51,7 @@ def merge(
             f"{len(outcome.complete)} recordings done, {len(outcome.failures)} failed"
             f"{count_warnings(warnings)}{left}: {output}"
         )
+        tell_notes(outcome.notes)
         codes.append(exit_code(len(outcome.complete), len(outcome.failures) + len(command.unfinished)))
     raise typer.Exit(max(codes))
 

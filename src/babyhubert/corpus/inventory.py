@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from babyhubert.annotation.parquet import read_table, write_table
+from babyhubert.annotation.parquet import read_table, table_columns, write_table
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
+from babyhubert.audio.identity import identity_before, require_same
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.audio.recording import open_recording
 from babyhubert.corpus.summary import StepSummary, write_summary
@@ -46,6 +47,7 @@ INVENTORY_TYPES = {
     "codec": "string",
     "bytes": "int64",
     "mtime_ns": "int64",
+    "sample_sha256": "string",
     "level_dbfs": "double",
     "peak_dbfs": "double",
     "clipped_share": "double",
@@ -72,7 +74,7 @@ class InventoryRow:
     recording_id: str
     path: Path
     samples: int
-    identity: dict[str, int]
+    identity: dict[str, Any]
     channel: str
 
     def require_unchanged(self) -> None:
@@ -86,7 +88,7 @@ class InventoryRow:
         except OSError as error:
             reason = error.strerror or error
             raise CorpusError(f"{self.path}: was there when the inventory was made ({reason}); restore it") from None
-        if found != self.identity:
+        if any(found[name] != value for name, value in self.identity.items()):
             raise CorpusError(f"{self.path}: has changed since the inventory was made; run 'corpus scan' again")
 
 
@@ -130,9 +132,9 @@ class ScanJob:
         record = self.folder.record(file.recording_id)
         if record is None or record.get("fingerprint") != self.identity:
             return False
-        if record["path"] != str(file.path.absolute()):
+        if record.get("path") != str(file.path.absolute()):
             return False
-        return all(record[name] == value for name, value in file_identity(file.path).items())
+        return all(record.get(name) == value for name, value in file_identity(file.path).items())
 
 
 def open_scan_job(output: Path, channel: Channel) -> ScanJob:
@@ -217,18 +219,29 @@ def read_inventory(corpus: Path) -> list[InventoryRow]:
         CorpusError: no inventory there, or it is damaged or empty.
     """
     path = corpus / INVENTORY
-    table = read_table(path, ("recording_id", "path", "samples", "bytes", "mtime_ns", "channel"))
+    columns = ["recording_id", "path", "samples", "channel", "bytes", "mtime_ns"]
+    if path.is_file() and "sample_sha256" in table_columns(path):  # earlier versions wrote none
+        columns.append("sample_sha256")
+    table = read_table(path, columns)
     rows = [
-        InventoryRow(name, Path(file), int(samples), {"bytes": int(size), "mtime_ns": int(mtime)}, chosen)
-        for name, file, samples, size, mtime, chosen in zip(*table.values(), strict=True)
+        InventoryRow(name, Path(file), int(samples), _identity(*identity), chosen)
+        for name, file, samples, chosen, *identity in zip(*table.values(), strict=True)
     ]
     if not rows:
         raise CorpusError(f"{path}: no recording in it; look at failures.csv beside it")
     return rows
 
 
+def _identity(size: int, mtime_ns: int, *sample_sha256: str) -> dict[str, Any]:
+    return {
+        "bytes": int(size),
+        "mtime_ns": int(mtime_ns),
+        **dict(zip(("sample_sha256",), sample_sha256, strict=False)),
+    }
+
+
 def _measure(file: RecordingFile, channel: Channel, progress: RunProgress) -> dict[str, Any]:
-    identity = file_identity(file.path)
+    identity = identity_before(file.path)
     squares = total = peak = 0.0
     samples = clipped = silent = seconds = 0
     with open_recording(file.path, channel) as recording:
@@ -245,6 +258,7 @@ def _measure(file: RecordingFile, channel: Channel, progress: RunProgress) -> di
             samples += len(values)
             progress.advance(file.recording_id, len(values))
         info, warnings = recording.info, recording.warnings
+    require_same(file.path, identity)
     return {
         "path": str(file.path.absolute()),
         "samples": samples,

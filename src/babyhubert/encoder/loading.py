@@ -16,7 +16,7 @@ from babyhubert.encoder.checkpoints import Checkpoint, read_checkpoint, weights_
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.sharded_weights import is_index, sharded_sha256
 from babyhubert.errors import CheckpointError, ModelAccessError
-from babyhubert.hashing import file_sha256
+from babyhubert.hashing import file_sha256, fingerprint
 
 PUBLISHED_REPOSITORIES = ("coml/BabyHuBERT", "coml/VTC-2", "coml/addressee")
 """Gated, non-commercial repositories of the released weights."""
@@ -158,3 +158,14 @@ def model_hash(path: str | Path) -> str:
     """SHA-256 of the weights of a checkpoint file or folder, in hexadecimal: of the file, or over all of an index."""
     file = weights_file(path)
     return sharded_sha256(file) if is_index(file) else file_sha256(file)
+
+
+def model_settings_hash(path: str | Path) -> str:
+    """Hash of everything that a model folder says beside its weights (its JSON files); empty for a single file.
+
+    The same weights with another number of attention heads, or another order of labels, are another model.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return ""
+    return fingerprint({file.name: file_sha256(file) for file in sorted(folder.glob("*.json"))})

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from babyhubert.audio.names import check_names, match_names, rttm_uri
 from babyhubert.errors import AnnotationError
-from babyhubert.runs.folder import STATE_FOLDER
+from babyhubert.runs.folder import STATE_FOLDER, RunFolder
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def find_scores(path: Path) -> ScoreFolder:
     if (state / "scores").is_dir():
         run = _read_json(path / "run.json")
         model = run.get("model", {})
-        _check_one_origin(state / "records", path)
+        _check_scores(path)
         return _collect(state / "scores", model.get("classes"), model, path / "run.json")
     for folder in (path / "probs", path):
         if (folder / "format.json").is_file():
@@ -105,13 +105,16 @@ def _collect(folder: Path, labels: Any, model: Mapping[str, Any], told_by: Path)
     return ScoreFolder(folder, tuple(map(str, labels)), paths, about)
 
 
-def _check_one_origin(records: Path, path: Path) -> None:
-    """All scores were made by one model with one set of windows, or tuning would mix two models."""
+def _check_scores(path: Path) -> None:
+    """All scores are what was written, by one model with one set of windows, or tuning would mix two models."""
+    folder = RunFolder(path, "segment")
+    damaged = folder.damaged()
+    if damaged:
+        raise AnnotationError(f"{damaged[0][1]} ({len(damaged)} recordings here are damaged)")
     origin: dict[str, str] = {}
-    for file in sorted(records.rglob("*.json")):
-        record = _read_json(file)
+    for record in folder.records():
         if "scores" in record:
-            origin.setdefault(str(record["scores"]), str(record.get("recording_id", file.stem)))
+            origin.setdefault(str(record["scores"]), str(record["recording_id"]))
     if len(origin) > 1:
         first, second = list(origin.values())[:2]
         raise AnnotationError(

@@ -50,6 +50,7 @@ from babyhubert.files import (
     write_text,
 )
 from babyhubert.hashing import file_sha256, fingerprint
+from babyhubert.measures.results import audio_fault
 from babyhubert.runs.folder import STATE_FOLDER
 from babyhubert.timebase import SAMPLE_RATE, SAMPLES_PER_MS, ms_to_samples, samples_to_ms
 from babyhubert.version import __version__
@@ -218,7 +219,7 @@ class _Material:
 
 
 def _write_clips(source: Source, output: Path, settings: ClipSettings) -> SampleSummary:
-    summary, rows, material = SampleSummary(), [], _Material()
+    summary, rows, material = SampleSummary(notes=source.notes()), [], _Material()
     for recording in source.recordings():
         material.add(recording)
         if isinstance(recording, Failure):
@@ -283,6 +284,11 @@ def _cut(
     if recording.audio is None:
         raise AnnotationError(f"{name}: its audio is not known; name it with --audio")
     remove_leftovers(path_below(output, f"{name}_").parent)
+    fault = audio_fault(recording.audio, recording.record)
+    if fault is not None and not recording.audio_named:
+        raise AnnotationError(fault)
+    if fault is not None:
+        notes.append(f"{name}: {recording.audio} is another file than was processed; make sure it is the same sound")
     with open_recording(recording.audio, settings.channel) as audio:
         duration = audio.n_samples // SAMPLES_PER_MS
         chosen = choose(recording, duration, settings)
@@ -338,12 +344,12 @@ def _write_sound(path: Path, samples: NDArray[np.float32]) -> None:
 def _scores(recording: AnnotatedRecording) -> NDArray[np.float16]:
     if recording.scores is None:
         raise AnnotationError(
-            f"{recording.recording_id}: no frame scores were kept; low-confidence clips need the output folder of "
-            "'babyhubert segment'"
+            f"{recording.recording_id}: no frame scores are kept, or they are damaged; low-confidence clips need the "
+            "output folder of 'babyhubert segment' (run it again)"
         )
     try:
         scores: NDArray[np.float16] = np.load(recording.scores, mmap_mode="r")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise AnnotationError(f"{recording.scores}: damaged frame scores ({error}); run 'segment' again") from error
     return scores
 

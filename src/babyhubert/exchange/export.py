@@ -7,7 +7,7 @@ the others go on.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +38,7 @@ from babyhubert.audio.names import RecordingNames, rttm_uri
 from babyhubert.errors import AnnotationError, BabyHubertError, DiskFullError
 from babyhubert.exchange.recordings import UEM_NAME, AnnotatedRecording, Failure, Source
 from babyhubert.files import path_below, require_safe_name, write_text
+from babyhubert.runs.provenance import models_of, versions_of
 from babyhubert.runs.record import exit_code
 from babyhubert.timebase import format_seconds, samples_to_ms
 from babyhubert.version import __version__
@@ -98,7 +99,7 @@ def export(source: Source, settings: ExportSettings) -> ExportSummary:
         DiskFullError: the disk is full.
     """
     exporter = _Exporter(source, settings)
-    summary = ExportSummary()
+    summary = ExportSummary(notes=source.notes())
     for recording in source.recordings():
         if isinstance(recording, Failure):
             summary.failures.append(recording)
@@ -209,10 +210,12 @@ class _SetWriter:
         self._prefix = prefix
         self._about = about
         self._kinds: dict[SetKind, list[tuple[ProjectRecording, int, int]]] = {}
+        self._records: list[Mapping[str, Any]] = []
 
     def add(self, recording: AnnotatedRecording) -> Iterator[str]:
         """Write one recording of each set that it is part of; what a user must know of it."""
         listed = self._listed(recording)
+        self._records.append(recording.record)
         length = samples_to_ms(recording.samples or 0)
         if listed.duration_ms is not None and length > listed.duration_ms:
             yield (
@@ -255,16 +258,25 @@ class _SetWriter:
         fields = {"segmentation": self.set_name(kind.segmentation), "segmentation_type": "permissive"}
         model = self._about.get("model")
         if isinstance(model, Mapping):
+            one = f"model {model.get('source')}, SHA-256 of its weights {model.get('sha256')}"
+            versions = versions_of(self._records) or [__version__]
             fields |= {
                 "method": "automated",
                 "sampling_method": "none",
                 "annotation_algorithm_name": f"BabyHuBERT {kind.name}",
-                "annotation_algorithm_version": f"babyhubert {__version__}",
+                "annotation_algorithm_version": f"babyhubert {', '.join(versions)}",
                 "date_annotation": str(self._about.get("ended", ""))[:10],
-                "notes": f"model {model.get('source')}, SHA-256 of its weights {model.get('sha256')}",
+                "notes": _told_models(models_of(self._records)) or one,
             }
         fields |= dict.fromkeys(kind.flags, "Y")
         return {name: value for name, value in fields.items() if value}
+
+
+def _told_models(models: Mapping[str, Sequence[str]]) -> str:
+    """Which model made the recordings, or which made which."""
+    if len(models) < 2:
+        return next(iter(models), "")
+    return f"{len(models)} models: " + "; ".join(f"{model} ({', '.join(ids)})" for model, ids in models.items())
 
 
 class _ProjectWriter(_SetWriter):

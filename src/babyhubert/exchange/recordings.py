@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ class AnnotatedRecording:
         samples: Length at 16 kHz; None where it is not known.
         stretches: What was annotated, in samples; None: all of it.
         scores: Kept frame scores, ``.npy`` of shape (frames, classes); None where there are none.
+        record: What the run wrote down of it, if a run is the source.
+        audio_named: The audio is what a user named, not what the source found.
     """
 
     recording_id: str
@@ -55,6 +57,8 @@ class AnnotatedRecording:
     samples: int | None = None
     stretches: Intervals | None = None
     scores: Path | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+    audio_named: bool = False
 
     def past_the_end(self) -> int:
         """Segments that end a millisecond or more after the recording does."""
@@ -102,13 +106,21 @@ class Source:
             return {}
         return about if isinstance(about, dict) else {}
 
+    def notes(self) -> list[str]:
+        """What a user should know of the results of a run."""
+        return read_results(self.path).notes if self._is_finished_run else []
+
     def recordings(self) -> Iterator[AnnotatedRecording | Failure]:
         """The recordings in the order of their ids or files; a failure in place of one that cannot be read."""
         for one in self._annotated():
             yield self._with_audio(one) if isinstance(one, AnnotatedRecording) else one
 
+    @property
+    def _is_finished_run(self) -> bool:
+        return self.is_run and (self.path / "run.json").is_file()
+
     def _annotated(self) -> Iterator[AnnotatedRecording | Failure]:
-        if self.is_run and (self.path / "run.json").is_file():
+        if self._is_finished_run:
             yield from _of_run(self.path)
             return
         known = _of_project(self.path)
@@ -138,9 +150,7 @@ class Source:
             samples = probe(path).n_samples
         except BabyHubertError as error:
             return Failure(recording.recording_id, str(error))
-        return AnnotatedRecording(
-            recording.recording_id, recording.segments, path, samples, recording.stretches, recording.scores
-        )
+        return replace(recording, audio=path, samples=samples, audio_named=True)
 
 
 def _of_run(folder: Path) -> Iterator[AnnotatedRecording | Failure]:
@@ -152,7 +162,12 @@ def _of_run(folder: Path) -> Iterator[AnnotatedRecording | Failure]:
             yield Failure(recording_id, str(error))
             continue
         yield AnnotatedRecording(
-            recording_id, _with_columns(result), result.path, result.samples, scores=result.scores
+            recording_id,
+            _with_columns(result),
+            result.path,
+            result.samples,
+            scores=result.scores,
+            record=result.record,
         )
 
 

@@ -14,7 +14,7 @@ from babyhubert.compute.device import resolve_device
 from babyhubert.encoder.context import Listening, listening_of
 from babyhubert.encoder.heads import VOICE_TYPE, FrameHead
 from babyhubert.encoder.hubert import standardised
-from babyhubert.encoder.loading import load_checkpoint, model_hash, resolve_model
+from babyhubert.encoder.loading import load_checkpoint, model_hash, model_settings_hash, resolve_model
 from babyhubert.encoder.multitask import TaskModel, VoiceTypeModel
 from babyhubert.encoder.precision import Precision
 from babyhubert.inference.speed import SPEEDS, Speed
@@ -33,6 +33,7 @@ class LoadedModel:
         card: The model folder's ``task.json``.
         speed: The mode it was loaded in.
         precision: The arithmetic its encoder runs in.
+        settings_hash: Hash of what its folder says beside the weights.
     """
 
     network: TaskModel
@@ -42,6 +43,7 @@ class LoadedModel:
     card: Mapping[str, Any] = field(default_factory=dict)
     speed: Speed = "exact"
     precision: Precision = "exact"
+    settings_hash: str = ""
 
     @property
     def device(self) -> torch.device:
@@ -82,7 +84,8 @@ def load_task_model(
     listening = listening_of(card, checkpoint.heads)
     network.to(resolve_device(device)).eval()
     precision = SPEEDS[speed].prepare(network.encoder)
-    return LoadedModel(network, str(source), model_hash(path), listening, card, speed, precision)
+    settings_hash = model_settings_hash(path)
+    return LoadedModel(network, str(source), model_hash(path), listening, card, speed, precision, settings_hash)
 
 
 def plan_of(

@@ -141,6 +141,7 @@ class UtteranceModel(ABC, Generic[Result]):
         windows = self.plan.describe() if self.windows == "grid" else {"context_s": listening.context_s}
         return {
             "model_sha256": self.loaded.hash,
+            "model_settings": self.loaded.settings_hash,
             "windows": self.windows,
             **windows,
             "normalise": listening.normalise,

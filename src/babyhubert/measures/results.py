@@ -18,14 +18,17 @@ import numpy as np
 from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.text import CsvTable, parse_ends, parse_span
+from babyhubert.audio.identity import same_content
 from babyhubert.errors import AnnotationError, OutputError, UnsafeNameError
-from babyhubert.files import path_below
+from babyhubert.files import file_identity, path_below
 from babyhubert.phonology.sonority import is_canonical, syllabify
 from babyhubert.phonology.syllables import BOUNDARY
-from babyhubert.runs.folder import STATE_FOLDER, RunFolder
+from babyhubert.runs.folder import RunFolder
+from babyhubert.runs.provenance import is_stale, mixture, models_of, segments_fingerprint, stale_notes
 from babyhubert.timebase import seconds_to_samples
 
 ADDRESSEE_TABLE = "rttm_addressee.csv"
+ADDRESSEE_FOLDER = "addressee"
 PHONEME_FOLDERS = ("phonemes_enriched", "phonemes")
 ADULTS = ("MAL", "FEM")
 
@@ -61,7 +64,8 @@ class RecordingResult:
         addressed: Adult segments with an ``addressee`` column; None where addressees were not found out.
         utterances: The key child's, by onset; None where phonemes were not recognised.
         record: The run's own record: channel, warnings, speed.
-        scores: The kept frame scores, ``.npy`` of shape (frames, classes); None where there are none.
+        scores: The kept frame scores, ``.npy`` of shape (frames, classes); None where there are none, or not those
+            that were written.
     """
 
     recording_id: str
@@ -72,6 +76,10 @@ class RecordingResult:
     utterances: tuple[Utterance, ...] | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
     scores: Path | None = None
+
+    def audio_fault(self) -> str | None:
+        """Tell that the audio file is not the one that these results are of; None where it is, or cannot be known."""
+        return audio_fault(self.path, self.record)
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,27 @@ class RunResults:
     _addressed: Mapping[str, Segments] | None
 
     @property
+    def notes(self) -> list[str]:
+        """What a user should know of these results: mixtures, what is out of date, recordings that were replaced."""
+        records = [self._records[name] for name in self.audio]
+        mixed = mixture(records)
+        notes = [] if mixed is None else [f"{self.folder}: recordings were {mixed}"]
+        faults = (audio_fault(self.audio[name], self._records[name]) for name in self.audio)
+        kept = [name for name in self.audio if "result" in self._records[name]]
+        earlier = [name for name in kept if "outputs" not in self._records[name]]
+        if earlier:
+            notes.append(
+                f"{self.folder}: {len(earlier)} recordings were completed by an earlier version, which kept no "
+                f"checksums (first: {earlier[0]}); their files are taken as they are"
+            )
+        return [*notes, *stale_notes(self.folder), *(fault for fault in faults if fault is not None)]
+
+    @property
+    def models(self) -> dict[str, list[str]]:
+        """Recordings by the model that made them, as far as that was written down."""
+        return models_of(self._records[name] for name in self.audio)
+
+    @property
     def samples(self) -> int:
         """Samples of all recordings together, at 16 kHz."""
         return sum(seconds_to_samples(float(record.get("duration_s") or 0)) for record in self._records.values())
@@ -105,14 +134,15 @@ class RunResults:
             OutputError: its record does not say how long it is, or its id names no file below the folder.
         """
         record = self._records[recording_id]
+        _require_intact(self.folder, "segment", recording_id, _segments_path(self.folder, recording_id))
         segments = _read_own_segments(self.folder, recording_id)
         return RecordingResult(
             recording_id,
             self.audio[recording_id],
             _samples(self.folder, record),
             segments,
-            _addressed(self._addressed, recording_id, segments),
-            _read_utterances(self.folder, recording_id),
+            _addressed(self.folder, self._addressed, recording_id, segments),
+            _read_utterances(self.folder, recording_id, segments),
             record,
             _scores(self.folder, recording_id),
         )
@@ -197,8 +227,39 @@ def _read_own_segments(folder: Path, recording_id: str) -> Segments:
 
 
 def _scores(folder: Path, recording_id: str) -> Path | None:
-    path = path_below(folder / STATE_FOLDER / "segment" / "scores", recording_id, ".npy")
-    return path if path.is_file() else None
+    own = RunFolder(folder, "segment")
+    path = path_below(own.state / "scores", recording_id, ".npy")
+    record = own.record(recording_id)
+    damaged = record is not None and own.fault(record, path) is not None
+    return path if path.is_file() and not damaged else None
+
+
+def audio_fault(path: Path, record: Mapping[str, Any]) -> str | None:
+    """Tell that a recording is not the file that its record is of; None where it is, is not here, or is not known."""
+    known = record.get("audio")
+    try:
+        if not isinstance(known, Mapping) or same_content(known, file_identity(path)):
+            return None
+    except OSError:
+        return None
+    return f"{path}: was replaced or changed since it was processed; run 'babyhubert segment' on it again"
+
+
+def _require_intact(folder: Path, command: str, recording_id: str, path: Path | None) -> dict[str, Any] | None:
+    """The record of a recording, if a command wrote one; its file is what was written, or this fails.
+
+    Raises:
+        AnnotationError: the file, or the record, is damaged.
+    """
+    own = RunFolder(folder, command)
+    if own.is_damaged(recording_id):
+        fault: str | None = f"{own.record_path(recording_id)}: damaged"
+    else:
+        record = own.record(recording_id)
+        fault = None if record is None or path is None else own.fault(record, path)
+    if fault is not None:
+        raise AnnotationError(f"{fault}; run 'babyhubert {command}' on {recording_id} again")
+    return record
 
 
 def _read_addressees(path: Path) -> dict[str, Segments] | None:
@@ -220,20 +281,41 @@ def _addressed_segments(rows: Iterable[tuple[int, int, str, str]]) -> Segments:
     return table.where(np.isin(table.label.astype(str), ADULTS))
 
 
-def _addressed(addressed: Mapping[str, Segments] | None, recording_id: str, segments: Segments) -> Segments | None:
-    """A recording without a row counts as processed only where there was no adult to judge."""
+def _addressed(
+    folder: Path, addressed: Mapping[str, Segments] | None, recording_id: str, segments: Segments
+) -> Segments | None:
+    """A recording without a row counts as processed only where there was no adult to judge.
+
+    Addressees of other segments than those count as unknown.
+    """
     if addressed is None:
         return None
+    path = path_below(folder / ADDRESSEE_FOLDER, recording_id, ".csv")
+    record = _require_intact(folder, "addressee", recording_id, path)
+    if record is not None and "outputs" in record:
+        if is_stale(record, segments_fingerprint(segments)):
+            return None
+        return (_read_addressees(path) or {}).get(recording_id, _nobody_addressed())
     if recording_id in addressed:
         return addressed[recording_id]
     silent = not np.isin(segments.label.astype(str), ADULTS).any()
-    return replace(Segments.empty(), columns={"addressee": np.empty(0, dtype=object)}) if silent else None
+    return _nobody_addressed() if silent else None
 
 
-def _read_utterances(folder: Path, recording_id: str) -> tuple[Utterance, ...] | None:
+def _nobody_addressed() -> Segments:
+    return replace(Segments.empty(), columns={"addressee": np.empty(0, dtype=object)})
+
+
+def _read_utterances(folder: Path, recording_id: str, segments: Segments) -> tuple[Utterance, ...] | None:
+    """The key child's utterances; None where there are none, or they are of other segments than those."""
+    record = RunFolder(folder, "phonemes").record(recording_id)
+    if record is not None and is_stale(record, segments_fingerprint(segments)):
+        return None
     for name in PHONEME_FOLDERS:
         path = path_below(folder / name, recording_id, ".csv")
-        if path.is_file():
+        written = record.get("outputs") if record is not None else None
+        if path.is_file() and (written is None or path.relative_to(folder).as_posix() in written):
+            _require_intact(folder, "phonemes", recording_id, path)
             found = [_utterance(row, where) for where, row in _rows(path, ("onset", "offset", "phonemes"))]
             return tuple(sorted(found, key=lambda utterance: (utterance.start, utterance.end)))
     return None

@@ -45,9 +45,9 @@ def confidence_of(
         return None
     try:
         scores = np.load(recording.scores, mmap_mode="r")
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return None
-    if scores.ndim != 2 or scores.shape[1] != len(classes):
+    if scores.ndim != 2 or scores.dtype.kind != "f" or scores.shape[1] != len(classes):
         return None
     segments = recording.segments
     result = np.full(len(segments), np.nan, dtype=np.float32)

@@ -96,7 +96,15 @@ def _read(path: Path, identity: str) -> Levels | None:
     try:
         with np.load(path) as kept:
             if identity and str(kept["identity"]) == identity:
-                return Levels(kept["level"], kept["clipped"])
-    except (OSError, ValueError, KeyError):
+                found = Levels(kept["level"], kept["clipped"])
+                return found if _is_sound(found) else None
+    except (
+        Exception
+    ):  # numpy and zipfile raise many kinds for damaged files: whatever it is, levels are measured again
         return None
     return None
+
+
+def _is_sound(found: Levels) -> bool:
+    kinds = found.level.dtype == np.uint8 and found.clipped.dtype == np.uint16
+    return kinds and found.level.ndim == 1 and found.level.shape == found.clipped.shape

@@ -171,6 +171,11 @@ def _sounds(
         progress.advance(recording.recording_id, samples)
         left -= samples
 
+    fault = recording.audio_fault()
+    if fault is not None:
+        notes.append(f"No levels or sounds: {fault}")
+        advance(left)
+        return None, []
     try:
         channel: Channel = parse_channel(str(recording.record.get("channel") or "mean"))
         if settings.levels:

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from babyhubert.audio.channels import Channel
+from babyhubert.audio.identity import identity_before, require_same
 from babyhubert.audio.recording import Block, Recording, open_recording
 from babyhubert.frame_store import FrameWriter
 from babyhubert.timebase import SAMPLE_RATE
@@ -90,6 +91,7 @@ class DecodedRecording:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._kept: _Kept | None = None
+        self._identity: dict[str, Any] | None = None
 
     def __enter__(self) -> Opener:
         return self._open
@@ -100,6 +102,9 @@ class DecodedRecording:
 
     @contextmanager
     def _open(self, path: Path, channel: Channel) -> Iterator[OpenedAudio]:
+        if self._identity is None:
+            self._identity = identity_before(path)
+        require_same(path, self._identity)
         if self._kept is not None:
             yield self._kept
             return

@@ -2,8 +2,8 @@
 
 ``OUT/.babyhubert/`` holds one JSON record for each recording that is complete, a lock, and whatever a command keeps to
 save work later (frame scores). A record is written after all of a recording's outputs stand whole under their final
-names: its presence is the mark of completion. A fingerprint of everything that affects the result decides whether it
-still holds.
+names and are on the disk: its presence is the mark of completion. A fingerprint of everything that affects the result
+decides whether it still holds; the length and checksum of each output tell whether that is what was written.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from babyhubert.files import (
     write_json,
     write_text,
 )
+from babyhubert.hashing import fingerprint
+from babyhubert.kept_files import facts_of, fault_of, sync_files
 from babyhubert.runs.shard import Part
 
 _GATE_SECONDS = 30
@@ -39,6 +41,14 @@ RESULT_FOLDERS = (
     *("layer[0-9]*", "report"),
 )
 """Sub-folders of an output folder that commands write into, as patterns: what else is there belongs to others."""
+
+
+_CHECKSUM = "record_sha256"
+
+OWN_KEYS = frozenset(
+    {"audio", "absolute_path", "scores", "result", "device", "outputs", "settings", "segments_sha256", _CHECKSUM}
+)
+"""What a record holds for the program alone; the rest of it is told in ``run.json``."""
 
 
 def report_lock(output: Path) -> Path:
@@ -97,12 +107,41 @@ class RunFolder:
         return path_below(self.state / "records", recording_id, ".json")
 
     def record(self, recording_id: str) -> dict[str, Any] | None:
-        """A recording's record, or None where it is not complete."""
-        return _read_record(self.record_path(recording_id))
+        """A recording's record, or None where it is not complete, or the record is not what was written."""
+        return _read_record(self.record_path(recording_id), recording_id)
 
-    def complete(self, recording_id: str, record: Mapping[str, Any]) -> None:
-        """Mark a recording as complete; call it after its outputs have their final names."""
-        write_json(self.record_path(recording_id), {"recording_id": recording_id, **record})
+    def complete(self, recording_id: str, record: Mapping[str, Any], outputs: Iterable[Path] = ()) -> None:
+        """Mark a recording as complete; call it after its outputs have their final names.
+
+        Args:
+            recording_id: Which.
+            record: What to keep of it.
+            outputs: All its files below the output folder. They are brought to the disk before the mark.
+
+        Raises:
+            OutputError: they, or the mark, cannot be written.
+        """
+        outputs = list(outputs)
+        sync_files(outputs)
+        facts = {path.relative_to(self.output).as_posix(): facts_of(path) for path in outputs}
+        content = {"recording_id": recording_id, **record, "outputs": facts}
+        content[_CHECKSUM] = fingerprint(content)
+        write_json(self.record_path(recording_id), content, durable=True)
+
+    def fault(self, record: Mapping[str, Any], path: Path) -> str | None:
+        """What is wrong with an output of a complete recording, one sentence; None where it is as it was written.
+
+        Of a recording that an earlier version completed nothing is known but that the file exists.
+        """
+        if "outputs" not in record:
+            return None if path.is_file() else f"{path}: is gone"
+        facts = record["outputs"].get(path.relative_to(self.output).as_posix())
+        fault = fault_of(path, facts) if facts is not None else "was not written by the run that the record is of"
+        return None if fault is None else f"{path}: {fault}"
+
+    def is_damaged(self, recording_id: str) -> bool:
+        """Tell whether a recording has a record that is not what was written."""
+        return self.record_path(recording_id).is_file() and self.record(recording_id) is None
 
     def forget(self, recording_id: str) -> None:
         """Take the mark back, before outputs are replaced."""
@@ -111,7 +150,7 @@ class RunFolder:
 
     def records(self) -> list[dict[str, Any]]:
         """All complete recordings of this folder, also of earlier runs, sorted by id."""
-        found = [_read_record(path) for path in (self.state / "records").rglob("*.json") if not is_temporary(path)]
+        found = map(self.record, self._recorded())
         return sorted((record for record in found if record is not None), key=lambda record: record["recording_id"])
 
     def warnings(self, recording_id: str) -> tuple[str, ...]:
@@ -147,17 +186,74 @@ class RunFolder:
                     found.append(json.loads(path.read_text(encoding="utf-8")))
         return found
 
-    def combine(self, path: Path, header: str, parts: Callable[[dict[str, Any]], str]) -> None:
-        """Write one table of all complete recordings: ``header``, then ``parts(record)`` for each."""
-        write_text(path, header + "".join(parts(record) for record in self.records()))
+    def damaged(self) -> list[tuple[Path, str]]:
+        """Path and one-line error of each complete recording of which an output is not what was written."""
+        found = [(Path(name), self._again(f"{self.record_path(name)}: damaged")) for name in self.unreadable()]
+        for record in self.records():
+            paths = [self.output / name for name in record.get("outputs", ())]
+            faults = (self.fault(record, path) for path in paths if path.exists() or self.state not in path.parents)
+            found += [(Path(str(record.get("path"))), self._again(fault)) for fault in faults if fault is not None][:1]
+        return found
+
+    def unreadable(self) -> list[str]:
+        """Ids of recordings whose record is damaged, so that nothing is known of them."""
+        return [name for name in self._recorded() if self.record(name) is None]
+
+    def _recorded(self) -> list[str]:
+        folder = self.state / "records"
+        paths = [path for path in folder.rglob("*.json") if not is_temporary(path)]
+        return sorted(path.relative_to(folder).as_posix().removesuffix(".json") for path in paths)
+
+    def combine(
+        self,
+        path: Path,
+        header: str,
+        source: Callable[[str], Path],
+        rows: Callable[[str, Path], str],
+        *,
+        optional: bool = False,
+    ) -> list[tuple[Path, str]]:
+        """Write one table of all complete recordings.
+
+        Args:
+            path: The table.
+            header: Its first line.
+            source: The file of a recording that its rows are made of.
+            rows: Makes them, of a recording's id and that file.
+            optional: Recordings may have no such file.
+
+        Returns:
+            Path and one-line error of each recording that is not in the table, because what was kept of it is damaged.
+        """
+        damaged = [(Path(name), self._again(f"{self.record_path(name)}: damaged")) for name in self.unreadable()]
+        lines = [header]
+        for record in self.records():
+            name, file = record["recording_id"], source(record["recording_id"])
+            if optional and not file.exists():
+                continue
+            fault = self.fault(record, file)
+            if fault is None:
+                lines.append(rows(name, file))
+            else:
+                damaged.append((Path(str(record.get("path", name))), self._again(fault)))
+        write_text(path, "".join(lines))
+        return damaged
+
+    def _again(self, fault: str) -> str:
+        return f"{fault}; run 'babyhubert {self.command}' on that recording again"
 
 
-def _read_record(path: Path) -> dict[str, Any] | None:
+def _read_record(path: Path, recording_id: str) -> dict[str, Any] | None:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) and "recording_id" in record else None
+    if not isinstance(record, dict) or record.get("recording_id") != recording_id:
+        return None
+    content = {key: value for key, value in record.items() if key != _CHECKSUM}
+    if ("outputs" in record or _CHECKSUM in record) and record.get(_CHECKSUM) != fingerprint(content):
+        return None
+    return record
 
 
 def record_warnings(record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ import json
 import os
 import platform
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -99,6 +99,7 @@ class Outcome:
         complete: Recordings that are complete, those kept from before included, in the order given.
         kept: How many of them were complete before.
         failures: Path and one-line error of each that is not.
+        notes: Sentences that a user should know of the results.
     """
 
     began: str
@@ -106,6 +107,12 @@ class Outcome:
     complete: tuple[RecordingFile, ...]
     kept: int
     failures: tuple[tuple[Path, str], ...]
+    notes: tuple[str, ...] = ()
+
+    def with_damaged(self, damaged: Iterable[tuple[Path, str]], notes: Iterable[str] = ()) -> Outcome:
+        """The same, with results of earlier runs that were found damaged among the failures."""
+        failures = tuple(dict.fromkeys((*self.failures, *damaged)))
+        return replace(self, failures=failures, notes=(*self.notes, *notes))
 
 
 class RunJournal:

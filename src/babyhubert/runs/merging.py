@@ -15,7 +15,8 @@ from babyhubert.runs.journal import Outcome, Plan, RunState, failures_in_order
 from babyhubert.runs.status import CommandStatus, PartStatus, folder_status
 
 TableWriter = Callable[[RunFolder, Mapping[str, Any], Outcome], object]
-"""Writes the tables of a command: its folder, what its run said about itself, how it ended."""
+"""Writes the tables of a command: its folder, what its run said about itself, how it ended. It may return how it ended
+with what was found damaged."""
 
 
 def parted_commands(output: Path) -> list[CommandStatus]:
@@ -53,8 +54,8 @@ def merge_parts(
         )
     outcome = merged_outcome(status.states)
     with RunFolder(output, status.command) as folder:
-        write_tables(folder, status.states[0].about, outcome)
-    return outcome
+        written = write_tables(folder, status.states[0].about, outcome)
+    return written if isinstance(written, Outcome) else outcome
 
 
 def merged_outcome(states: list[RunState]) -> Outcome:
@@ -81,7 +82,7 @@ def _require_one_run(output: Path, status: CommandStatus) -> None:
     first = status.states[0]
     for state in status.states[1:]:
         if state.identity != first.identity:
-            what = "ran with other settings or another model"
+            what = "ran with other settings, another model or another version"
         elif state.plan.inputs != first.plan.inputs:
             what = "was given other recordings"
         else:

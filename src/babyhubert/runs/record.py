@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from babyhubert.runs.folder import reading_warnings
+from babyhubert.runs.folder import OWN_KEYS, reading_warnings
 from babyhubert.runs.journal import Outcome
 from babyhubert.version import __version__
 
@@ -25,12 +25,14 @@ class RunSummary:
         skipped: Those that were complete before.
         failures: Path and one-line error of each that failed.
         warnings: Path and one line of everything that was odd about reading those that are complete.
+        notes: What a user should know of the results.
     """
 
     done: int
     skipped: int
     failures: Sequence[tuple[Path, str]]
     warnings: Sequence[tuple[Path, str]] = ()
+    notes: Sequence[str] = ()
 
     @classmethod
     def of(cls, outcome: Outcome, output: Path, commands: Iterable[str]) -> Self:
@@ -42,7 +44,7 @@ class RunSummary:
             commands: Whose records it wrote there.
         """
         warnings = reading_warnings(output, commands, outcome.complete)
-        return cls(len(outcome.complete) - outcome.kept, outcome.kept, outcome.failures, warnings)
+        return cls(len(outcome.complete) - outcome.kept, outcome.kept, outcome.failures, warnings, outcome.notes)
 
     @property
     def exit_code(self) -> int:
@@ -71,15 +73,30 @@ def run_facts(about: Mapping[str, Any], outcome: Outcome, records: Iterable[Mapp
         outcome: How the run ended.
         records: Of all complete recordings; each names the device that did it.
     """
+    records = list(records)
     devices = sorted({record["device"] for record in records if "device" in record})
     return {
         "began": outcome.began,
         "ended": outcome.ended,
-        "versions": software_versions(),
+        "versions": _versions_of(records),
         "model": about["model"],
         "device": ", ".join(devices) or about["device"],
         "settings": about["settings"],
     }
+
+
+def told_recordings(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What ``run.json`` tells of each complete recording."""
+    return [{key: value for key, value in record.items() if key not in OWN_KEYS} for record in records]
+
+
+def _versions_of(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Versions of the software here; of what decides a result, those that made the results."""
+    versions = software_versions()
+    for name in ("babyhubert", "torch"):
+        made = {record["made_with"][name] for record in records if "made_with" in record}
+        versions[name] = ", ".join(sorted(made)) or versions[name]
+    return versions
 
 
 def software_versions() -> dict[str, str]:

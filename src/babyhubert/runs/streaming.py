@@ -7,8 +7,8 @@ frames is its sink; everything else about running over a folder is here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
+from babyhubert.audio.identity import identity_before, require_same
 from babyhubert.audio.prefetch import prefetch
 from babyhubert.errors import DiskFullError, one_line
 from babyhubert.inference.engine import Failed, Finished, Frames, FrameSource
@@ -49,6 +50,7 @@ class Reading:
         samples: Its length at 16 kHz, as decoded.
         channel: The channel choice that was taken, for the record.
         warnings: What the reader found odd, a sentence each.
+        audio: Identity of the file that was read (`run_folder.file_identity`).
         seconds: Wall time from its first block to its last frame. On an accelerator, recordings that are drawn side by
             side share it.
     """
@@ -57,6 +59,7 @@ class Reading:
     channel: str = ""
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
+    audio: Mapping[str, Any] = field(default_factory=dict)
 
     def as_record(self) -> dict[str, Any]:
         """For a recording's record."""
@@ -139,11 +142,15 @@ class _Stream:
 
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         self._began = time.perf_counter()
-        with self._opener(self._file.path, self._channel) as recording:
+        path = self._file.path
+        identity = identity_before(path)
+        with self._opener(path, self._channel) as recording:
             for block in prefetch(recording.blocks(BLOCK_SAMPLES), depth=_BLOCKS_AHEAD):
                 self._progress.advance(self._file.recording_id, len(block.samples))
                 yield block.samples
-            self._reading = Reading(channel=str(recording.channel), warnings=tuple(recording.warnings))
+            warnings = tuple(recording.warnings)
+            self._reading = Reading(channel=str(recording.channel), warnings=warnings, audio=identity)
+        require_same(path, identity)
 
     def reading(self, samples: int) -> Reading:
         return replace(self._reading, samples=samples, seconds=time.perf_counter() - self._began)

@@ -35,6 +35,7 @@ from babyhubert.runs.decoded import DecodedRecording, Opener
 from babyhubert.runs.distribution import IN_PROCESS, Distribution
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome, RunJournal, plan_run
+from babyhubert.runs.kept import fault_notes, refuse_other_recordings
 from babyhubert.runs.record import RunSummary
 from babyhubert.runs.shard import Part
 from babyhubert.runs.streaming import Reading, Sink, run_recordings
@@ -205,20 +206,27 @@ class AnalyzeRun:
         if self.folder.part is None:  # what a killed run left; another part's may be in use
             for folder in (_DECODED, _FRAMES):
                 shutil.rmtree(self.folder.state / folder, ignore_errors=True)
+        if not force:
+            for run in self._runs:
+                checked = refuse_other_recordings(run.folder, checked)
         plan = plan_run(self.folder.part, [(file, info.n_samples) for file, info in checked.good], checked.bad)
-        new = [each.file for each in plan.good if force or not self._is_whole(each.file)]
+        kept = {} if force else {each.file: [run.kept(each.file) for run in self._runs] for each in plan.good}
+        new = [each.file for each in plan.good if force or not all(own.is_whole for own in kept[each.file])]
         if force:
             for file in new:
                 for run in self._runs:
                     run.folder.forget(file.recording_id)
         names = [file.recording_id for file in new]
         with RunJournal(self.folder, plan, names, self.about(), self.identity, progress or NoProgress()) as journal:
+            for note in dict.fromkeys(fault_notes(own for each in kept.values() for own in each)):
+                journal.note(note)
             try:
                 distribution.run(self, journal.todo, journal)
             finally:
+                outcome = journal.outcome()
                 if self.folder.part is None:
-                    write_tables(self.folder, self.about(), journal.outcome())
-        return RunSummary.of(journal.outcome(), self.folder.output, self.commands)
+                    outcome = write_tables(self.folder, self.about(), outcome)
+        return RunSummary.of(outcome, self.folder.output, self.commands)
 
     def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> None:
         """Make everything of each recording whole that is not."""
@@ -270,9 +278,6 @@ class AnalyzeRun:
             and voices.settings.blend == "crop"
             and own.loaded.listening[own.task].normalise == voices.listening.normalise
         )
-
-    def _is_whole(self, file: RecordingFile) -> bool:
-        return self._voices.is_whole(file) and all(judge.is_whole(file) for judge in self._judges)
 
     def _process(self, file: RecordingFile, opener: Opener, progress: _OnePass) -> str | None:
         """Make a recording whole; the one-line error of the first thing that failed."""
@@ -384,20 +389,28 @@ def _stretches(frames: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.fl
         yield first, np.asarray(frames[first : first + _FRAMES_AT_ONCE])
 
 
-def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> None:
+def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
     """Write the tables of every command that took part, each as it would itself.
 
     Args:
         folder: The folder, held.
         about: What `AnalyzeRun.about` said.
         outcome: How the run ended.
+
+    Returns:
+        How it ended, what was found damaged among the failures.
     """
     folders = {command: RunFolder(folder.output, command) for command in about["commands"]}
     done = {command: {record["path"] for record in its.records()} for command, its in folders.items()}
+    damaged: list[tuple[Path, str]] = []
+    notes: dict[str, None] = {}
     for command, own in about["commands"].items():
         failures = tuple(
             (path, error)
             for path, error in outcome.failures
             if str(path) not in done[command] or all(str(path) in paths for paths in done.values())
         )
-        _WRITERS[command](folders[command], own, replace(outcome, failures=failures))
+        written = _WRITERS[command](folders[command], own, replace(outcome, failures=failures))
+        damaged += [failure for failure in written.failures if failure not in failures]
+        notes.update(dict.fromkeys(written.notes))
+    return outcome.with_damaged(damaged, notes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,12 +26,11 @@ from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.compute.device import resolve_device
 from babyhubert.encoder.hubert import HubertEncoder
-from babyhubert.encoder.loading import load_encoder, model_hash, resolve_model
+from babyhubert.encoder.loading import load_encoder, model_hash, model_settings_hash, resolve_model
 from babyhubert.encoder.precision import Precision
 from babyhubert.errors import AnnotationError, ComputationError, ConfigError
-from babyhubert.files import atomic_path, csv_text, file_identity, make_folder, path_below, write_text
+from babyhubert.files import atomic_path, csv_text, make_folder, path_below, write_text
 from babyhubert.frame_store import FrameWriter
-from babyhubert.hashing import fingerprint
 from babyhubert.inference.batching import build_engine
 from babyhubert.inference.engine import Engine
 from babyhubert.inference.speed import SPEEDS, Speed
@@ -40,7 +39,9 @@ from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.runs.distribution import IN_PROCESS, Distribution
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome, RunJournal, plan_run
-from babyhubert.runs.record import RunSummary, run_facts
+from babyhubert.runs.kept import KeptResult, fault_notes, kept_result, refuse_other_recordings
+from babyhubert.runs.provenance import mixture_notes, provenance, result_fingerprint
+from babyhubert.runs.record import RunSummary, run_facts, told_recordings
 from babyhubert.runs.shard import Part
 from babyhubert.runs.streaming import Reading, Sink, run_recordings
 from babyhubert.tasks.input_segments import names_of, refuse_strangers
@@ -75,6 +76,7 @@ class Embedder:
         hash: SHA-256 of its weights file.
         batch_size: Windows in one call; None chooses.
         precision: The arithmetic it runs in.
+        settings_hash: Hash of what its folder says beside the weights.
     """
 
     encoder: HubertEncoder
@@ -82,6 +84,7 @@ class Embedder:
     hash: str
     batch_size: int | None = None
     precision: Precision = "exact"
+    settings_hash: str = ""
 
     @classmethod
     def load(
@@ -90,7 +93,8 @@ class Embedder:
         """Load any encoder: a model folder, a checkpoint of any published layout, a hub repository."""
         path = resolve_model(str(source))
         encoder = load_encoder(path, device=resolve_device(device))
-        return cls(encoder, str(source), model_hash(path), batch_size, SPEEDS[speed].prepare(encoder))
+        precision = SPEEDS[speed].prepare(encoder)
+        return cls(encoder, str(source), model_hash(path), batch_size, precision, model_settings_hash(path))
 
     @property
     def device(self) -> torch.device:
@@ -194,6 +198,7 @@ class EmbedRun:
         self._segments = segments
         self._record: dict[str, Any] = {
             "model_sha256": embedder.hash,
+            "model_settings": embedder.settings_hash,
             "layers": list(settings.layers),
             "plan": settings.plan.describe(),
             "dtype": settings.dtype,
@@ -221,15 +226,20 @@ class EmbedRun:
                 make_folder(self.folder.output / f"layer{layer}")
         else:
             refuse_strangers(self._segments, {file.recording_id for file, _ in (*checked.good, *checked.bad)})
+        if not force:
+            checked = refuse_other_recordings(self.folder, checked)
         good = [(file, info.n_samples) for file, info in checked.good if self._is_wanted(file)]
         plan = plan_run(self.folder.part, good, checked.bad)
-        new = [p.file.recording_id for p in plan.good if force or not self._is_whole(p.file)]
+        kept = {} if force else {p.file.recording_id: self._kept(p.file) for p in plan.good}
+        new = [p.file.recording_id for p in plan.good if force or not kept[p.file.recording_id].is_whole]
         about = self.about()
         with RunJournal(self.folder, plan, new, about, self.identity, progress or NoProgress()) as journal:
+            for note in fault_notes(kept.values()):
+                journal.note(note)
             distribution.run(self, journal.todo, journal)
             outcome = journal.outcome()
             if self.folder.part is None:
-                write_tables(self.folder, about, outcome)
+                outcome = write_tables(self.folder, about, outcome)
         return RunSummary.of(outcome, self.folder.output, [self.folder.command])
 
     def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> list[tuple[Path, str]]:
@@ -249,7 +259,7 @@ class EmbedRun:
     @property
     def identity(self) -> str:
         """Hash of everything that decides a result, segments aside (each recording's record holds theirs)."""
-        return fingerprint(self._record)
+        return result_fingerprint(self._record)
 
     @property
     def bytes_per_second(self) -> int:
@@ -286,11 +296,18 @@ class EmbedRun:
         """Values a vector."""
         return self._embedder.encoder.config.hidden_size
 
-    def complete(self, file: RecordingFile, about: Mapping[str, Any]) -> None:
+    def complete(self, file: RecordingFile, about: Mapping[str, Any], reading: Reading) -> None:
         """Mark a recording as complete."""
-        record = {"path": str(file.path), "audio": file_identity(file.path), "result": self._fingerprint(file)}
-        device = str(self._embedder.device)
-        self.folder.complete(file.recording_id, {**record, "device": device, **about})
+        record = {
+            "path": str(file.path),
+            "absolute_path": str(file.path.absolute()),
+            "audio": dict(reading.audio),
+            "result": self._fingerprint(file),
+            "device": str(self._embedder.device),
+            **provenance(self.about()["model"], self._record),
+        }
+        outputs = self._expected(file.recording_id)
+        self.folder.complete(file.recording_id, {**record, **about, **reading.as_record()}, outputs)
 
     def forget(self, file: RecordingFile) -> None:
         """Take a recording's mark back before its files are replaced."""
@@ -298,7 +315,7 @@ class EmbedRun:
 
     def _fingerprint(self, file: RecordingFile) -> str:
         rows = [] if self._segments is None else [list(row) for row in self._segments_of(file)]
-        return fingerprint({**self._record, "segments": rows})
+        return result_fingerprint({**self._record, "segments": rows})
 
     def _is_wanted(self, file: RecordingFile) -> bool:
         """Whether there is anything to do for a recording: all of it, or the segments it has."""
@@ -308,39 +325,51 @@ class EmbedRun:
         assert self._segments is not None
         return self._segments[next(name for name in names_of(file) if name in self._segments)]
 
-    def _is_whole(self, file: RecordingFile) -> bool:
-        record = self.folder.record(file.recording_id)
-        return (
-            record is not None
-            and record.get("audio") == file_identity(file.path)
-            and record.get("result") == self._fingerprint(file)
-            and all(path.exists() for path in self._expected(file.recording_id))
-        )
+    def _kept(self, file: RecordingFile) -> KeptResult:
+        return kept_result(self.folder, file, self._fingerprint(file), self._expected(file.recording_id))
 
 
-def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> None:
+def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
     """Write everything that is made of all complete recordings: joined vectors, failures, ``run.json``.
 
     Args:
         folder: The folder, held.
         about: What `EmbedRun.about` said.
         outcome: How the run ended.
+
+    Returns:
+        How it ended, what was found damaged among the failures.
     """
     if about["settings"]["pool"] is not None:
+        outcome = _without_damaged(folder, about["settings"]["layers"], outcome)
         _join(folder, about, [file.recording_id for file in outcome.complete])
+    outcome = outcome.with_damaged([], mixture_notes(folder))
     folder.write_failures(outcome.failures)
     records = folder.records()
     record = {
         "command": "embed",
         **run_facts(about, outcome, records),
         "frames": "row i sees samples 320 i to 320 i + 399 at 16 kHz; layer 0 is the input of the first block",
-        "recordings": [
-            {key: value for key, value in record.items() if key not in ("audio", "result", "device")}
-            for record in records
-        ],
+        "recordings": told_recordings(records),
         "failures": [{"path": str(path), "error": error} for path, error in outcome.failures],
     }
     folder.write_run(record)
+    return outcome
+
+
+def _without_damaged(folder: RunFolder, layers: Sequence[int], outcome: Outcome) -> Outcome:
+    """The outcome, recordings whose kept vectors are not what was written among the failures."""
+    damaged: dict[RecordingFile, str] = {}
+    for file in outcome.complete:
+        name, record = file.recording_id, folder.record(file.recording_id)
+        paths = [*_pooled(folder, layers, name), _pooled_segments(folder, name)]
+        faults = [f"{folder.record_path(name)}: damaged or gone"] if record is None else []
+        faults += [fault for path in paths if record and (fault := folder.fault(record, path)) is not None]
+        if faults:
+            damaged[file] = f"{faults[0]}; run 'babyhubert embed' on that recording again"
+    complete = tuple(file for file in outcome.complete if file not in damaged)
+    failures = [(file.path, error) for file, error in damaged.items()]
+    return replace(outcome, complete=complete).with_damaged(failures)
 
 
 def _join(folder: RunFolder, about: Mapping[str, Any], names: Sequence[str]) -> None:
@@ -396,7 +425,7 @@ class _FrameSink:
     def finish(self, reading: Reading) -> None:
         for writer in self._writers:
             writer.finish((self._run.width,))
-        self._run.complete(self._file, {"frames": self._writers[0].rows, **reading.as_record()})
+        self._run.complete(self._file, {"frames": self._writers[0].rows}, reading)
 
     def abandon(self) -> None:
         for writer in self._writers:
@@ -436,7 +465,7 @@ class _PoolSink:
                 np.save(stream, _stored(means[:, index], self._run.settings.dtype, self._file))
         path = _pooled_segments(self._run.folder, self._file.recording_id)
         write_text(path, json.dumps([list(row) for row in self._segments]))
-        self._run.complete(self._file, {"vectors": len(means), **reading.as_record()})
+        self._run.complete(self._file, {"vectors": len(means)}, reading)
 
     def abandon(self) -> None:
         """Nothing was written."""

@@ -100,8 +100,9 @@ class OutputSegments:
         record = self._folder.record(file.recording_id)
         return (
             record is not None
+            and "outputs" in record
             and record.get("audio") == file_identity(file.path)
-            and self._path(file.recording_id).is_file()
+            and self._folder.fault(record, self._path(file.recording_id)) is None
         )
 
     def _path(self, recording_id: str) -> Path:

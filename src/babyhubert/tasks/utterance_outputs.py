@@ -16,8 +16,7 @@ from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.audio.recording import probe
 from babyhubert.errors import AnnotationError, BabyHubertError
-from babyhubert.files import file_identity, make_folder
-from babyhubert.hashing import fingerprint
+from babyhubert.files import make_folder
 from babyhubert.inference.utterance_predictor import Judged, Judging, UtteranceModel
 from babyhubert.inference.utterances import Utterances
 from babyhubert.progress import NoProgress, RunProgress
@@ -25,7 +24,9 @@ from babyhubert.runs.decoded import Opener, open_directly
 from babyhubert.runs.distribution import IN_PROCESS, Distribution
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome, RunJournal, plan_run
-from babyhubert.runs.record import RunSummary, run_facts
+from babyhubert.runs.kept import KeptResult, fault_notes, kept_result, refuse_other_recordings
+from babyhubert.runs.provenance import provenance, result_fingerprint, segments_fingerprint
+from babyhubert.runs.record import RunSummary, run_facts, told_recordings
 from babyhubert.runs.streaming import Reading, run_recordings
 from babyhubert.tasks.input_segments import SegmentsSource
 
@@ -69,8 +70,8 @@ class UtteranceRun(ABC, Generic[Result]):
         """
 
     @abstractmethod
-    def write_tables(self, outcome: Outcome) -> None:
-        """Write what is made of all complete recordings."""
+    def write_tables(self, outcome: Outcome) -> Outcome:
+        """Write what is made of all complete recordings; how the run ended, damaged results among the failures."""
 
     def execute(
         self,
@@ -86,15 +87,21 @@ class UtteranceRun(ABC, Generic[Result]):
         """
         for path in self.outputs("x"):  # a file in a folder's place is told before hours of computing
             make_folder(path.parent)
+        if not force:
+            checked = refuse_other_recordings(self.folder, checked)
         plan = plan_run(self.folder.part, [(file, info.n_samples) for file, info in checked.good], checked.bad)
-        new = [each.file.recording_id for each in plan.good if force or not self.is_whole(each.file)]
+        kept = {} if force else {each.file.recording_id: self.kept(each.file) for each in plan.good}
+        new = [each.file.recording_id for each in plan.good if force or not kept[each.file.recording_id].is_whole]
         with RunJournal(self.folder, plan, new, self.about(), self.identity, progress or NoProgress()) as journal:
+            for note in fault_notes(kept.values()):
+                journal.note(note)
             try:
                 distribution.run(self, journal.todo, journal)
             finally:
+                outcome = journal.outcome()
                 if self.folder.part is None:
-                    self.write_tables(journal.outcome())
-        return RunSummary.of(journal.outcome(), self.folder.output, [self.folder.command])
+                    outcome = self.write_tables(outcome)
+        return RunSummary.of(outcome, self.folder.output, [self.folder.command])
 
     def process(
         self, files: Sequence[RecordingFile], progress: RunProgress, opener: Opener = open_directly
@@ -145,7 +152,7 @@ class UtteranceRun(ABC, Generic[Result]):
     @property
     def identity(self) -> str:
         """Hash of everything that decides a result, segments aside (each recording's record holds theirs)."""
-        return fingerprint(self.settings())
+        return result_fingerprint(self.settings())
 
     def about(self) -> dict[str, Any]:
         """What the tables tell besides recordings."""
@@ -155,15 +162,14 @@ class UtteranceRun(ABC, Generic[Result]):
             "settings": self.settings(),
         }
 
+    def kept(self, file: RecordingFile) -> KeptResult:
+        """What an earlier run left of a recording."""
+        name = file.recording_id
+        return kept_result(self.folder, file, self._fingerprint(name), self.outputs(name))
+
     def is_whole(self, file: RecordingFile) -> bool:
         """Whether a recording's outputs stand and are what this run would make."""
-        record = self.folder.record(file.recording_id)
-        return (
-            record is not None
-            and record.get("audio") == file_identity(file.path)
-            and record.get("result") == self._fingerprint(file.recording_id)
-            and all(path.exists() for path in self.outputs(file.recording_id))
-        )
+        return self.kept(file).is_whole
 
     def complete(self, file: RecordingFile, judged: Mapping[int, Judged[Result]], reading: Reading) -> None:
         """Write everything of a recording, its record last."""
@@ -176,16 +182,20 @@ class UtteranceRun(ABC, Generic[Result]):
             name,
             {
                 "path": str(file.path),
-                "audio": file_identity(file.path),
+                "absolute_path": str(file.path.absolute()),
+                "audio": dict(reading.audio),
                 "result": self._fingerprint(name),
+                "segments_sha256": segments_fingerprint(self.segments(name)),
                 "device": str(self.model.device),
+                **provenance(self.about()["model"], self.settings()),
                 **more,
                 **reading.as_record(),
             },
+            self.outputs(name),
         )
 
     def _fingerprint(self, recording_id: str) -> str:
-        return fingerprint({**self.settings(), "segments": [list(row) for row in self.segments(recording_id)]})
+        return result_fingerprint({**self.settings(), "segments": [list(row) for row in self.segments(recording_id)]})
 
 
 class UtteranceSink(Generic[Result]):
@@ -224,10 +234,7 @@ def run_record(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) ->
     return {
         "command": folder.command,
         **run_facts(about, outcome, records),
-        "recordings": [
-            {key: value for key, value in record.items() if key not in ("audio", "result", "device")}
-            for record in records
-        ],
+        "recordings": told_recordings(records),
         "failures": [{"path": str(path), "error": error} for path, error in outcome.failures],
     }
 

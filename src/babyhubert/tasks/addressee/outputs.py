@@ -22,6 +22,7 @@ from babyhubert.inference.task_model import load_task_model
 from babyhubert.inference.utterance_predictor import Judged, plan_utterances
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome
+from babyhubert.runs.provenance import mixture_notes, stale_notes
 from babyhubert.runs.shard import Part
 from babyhubert.tasks.addressee.prediction import AddresseeClassifier
 from babyhubert.tasks.input_segments import segments_source
@@ -97,22 +98,28 @@ class AddresseeRun(UtteranceRun[NDArray[np.float64]]):
         adults = int(np.isin(segments.label.astype(str), self.model.voices).sum())
         return {"segments": len(segments), "adult_segments": adults, "not_run": adults - len(judged)}
 
-    def write_tables(self, outcome: Outcome) -> None:
+    def write_tables(self, outcome: Outcome) -> Outcome:
         """The published table over all complete recordings, ``failures.csv`` and ``run.json``."""
-        write_tables(self.folder, self.about(), outcome)
+        return write_tables(self.folder, self.about(), outcome)
 
 
-def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> None:
+def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
     """Write everything that is made of all complete recordings.
 
     Args:
         folder: The folder, held.
         about: What `AddresseeRun.about` said.
         outcome: How the run ended.
+
+    Returns:
+        How it ended, what was found damaged among the failures.
     """
-    folder.combine(folder.output / TABLE, ",".join(COLUMNS) + "\n", partial(_published_rows, folder))
+    header = ",".join(COLUMNS) + "\n"
+    damaged = folder.combine(folder.output / TABLE, header, partial(_table_of, folder), _published_rows)
+    outcome = outcome.with_damaged(damaged, [*mixture_notes(folder), *stale_notes(folder.output)])
     folder.write_failures(outcome.failures)
     folder.write_run(run_record(folder, about, outcome))
+    return outcome
 
 
 def format_addressees(uid: str, table: Segments, labels: tuple[str, ...]) -> str:
@@ -134,8 +141,5 @@ def _table_of(folder: RunFolder, recording_id: str) -> Path:
     return path_below(folder.output / FOLDER, recording_id, ".csv")
 
 
-def _published_rows(folder: RunFolder, record: Mapping[str, Any]) -> str:
-    path = _table_of(folder, record["recording_id"])
-    if not path.exists():
-        return ""
+def _published_rows(_recording_id: str, path: Path) -> str:
     return csv_text([row[name] for name in COLUMNS] for _, row in CsvTable(path))

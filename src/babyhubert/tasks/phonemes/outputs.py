@@ -20,6 +20,7 @@ from babyhubert.phonology.ctc import Symbols
 from babyhubert.phonology.syllables import syllables_of
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome
+from babyhubert.runs.provenance import mixture_notes, stale_notes
 from babyhubert.runs.shard import Part
 from babyhubert.tasks.input_segments import SegmentsSource, segments_source
 from babyhubert.tasks.phonemes.prediction import PhonemeRecogniser
@@ -122,21 +123,26 @@ class PhonemeRun(UtteranceRun[Symbols]):
         phonemes = sum(len(timed) for timed in table.columns["timed"])
         return {"utterances": asked, "left_out": asked - len(judged), "phonemes": phonemes}
 
-    def write_tables(self, outcome: Outcome) -> None:
+    def write_tables(self, outcome: Outcome) -> Outcome:
         """``failures.csv`` and ``run.json``."""
-        write_tables(self.folder, self.about(), outcome)
+        return write_tables(self.folder, self.about(), outcome)
 
 
-def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> None:
+def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
     """Write what is told of all complete recordings.
 
     Args:
         folder: The folder, held.
         about: What `PhonemeRun.about` said.
         outcome: How the run ended.
+
+    Returns:
+        How it ended, what was found damaged among the failures.
     """
+    outcome = outcome.with_damaged(folder.damaged(), [*mixture_notes(folder), *stale_notes(folder.output)])
     folder.write_failures(outcome.failures)
     folder.write_run(run_record(folder, about, outcome))
+    return outcome
 
 
 def format_phonemes(name: str, table: Segments) -> str:

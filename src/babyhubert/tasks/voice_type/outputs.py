@@ -25,9 +25,8 @@ from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.prefetch import prefetch
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.errors import ConfigError, DiskFullError, OutputError
-from babyhubert.files import file_identity, make_folder, path_below, write_json, write_text
+from babyhubert.files import make_folder, path_below, write_json, write_text
 from babyhubert.frame_store import FrameWriter
-from babyhubert.hashing import fingerprint
 from babyhubert.inference.calibration import read_calibration
 from babyhubert.inference.quiet import LoudWindows, check_margin
 from babyhubert.inference.speed import Speed
@@ -37,7 +36,9 @@ from babyhubert.runs.decoded import Opener, open_directly
 from babyhubert.runs.distribution import IN_PROCESS, Distribution
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome, RunJournal, plan_run
-from babyhubert.runs.record import RunSummary, run_facts
+from babyhubert.runs.kept import KeptResult, fault_notes, kept_result, refuse_other_recordings
+from babyhubert.runs.provenance import mixture_notes, provenance, result_fingerprint, segments_fingerprint, stale_notes
+from babyhubert.runs.record import RunSummary, run_facts, told_recordings
 from babyhubert.runs.shard import Part
 from babyhubert.runs.streaming import BLOCK_SAMPLES, Reading, Sink, run_recordings
 from babyhubert.tasks.voice_type.prediction import SCORE_DTYPE, VoiceTypeClassifier, VoiceTypeSettings, load_model
@@ -145,6 +146,7 @@ class SegmentRun:
         self._score_settings = {
             "format": SCORE_FORMAT,
             "model_sha256": classifier.hash,
+            "model_settings": classifier.settings_hash,
             "plan": settings.plan.describe(),
             "blend": settings.blend,
             "precision": classifier.precision,
@@ -172,20 +174,26 @@ class SegmentRun:
         """
         for folder in ("rttm", "csv"):
             make_folder(self.folder.output / folder)  # a file in its place is told before hours of computing
+        if not force:
+            checked = refuse_other_recordings(self.folder, checked)
         plan = plan_run(self.folder.part, [(file, info.n_samples) for file, info in checked.good], checked.bad)
-        states = {planned.file: "new" if force else self._state(planned.file) for planned in plan.good}
+        kept = {} if force else {planned.file: self.kept(planned.file) for planned in plan.good}
+        states = {planned.file: "new" if force else self._state(kept[planned.file]) for planned in plan.good}
         new = [file.recording_id for file, state in states.items() if state == "new"]
         scored = [file for file, state in states.items() if state == "scored"]
         quick = [file.recording_id for file in scored]
         journal = RunJournal(self.folder, plan, new, self.about(), self.identity, progress or NoProgress(), quick)
         with journal:
+            for note in fault_notes(kept.values()):
+                journal.note(note)
             try:
                 self._decide_again(scored, journal)
                 distribution.run(self, journal.todo, journal)
             finally:
+                outcome = journal.outcome()
                 if self.folder.part is None:
-                    write_tables(self.folder, self.about(), journal.outcome())
-        return RunSummary.of(journal.outcome(), self.folder.output, [self.folder.command])
+                    outcome = write_tables(self.folder, self.about(), outcome)
+        return RunSummary.of(outcome, self.folder.output, [self.folder.command])
 
     def process(
         self, files: Sequence[RecordingFile], progress: RunProgress, opener: Opener = open_directly
@@ -202,14 +210,18 @@ class SegmentRun:
         Raises:
             OutputError: they cannot be written.
         """
-        state = self._state(file)
+        state = self._state(self.kept(file))
         if state == "scored":
             self._write_from_scores(file)
         return state != "new"
 
     def is_whole(self, file: RecordingFile) -> bool:
         """Whether a recording's outputs stand and are what this run would make."""
-        return self._state(file) == "whole"
+        return self.kept(file).is_whole
+
+    def kept(self, file: RecordingFile) -> KeptResult:
+        """What an earlier run left of a recording."""
+        return kept_result(self.folder, file, self.identity, self._expected(file.recording_id))
 
     @property
     def skips_quiet(self) -> bool:
@@ -219,7 +231,7 @@ class SegmentRun:
     @property
     def identity(self) -> str:
         """Hash of everything that decides a result."""
-        return fingerprint(self._settings)
+        return result_fingerprint(self._settings)
 
     @property
     def bytes_per_second(self) -> int:
@@ -251,28 +263,41 @@ class SegmentRun:
         return path_below(self.folder.state / "scores", recording_id, ".npy")
 
     def write_outputs(self, file: RecordingFile, scores: NDArray[np.float16], about: Mapping[str, Any]) -> None:
-        """Decide and write everything of one recording, its record last; extras of an earlier run are renewed."""
+        """Decide and write everything of one recording, its record last; extras of an earlier run are renewed.
+
+        Args:
+            file: The recording.
+            scores: Its frame scores, from `scores_path`.
+            about: For its record: ``audio``, the identity of the file that the scores are of, and how it was read.
+        """
         name, output = file.recording_id, self.folder.output
         self.folder.forget(name)
         segments = self._classifier.decide(scores)
-        write_rttm(path_below(output / "rttm", name, ".rttm"), name, segments)
-        write_childproject_csv(path_below(output / "csv", name, ".csv"), segments)
+        written = [self.scores_path(name), *self._always(name)]
+        write_rttm(written[1], name, segments)
+        write_childproject_csv(written[2], segments)
         raw, probabilities = path_below(output / "raw_rttm", name, ".rttm"), path_below(output / "probs", name, ".npy")
         if self._outputs.raw or raw.exists():
             write_rttm(raw, name, self._classifier.decide(scores, clean=False))
+            written.append(raw)
         if self._outputs.probabilities or probabilities.exists():
             self._write_probabilities(scores, self.scores_path(name), probabilities)
+            written.append(probabilities)
+        told = self.about()
         self.folder.complete(
             name,
             {
                 "path": str(file.path),
-                "audio": file_identity(file.path),
-                "scores": fingerprint(self._score_settings),
+                "absolute_path": str(file.path.absolute()),
+                "scores": result_fingerprint(self._score_settings),
                 "result": self.identity,
                 "segments": len(segments),
+                "segments_sha256": segments_fingerprint(segments),
                 "device": str(self._classifier.device),
+                **provenance(told["model"], self._settings),
                 **about,
             },
+            written,
         )
 
     def forget(self, file: RecordingFile) -> None:
@@ -294,38 +319,34 @@ class SegmentRun:
 
         return read
 
-    def _expected(self, name: str) -> list[Path]:
+    def _always(self, name: str) -> list[Path]:
+        """What is written of every recording: RTTM, and CSV."""
         output = self.folder.output
-        paths = [path_below(output / "rttm", name, ".rttm"), path_below(output / "csv", name, ".csv")]
+        return [path_below(output / "rttm", name, ".rttm"), path_below(output / "csv", name, ".csv")]
+
+    def _expected(self, name: str) -> list[Path]:
+        output, paths = self.folder.output, self._always(name)
         if self._outputs.raw:
             paths.append(path_below(output / "raw_rttm", name, ".rttm"))
         if self._outputs.probabilities:
             paths.append(path_below(output / "probs", name, ".npy"))
         return paths
 
-    def _state(self, file: RecordingFile) -> str:
+    def _state(self, kept: KeptResult) -> str:
         """``whole``: nothing to do; ``scored``: scores can be used again; ``new``: run the model."""
-        record = self.folder.record(file.recording_id)
-        if record is None or record.get("audio") != file_identity(file.path):
-            return "new"
-        if record.get("result") == self.identity and all(path.exists() for path in self._expected(file.recording_id)):
+        if kept.is_whole:
             return "whole"
-        fits = record.get("scores") == fingerprint(self._score_settings)
-        return "scored" if fits and self._kept_scores(file.recording_id) is not None else "new"
-
-    def _kept_scores(self, name: str) -> NDArray[np.float16] | None:
-        """A recording's scores of an earlier run; None where they are absent or cut short."""
-        try:
-            scores: NDArray[np.float16] = np.load(self.scores_path(name), mmap_mode="r")
-        except (OSError, ValueError):
-            return None
-        return scores
+        if kept.record is None or kept.record.get("scores") != result_fingerprint(self._score_settings):
+            return "new"
+        scores = self.scores_path(kept.record["recording_id"])
+        return "scored" if scores.is_file() and scores not in kept.damaged else "new"
 
     def _write_from_scores(self, file: RecordingFile) -> None:
-        record, scores = self.folder.record(file.recording_id), self._kept_scores(file.recording_id)
+        record = self.folder.record(file.recording_id)
         assert record is not None
-        assert scores is not None
-        about = {key: record[key] for key in (*Reading().as_record(), "device", "skipped_s") if key in record}
+        scores: NDArray[np.float16] = np.load(self.scores_path(file.recording_id), mmap_mode="r")
+        kept = (*Reading().as_record(), "audio", "device", "made_with", "skipped_s")
+        about = {key: record[key] for key in kept if key in record}
         self.write_outputs(file, scores, about)
 
     def _write_probabilities(self, scores: NDArray[np.float16], kept: Path, target: Path) -> None:
@@ -353,27 +374,34 @@ class SegmentRun:
             journal.settled(file.recording_id, error)
 
 
-def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> None:
+def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
     """Write everything that is made of all complete recordings: tables, thresholds, failures, ``run.json``.
 
     Args:
         folder: The folder, held.
         about: What `SegmentRun.about` said.
         outcome: How the run ended.
+
+    Returns:
+        How it ended, what was found damaged among the failures.
     """
     output = folder.output
-    folder.combine(output / "rttm.csv", COMBINED_HEADER, partial(_rows, output / "rttm"))
+    damaged = folder.combine(output / "rttm.csv", COMBINED_HEADER, partial(_path_in, output / "rttm"), _rows)
     if about["raw"] or (output / "raw_rttm.csv").exists():
-        folder.combine(output / "raw_rttm.csv", COMBINED_HEADER, partial(_rows, output / "raw_rttm"))
+        raw = partial(_path_in, output / "raw_rttm")
+        damaged += folder.combine(output / "raw_rttm.csv", COMBINED_HEADER, raw, _rows, optional=True)
     if about["probabilities"]:
         settings = about["settings"]
         facts = _probability_format(about["model"]["classes"], calibrated="calibration" in settings)
         if "skip_quiet_db" in settings:
             facts["not_encoded"] = "frames of quiet stretches were not encoded and scored 0 (before any calibration)"
         write_json(output / "probs" / "format.json", facts)
+    notes = [*mixture_notes(folder), *stale_notes(folder.output)]
     write_text(output / "thresholds.toml", format_thresholds(about["settings"]["thresholds"]))
+    outcome = outcome.with_damaged(damaged, notes)
     folder.write_failures(outcome.failures)
     folder.write_run(_run_record(folder, about, outcome))
+    return outcome
 
 
 def _probability_format(classes: Sequence[str], *, calibrated: bool) -> dict[str, Any]:
@@ -394,9 +422,8 @@ def _run_record(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -
         "command": COMMAND,
         **run_facts(about, outcome, records),
         "recordings": [
-            {key: value for key, value in record.items() if key not in ("audio", "scores", "result", "device")}
-            | {"current_settings": record.get("result") == about["result"]}
-            for record in records
+            told | {"current_settings": record.get("result") == about["result"]}
+            for told, record in zip(told_recordings(records), records, strict=True)
         ],
         "failures": [{"path": str(path), "error": error} for path, error in outcome.failures],
     }
@@ -423,7 +450,7 @@ class _ScoreSink:
         self._run.forget(self._file)
         self._writer.finish((self._classes,))
         scores = np.load(self._writer.path, mmap_mode="r")
-        about = reading.as_record()
+        about = {"audio": dict(reading.audio), **reading.as_record()}
         if self._run.skips_quiet:
             about["skipped_s"] = samples_to_seconds(self._skipped * FRAME_HOP)
         self._run.write_outputs(self._file, scores, about)
@@ -439,12 +466,12 @@ class _ScoreSink:
             self._skipped += len(zeros)
 
 
-def _rows(folder: Path, record: Mapping[str, Any]) -> str:
-    name = record["recording_id"]
-    path = path_below(folder, name, ".rttm")
-    if not path.exists():
-        return ""
-    return "".join(format_combined_rows(name, segments) for segments in read_rttm(path).values())
+def _path_in(folder: Path, recording_id: str) -> Path:
+    return path_below(folder, recording_id, ".rttm")
+
+
+def _rows(recording_id: str, path: Path) -> str:
+    return "".join(format_combined_rows(recording_id, segments) for segments in read_rttm(path).values())
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -82,6 +82,7 @@ class VoiceTypeClassifier:
         listening: Windows the model asks for.
         speed: The mode it was loaded in.
         precision: The arithmetic its encoder runs in.
+        settings_hash: Hash of what its folder says beside the weights.
     """
 
     model: VoiceTypeModel
@@ -93,6 +94,7 @@ class VoiceTypeClassifier:
     speed: Speed = "exact"
     precision: Precision = "exact"
     listening: Listening = PUBLISHED_LISTENING[TASK]
+    settings_hash: str = ""
 
     @classmethod
     def of(cls, loaded: LoadedModel) -> VoiceTypeClassifier:
@@ -108,6 +110,7 @@ class VoiceTypeClassifier:
             speed=loaded.speed,
             precision=loaded.precision,
             listening=listening,
+            settings_hash=loaded.settings_hash,
         )
 
     def __call__(self, audio: Path | str | NDArray[np.float32]) -> Segments:

@@ -1,0 +1,123 @@
+"""Results of earlier runs: which of them a run may keep, and which recordings of a folder it must not replace.
+
+A result is kept where its record is what was written, its recording is still the same file, its settings are those of
+the run, and each of its outputs is what was written. Whatever else is found is made again, and said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from babyhubert.audio.discovery import RecordingFile
+from babyhubert.audio.identity import same_content
+from babyhubert.audio.preflight import PreflightReport
+from babyhubert.files import file_identity
+from babyhubert.runs.folder import RunFolder
+
+_EARLIER = "completed by an earlier version, which kept no checksums"
+
+
+@dataclass(frozen=True)
+class KeptResult:
+    """What an earlier run left of a recording.
+
+    Attributes:
+        record: Its record; None where there is none, it is damaged, or it is of another file.
+        is_current: Its settings are those of this run.
+        complete: Every output that this run makes was written.
+        faults: One sentence for each thing that was kept and cannot be believed.
+        damaged: Outputs that are not what was written.
+    """
+
+    record: Mapping[str, Any] | None = None
+    is_current: bool = False
+    complete: bool = False
+    faults: tuple[str, ...] = ()
+    damaged: frozenset[Path] = frozenset()
+
+    @property
+    def is_whole(self) -> bool:
+        """Nothing has to be done."""
+        return self.record is not None and self.is_current and self.complete and not self.damaged
+
+
+def kept_result(folder: RunFolder, file: RecordingFile, result: str, expected: Sequence[Path]) -> KeptResult:
+    """Look at what is kept of a recording, reading every output.
+
+    Args:
+        folder: Where.
+        file: The recording.
+        result: Fingerprint of everything that decides its result.
+        expected: Outputs that this run makes of it.
+    """
+    record = folder.record(file.recording_id)
+    if record is None:
+        if not folder.is_damaged(file.recording_id):
+            return KeptResult()
+        return KeptResult(faults=(f"{folder.record_path(file.recording_id)}: is not what was written",))
+    if "outputs" not in record:
+        return KeptResult(faults=(f"{file.path}: {_EARLIER}",))
+    if record.get("audio") != _identity(file.path):
+        return KeptResult(faults=(f"{file.path}: has changed since it was processed",))
+    written = [folder.output / name for name in record["outputs"]]
+    present = [path for path in written if path in expected or path.exists()]
+    faults = {path: fault for path in present if (fault := folder.fault(record, path)) is not None}
+    return KeptResult(
+        record,
+        record.get("result") == result,
+        set(expected) <= set(written),
+        tuple(faults.values()),
+        frozenset(faults),
+    )
+
+
+def fault_notes(kept: Iterable[KeptResult]) -> list[str]:
+    """What a user should know of results that are made again, a line each; many of one kind in one line."""
+    faults = [fault for each in kept for fault in each.faults]
+    earlier = [fault for fault in faults if fault.endswith(_EARLIER)]
+    notes = [f"{fault}; made again" for fault in faults if fault not in earlier]
+    if len(earlier) > 1:
+        return [f"{len(earlier)} recordings were {_EARLIER} (first: {earlier[0].split(': ')[0]}); made again", *notes]
+    return [f"{fault}; made again" for fault in earlier] + notes
+
+
+def refuse_other_recordings(folder: RunFolder, checked: PreflightReport) -> PreflightReport:
+    """The same recordings, those among the bad whose name in this folder belongs to another recording.
+
+    What was found in that one would be replaced. A recording that was moved, or whose file was edited in its place, is
+    the same recording.
+    """
+    good, bad = [], list(checked.bad)
+    for file, info in checked.good:
+        record = folder.record(file.recording_id)
+        other = None if record is None else _other_recording(file, record)
+        if other is None:
+            good.append((file, info))
+        else:
+            bad.append(
+                (
+                    file,
+                    f"{file.path}: {folder.output} holds results of another recording of this name, {other}; choose "
+                    "another output folder, give the folder above both recordings, or replace them with --force",
+                )
+            )
+    return replace(checked, good=good, bad=bad)
+
+
+def _other_recording(file: RecordingFile, record: Mapping[str, Any]) -> str | None:
+    """The path of the recording that a record is of, where that is another one."""
+    known = record.get("absolute_path")
+    if known is None or known == str(file.path.absolute()):
+        return None
+    identity = _identity(file.path)
+    return None if identity is None or same_content(record.get("audio", {}), identity) else str(known)
+
+
+def _identity(path: Path) -> dict[str, Any] | None:
+    try:
+        return file_identity(path)
+    except OSError:
+        return None

@@ -1,0 +1,164 @@
+"""What results were made with: model, settings, version; and a sentence where those of one folder differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from babyhubert.annotation.segments import Segments
+from babyhubert.errors import AnnotationError
+from babyhubert.hashing import fingerprint
+from babyhubert.runs.folder import RunFolder
+from babyhubert.timebase import samples_to_ms
+from babyhubert.version import __version__
+
+_NAMES_TOLD = 3
+
+
+def result_fingerprint(settings: Mapping[str, Any]) -> str:
+    """Hash of everything that decides a result: settings, and the version of this package."""
+    return fingerprint({**settings, "babyhubert": __version__})
+
+
+def provenance(model: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the record of a recording says of its making.
+
+    Args:
+        model: With ``source`` and ``sha256``.
+        settings: Everything that decides the result.
+    """
+    import torch  # seconds: not for those who only read
+
+    return {
+        "made_with": {
+            "model": model["source"],
+            "sha256": model["sha256"],
+            "babyhubert": __version__,
+            "torch": torch.__version__,
+        },
+        "settings": {name: fingerprint(value) for name, value in settings.items()},
+    }
+
+
+def mixture(records: Iterable[Mapping[str, Any]]) -> str | None:
+    """In which way recordings of one folder were made differently; None where all were made alike.
+
+    Args:
+        records: Their records, or what ``run.json`` tells of each.
+    """
+    records = list(records)
+    models = _grouped(records, lambda record: (_made(record, "sha256"), _made(record, "model")))
+    known = {sha: source for sha, source in models if sha is not None}
+    if len(known) > 1:
+        told = "; ".join(f"{source} {(sha or '')[:12]}: {_some(ids)}" for (sha, source), ids in models.items())
+        return f"made with {len(known)} models ({told})"
+    versions = _grouped(records, lambda record: _made(record, "babyhubert"))
+    if len(versions) > 1:
+        told = "; ".join(f"{version or 'an earlier one'}: {_some(ids)}" for version, ids in versions.items())
+        return f"made with {len(versions)} versions of babyhubert ({told})"
+    settings = _grouped(records, _settings_of)
+    if len(settings) > 1:
+        told = "; ".join(_some(ids) for ids in settings.values())
+        return f"made with {len(settings)} sets of settings{_differing(records)} ({told})"
+    return None
+
+
+def models_of(records: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Ids of recordings by what made them, as ``model playroom-nano, SHA-256 of its weights ...``; told ones only."""
+    told = [record for record in records if _made(record, "sha256") is not None]
+    return _grouped(told, lambda r: f"model {_made(r, 'model')}, SHA-256 of its weights {_made(r, 'sha256')}")
+
+
+def versions_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Versions of this package that made results, sorted; none where no record tells."""
+    return sorted({version for record in records if (version := _made(record, "babyhubert")) is not None})
+
+
+def mixture_notes(folder: RunFolder) -> list[str]:
+    """The same for the end of a run: what to do about it."""
+    mixed = mixture(folder.records())
+    if mixed is None:
+        return []
+    return [
+        f"{folder.output}: results of '{folder.command}' here were {mixed}; run all recordings with one, "
+        "or keep each in a folder of its own"
+    ]
+
+
+def segments_fingerprint(segments: Segments) -> str:
+    """Hash of who speaks when: tells whether what was found out about segments is about those that are there now."""
+    rows = [[samples_to_ms(start), samples_to_ms(end), label] for start, end, label in segments]
+    return fingerprint(sorted(rows))
+
+
+def is_stale(record: Mapping[str, Any], segments_sha256: str) -> bool:
+    """Tell whether addressees or phonemes of a recording were found for other segments than those."""
+    return record.get("segments_sha256", segments_sha256) != segments_sha256
+
+
+def stale_notes(output: Path) -> list[str]:
+    """A note for each command whose results in a folder are about other segments than `segment` left there."""
+    current = {record["recording_id"]: record for record in RunFolder(output, "segment").records()}
+    notes = []
+    for command in ("addressee", "phonemes"):
+        stale = [
+            record["recording_id"]
+            for record in RunFolder(output, command).records()
+            if is_stale(record, current.get(record["recording_id"], record).get("segments_sha256", ""))
+        ]
+        if stale:
+            notes.append(
+                f"{output}: results of '{command}' are of other segments than 'segment' has left here since "
+                f"({_some(stale)}); run 'babyhubert {command}' again"
+            )
+    return notes
+
+
+def check_run(path: Path, command: str) -> list[str]:
+    """What a user should know of predictions that are, or are in, the output folder of a run; nothing elsewhere.
+
+    Args:
+        path: The folder, or a file or folder in it.
+        command: Whose results they are.
+
+    Raises:
+        AnnotationError: a file of them is not what was written.
+    """
+    for folder in (path, path.parent):
+        own = RunFolder(folder, command)
+        if (own.state / "records").is_dir():
+            damaged = own.damaged()
+            if damaged:
+                raise AnnotationError(f"{damaged[0][1]} ({len(damaged)} recordings here are damaged)")
+            mixed = mixture(own.records())
+            return [] if mixed is None else [f"{folder}: recordings were {mixed}"]
+    return []
+
+
+def _grouped(records: Iterable[Mapping[str, Any]], key: Callable[[Mapping[str, Any]], Any]) -> dict[Any, list[str]]:
+    groups: dict[Any, list[str]] = {}
+    for record in records:
+        groups.setdefault(key(record), []).append(str(record.get("recording_id")))
+    return groups
+
+
+def _made(record: Mapping[str, Any], name: str) -> str | None:
+    made = record.get("made_with")
+    return str(made.get(name)) if isinstance(made, Mapping) else None
+
+
+def _settings_of(record: Mapping[str, Any]) -> str:
+    return fingerprint([record.get(name) for name in ("settings", "current_settings")])
+
+
+def _differing(records: Iterable[Mapping[str, Any]]) -> str:
+    """Names of the settings that differ, where records tell them."""
+    marks = [record["settings"] for record in records if isinstance(record.get("settings"), Mapping)]
+    names = sorted({name for each in marks for name in each})
+    differing = [name for name in names if len({str(each.get(name)) for each in marks}) > 1]
+    return f" ({', '.join(differing)} differ)" if differing else ""
+
+
+def _some(ids: list[str]) -> str:
+    return ", ".join(ids[:_NAMES_TOLD]) + (f" and {len(ids) - _NAMES_TOLD} more" if len(ids) > _NAMES_TOLD else "")

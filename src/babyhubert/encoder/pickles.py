@@ -42,7 +42,7 @@ def write_pickle(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         OutputError: the disk is full, or the file cannot be written.
     """
-    with atomic_path(path) as temporary, temporary.open("wb", buffering=0) as file:
+    with atomic_path(path, durable=True) as temporary, temporary.open("wb", buffering=0) as file:
         try:
             torch.save(content, file)
         except RuntimeError as error:  # torch's "enforce fail", while it cleans up after a write that failed

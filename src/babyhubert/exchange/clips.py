@@ -344,7 +344,7 @@ def _write_sound(path: Path, samples: NDArray[np.float32]) -> None:
 def _scores(recording: AnnotatedRecording) -> NDArray[np.float16]:
     if recording.scores is None:
         raise AnnotationError(
-            f"{recording.recording_id}: no frame scores are kept, or they are damaged; low-confidence clips need the "
+            f"{recording.recording_id}: no frame scores were kept, or they are damaged; low-confidence clips need the "
             "output folder of 'babyhubert segment' (run it again)"
         )
     try:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +27,8 @@ from babyhubert.compute.device import decoders
 from babyhubert.errors import AudioError, BabyHubertError, one_line
 from babyhubert.files import file_identity, write_json
 from babyhubert.frame_store import FrameWriter
+from babyhubert.hashing import fingerprint
+from babyhubert.kept_files import facts_of, fault_of, sync_files
 
 _BLOCKS_AHEAD = 32
 """Blocks of half a minute that wait for the file, of each recording that is being decoded."""
@@ -54,11 +58,19 @@ class AudioStore:
         """
         path = folder / f"{_fingerprint(files)}.npy"
         index = path.with_suffix(".json")
-        if not (path.is_file() and index.is_file()):
-            content = {"recordings": [file.recording_id for file in files], "bounds": _decode(files, path)}
-            write_json(index, content)
-        bounds = np.array(json.loads(index.read_text(encoding="utf-8"))["bounds"], dtype=np.int64)
-        return cls(tuple(file.recording_id for file in files), bounds, np.load(path, mmap_mode="r"))
+        names = [file.recording_id for file in files]
+        bounds = _kept_bounds(path, index, names)
+        if bounds is None:
+            before = _fingerprint(files)
+            bounds = _decode(files, path)
+            content: dict[str, Any] = {"recordings": names, "bounds": bounds}
+            if _fingerprint(files) != before:
+                path.unlink(missing_ok=True)
+                raise AudioError(f"{folder}: recordings were changed while they were read; run the same command again")
+            sync_files([path])
+            content["file"] = facts_of(path)
+            write_json(index, {**content, "checksum": fingerprint(content)}, durable=True)
+        return cls(tuple(names), np.array(bounds, dtype=np.int64), np.load(path, mmap_mode="r"))
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -76,6 +88,25 @@ class AudioStore:
         at = max(-start, 0)
         whole[at : at + len(scaled)] = scaled
         return whole
+
+
+def _kept_bounds(path: Path, index: Path, names: Sequence[str]) -> list[int] | None:
+    """What an earlier run wrote of these recordings, where that is whole; a warning where it is there and is not."""
+    if not index.is_file():
+        return None
+    try:
+        content = json.loads(index.read_text(encoding="utf-8"))
+        checksum = content.pop("checksum")
+        if checksum == fingerprint(content) and content["recordings"] == list(names):
+            fault = fault_of(path, content["file"])
+            if fault is None:
+                return list(content["bounds"])
+        else:
+            fault = "its index is not what was written"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        fault = "its index cannot be read, or an earlier version wrote it without a checksum"
+    warnings.warn(f"{path}: {fault}; the recordings are decoded again", stacklevel=3)
+    return None
 
 
 def _fingerprint(files: Sequence[RecordingFile]) -> str:

@@ -111,8 +111,9 @@ class Outcome:
 
     def with_damaged(self, damaged: Iterable[tuple[Path, str]], notes: Iterable[str] = ()) -> Outcome:
         """The same, with results of earlier runs that were found damaged among the failures."""
-        failures = tuple(dict.fromkeys((*self.failures, *damaged)))
-        return replace(self, failures=failures, notes=(*self.notes, *notes))
+        damaged = tuple(dict.fromkeys(failure for failure in damaged if failure not in self.failures))
+        told = (*self.notes, *(error for _, error in damaged), *notes)
+        return replace(self, failures=(*self.failures, *damaged), notes=told)
 
 
 class RunJournal:

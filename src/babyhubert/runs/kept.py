@@ -15,6 +15,7 @@ from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.identity import same_content
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.files import file_identity
+from babyhubert.progress import RunProgress
 from babyhubert.runs.folder import RunFolder
 
 _EARLIER = "completed by an earlier version, which kept no checksums"
@@ -84,7 +85,9 @@ def fault_notes(kept: Iterable[KeptResult]) -> list[str]:
     return [f"{fault}; made again" for fault in earlier] + notes
 
 
-def refuse_other_recordings(folder: RunFolder, checked: PreflightReport) -> PreflightReport:
+def refuse_other_recordings(
+    folder: RunFolder, checked: PreflightReport, progress: RunProgress | None = None
+) -> PreflightReport:
     """The same recordings, those among the bad whose name in this folder belongs to another recording.
 
     What was found in that one would be replaced. A recording that was moved, or whose file was edited in its place, is
@@ -97,13 +100,13 @@ def refuse_other_recordings(folder: RunFolder, checked: PreflightReport) -> Pref
         if other is None:
             good.append((file, info))
         else:
-            bad.append(
-                (
-                    file,
-                    f"{file.path}: {folder.output} holds results of another recording of this name, {other}; choose "
-                    "another output folder, give the folder above both recordings, or replace them with --force",
-                )
+            told = (
+                f"{file.path}: {folder.output} holds results of another recording of this name, {other}; choose "
+                "another output folder, give the folder above both recordings, or replace them with --force"
             )
+            bad.append((file, told))
+            if progress is not None:
+                progress.note(told)
     return replace(checked, good=good, bad=bad)
 
 

@@ -50,7 +50,7 @@ class Reading:
         samples: Its length at 16 kHz, as decoded.
         channel: The channel choice that was taken, for the record.
         warnings: What the reader found odd, a sentence each.
-        audio: Identity of the file that was read (`run_folder.file_identity`).
+        audio: Identity of the file that was read (`files.file_identity`).
         seconds: Wall time from its first block to its last frame. On an accelerator, recordings that are drawn side by
             side share it.
     """

@@ -208,7 +208,7 @@ class AnalyzeRun:
                 shutil.rmtree(self.folder.state / folder, ignore_errors=True)
         if not force:
             for run in self._runs:
-                checked = refuse_other_recordings(run.folder, checked)
+                checked = refuse_other_recordings(run.folder, checked, progress)
         plan = plan_run(self.folder.part, [(file, info.n_samples) for file, info in checked.good], checked.bad)
         kept = {} if force else {each.file: [run.kept(each.file) for run in self._runs] for each in plan.good}
         new = [each.file for each in plan.good if force or not all(own.is_whole for own in kept[each.file])]

@@ -227,7 +227,7 @@ class EmbedRun:
         else:
             refuse_strangers(self._segments, {file.recording_id for file, _ in (*checked.good, *checked.bad)})
         if not force:
-            checked = refuse_other_recordings(self.folder, checked)
+            checked = refuse_other_recordings(self.folder, checked, progress)
         good = [(file, info.n_samples) for file, info in checked.good if self._is_wanted(file)]
         plan = plan_run(self.folder.part, good, checked.bad)
         kept = {} if force else {p.file.recording_id: self._kept(p.file) for p in plan.good}

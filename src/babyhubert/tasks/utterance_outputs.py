@@ -88,7 +88,7 @@ class UtteranceRun(ABC, Generic[Result]):
         for path in self.outputs("x"):  # a file in a folder's place is told before hours of computing
             make_folder(path.parent)
         if not force:
-            checked = refuse_other_recordings(self.folder, checked)
+            checked = refuse_other_recordings(self.folder, checked, progress)
         plan = plan_run(self.folder.part, [(file, info.n_samples) for file, info in checked.good], checked.bad)
         kept = {} if force else {each.file.recording_id: self.kept(each.file) for each in plan.good}
         new = [each.file.recording_id for each in plan.good if force or not kept[each.file.recording_id].is_whole]

@@ -1,12 +1,14 @@
 """States of a run on disk: whole or absent, the newest found again, old ones pruned.
 
-A snapshot is one ``step-<number>.pt`` of tensors and plain values, read back with ``weights_only=True``.
+A snapshot is one ``step-<number>.pt`` of tensors and plain values, read back with ``weights_only=True``. It is a ZIP
+archive with a checksum for each tensor; torch does not look at these, so that they are compared here first.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -49,12 +51,24 @@ def newest_snapshot(folder: Path) -> tuple[int, dict[str, Any]] | None:
     found = snapshots(folder)
     for step in sorted(found, reverse=True):
         try:
-            return step, torch.load(found[step], map_location="cpu", weights_only=True)
+            return step, _read(found[step], step)
         except Exception as error:  # torch raises many kinds for damaged files
             warnings.warn(f"{found[step]}: damaged, an earlier one is used ({error})", stacklevel=2)
     if found:
         raise TrainingError(f"{folder}: none of its {len(found)} snapshots can be read; delete them to start again")
     return None
+
+
+def _read(path: Path, step: int) -> dict[str, Any]:
+    """A snapshot that is what was written, or whatever error says that it is not."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise ValueError(f"{damaged} holds something else than was written")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, dict) or state.get("step", step) != step:
+        raise ValueError(f"it does not hold the state of step {step}")
+    return state
 
 
 def prune_snapshots(folder: Path, keep: int, keep_every: int | None = None) -> None:

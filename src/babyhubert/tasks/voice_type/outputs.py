@@ -175,7 +175,7 @@ class SegmentRun:
         for folder in ("rttm", "csv"):
             make_folder(self.folder.output / folder)  # a file in its place is told before hours of computing
         if not force:
-            checked = refuse_other_recordings(self.folder, checked)
+            checked = refuse_other_recordings(self.folder, checked, progress)
         plan = plan_run(self.folder.part, [(file, info.n_samples) for file, info in checked.good], checked.bad)
         kept = {} if force else {planned.file: self.kept(planned.file) for planned in plan.good}
         states = {planned.file: "new" if force else self._state(kept[planned.file]) for planned in plan.good}

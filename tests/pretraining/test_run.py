@@ -307,6 +307,22 @@ def test_a_step_without_a_finite_gradient_changes_nothing_and_many_end_the_run(
         train(material, tmp_path / "run", run_settings(8, health={"most_skipped_steps": 4}))
 
 
+@pytest.mark.parametrize("held_out", [True, False])
+def test_a_training_that_diverges_writes_no_model(held_out, material, tmp_path, monkeypatch):
+    from babyhubert.corpus.shards import Pack as Material
+
+    if not held_out:
+        rows = Material.rows
+        monkeypatch.setattr(
+            Material, "rows", lambda pack, split: rows(pack, split)[:0] if split == "validation" else rows(pack, split)
+        )
+    settings = run_settings(8, optimiser={"learning_rate": 1e30}, machine={"validate_every": 8})
+    for _ in range(2):  # and not when it is run again either
+        with pytest.raises(TrainingError, match=r"step 8: the loss .* is nan.*writes no model"):
+            train(material, tmp_path / "run", settings)
+        assert not (tmp_path / "run" / "model").exists()
+
+
 def test_loss_at_chance_ends_the_run(material, tmp_path):
     labels = Labels.open(material / "labels", Pack.open(material / "pack"))
     shuffled = tmp_path / "labels" / "shards"

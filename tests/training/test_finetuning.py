@@ -346,6 +346,13 @@ def test_steps_without_a_finite_gradient_change_nothing_and_many_end_the_run(sce
     assert same(before, {k: v for k, v in weights(tmp_path / "model.work/best/step-00000003").items() if k in before})
 
 
+def test_a_training_that_diverges_writes_no_model(scenes, encoder, tmp_path):
+    table = {"voice_type": voice_type_table(scenes)}
+    with pytest.raises(TrainingError, match=r"validation loss of voice type is nan.*writes no model"):
+        run(settings(encoder, table, learning_rate=1e38), tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
 def test_settings_that_change_shapes_are_refused(scenes, encoder, tmp_path):
     table = {"voice_type": voice_type_table(scenes)}
     with pytest.raises(ConfigError, match=r"encoder_settings"):

@@ -156,6 +156,8 @@ def _train(
             if curves is not None:
                 curves.add(entry)
                 say(_line(entry, total))
+            if last and trainer.held_out is None:
+                _require_finite(entry["train/loss"], "of the last steps", step)
         if step % machine.validate_every == 0 or last:
             validation = trainer.validate()
             if curves is not None and validation:
@@ -327,6 +329,7 @@ class Trainer:
             totals += [*(value.item() for value in values), batch.masked, frames - batch.masked]
         self.model.train()
         loss, correct, unmasked_correct, masked, unmasked = self.group.sums(totals.tolist())
+        _require_finite(loss, "on held-out segments", self.step)
         return {
             "loss": loss / masked,
             "masked_accuracy": correct / masked,
@@ -499,6 +502,19 @@ def _judge(entry: dict[str, Any], statistics: UnitCounts, settings: TrainingSett
     patience = settings.optimiser.warmup_steps + settings.optimiser.steps // 10
     if entry["step"] > patience and math.isfinite(entry["train/loss"]):
         check_progress(entry["train/loss"], statistics, entry["step"], settings.health)
+
+
+def _require_finite(loss: float, where: str, step: int) -> None:
+    """Refuse to make a model of a training that diverged.
+
+    Raises:
+        TrainingError: the loss is NaN or infinite.
+    """
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"step {step}: the loss {where} is {loss}, so the training has diverged and writes no model; lower "
+            "optimiser.learning_rate, or look for damaged audio in the pack, and begin in another folder"
+        )
 
 
 def _introduce(trainer: Trainer, statistics: UnitCounts, say: Report) -> None:

@@ -303,6 +303,7 @@ class Trainer:
         self.model.eval()
         with nullcontext() if self._average is None else self._average.in_place():
             validations = {name: self._validate_task(name, task) for name, task in self.tasks.items()}
+            _require_finite(validations, self.step)
             better = self._note(validations)
             if better:
                 self.group.first_only(self._keep_best)
@@ -543,6 +544,20 @@ class _Interval:
             "train/times_real_time": self.seconds / elapsed,
             "train/seconds_left": elapsed / self.steps * (trainer.total - trainer.step),
         }
+
+
+def _require_finite(validations: Mapping[str, Validation], step: int) -> None:
+    """Refuse to go on with weights that give no finite loss on the validation material.
+
+    Raises:
+        TrainingError: the loss of a task is NaN or infinite.
+    """
+    for name, found in validations.items():
+        if not math.isfinite(found.loss):
+            raise TrainingError(
+                f"step {step}: the validation loss of {name.replace('_', ' ')} is {found.loss}, so the training has "
+                "diverged and writes no model; lower train.learning_rate, or look for damaged recordings"
+            )
 
 
 def mean_score(validations: Mapping[str, Validation]) -> float:

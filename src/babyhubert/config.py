@@ -10,17 +10,37 @@ import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from babyhubert.errors import ConfigError
 
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""Of random numbers: what torch and numpy both take."""
+
+_LARGEST = 10**12
+"""Of any number without a limit of its own: in seconds, samples or steps it is beyond every use, and still exact."""
+_MOST_BYTES = 4_000_000
+_LONGEST_SHOWN = 80
+
 
 class Config(BaseModel):
-    """Base of every settings object: frozen, no unknown keys, no silent conversions."""
+    """Base of every settings object: frozen, no unknown keys, no silent conversions, no number beyond every use."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _within_reason(cls, value: Any, info: ValidationInfo) -> Any:
+        limits = cls.model_fields[str(info.field_name)].metadata
+        limited = any(hasattr(limit, "le") or hasattr(limit, "lt") for limit in limits)
+        for part in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(part, str) and "\0" in part:
+                raise ValueError("a text with a NUL character")
+            if isinstance(part, int | float) and not limited and abs(part) > _LARGEST:
+                raise ValueError(f"at most {_LARGEST:g}")
+        return value
 
 
 ConfigT = TypeVar("ConfigT", bound=Config)
@@ -37,15 +57,46 @@ def read_config(path: Path, kind: type[ConfigT], overrides: Sequence[str] = ()) 
     Raises:
         ConfigError: no such file, not TOML, an unknown or ill-typed key.
     """
-    try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: not TOML ({error})") from error
+    content = read_toml(Path(path))
     for override in overrides:
         _apply(content, override)
     return build_config(content, kind, str(path))
+
+
+def read_toml(path: Path, what: str = "settings") -> dict[str, Any]:
+    """Read the tables of a TOML file.
+
+    Args:
+        path: The file.
+        what: The kind of file that is needed, for messages.
+
+    Raises:
+        ConfigError: no regular file of a bounded size, or not TOML.
+    """
+    try:
+        return tomllib.loads(read_bounded(path, what))
+    except ValueError as error:  # not TOML, not UTF-8, or a number of thousands of digits
+        raise ConfigError(f"{path}: not TOML, as {what} are ({error})") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path}: not TOML, as {what} are (nested too deeply)") from error
+
+
+def read_bounded(path: Path, what: str) -> str:
+    """Read the text of a regular file of a size that a person may have written.
+
+    Raises:
+        ConfigError: there is none, it is another kind of file, or it is too large.
+        ValueError: it is not UTF-8, or no file can have this name.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise ConfigError(f"{path}: not a regular file, as {what} are")
+        size = path.stat().st_size
+        if size > _MOST_BYTES:
+            raise ConfigError(f"{path}: {size:,} bytes are too many for {what}; at most {_MOST_BYTES:,} are read")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def build_config(content: dict[str, Any], kind: type[ConfigT], where: str) -> ConfigT:
@@ -67,7 +118,10 @@ def _explain(problem: Any) -> str:
         return f"unknown key '{key}'"
     if problem["type"] == "missing":
         return f"key '{key}' is missing"
-    return f"'{key}' = {problem['input']!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    shown = repr(problem["input"])
+    if len(shown) > _LONGEST_SHOWN:
+        shown = shown[:_LONGEST_SHOWN] + "..."
+    return f"'{key}' = {shown}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 
 
 def _apply(content: dict[str, Any], override: str) -> None:
@@ -92,5 +146,5 @@ def toml_key(name: str) -> str:
 def _toml_value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text

@@ -1,6 +1,7 @@
 """The matrix form against the plain encoder: same frames, same numbers up to rounding, in any company."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 from small_encoders import TINY, TINY_LARGE, fresh, noise
 
 from babyhubert.encoder import matrix_form
+from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.matrix_form import use_matrix_form
 from babyhubert.encoder.precision import has_byte_products
+from babyhubert.inference.speed import SPEEDS
 from babyhubert.timebase import frame_count
 
 CONFIGS = {"group": TINY, "layer": TINY_LARGE}
@@ -159,3 +162,40 @@ def test_it_compiles_to_one_graph():
     form = use_matrix_form(fresh(TINY.with_changes(layers=1)), torch.float32).inference_form
     explained = torch._dynamo.explain(form)(noise(2, 4_000), frozenset(), None, None)
     assert explained.graph_break_count == 0
+
+
+@pytest.mark.parametrize("feature_norm", ["group", "layer"])
+@pytest.mark.parametrize("conv_bias", [False, True])
+@pytest.mark.parametrize("pre_norm", [False, True])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"position_kernel": 1},
+        {"position_kernel": 17, "position_groups": 1},
+        {"conv_kernel": (10, 1, 4, 5, 8, 1, 1)},
+        {"conv_kernel": (4, 5, 8, 4), "conv_stride": (4, 5, 4, 4), "conv_dim": (8, 7, 5, 6)},
+        {"conv_kernel": (400,), "conv_stride": (320,), "conv_dim": (8,)},
+        {"norm_eps": 1e-2, "normalise": True},
+    ],
+)
+def test_every_supported_shape_gives_the_numbers_of_the_plain_encoder(feature_norm, conv_bias, pre_norm, changes):
+    shape = TINY.with_changes(feature_norm=feature_norm, conv_bias=conv_bias, pre_norm=pre_norm, **changes)
+    assert matrix_form.supports(shape) is None
+    plain, form = both_forms(fresh(shape), noise(2, 4_001), torch.float32)
+    torch.testing.assert_close(form.last, plain.last, **CLOSE)
+
+
+def test_shapes_it_does_not_know_are_refused_and_run_as_they_are():
+    @dataclasses.dataclass(frozen=True, slots=True)
+    class Later(HubertConfig):
+        position_norm: "bool" = False
+
+    config = Later(**{field.name: getattr(TINY, field.name) for field in dataclasses.fields(TINY)})
+    assert matrix_form.supports(config) is None
+    encoder = fresh(TINY)
+    encoder.config = dataclasses.replace(config, position_norm=True)
+    assert "position_norm = True" in str(matrix_form.supports(encoder.config))
+    with pytest.raises(ValueError, match="position_norm"):
+        use_matrix_form(encoder, torch.float32)
+    assert SPEEDS["fast"].prepare(encoder) == "exact"
+    assert encoder.inference_form is None

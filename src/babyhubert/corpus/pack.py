@@ -27,7 +27,7 @@ from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.pcm import to_pcm16
 from babyhubert.audio.recording import open_recording
 from babyhubert.compute.processes import Place
-from babyhubert.config import Config
+from babyhubert.config import Config, Seed
 from babyhubert.corpus.inventory import SCAN, InventoryRow, read_inventory
 from babyhubert.corpus.lengths import SEGMENTS
 from babyhubert.corpus.shards import INDEX_TYPES, Pack, Shard, write_index, write_pack_facts
@@ -56,7 +56,7 @@ class PackSettings(Config):
 
     shard_mb: float = Field(default=500.0, gt=0)
     validation_share: float = Field(default=0.01, ge=0, lt=1)
-    seed: int = 0
+    seed: Seed = 0
     channel: str | None = None
 
 

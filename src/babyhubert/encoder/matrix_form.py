@@ -25,6 +25,7 @@ Sums are exact, everything between the products is float32.
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import Any, Self
 
 import torch
@@ -47,6 +48,30 @@ _ROWS_IN_CACHE = 512
 """Rows of the first convolution's output computed at a time on a CPU: 1 MB in float32, which stays in the cache."""
 
 
+_KNOWN_NORMS = ("group", "layer")
+_FOLLOWED = (
+    *("conv_dim", "conv_kernel", "conv_stride", "conv_bias", "feature_norm", "hidden_size", "layers", "heads"),
+    *("feed_forward", "position_kernel", "position_groups", "norm_eps", "pre_norm", "normalise"),
+)
+_OF_TRAINING = (
+    *("hidden_dropout", "attention_dropout", "activation_dropout", "projection_dropout", "layer_drop"),
+    "feature_grad_scale",
+)
+"""Settings that the form follows, and those without effect in evaluation mode. A setting that is added to the encoder
+and is in neither would be passed over, so it counts as unknown until the form follows it too."""
+
+
+def supports(config: HubertConfig) -> str | None:
+    """The reason why the matrix form cannot compute an encoder of this shape; None where it can."""
+    if config.feature_norm not in _KNOWN_NORMS:
+        return f"the matrix form has no norm of the kind {config.feature_norm!r} after convolutions"
+    known = {*_FOLLOWED, *_OF_TRAINING}
+    unknown = [f.name for f in fields(config) if f.name not in known and getattr(config, f.name) != f.default]
+    if unknown:
+        return f"the matrix form does not know the setting {unknown[0]} = {getattr(config, unknown[0])!r}"
+    return None
+
+
 def use_matrix_form(encoder: HubertEncoder, dtype: torch.dtype) -> HubertEncoder:
     """Let an encoder run in matrix form whenever it is asked without a mask; returns it.
 
@@ -59,10 +84,13 @@ def use_matrix_form(encoder: HubertEncoder, dtype: torch.dtype) -> HubertEncoder
             whose torch has the kernels, see :func:`can_multiply_bytes`). Outputs are float32.
 
     Raises:
-        ValueError: the encoder is in training mode, another dtype, or int8 elsewhere.
+        ValueError: the encoder is in training mode or of a shape that :func:`supports` refuses, another dtype, or
+            int8 elsewhere.
     """
     if encoder.training:
         raise ValueError("the matrix form is for inference: call eval() first")
+    if (reason := supports(encoder.config)) is not None:
+        raise ValueError(reason)
     if dtype not in (torch.float32, torch.bfloat16, torch.int8):
         raise ValueError(f"matrix form in {dtype}: float32, bfloat16 or int8")
     if dtype == torch.int8 and not (next(encoder.parameters()).device.type == "cpu" and can_multiply_bytes()):

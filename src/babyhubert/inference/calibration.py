@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.config import toml_key
+from babyhubert.config import read_toml, toml_key
 from babyhubert.errors import ConfigError
 
+_MOST = 1e6
+"""Of a temperature or bias: beyond it nothing is left of a probability."""
 LEAST_LIKELY, MOST_LIKELY = 2.0**-25, 1 - 2.0**-12
 """Half the smallest float16 above 0, and half-way from the largest below 1: what a 0 and a 1 may stand for."""
 
@@ -63,10 +64,7 @@ def read_calibration(path: Path, labels: Sequence[str]) -> Calibration:
     Raises:
         ConfigError: unreadable, a class unknown or missing, or a value that is no correction.
     """
-    try:
-        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: not a calibration file in TOML ({error})") from error
+    tables = read_toml(Path(path), "calibrations")
     if unknown := set(tables) - set(labels):
         raise ConfigError(f"{path}: unknown class '{min(unknown)}'; the model's classes are {', '.join(labels)}")
     pairs = [_read_pair(path, label, tables.get(label)) for label in labels]
@@ -78,7 +76,7 @@ def _read_pair(path: Path, label: str, table: object) -> tuple[float, float]:
     if not isinstance(table, dict) or set(table) != {"temperature", "bias"}:
         raise ConfigError(f"{path}: class '{label}' needs a table [{label}] with temperature and bias alone")
     for key, value in table.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _MOST:
             raise ConfigError(f"{path}: {key} of [{label}] is {value!r}, not a number")
     if table["temperature"] <= 0:
         raise ConfigError(f"{path}: temperature of [{label}] is {table['temperature']}; it must be above 0")

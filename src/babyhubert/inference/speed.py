@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 
 from babyhubert.encoder.hubert import HubertEncoder
+from babyhubert.encoder.matrix_form import supports
 from babyhubert.encoder.precision import Precision, fastest_precision, fastest_precision_of_all, use_precision
 from babyhubert.inference.stitching import Blend
 
@@ -43,8 +44,13 @@ class SpeedMode:
         return fastest_precision_of_all(device, width) if self.bytes else fastest_precision(device)
 
     def prepare(self, encoder: HubertEncoder) -> Precision:
-        """Let an encoder, in evaluation mode and on its device, run in this mode; returns the precision chosen."""
+        """Let an encoder, in evaluation mode and on its device, run in this mode; returns the precision chosen.
+
+        An encoder of a shape that the matrix form does not know runs as it is.
+        """
         precision = self.precision(next(encoder.parameters()).device, encoder.config.hidden_size)
+        if supports(encoder.config) is not None:
+            precision = "exact"
         use_precision(encoder, precision)
         return precision
 

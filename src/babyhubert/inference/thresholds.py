@@ -17,7 +17,7 @@ from reprlib import repr as shortened
 
 import yaml
 
-from babyhubert.config import toml_key
+from babyhubert.config import read_bounded, toml_key
 from babyhubert.errors import ConfigError
 from babyhubert.inference.post_processing import MinimumDurations
 from babyhubert.timebase import samples_to_seconds
@@ -58,7 +58,7 @@ def select_thresholds(
     if name_or_path in sets:
         return check_thresholds(sets[name_or_path], labels, f"threshold set '{name_or_path}'")
     path = Path(name_or_path)
-    if not path.is_file():
+    if not _is_file(path):
         names = "', '".join(sets)
         others = "that the model brings; 'babyhubert tune voice-type' makes others" if model_sets else "published"
         raise ConfigError(f"thresholds '{name_or_path}': neither a file nor one of the sets '{names}' {others}")
@@ -122,6 +122,13 @@ def tuning_notes(folder: Path, names: Sequence[str], weights_sha256: str) -> Ite
         )
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
 def _read_tuning(path: Path) -> Mapping[str, object]:
     """The record of a tuning; empty where there is none that can be read."""
     try:
@@ -157,7 +164,7 @@ def format_thresholds(thresholds: Thresholds) -> str:
 def _read(path: Path) -> dict[str, float]:
     kind = "YAML" if path.suffix.lower() in _YAML_SUFFIXES else "TOML"
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bounded(path, "thresholds")
         tables = yaml.safe_load(text) if kind == "YAML" else tomllib.loads(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError, ValueError, OSError) as error:
         raise ConfigError(f"{path}: not a thresholds file in {kind} ({' '.join(str(error).split())})") from error

@@ -14,7 +14,7 @@ from pydantic import Discriminator, Field, PositiveInt, SerializerFunctionWrapHa
 
 from babyhubert.annotation.intervals import Intervals
 from babyhubert.audio.discovery import RecordingFile
-from babyhubert.config import Config
+from babyhubert.config import Config, Seed
 
 
 class DataSource(Config):
@@ -83,7 +83,7 @@ class DataSettings(Config):
     validation: Sources | None = None
     validation_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     test_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    split_seed: int = 0
+    split_seed: Seed = 0
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
-from babyhubert.config import Config
+from babyhubert.config import Config, Seed
 from babyhubert.errors import BabyHubertError, ConfigError
 from babyhubert.files import write_json, write_text
 from babyhubert.measures.hours import HOUR, Hours, hours_of, start_times
@@ -51,7 +51,7 @@ class MeasureSettings(Config):
     turn_gap_ms: int = 2000
     turn_overlap_ms: int = 1000
     shuffles: int = 100
-    seed: int = 0
+    seed: Seed = 0
 
     def model_post_init(self, _: Any) -> None:
         """Refuse negative values."""

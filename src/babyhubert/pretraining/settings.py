@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from babyhubert.config import Config
+from babyhubert.config import Config, Seed
 from babyhubert.encoder.pretraining_head import EmbeddingStart
 from babyhubert.pretraining.batches import BatchSettings
 from babyhubert.pretraining.masking import MaskSettings
@@ -133,7 +133,7 @@ class CardSettings(Config):
 class TrainingSettings(Config):
     """All of an iteration but its data and its place."""
 
-    seed: int = 0
+    seed: Seed = 0
     encoder: EncoderSettings = EncoderSettings()
     batches: BatchSettings = BatchSettings()
     mask: MaskSettings = MaskSettings()

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from babyhubert.config import Config
+from babyhubert.config import Config, Seed
 from babyhubert.tasks.addressee.training import AddresseeSettings
 from babyhubert.tasks.phonemes.training import PhonemeSettings
 from babyhubert.tasks.voice_type.training import VoiceTypeSettings
@@ -80,7 +80,7 @@ class TrainSettings(Config):
         most_skipped_steps: Steps in a row without a finite gradient that end the run.
     """
 
-    seed: int = 0
+    seed: Seed = 0
     steps: Count | None = None
     epochs: Positive | None = None
     accumulate: Count = 1

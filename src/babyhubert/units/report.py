@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from babyhubert.config import Config
+from babyhubert.config import Config, Seed
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.errors import ConfigError, CorpusError, MissingExtraError
 from babyhubert.files import atomic_path, make_folder, write_json
@@ -46,7 +46,7 @@ class ReportSettings(Config):
     transcripts: str | None = None
     aligner: Aligner = "uniform"
     abx: str | None = None
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True, eq=False)

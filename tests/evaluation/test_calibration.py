@@ -156,7 +156,7 @@ def test_apply_keeps_order_and_shape_and_files_round_trip(tmp_path):
         ("[KCHI]\ntemperature = 0\nbias = 0", "must be above 0"),
         ("[KCHI]\ntemperature = 'x'\nbias = 0", "not a number"),
         ("[KCHI]\ntemperature = 1\nbias = inf", "not a number"),
-        ("[KCHI", "not a calibration file"),
+        ("[KCHI", "not TOML"),
     ],
 )
 def test_a_bad_calibration_file_is_named(tmp_path, text, message):

@@ -183,6 +183,75 @@ class TestWavSizes:
             np.testing.assert_array_equal(recording.read(1234, 2345), expected[1234:2345, 1])
 
 
+class TestLongWavSizes:
+    """RF64 and W64, whose sizes are 64-bit and untrue as easily."""
+
+    SOUND = (noise(30 * RATE) * 3000).astype("<i2")
+
+    def rf64(self, chunk: bytes, name: bytes = b"RF64") -> bytes:
+        form = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 1, RATE, 2 * RATE, 2, 16)
+        return name + b"\xff\xff\xff\xffWAVE" + chunk + form + b"data\xff\xff\xff\xff" + self.SOUND.tobytes()
+
+    @pytest.mark.parametrize("name", [b"RF64", b"BW64"])
+    @pytest.mark.parametrize("sizes", [(0, 0, 0), (2**64 - 1,) * 3, None, (200_072, 200_000, 100_000), (2**63,) * 3])
+    def test_rf64_never_closed(self, tmp_path: Path, sizes: tuple[int, int, int] | None, name: bytes) -> None:
+        path = tmp_path / "x.wav"
+        path.write_bytes(self.rf64(b"ds64" + struct.pack("<IQQQI", 28, *sizes, 0) if sizes else b"", name))
+        with open_recording(path) as recording:
+            heard = np.concatenate([block.samples for block in recording.blocks()])
+            np.testing.assert_array_equal(heard, self.SOUND.astype(np.float32) / 32768)
+            assert len(recording.warnings) == 1
+            np.testing.assert_array_equal(recording.read(RATE, 2 * RATE), heard[RATE : 2 * RATE])
+
+    @pytest.mark.parametrize("announced", [0, 24, 2**64 - 1, 100_024, 10**9])
+    def test_w64(self, tmp_path: Path, announced: int) -> None:
+        path = tmp_path / "x.w64"
+        soundfile.write(path, self.SOUND, RATE, subtype="PCM_16")
+        data = bytearray(path.read_bytes())
+        at = data.index(b"data\xf3\xac\xd3\x11")
+        data[at + 16 : at + 24] = struct.pack("<Q", announced)
+        path.write_bytes(data[: at + 24 + len(self.SOUND) * 2])
+        total, warnings = count(path)
+        assert (total, len(warnings)) == (30 * RATE, 1)
+
+    def test_an_odd_chunk_without_its_pad_byte(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.wav"
+        whole = wav_header(len(self.SOUND) * 2) + self.SOUND.tobytes()
+        path.write_bytes(whole[:12] + b"note" + struct.pack("<I", 3) + b"abc" + whole[12:])
+        assert count(path) == (30 * RATE, ())
+
+    def test_byte_rate_0(self, tmp_path: Path) -> None:
+        path = tmp_path / "x.wav"
+        head = bytearray(wav_header(0))
+        head[28:32] = bytes(4)
+        path.write_bytes(bytes(head) + self.SOUND.tobytes())
+        total, (line,) = count(path)
+        assert total == 30 * RATE
+        assert "it holds 0:00:30" in line
+
+    @pytest.mark.parametrize("rate", [RATE, 48_000])
+    def test_wav_behind_wav(self, tmp_path: Path, rate: int) -> None:
+        path, one, other = tmp_path / "x.wav", tmp_path / "1.wav", tmp_path / "2.wav"
+        soundfile.write(one, noise(10 * RATE + 1), RATE, subtype="PCM_U8")
+        soundfile.write(other, noise(20 * rate), rate)
+        path.write_bytes(one.read_bytes() + other.read_bytes())
+        total, (line,) = count(path)
+        assert total == 30 * RATE + 1
+        assert line.startswith("2 recordings joined in one file")
+        with open_recording(one) as first, open_recording(other) as second, open_recording(path) as recording:
+            np.testing.assert_array_equal(recording.read(5, 999), first.read(5, 999))
+            start = 10 * RATE + 1 + 70_001
+            np.testing.assert_allclose(recording.read(start, start + 5000), second.read(70_001, 75_001), atol=1e-4)
+
+
+def test_gigabytes_of_zeros_are_refused_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "x.mp3"
+    with path.open("wb") as file:
+        file.truncate(40 * 10**9)
+    with pytest.raises(AudioError, match=r"x\.mp3 begins with zeros instead of audio"):
+        probe(path)
+
+
 class TestDamagedInside:
     @pytest.mark.parametrize("name", ["x.mp3", "x.flac", "x.ogg", "x.opus"])
     @pytest.mark.parametrize("damage", ["cut", "overwritten", "zeroed"])

@@ -47,7 +47,9 @@ _FORWARD_SECONDS = 10.0
 """Nearer targets are reached by decoding on."""
 _GAP_SECONDS = 0.05
 """Jumps of the time stamps beyond this are lost packets and become silence."""
-_MAX_BAD_RUN = 1000
+_MAX_BAD_RUN = 50_000
+_PATIENCE_SECONDS = 60.0
+"""For one packet: a file of many gigabytes in which FFmpeg finds none is given up."""
 
 
 class AvSource:
@@ -81,7 +83,7 @@ class AvSource:
         if self._container is not None:
             self._container.close()
         try:
-            self._container = self._av.open(str(self._path), metadata_errors="ignore")
+            self._container = self._av.open(str(self._path), metadata_errors="ignore", timeout=_PATIENCE_SECONDS)
         except (self._av.FFmpegError, ValueError) as error:
             raise AudioError(f"{self._path}: {_reason(error)}") from None
         if not self._container.streams.audio:
@@ -92,7 +94,7 @@ class AvSource:
         self._buffer: NDArray[np.float32] = np.zeros((0, 1), dtype=np.float32)
         self._position = 0
         self._silence = 0
-        self._landed = False
+        self._landed = self._after_damage = False
         self.problem = None
 
     def _first_frame(self) -> Any:
@@ -223,9 +225,14 @@ class AvSource:
             self._position, self._landed = stamped, False
             return
         gap = stamped - self._position
-        if self.seeks and _GAP_SECONDS * self.header.sample_rate < gap <= self.header.frames - self._position:
+        least = self._frame_samples // 2 if self._after_damage and self._frame_samples else self._least_gap()
+        self._after_damage = False
+        if self.seeks and least < gap <= self.header.frames - self._position:
             self._silence = gap
             self.lost = merge_lost(self.lost, ((self._position, stamped),))
+
+    def _least_gap(self) -> int:
+        return round(_GAP_SECONDS * self.header.sample_rate)
 
     def _stamp(self, frame: Any) -> int | None:
         """Position of a frame by its time stamp, put on the grid of codec frames where the stamp is coarse."""
@@ -257,6 +264,7 @@ class AvSource:
         bad_run = 0
         packets = self._container.demux(self._stream)
         while bad_run < _MAX_BAD_RUN:
+            packet = None
             try:
                 packet = next(packets, None)
                 if packet is None:
@@ -266,9 +274,12 @@ class AvSource:
                 return
             except self._av.FFmpegError as error:
                 bad_run += 1
-                if not isinstance(error, self._av.error.InvalidDataError):
-                    self.problem = _reason(error)
-                    return
+                self._after_damage = True
+                if packet is None:
+                    if not isinstance(error, self._av.error.InvalidDataError):
+                        self.problem = _reason(error)
+                        return
+                    packets = self._container.demux(self._stream)
                 continue
             if decoded:
                 bad_run = 0

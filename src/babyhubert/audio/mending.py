@@ -7,13 +7,16 @@ open source, or None where there is nothing to mend.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
 from babyhubert.audio import flac, ogg
 from babyhubert.audio.libsndfile import SndfileSource
 from babyhubert.audio.pieces import Piece, PiecedSource
+from babyhubert.audio.riff import PcmSource, WavLayout
 from babyhubert.audio.source import Source, duration_phrase
+from babyhubert.errors import AudioError
 
 CONTAINERS = frozenset({"FLAC", "OGG"})
 """What is mended here."""
@@ -43,6 +46,29 @@ def _pieces(path: Path, container: str, _size: int, _modified: int) -> tuple[Pie
     if container == "FLAC":
         return tuple(flac.find_pieces(path))
     return tuple(ogg.find_pieces(path, partial(_open_piece, path)))
+
+
+def joined_wavs(path: Path, layouts: Sequence[WavLayout]) -> PiecedSource:
+    """WAV files joined end to end as one recording; what is not PCM among them is named."""
+    pieces = [
+        Piece(
+            (),
+            layout.sample_rate,
+            layout.channels,
+            layout.data_bytes // layout.frame_bytes,
+            joined=index > 0,
+            opener=partial(PcmSource, path, layout),
+        )
+        for index, layout in enumerate(layouts)
+        if layout.is_pcm and layout.data_bytes >= layout.frame_bytes
+    ]
+    if not pieces:
+        raise AudioError(f"{path} holds no audio (0 frames): copy it again from the recorder")
+    unread = len(layouts) - len(pieces)
+    more = (
+        (f"{unread} of the {len(layouts)} WAV files joined in it are compressed or empty: not read",) if unread else ()
+    )
+    return PiecedSource(pieces, partial(_open_piece, path), (*_warnings(tuple(pieces)), *more))
 
 
 def _open_piece(path: Path, piece: Piece) -> Source:

@@ -88,7 +88,7 @@ def _first_frame(data: mmap.mmap) -> FrameHeader | None:
             position + header.size + 4 > len(data) or _parse(data, position + header.size) is not None
         ):
             return header
-        position = data.find(b"\xff", position + 1)
+        position = data.find(b"\xff", position + 1, limit)
     return None
 
 

@@ -25,6 +25,8 @@ _PROBES = 32
 _FIRST_PAGES = 6
 _PROBE_BYTES = 1 << 17
 _OPUS_RATE = 48_000
+_LONGEST_HOLE_SECONDS = 48 * 3600
+"""Longer ones are no holes but wrong numbers."""
 
 
 @dataclass
@@ -143,6 +145,8 @@ def _pieces(path: Path, data: mmap.mmap, link: _Link, measure: Callable[[Piece],
         if reached is None:
             reached = start if joined else 0
         skip, gap = max(0, reached - start), max(0, start - reached)
+        if gap > _LONGEST_HOLE_SECONDS * rate:
+            gap = 0
         if skip < frames:
             yield Piece(parts, rate, channels, frames - skip, gap=gap, skip=skip, opener=opener)
             reached = end

@@ -15,7 +15,7 @@ from babyhubert.audio import media, mending, ogg, riff
 from babyhubert.audio.guarded import GuardedSource
 from babyhubert.audio.late_start import LateSource
 from babyhubert.audio.libsndfile import SndfileSource
-from babyhubert.audio.presence import looks_like_text, require_content
+from babyhubert.audio.presence import begins_with_zeros, looks_like_text, require_content
 from babyhubert.audio.source import Source
 from babyhubert.errors import AudioError, MissingExtraError
 
@@ -36,10 +36,13 @@ def open_source(path: Path) -> Source:
 
 
 def _open(path: Path) -> Source:
-    layout = riff.read_layout(path)
-    if layout is None:
+    layouts = riff.read_layouts(path)
+    if not layouts:
         return _open_any(path)
-    if layout.misread and layout.is_pcm:
+    if len(layouts) > 1 and layouts[0].is_pcm:
+        return mending.joined_wavs(path, layouts)
+    layout = layouts[0]
+    if layout.is_pcm and (layout.misread or layout.container != "WAV"):
         return riff.PcmSource(path, layout)
     source: Source = _open_media(path) if layout.misread else _open_any(path)
     if layout.warning:
@@ -53,6 +56,8 @@ def _open_any(path: Path) -> Source:
     except AudioError as refusal:
         if looks_like_text(path):
             raise AudioError(f"{path} is a text file, not audio: check how it was named or copied") from None
+        if begins_with_zeros(path):
+            raise AudioError(f"{path} begins with zeros instead of audio: copy it again from the recorder") from None
         if path.suffix.lower() == ".flac" and (mended := mending.mended(path, "FLAC")) is not None:
             return mended
         return _open_with_media(path, refusal)

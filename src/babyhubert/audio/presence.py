@@ -15,6 +15,7 @@ from babyhubert.errors import AudioError
 
 _POINTER_BYTES = 32 * 1024
 _TEXT_SAMPLE = 512
+_ZEROS = 256 * 1024
 
 
 def require_content(path: Path) -> int:
@@ -49,6 +50,12 @@ def looks_like_text(path: Path) -> bool:
     """Whether a file begins as text does (no control characters except white space)."""
     head = read_head(path, _TEXT_SAMPLE)
     return all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
+
+
+def begins_with_zeros(path: Path) -> bool:
+    """Whether a file begins with so many zero bytes that no header can follow."""
+    head = read_head(path, _ZEROS)
+    return len(head) == _ZEROS and not any(head)
 
 
 def _regular_size(path: Path) -> int:

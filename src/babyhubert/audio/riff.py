@@ -1,9 +1,10 @@
-"""WAV headers that do not tell the truth, and the PCM behind them.
+"""WAV, RF64 and W64 headers that do not tell the truth, and the PCM behind them.
 
 The sizes in a WAV header are 32-bit. Recorders that pass 4 GiB let them wrap around, recorders that lose power leave
 0 or 0xFFFFFFFF, and interrupted copies leave a size that the file no longer has. Decoders believe the header and give
-a fraction of the day without a word. Here the header is compared with the file's real size. In: a path. Out: the
-layout of its audio data, and a :class:`PcmSource` that reads it whatever the header says.
+a fraction of the day without a word. RF64 and W64 have 64-bit sizes, which are left untrue just as easily. Here the
+header is compared with the file's real size. In: a path. Out: the layouts of its audio data (several where WAV files
+were joined), and a :class:`PcmSource` that reads it whatever the header says.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _UNKNOWN_SIZE = 0xFFFFFFFF
 _STRAY_BYTES = 64 * 1024  # padding or tags after the audio that are not worth calling it mislabelled
 _FORMAT_PCM, _FORMAT_FLOAT, _FORMAT_EXTENSIBLE = 1, 3, 0xFFFE
 _MAX_CHUNKS = 1000
+_W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
+_W64_RIFF = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class WavLayout:
     """Where the audio of a WAV file lies.
 
     Attributes:
+        container: WAV, RF64 or W64.
         format_tag: 1 for integer PCM, 3 for float, others are compressed.
         sample_rate: Hz.
         channels: Number of channels.
@@ -43,6 +47,7 @@ class WavLayout:
         warning: One line for the user, or None when header and file agree.
     """
 
+    container: str
     format_tag: int
     sample_rate: int
     channels: int
@@ -60,29 +65,68 @@ class WavLayout:
         return self.channels > 0 and self.sample_rate > 0 and self.frame_bytes / self.channels in widths
 
 
-def read_layout(path: Path) -> WavLayout | None:
-    """Layout of a RIFF/WAVE file, or None for any other file (RF64 included: its sizes are 64-bit).
+def read_layouts(path: Path) -> list[WavLayout]:
+    """Layouts of a WAV, RF64 or W64 file, several where such files were joined; empty for any other file.
 
     Raises:
         AudioError: it is a WAV file without a format or without audio data.
     """
-    size = path.stat().st_size
+    layouts: list[WavLayout] = []
+    size, position = path.stat().st_size, 0
     with path.open("rb") as file:
-        head = file.read(12)
-        if head[:4] != b"RIFF" or head[8:12] != b"WAVE":
-            return None
-        form, data_offset, announced = _find_chunks(file, path, size)
-        held, misread, clause = _compare(file, data_offset, announced, size)
-    tag, channels, rate, byte_rate, frame_bytes = struct.unpack_from("<HHIIH", form)
-    if tag == _FORMAT_EXTENSIBLE and len(form) >= 26:
-        tag = struct.unpack_from("<H", form, 24)[0]
-    warning = _sentence(clause, announced, held, byte_rate) if clause else None
-    return WavLayout(tag, rate, channels, frame_bytes, data_offset, held, byte_rate, misread, warning)
+        while (kind := _kind_at(file, position)) is not None:
+            try:
+                layout = _layout(file, path, kind, position, size)
+            except AudioError:
+                if layouts:
+                    break
+                raise
+            layouts.append(layout)
+            position = _next_file(file, layout.data_offset + layout.data_bytes, size)
+    return layouts
 
 
-def _find_chunks(file: BinaryIO, path: Path, size: int) -> tuple[bytes, int, int]:
-    """The format chunk, the offset of the audio and its announced size."""
-    form, position = b"", 12
+def _kind_at(file: BinaryIO, position: int) -> str | None:
+    """WAV, RF64 or W64 where such a file begins, else None."""
+    file.seek(position)
+    head = file.read(40)
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
+        return "WAV" if head[:4] == b"RIFF" else "RF64"
+    return "W64" if head[:16] == _W64_RIFF and head[24:40] == b"wave" + _W64_TAIL else None
+
+
+def _layout(file: BinaryIO, path: Path, kind: str, start: int, size: int) -> WavLayout:
+    found = (_find_w64_chunks if kind == "W64" else _find_chunks)(file, start, size)
+    if found is None:
+        raise AudioError(f"{path} is a WAV file of {size} bytes without audio data: copy it again from the recorder")
+    if len(found.form) < 16:
+        raise AudioError(f"{path} is a WAV file without a format header: export it again from its recorder")
+    held, misread, clause = _compare(file, kind, found.data_offset, found.announced, size)
+    tag, channels, rate, byte_rate, frame_bytes, bits = struct.unpack_from("<HHIIHH", found.form)
+    if tag == _FORMAT_EXTENSIBLE and len(found.form) >= 26:
+        tag = struct.unpack_from("<H", found.form, 24)[0]
+    if tag in (_FORMAT_PCM, _FORMAT_FLOAT):
+        frame_bytes = frame_bytes or channels * -(-bits // 8)
+        byte_rate = rate * frame_bytes
+    if not byte_rate and clause:
+        clause = "unknown rate"
+    warning = _sentence(clause, found.announced, held, byte_rate) if clause else None
+    misread = misread or found.unpadded
+    return WavLayout(kind, tag, rate, channels, frame_bytes, found.data_offset, held, byte_rate, misread, warning)
+
+
+@dataclass(frozen=True)
+class _Chunks:
+    """The format chunk, where the audio lies, how long it is said to be, and if an odd chunk lacks its pad byte."""
+
+    form: bytes
+    data_offset: int
+    announced: int
+    unpadded: bool = False
+
+
+def _find_chunks(file: BinaryIO, start: int, size: int) -> _Chunks | None:
+    form, position, long_size, unpadded = b"", start + 12, _UNKNOWN_SIZE, False
     for _ in range(_MAX_CHUNKS):
         file.seek(position)
         name_and_size = file.read(8)
@@ -90,25 +134,74 @@ def _find_chunks(file: BinaryIO, path: Path, size: int) -> tuple[bytes, int, int
             break
         name, length = struct.unpack("<4sI", name_and_size)
         if name == b"data":
-            if len(form) < 16:
-                raise AudioError(f"{path} is a WAV file without a format header: export it again from its recorder")
-            return form, position + 8, length
+            announced = long_size if length == _UNKNOWN_SIZE else length
+            return _Chunks(form, position + 8, announced, unpadded)
         if name == b"fmt ":
             form = file.read(min(length, 64))
-        position += 8 + length + length % 2
-    raise AudioError(f"{path} is a WAV file of {size} bytes without audio data: copy it again from the recorder")
+        if name == b"ds64" and length >= 16:
+            long_size = struct.unpack("<Q", file.read(16)[8:].ljust(8, b"\xff"))[0]
+        position += 8 + length
+        if length % 2 and _lacks_padding(file, position):
+            unpadded = True
+        else:
+            position += length % 2
+    return None
 
 
-def _compare(file: BinaryIO, data_offset: int, announced: int, size: int) -> tuple[int, bool, str]:
+def _lacks_padding(file: BinaryIO, position: int) -> bool:
+    """Whether a chunk begins right here, and none a byte later, where it belongs."""
+    file.seek(position)
+    head = file.read(5)
+    return _is_name(head[:4]) and not _is_name(head[1:5])
+
+
+def _is_name(name: bytes) -> bool:
+    return len(name) == 4 and all(32 <= byte < 127 for byte in name)
+
+
+def _find_w64_chunks(file: BinaryIO, start: int, size: int) -> _Chunks | None:
+    form, position = b"", start + 40
+    for _ in range(_MAX_CHUNKS):
+        file.seek(position)
+        head = file.read(24)
+        if len(head) < 24:
+            break
+        name, length = head[:4] if head[4:16] == _W64_TAIL else b"", struct.unpack("<Q", head[16:])[0]
+        if name == b"data":
+            return _Chunks(form, position + 24, length - 24 if 24 <= length < 2**63 else 0)
+        if length < 24 or position + length > size:
+            break
+        if name == b"fmt ":
+            form = file.read(min(length - 24, 64))
+        position += -(-length // 8) * 8
+    return None
+
+
+def _next_file(file: BinaryIO, position: int, size: int) -> int:
+    """Where another file begins behind the audio of one and the chunks that follow it; the end where none does."""
+    for _ in range(_MAX_CHUNKS):
+        for padded in (position, position + position % 2, -(-position // 8) * 8):
+            if padded < size and _kind_at(file, padded) is not None:
+                return padded
+        position += position % 2
+        file.seek(position)
+        head = file.read(8)
+        if len(head) < 8 or not _is_name(head[:4]):
+            break
+        position += 8 + struct.unpack("<I", head[4:])[0]
+    return size
+
+
+def _compare(file: BinaryIO, kind: str, data_offset: int, announced: int, size: int) -> tuple[int, bool, str]:
     """Bytes of audio held, whether header-believers miss some, and the kind of disagreement ('' for none)."""
     available = size - data_offset
     if available <= 0:
         return 0, False, ""
-    if announced == _UNKNOWN_SIZE:
+    if announced in (_UNKNOWN_SIZE, 2**64 - 1):
         return available, True, "open"
     if announced > available:
         return available, False, "truncated"
-    if available - announced >= _WRAP:
+    if kind == "WAV" and available - announced >= _WRAP:
         return _unwrapped(announced, available), True, "wrong"
     if _rest_is_chunks(file, data_offset + announced, size):
         return announced, False, ""
@@ -127,13 +220,15 @@ def _unwrapped(announced: int, available: int) -> int:
 
 def _rest_is_chunks(file: BinaryIO, position: int, size: int) -> bool:
     """Whether well-formed chunks fill the file from ``position`` to its end."""
+    if _next_file(file, position, size) < size:
+        return True
     position += position % 2
     for _ in range(_MAX_CHUNKS):
         if position >= size:
             return True
         file.seek(position)
         head = file.read(8)
-        if len(head) < 8 or not all(32 <= byte < 127 for byte in head[:4]):
+        if len(head) < 8 or not _is_name(head[:4]):
             return False
         length = struct.unpack("<I", head[4:])[0]
         position += 8 + length + length % 2
@@ -143,6 +238,8 @@ def _rest_is_chunks(file: BinaryIO, position: int, size: int) -> bool:
 
 
 def _sentence(kind: str, announced: int, held: int, byte_rate: int) -> str:
+    if kind == "unknown rate":
+        return f"header announces {announced} bytes of audio but the file holds {held}: reading what is there"
     rate = max(byte_rate, 1)
     found = duration_phrase(held, rate)
     said = duration_phrase(announced, rate)
@@ -168,7 +265,7 @@ class PcmSource:
         floats = {4: "FLOAT", 8: "DOUBLE"}
         integers = {1: "PCM_U8", 2: "PCM_16", 3: "PCM_24", 4: "PCM_32"}
         self.header = SourceHeader(
-            container="WAV",
+            container=layout.container,
             codec=(floats if layout.format_tag == _FORMAT_FLOAT else integers)[self._width],
             sample_rate=layout.sample_rate,
             channels=layout.channels,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from dataclasses import replace
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import numpy as np
@@ -362,3 +364,38 @@ def test_what_a_published_reader_cannot_open_or_takes_otherwise_is_told(tmp_path
     notes = convert_checkpoint(tmp_path / "folder", tmp_path / "ours.ckpt", "addressee").notes
     assert "takes addressee.pooling to be 'published'; this model's task.json says 'utterance'" in notes[1]
     assert convert_checkpoint(source, tmp_path / "f.pt", "transformers").notes == ()
+
+
+def test_fairseq_files_hold_what_s3prls_own_loader_needs(tmp_path):
+    """It takes these four entries, plain dicts, builds a model of the settings, and loads the weights strictly."""
+    convert_checkpoint(published.write("torchaudio", tmp_path / "t.ckpt"), tmp_path / "f.pt", "fairseq")
+    content = torch.load(tmp_path / "f.pt", weights_only=True)
+    model, task, weights = (content[key] for key in ("model_cfg", "task_cfg", "model_weight"))
+    assert type(model) is type(task) is dict
+    assert (task["normalize"], task["sample_rate"], model["label_rate"]) == (False, 16_000, 50.0)
+    (symbols,) = content["dictionaries_symbols"]
+    assert symbols[:5] == ["<s>", "<pad>", "</s>", "<unk>", "0"]
+    assert weights["label_embs_concat"].shape == (len(symbols), model["final_dim"])
+    convolutions = ast.literal_eval(model["conv_feature_layers"])
+    assert [kernel for _, kernel, _ in convolutions] == list(published.KERNELS)
+    assert np.prod([stride for _, _, stride in convolutions]) == 320
+    width, inner = model["encoder_embed_dim"], model["encoder_ffn_embed_dim"]
+    assert weights["post_extract_proj.weight"].shape == (width, convolutions[-1][0])
+    assert weights["encoder.layers.0.fc1.weight"].shape == (inner, width)
+    assert f"encoder.layers.{model['encoder_layers'] - 1}.fc1.weight" in weights
+    assert f"encoder.layers.{model['encoder_layers']}.fc1.weight" not in weights
+    assert weights["encoder.pos_conv.0.weight_v"].shape[1:] == (width // model["conv_pos_groups"], model["conv_pos"])
+    assert same(weights, content["model"])
+    assert (tmp_path / "f.pt").stat().st_size < 1.2 * (tmp_path / "t.ckpt").stat().st_size, "weights are stored once"
+
+
+@pytest.mark.skipif(find_spec("s3prl") is None, reason="s3prl is not installed")
+def test_s3prls_own_loader_gives_the_same_features(tmp_path):
+    from s3prl.upstream.hubert.convert import load_converted_model
+
+    convert_checkpoint(published.write("torchaudio", tmp_path / "t.ckpt"), tmp_path / "f.pt", "fairseq")
+    theirs, _ = load_converted_model(str(tmp_path / "f.pt"))
+    sound = published.drawn(1, 16_000, seed=0)
+    with torch.inference_mode():
+        expected, _ = theirs.eval().extract_features(sound, padding_mask=torch.zeros(1, 16_000, dtype=torch.bool))
+        assert torch.allclose(load_encoder(tmp_path / "f.pt")(sound).last, expected, atol=1e-5)

@@ -17,6 +17,7 @@ from torch import Tensor
 from babyhubert.encoder.canonical import Checkpoint, Head, check, infer_config, refuse_unusable
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.flavours import FLAVOURS, LAYOUTS, WRITABLE
+from babyhubert.encoder.flavours.fairseq import s3prl_entries
 from babyhubert.encoder.flavours.layout import SPECIAL_LABEL_EMBEDDINGS, Layout, NamedHead
 from babyhubert.encoder.model_folder import is_model_folder, read_model_folder, save_model_folder, weights_of_folder
 from babyhubert.encoder.pickles import plain, read_pickle, write_pickle
@@ -161,7 +162,7 @@ def _envelope(layout: Layout, tensors: dict[str, Tensor], checkpoint: Checkpoint
     ours = {_OUR_KEY: {"config": {**config, "do_normalize": True} if normalises else config, "task": settings}}
     if layout.envelope == "model":
         cfg = {"task": {"_name": "hubert_pretraining", "normalize": True}} if normalises else None
-        return {"args": None, "cfg": cfg, "model": tensors, **ours}
+        return {"args": None, "cfg": cfg, "model": tensors, **s3prl_entries(checkpoint.config, tensors), **ours}
     return {
         "epoch": metadata.get("epoch", 0),
         "global_step": metadata.get("global_step", 0),

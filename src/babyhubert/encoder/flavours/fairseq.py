@@ -7,6 +7,12 @@ four instead; the published documents do not settle it.) The four rows are kept 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.flavours.layout import (
     LABEL_EMBEDDINGS,
     MASK_EMBEDDING,
@@ -15,8 +21,13 @@ from babyhubert.encoder.flavours.layout import (
     Layout,
     Renaming,
 )
+from babyhubert.timebase import FRAME_HOP, SAMPLE_RATE
 
-SPECIAL_ROWS = 4
+SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")
+SPECIAL_ROWS = len(SPECIAL_SYMBOLS)
+LABEL_RATE = SAMPLE_RATE / FRAME_HOP
+"""Units a second."""
+
 _CONV = r"feature_extractor\.conv_layers\.(\d+)\."
 _CONV_TO = r"feature_extractor.conv_layers.\1."
 _LAYER = r"encoder\.layers\.(\d+)\."
@@ -72,3 +83,47 @@ MODEL = Layout(
     requires=PRETRAINING,
     special_label_rows=SPECIAL_ROWS,
 )
+
+
+def s3prl_entries(config: HubertConfig, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What s3prl's own loader looks for in a file, beside what fairseq does: settings, weights and symbols.
+
+    Args:
+        config: The encoder.
+        tensors: The file's tensors; not copied.
+    """
+    layers = list(zip(config.conv_dim, config.conv_kernel, config.conv_stride, strict=True))
+    units = len(tensors["label_embs_concat"]) - SPECIAL_ROWS
+    model = {
+        "_name": "hubert",
+        "label_rate": LABEL_RATE,
+        "extractor_mode": "default",
+        "conv_feature_layers": repr(layers),
+        "conv_bias": config.conv_bias,
+        "encoder_layers": config.layers,
+        "encoder_embed_dim": config.hidden_size,
+        "encoder_ffn_embed_dim": config.feed_forward,
+        "encoder_attention_heads": config.heads,
+        "layer_norm_first": config.pre_norm,
+        "dropout": config.hidden_dropout,
+        "attention_dropout": config.attention_dropout,
+        "activation_dropout": config.activation_dropout,
+        "dropout_input": config.projection_dropout,
+        "encoder_layerdrop": config.layer_drop,
+        "feature_grad_mult": config.feature_grad_scale,
+        "final_dim": len(tensors["final_proj.weight"]),
+        "conv_pos": config.position_kernel,
+        "conv_pos_groups": config.position_groups,
+    }
+    task = {
+        "_name": "hubert_pretraining",
+        "label_rate": LABEL_RATE,
+        "sample_rate": SAMPLE_RATE,
+        "normalize": config.normalise,
+    }
+    return {
+        "task_cfg": task,
+        "model_cfg": model,
+        "model_weight": tensors,
+        "dictionaries_symbols": [[*SPECIAL_SYMBOLS, *map(str, range(units))]],
+    }

@@ -35,3 +35,17 @@ def test_what_is_no_part_is_refused(text):
 
 def test_a_part_is_written_as_it_is_read():
     assert str(Part.parse("2/4")) == "2/4"
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=3), st.integers(0, 5), max_size=12), st.integers(1, 30))
+def test_shards_beyond_the_recordings_are_idle_and_all_others_share_everything(lengths, parts):
+    shares = [Part(parts, number).share(lengths) for number in range(1, parts + 1)]
+    assert sorted(name for share in shares for name in share) == sorted(lengths)
+    assert all(not share for share in shares[len(lengths) :])
+
+
+@pytest.mark.parametrize("text", ["1/99999999", "1/100001", "1/" + "9" * 5000, "9" * 5000 + "/1"])
+def test_absurd_numbers_of_shards_are_refused_at_once(text):
+    with pytest.raises(ConfigError, match=r"at most 100000 shards|write it as I/N") as caught:
+        Part.parse(text)
+    assert len(str(caught.value)) < 200

@@ -14,6 +14,10 @@ from typing import Self
 
 from babyhubert.errors import ConfigError
 
+MOST_SHARDS = 100_000
+_DIGITS = 20
+_SHOWN = 40
+
 
 @dataclass(frozen=True, order=True)
 class Part:
@@ -27,12 +31,18 @@ class Part:
         """Read ``I/N``.
 
         Raises:
-            ConfigError: not of that form, or I is not from 1 to N.
+            ConfigError: not of that form, I is not from 1 to N, or N is absurd.
         """
         number, separator, parts = text.partition("/")
-        if separator and number.isdecimal() and parts.isdecimal() and 1 <= int(number) <= int(parts):
-            return cls(int(parts), int(number))
-        raise ConfigError(f"--shard {text}: write it as I/N, such as 1/4, with I from 1 to N")
+        if not (separator and number.isdecimal() and parts.isdecimal() and max(map(len, (number, parts))) <= _DIGITS):
+            raise ConfigError(f"--shard {text[:_SHOWN]}: write it as I/N, such as 1/4, with I from 1 to N")
+        if int(parts) > MOST_SHARDS:
+            raise ConfigError(
+                f"--shard {text}: at most {MOST_SHARDS} shards; more than there are recordings stay idle"
+            )
+        if not 1 <= int(number) <= int(parts):
+            raise ConfigError(f"--shard {text}: write it as I/N, such as 1/4, with I from 1 to N")
+        return cls(int(parts), int(number))
 
     def __str__(self) -> str:
         return f"{self.number}/{self.parts}"
@@ -42,7 +52,7 @@ class Part:
 
         The parts' total lengths differ by the longest recording at most.
         """
-        loads = [(0, 0, part) for part in range(1, self.parts + 1)]
+        loads = [(0, 0, part) for part in range(1, min(self.parts, len(lengths)) + 1)]  # later ones get nothing
         mine: set[str] = set()
         for name in sorted(lengths, key=lambda name: (-lengths[name], name)):
             samples, recordings, part = heapq.heappop(loads)

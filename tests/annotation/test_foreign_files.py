@@ -414,6 +414,13 @@ def test_labels_of_a_reference_that_mean_nothing_stop_the_evaluation(tmp_path):
     assert "m16: label CHI is the key child in some tools" in outcome.error
 
 
+def test_another_child_of_an_rttm_does_not_become_the_key_child(tmp_path):
+    (tmp_path / "a.rttm").write_text("SPEAKER a 1 1 1 <NA> <NA> CHI <NA> <NA>\n", encoding="utf-8")
+    outcome = command("export", tmp_path / "a.rttm", "--to", "csv", "-o", tmp_path / "out")
+    assert outcome.code == 2
+    assert "a: label CHI is the key child in some tools" in outcome.err
+
+
 def test_a_childproject_index_with_bad_rows_fails_these_recordings_alone(tmp_path):
     (tmp_path / "metadata").mkdir()
     folder = tmp_path / "annotations/vtc/converted"

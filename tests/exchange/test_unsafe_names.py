@@ -172,7 +172,7 @@ def test_annotations_of_a_project_that_lie_elsewhere(tmp_path):
         done = command("export", project, "--to", "csv", "-o", tmp_path / "out")
     assert done.code == 1
     assert "1 recordings exported, 3 failed" in done.out
-    assert "annotations.csv: '../../../../secret.csv' cannot be the name" in done.err
+    assert "annotations.csv, line 3: '../../../../secret.csv' cannot be the name" in done.err
     assert [path.name for path in (tmp_path / "out" / "csv").rglob("*.csv")] == ["a.csv"]
 
     elsewhere = index.replace("vtc,", "../../../elsewhere,")

@@ -26,6 +26,7 @@ from babyhubert.annotation.codes import (
     FROM_LENA,
     OTHER_LENA_CODES,
     TO_CHILDPROJECT,
+    refuse_ambiguous,
 )
 from babyhubert.annotation.escapes import CONTROL, escape, unescape
 from babyhubert.annotation.preparation_lists import (
@@ -57,7 +58,12 @@ def format_childproject_csv(segments: Segments) -> str:
 
 
 def write_childproject_csv(path: Path, segments: Segments) -> None:
-    """Write one recording's segments in ChildProject's ``csv`` format."""
+    """Write one recording's segments in ChildProject's ``csv`` format.
+
+    Raises:
+        AnnotationError: a label CHI, which would become the key child (:mod:`babyhubert.annotation.codes`).
+    """
+    refuse_ambiguous(segments.label, path.stem)
     write_text(path, format_childproject_csv(segments))
 
 

@@ -6,8 +6,6 @@ written last, says where in which recording each clip lies; ``sample.json`` how 
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import wave
 from collections.abc import Mapping, Sequence
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 from babyhubert.annotation.codes import TierNaming
 from babyhubert.annotation.eaf import write_eaf
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
+from babyhubert.annotation.text import CsvTable
 from babyhubert.annotation.textgrid import write_textgrid
 from babyhubert.annotation.tiers import Piece, Tier, lay_out
 from babyhubert.audio.channels import Channel
@@ -41,6 +40,7 @@ from babyhubert.exchange.clip_choice import (
 from babyhubert.exchange.recordings import AnnotatedRecording, Failure, Source
 from babyhubert.files import (
     atomic_path,
+    csv_text,
     exclusive,
     file_identity,
     make_folder,
@@ -166,7 +166,7 @@ def _kept(source: Source, output: Path, settings: ClipSettings) -> SampleSummary
         material.add(recording)
         failures += [recording] if isinstance(recording, Failure) else []
     earlier = json.loads(json.dumps(_about(source, settings) | material.as_record()))
-    rows = list(csv.DictReader(io.StringIO((output / CLIPS_TABLE).read_text(encoding="utf-8")), restval=""))
+    rows = [row for _, row in CsvTable(output / CLIPS_TABLE)]
     if _read_json(output / SAMPLE_FILE) != earlier or not all(_is_untouched(output, row) for row in rows):
         raise OutputError(f"{output}: holds clips already, perhaps corrected ones; choose another folder")
     return SampleSummary(len(rows), len({row["recording_id"] for row in rows}), failures, kept=True)
@@ -374,8 +374,4 @@ def _about(source: Source, settings: ClipSettings) -> dict[str, Any]:
 
 
 def _format_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text([COLUMNS, *([row.get(name, "") for name in COLUMNS] for row in rows)])

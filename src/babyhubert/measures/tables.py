@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.config import Config, Seed
 from babyhubert.errors import BabyHubertError, ConfigError
-from babyhubert.files import write_json, write_text
+from babyhubert.files import csv_text, write_json, write_text
 from babyhubert.measures.hours import HOUR, Hours, hours_of, start_times
 from babyhubert.measures.results import ADULTS, RecordingResult, RunResults
 from babyhubert.measures.speech import ratio, time_addressed, time_with, utterance_counts, voice_measures
@@ -277,11 +275,8 @@ def columns() -> list[str]:
 
 
 def _format_table(about: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*about, *columns(), WARNINGS], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _format(value) for name, value in row.items()} for row in rows)
-    return text.getvalue()
+    header = [*about, *columns(), WARNINGS]
+    return csv_text([header, *([_format(row.get(name, "")) for name in header] for row in rows)])
 
 
 def _format(value: Any) -> str:

@@ -14,7 +14,6 @@ All times are whole milliseconds by construction, so the files say exactly what 
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, replace
@@ -28,7 +27,16 @@ from babyhubert.annotation.intervals import total
 from babyhubert.annotation.rttm import write_rttm
 from babyhubert.audio.names import rttm_uri
 from babyhubert.errors import ConfigError, OutputError
-from babyhubert.files import atomic_path, make_folder, path_below, remove_leftovers, require_safe_name, write_json
+from babyhubert.files import (
+    atomic_path,
+    csv_text,
+    make_folder,
+    path_below,
+    remove_leftovers,
+    require_safe_name,
+    write_json,
+    write_text,
+)
 from babyhubert.simulation.scene import Scene, SceneConfig, Turn, simulate_scene, turns_to_segments
 from babyhubert.simulation.utterance_table import AS_RECORDED, Casting, RecordedVoices
 from babyhubert.simulation.utterances import Voices
@@ -221,7 +229,4 @@ def _phoneme_row(recording_id: str, turn: Turn) -> tuple[str, ...]:
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+    write_text(path, csv_text([header, *rows]))

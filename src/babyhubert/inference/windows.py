@@ -6,7 +6,6 @@ Window starts are multiples of the frame hop: the frames of all windows lie on t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -26,6 +25,9 @@ from babyhubert.timebase import (
 
 Tail = Literal["short", "shift"]
 
+
+LONGEST_WINDOW_S = 3600
+"""Of a window: attention compares each of its frames with all others, 180,000 of them in an hour."""
 
 _PIECE = seconds_to_samples(60)
 """Of a block, taken at a time: a block may be a whole recording, which is not copied."""
@@ -95,7 +97,9 @@ class WindowPlan:
         Raises:
             ConfigError: the window is shorter than a frame, or the overlap is not in [0, 1).
         """
-        length = seconds_to_samples(seconds) if math.isfinite(seconds) else 0
+        if seconds > LONGEST_WINDOW_S:
+            raise ConfigError(f"a window of {seconds} s: at most {LONGEST_WINDOW_S} s fit into memory")
+        length = seconds_to_samples(seconds) if seconds > 0 else 0
         if length < FRAME_RECEPTIVE_FIELD:
             raise ConfigError(
                 f"a window of {seconds} s holds no frame: {FRAME_RECEPTIVE_FIELD / SAMPLE_RATE} s at least"

@@ -21,7 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from babyhubert.errors import DiskFullError, OutputError, UnsafeNameError
+from babyhubert.errors import AnnotationError, DiskFullError, OutputError, UnsafeNameError
 from babyhubert.hashing import sampled_sha256
 
 _TEMPORARY = re.compile(r"\.babyhubert-partial-[0-9a-f]{8}(\..*)?")
@@ -203,6 +203,26 @@ def _runs(field: str) -> bool:
 def write_json(path: Path, content: Mapping[str, Any], *, durable: bool = False) -> None:
     """Write a JSON object, indented, keys in their order."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n", durable=durable)
+
+
+def files_below(folder: Path, suffix: str) -> list[Path]:
+    """All files below a folder whose names end in ``suffix``, lower or upper case, in order of their paths.
+
+    Links to folders are not followed.
+
+    Raises:
+        AnnotationError: a folder cannot be read, so that what is in it would be missed.
+    """
+
+    def refuse(error: OSError) -> None:
+        if isinstance(error, FileNotFoundError):
+            return
+        raise AnnotationError(
+            f"{error.filename}: this folder cannot be read ({error.strerror or error}); change its permissions"
+        ) from error
+
+    found = [Path(root) / name for root, _, names in os.walk(folder, onerror=refuse) for name in names]
+    return sorted(path for path in found if path.name.lower().endswith(suffix) and not path.is_dir())
 
 
 def is_temporary(path: Path) -> bool:

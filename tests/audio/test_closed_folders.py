@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from babyhubert.audio.discovery import discover
+from babyhubert.errors import AnnotationError
+from babyhubert.files import files_below
 from commands import command, contents, write_sounds
 
 OVERRIDE = 0b110  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
@@ -102,3 +104,24 @@ def test_a_closed_folder_takes_no_name_from_a_recording(audio, monkeypatch):
     monkeypatch.setattr(os, "scandir", guarded)
     found = {file.recording_id: file.path.name for file in discover([audio])}
     assert found == {"a": "a.wav", "closed": "closed.wav", "closed/": "closed", "listed/d": "d.wav", "open/b": "b.wav"}
+
+
+def test_closed_folders_of_other_material(tmp_path):
+    """Scores, tables of phonemes, UEM files and transcripts are read from folders too: none of theirs is missed."""
+    for name in ("b/x.csv", "a/y.CSV", "a/z.txt", "closed/w.csv"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("", encoding="utf-8")
+    found = [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path, ".csv")]
+    assert found == ["a/y.CSV", "b/x.csv", "closed/w.csv"]
+    assert files_below(tmp_path / "absent", ".csv") == []
+    (tmp_path / "closed").chmod(0)
+    try:
+        with permissions_count():
+            with pytest.raises(AnnotationError, match=r"closed: this folder cannot be read \(Permission denied\)"):
+                files_below(tmp_path, ".csv")
+            done = command("evaluate", "phonemes", "--reference", tmp_path, "--predictions", tmp_path)
+    finally:
+        (tmp_path / "closed").chmod(0o755)
+    assert done.code == 2
+    assert "this folder cannot be read" in done.error

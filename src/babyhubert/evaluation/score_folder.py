@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from babyhubert.audio.names import check_names, match_names, rttm_uri
 from babyhubert.errors import AnnotationError
+from babyhubert.files import files_below
 from babyhubert.runs.folder import STATE_FOLDER, RunFolder
 
 
@@ -96,7 +97,7 @@ def _collect(folder: Path, labels: Any, model: Mapping[str, Any], told_by: Path)
         raise AnnotationError(f"{told_by}: does not say which classes the scores in {folder} are of")
     paths = {
         file.relative_to(folder).with_suffix("").as_posix(): file
-        for file in sorted(folder.rglob("*.npy"))
+        for file in files_below(folder, ".npy")
         if not file.name.startswith(".")
     }
     if not paths:

@@ -15,6 +15,7 @@ from babyhubert.annotation.chat import Participant, Transcript, Utterance, read_
 from babyhubert.annotation.intervals import union
 from babyhubert.audio.discovery import RecordingFile, discover
 from babyhubert.errors import AnnotationError, AudioError
+from babyhubert.files import files_below
 from babyhubert.material.settings import DataSource, SourceRecording, SourceRow, is_selected
 
 IPA_COLUMN = "ipa_words"
@@ -26,7 +27,7 @@ _NO_NAMES = frozenset({"", "child", "chi", "target_child", "target child"})
 
 def transcripts_below(folder: Path) -> list[Path]:
     """CHAT transcripts, without hidden files and folders."""
-    below = (path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() == ".cha")
+    below = (path.relative_to(folder) for path in files_below(folder, ".cha"))
     return [folder / path for path in sorted(below) if not any(part.startswith(".") for part in path.parts)]
 
 

@@ -27,7 +27,7 @@ from babyhubert.annotation.uem import read_uem
 from babyhubert.audio.discovery import RecordingFile, discover
 from babyhubert.audio.names import rttm_uri
 from babyhubert.errors import AnnotationError
-from babyhubert.files import path_below
+from babyhubert.files import files_below, path_below
 from babyhubert.material.chat_sources import read_transcripts, transcripts_below
 from babyhubert.material.settings import DataSource, LeftOut, SourceRecording, SourceRow, Sources, is_selected
 from babyhubert.timebase import ms_to_samples, seconds_to_samples
@@ -391,7 +391,7 @@ def _project_row(path: Path, line: int, fields: dict[str, str], child: str | Non
 
 def _with_uem(recordings: Sequence[SourceRecording], path: Path) -> list[SourceRecording]:
     stretches: dict[str, Intervals] = {}
-    for file in sorted(path.rglob("*.uem")) if path.is_dir() else [path]:
+    for file in files_below(path, ".uem") if path.is_dir() else [path]:
         stretches |= read_uem(file)
     found = []
     for recording in recordings:

@@ -37,9 +37,7 @@ class Part:
         if not (separator and number.isdecimal() and parts.isdecimal() and max(map(len, (number, parts))) <= _DIGITS):
             raise ConfigError(f"--shard {text[:_SHOWN]}: write it as I/N, such as 1/4, with I from 1 to N")
         if int(parts) > MOST_SHARDS:
-            raise ConfigError(
-                f"--shard {text}: at most {MOST_SHARDS} shards; more than there are recordings stay idle"
-            )
+            raise ConfigError(f"--shard {text}: at most {MOST_SHARDS} shards; each beyond the recordings is idle")
         if not 1 <= int(number) <= int(parts):
             raise ConfigError(f"--shard {text}: write it as I/N, such as 1/4, with I from 1 to N")
         return cls(int(parts), int(number))

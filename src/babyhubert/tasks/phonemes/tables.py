@@ -23,6 +23,7 @@ from babyhubert.annotation.text import CsvTable, parse_ends, parse_span
 from babyhubert.audio.names import check_names, match_names
 from babyhubert.errors import AnnotationError, some_names
 from babyhubert.evaluation.recording_table import without_suffix
+from babyhubert.files import files_below
 from babyhubert.phonology.inventory import BOUNDARY, Inventory, read_inventory, simplify
 
 PUBLISHED_PHONEMES = Inventory().symbols
@@ -158,7 +159,7 @@ def read_transcriptions(path: Path, rewrite: Mapping[str, Sequence[str]] | None 
     if path.is_file():
         return _read_utterances(path, rewrite)
     folder = path / "phonemes" if (path / "phonemes").is_dir() else path
-    files = sorted(folder.rglob("*.csv")) if folder.is_dir() else []
+    files = files_below(folder, ".csv") if folder.is_dir() else []
     if not files:
         raise AnnotationError(f"{path}: no such file, or no .csv file in this folder")
     return [utterance for file in files for utterance in _read_utterances(file, rewrite)]

@@ -13,6 +13,7 @@ from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.segments import Segments
 from babyhubert.cli.evaluate import app
 from babyhubert.errors import AnnotationError, BabyHubertError, ConfigError
+from babyhubert.evaluation.probe_sounds import PROBES
 from commands import write_sounds
 
 
@@ -235,7 +236,30 @@ class TestRobustness:
                 assert expected in result.output
             content = json.loads((tmp_path / "out/evaluation.json").read_text(encoding="utf-8"))
             assert content["hop_frames"] == 199
-            assert len((tmp_path / "out/false_alarms.csv").read_text(encoding="utf-8").splitlines()) == 1 + 5 * 4
+            assert (
+                len((tmp_path / "out/false_alarms.csv").read_text(encoding="utf-8").splitlines())
+                == 1 + len(PROBES) * 4
+            )
+
+    def test_recorded_sounds_and_near_voices_join_the_made_up_ones(self, small_model, tmp_path):
+        write_sounds(tmp_path / "sounds", ["dog/a.wav", "dog/b.wav", "rain/c.wav", "loose.wav"], seconds=1)
+        write_sounds(tmp_path / "people", ["x.wav", "y.wav"], seconds=2)
+        table = tmp_path / "people" / "utterances.csv"
+        rows = ["path,speaker_id,voice,duration_s,phones", "x.wav,x,MAL,2,", "y.wav,y,FEM,2,"]
+        table.write_text("\n".join(rows) + "\n", encoding="utf-8")
+        given = ["--sounds", str(tmp_path / "sounds"), "--utterances", str(table)]
+        options = ["--model", str(small_model), "--minutes", "0.1", "--overlap", "0", "-o", str(tmp_path / "out")]
+        result = CliRunner().invoke(app, ["robustness", *options, *given])
+        assert result.exit_code == 0, result.output
+        content = json.loads((tmp_path / "out/evaluation.json").read_text(encoding="utf-8"))
+        for kind in ("dog", "rain", "sounds"):
+            assert {kind, f"{kind}, in a day"} <= set(content["false_alarms"])
+        assert content["false_alarms"]["dog"]["seconds"] == pytest.approx(2.37, abs=0.01)
+        assert set(content["near_voices"]) == {"MAL", "FEM"}
+        assert content["near_voices"]["MAL"]["speakers"] == 1
+        assert "Voices at the microphone" in result.output
+        missing = CliRunner().invoke(app, ["robustness", *options, "--sounds", str(tmp_path / "nothing")])
+        assert "nothing" in str(missing.exception)
 
     def test_windows_are_those_that_segment_gives_the_model(self, small_model, tmp_path):
         model = Path(shutil.copytree(small_model, tmp_path / "model"))

@@ -380,6 +380,24 @@ def robustness(
         Path | None,
         typer.Option(help="Recording for the window test. Default: a simulated scene.", metavar="FILE"),
     ] = None,
+    sounds: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of recordings in which nobody speaks, a kind a sub-folder: they join the made-up sounds, "
+            "each alone and with a quiet room around it.",
+            metavar="FOLDER",
+            show_default=False,
+        ),
+    ] = None,
+    utterances: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of recorded utterances, as for 'simulate': what men, women and children right at the microphone "
+            "are taken for.",
+            metavar="CSV",
+            show_default=False,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -409,8 +427,9 @@ def robustness(
 ) -> None:
     """What a voice-type model hears where nobody speaks, and whether its windows show.
 
-    Noise test: false alarms an hour in silence, hum, white and pink noise, and music. Window test: how many decisions
-    change when a recording begins later, and whether segments begin or end where windows join.
+    Noise test: false alarms an hour in silence, hum, noise, music, animals, engines, rain and other made-up sounds,
+    and in recorded ones (--sounds). Near-voice test (--utterances). Window test: how many decisions change when a
+    recording begins later, and whether segments begin or end where windows join.
     """
     from functools import partial
 
@@ -430,12 +449,28 @@ def robustness(
         tell_small_model(SHIPPED_MODEL.name)
     classifier = load_model(model, device=device)
     classifier = classifier.with_settings(settings(listening=classifier.listening))
-    result = run_robustness(classifier, recording=recording, seconds=60 * minutes, level_dbfs=level, seed=seed)
+    result = run_robustness(
+        classifier,
+        recording=recording,
+        seconds=60 * minutes,
+        level_dbfs=level,
+        seed=seed,
+        sounds=sounds,
+        utterances=utterances,
+    )
     show(shown.tables(result), shown.notes(result))
     if output is not None:
         plan = classifier.settings.plan.describe()
         about = {"sha256": classifier.hash, "thresholds": classifier.thresholds, "plan": plan}
-        given = source(model=classifier.name, recording=recording, minutes=minutes, level_dbfs=level, seed=seed)
+        given = source(
+            model=classifier.name,
+            recording=recording,
+            sounds=sounds,
+            utterances=utterances,
+            minutes=minutes,
+            level_dbfs=level,
+            seed=seed,
+        )
         say_written(shown.write_report(output, result, given | about))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from babyhubert.audio.everyday_sounds import KINDS
 from babyhubert.timebase import SAMPLE_RATE
 
 Sound = NDArray[np.float32]
@@ -63,6 +64,7 @@ PROBES: Mapping[str, Callable[[int, np.random.Generator], Sound]] = {
     "white noise": white_noise,
     "pink noise": pink_noise,
     "music": music,
+    **KINDS,
 }
 
 

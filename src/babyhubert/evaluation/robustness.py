@@ -1,8 +1,9 @@
 """What a voice-type model does that has nothing to do with who speaks: noise it hears as voices, windows that show.
 
-Noise test: false alarms an hour in sounds without any voice. Window test: where a recording begins should not matter,
-and neither should where the windows end; so the same recording is judged from several starts, and the borders of
-segments are counted at the joins of windows.
+Noise test: false alarms an hour in sounds without any voice, made up or recorded; a recorded clip is tried alone and
+with a quiet room around it, as it is in a day. Near-voice test: what people right at the microphone are taken for.
+Window test: where a recording begins should not matter, and neither should where the windows end; so the same
+recording is judged from several starts, and the borders of segments are counted at the joins of windows.
 """
 
 from __future__ import annotations
@@ -15,16 +16,20 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from babyhubert.annotation.intervals import Intervals, intersect, total, union
 from babyhubert.annotation.raster import frames_to_segments, segments_to_frames
 from babyhubert.annotation.segments import Segments
 from babyhubert.errors import ConfigError
-from babyhubert.evaluation.probe_sounds import PROBES, probe
+from babyhubert.evaluation.probe_sounds import PROBES, pink_noise, probe
 from babyhubert.timebase import FRAME_HOP, SAMPLE_RATE
 
 Audio = NDArray[np.float32]
 
 PEAK_RATIO, PEAK_CHANCE = 2.0, 0.001
 """Borders peak at the joins when there are at least twice as many as elsewhere, with a chance below 1 in 1,000."""
+
+ROOM_S, ROOM_DBFS = 15, -60.0
+"""Quiet room around a clip, on each side, and its RMS level."""
 
 _LEAST_EXPECTED = 1.0
 _NEAR, _FAR = 1, 10
@@ -56,17 +61,37 @@ class FalseAlarms:
         seconds: How long it was.
         segments: Segments found, by class.
         found_s: Seconds found, by class.
+        any_s: Seconds in which any class is found.
     """
 
     sound: str
     seconds: float
     segments: dict[str, int]
     found_s: dict[str, float]
+    any_s: float
 
     def per_hour(self, label: str) -> tuple[float, float]:
         """Seconds and segments of a class an hour."""
         hours = self.seconds / 3600
         return self.found_s[label] / hours, self.segments[label] / hours
+
+    @property
+    def any_per_hour(self) -> float:
+        """Seconds of any class an hour."""
+        return self.any_s / (self.seconds / 3600)
+
+
+def count_alarms(sound: str, labels: Sequence[str], found: Sequence[Segments], seconds: float) -> FalseAlarms:
+    """Everything found in some recordings of one sound."""
+    counts, lengths = dict.fromkeys(labels, 0), dict.fromkeys(labels, 0.0)
+    any_samples = 0
+    for segments in found:
+        for label in labels:
+            start, end = segments.intervals(label)
+            counts[label] += len(start)
+            lengths[label] += float((end - start).sum()) / SAMPLE_RATE
+        any_samples += total(*union(segments.start, segments.end))
+    return FalseAlarms(sound, seconds, counts, lengths, any_samples / SAMPLE_RATE)
 
 
 def false_alarms(model: Model, seconds: float, level_dbfs: float, seed: int) -> list[FalseAlarms]:
@@ -82,12 +107,82 @@ def false_alarms(model: Model, seconds: float, level_dbfs: float, seed: int) -> 
     for name in PROBES:
         sound = probe(name, round(seconds * SAMPLE_RATE), level_dbfs, seed)
         segments = model.decide(model.scores(sound))
-        counts, lengths = {}, {}
-        for label in model.labels:
-            start, end = segments.intervals(label)
-            counts[label], lengths[label] = len(start), float((end - start).sum()) / SAMPLE_RATE
-        found.append(FalseAlarms(name, len(sound) / SAMPLE_RATE, counts, lengths))
+        found.append(count_alarms(name, model.labels, [segments], len(sound) / SAMPLE_RATE))
     return found
+
+
+def alarms_in_clips(model: Model, kind: str, clips: Sequence[Audio], seed: int) -> list[FalseAlarms]:
+    """False alarms in clips of one kind, each alone, and each with a quiet room around it.
+
+    Args:
+        model: The model.
+        kind: Their name.
+        clips: float32, shape (n,) each, 16 kHz.
+        seed: Draws the room.
+    """
+    seconds = sum(map(len, clips)) / SAMPLE_RATE
+    alone = [model.decide(model.scores(clip)) for clip in clips]
+    inside = []
+    for number, clip in enumerate(clips):
+        around, first = in_a_quiet_room(clip, np.random.default_rng([seed, number]))
+        segments = model.decide(model.scores(around))
+        inside.append(within(segments, first, first + len(clip)))
+    return [
+        count_alarms(kind, model.labels, alone, seconds),
+        count_alarms(f"{kind}, in a day", model.labels, inside, seconds),
+    ]
+
+
+def in_a_quiet_room(sound: Audio, rng: np.random.Generator) -> tuple[Audio, int]:
+    """A sound with :data:`ROOM_S` of a quiet room before, behind and after it, and where it begins."""
+    around = ROOM_S * SAMPLE_RATE
+    room = pink_noise(len(sound) + 2 * around, rng)
+    room *= np.float32(10 ** (ROOM_DBFS / 20) / np.sqrt(np.mean(np.square(room, dtype=np.float64))))
+    room[around : around + len(sound)] += sound
+    return room, around
+
+
+def within(segments: Segments, first: int, last: int) -> Segments:
+    """What of some segments lies in a stretch."""
+    kept = (segments.end > first) & (segments.start < last)
+    return Segments(
+        np.maximum(segments.start[kept], first), np.minimum(segments.end[kept], last), segments.label[kept]
+    )
+
+
+@dataclass(frozen=True)
+class NearVoices:
+    """What people of one kind, each right at the microphone, are taken for.
+
+    Attributes:
+        voice: Their kind: CHI, TEEN, FEM or MAL.
+        speakers: How many.
+        seconds: How long they speak.
+        shares: Share of that time in which each class is found.
+    """
+
+    voice: str
+    speakers: int
+    seconds: float
+    shares: dict[str, float]
+
+
+def near_voices(model: Model, voice: str, monologues: Sequence[tuple[Audio, Intervals]]) -> NearVoices:
+    """Run a model over people who speak alone.
+
+    Args:
+        model: The model.
+        voice: What kind of people they are.
+        monologues: A recording of each, float32, shape (n,), and where the person speaks in it.
+    """
+    spoken, found = 0, dict.fromkeys(model.labels, 0)
+    for audio, speech in monologues:
+        segments = model.decide(model.scores(audio))
+        spoken += total(*speech)
+        for label in model.labels:
+            found[label] += total(*intersect(segments.intervals(label), speech))
+    shares = {label: samples / spoken if spoken else math.nan for label, samples in found.items()}
+    return NearVoices(voice, len(monologues), spoken / SAMPLE_RATE, shares)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Noise and window tests as people and programs want them: tables on the terminal, JSON and CSV."""
+"""Noise, near-voice and window tests as people and programs want them: tables on the terminal, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from rich.table import Table
 
 from babyhubert.evaluation.presentation import number, percent
-from babyhubert.evaluation.robustness import PEAK_CHANCE, PEAK_RATIO, FalseAlarms, Peak, Shift
+from babyhubert.evaluation.robustness import PEAK_CHANCE, PEAK_RATIO, FalseAlarms, NearVoices, Peak, Shift
 from babyhubert.files import csv_text, write_json, write_text
 
 
 @dataclass(frozen=True)
 class RobustnessResult:
-    """Both tests of one model.
+    """All tests of one model.
 
     Attributes:
         labels: Classes.
@@ -25,6 +25,7 @@ class RobustnessResult:
         peaks: Window test: borders and lengths at the joins.
         hop_frames: Frames between the starts of windows.
         recording: What the window test was run on.
+        near: Near-voice test, one a kind of people; empty where it was not run.
     """
 
     labels: tuple[str, ...]
@@ -33,18 +34,29 @@ class RobustnessResult:
     peaks: Sequence[Peak]
     hop_frames: int
     recording: str
+    near: Sequence[NearVoices] = ()
 
 
 def tables(result: RobustnessResult) -> Iterator[Table]:
-    """Noise test, shifts, peaks."""
+    """Noise test, near-voice test where it was run, shifts, peaks."""
     noise = Table(title="False alarms: seconds an hour (segments an hour)", title_justify="left")
     noise.add_column("sound")
     for label in result.labels:
         noise.add_column(label, justify="right")
+    noise.add_column("any", justify="right")
     for alarm in result.alarms:
         rates = (alarm.per_hour(label) for label in result.labels)
-        noise.add_row(alarm.sound, *(f"{seconds:.0f} ({segments:.0f})" for seconds, segments in rates))
+        shown = (f"{seconds:.0f} ({segments:.0f})" for seconds, segments in rates)
+        noise.add_row(alarm.sound, *shown, f"{alarm.any_per_hour:.0f}")
     yield noise
+    if result.near:
+        near = Table(title="Voices at the microphone: share of their time found as", title_justify="left")
+        for heading in ("voice", "speakers", "seconds", *(f"{label} %" for label in result.labels)):
+            near.add_column(heading, justify="left" if heading == "voice" else "right")
+        for row in result.near:
+            shares = (percent(row.shares[label]) for label in result.labels)
+            near.add_row(row.voice, str(row.speakers), f"{row.seconds:.0f}", *shares)
+        yield near
     shifted = Table(title="Recording begun later: frames decided otherwise", title_justify="left")
     for heading in ("by", "of all frames %", *(f"{label} %" for label in result.labels)):
         shifted.add_column(heading, justify="right")
@@ -85,6 +97,7 @@ def as_json(result: RobustnessResult) -> dict[str, Any]:
         "false_alarms": {
             alarm.sound: {
                 "seconds": alarm.seconds,
+                "any_seconds_per_hour": alarm.any_per_hour,
                 "classes": {
                     label: {
                         "found_s": alarm.found_s[label],
@@ -96,6 +109,14 @@ def as_json(result: RobustnessResult) -> dict[str, Any]:
                 },
             }
             for alarm in result.alarms
+        },
+        "near_voices": {
+            row.voice: {
+                "speakers": row.speakers,
+                "seconds": row.seconds,
+                "shares": {label: number(share) for label, share in row.shares.items()},
+            }
+            for row in result.near
         },
         "recording": result.recording,
         "hop_frames": result.hop_frames,

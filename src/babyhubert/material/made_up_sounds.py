@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from babyhubert.audio.discovery import discover
+from babyhubert.audio.everyday_sounds import KINDS, made_sound
 from babyhubert.config import Config
 from babyhubert.errors import ConfigError
 from babyhubert.material.audio_store import AudioStore
 from babyhubert.material.augmentation import Probability, Range, Waveforms, add_at_snr, coloured_noise, warp, within
 from babyhubert.material.settings import is_selected
-from babyhubert.simulation.sounds import KINDS, made_sound
 from babyhubert.timebase import SAMPLE_RATE
 
 _LOWEST_NOTE_HZ = 65.4  # C2; notes are counted in semitones from here
@@ -53,7 +53,7 @@ class NobodySettings(Config):
         silent_share: Share of these windows that are zeros throughout.
         tones_share: Share that are steady tones with harmonics: hum, a fan.
         melodies_share: Share that are melodies.
-        sounds_share: Share that are made-up everyday sounds (:mod:`babyhubert.simulation.sounds`).
+        sounds_share: Share that are made-up everyday sounds (:mod:`babyhubert.audio.everyday_sounds`).
         recorded_share: Share that are recorded sounds.
         folder: Recordings in which nobody speaks, anywhere below it; ``recorded_share`` needs it.
         select: Which of them to take, as shell patterns of their ids (the path below the folder); all when empty.

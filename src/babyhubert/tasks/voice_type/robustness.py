@@ -1,22 +1,47 @@
-"""Both robustness tests of a voice-type model, on sounds and a scene made from a seed, or on a recording given."""
+"""Robustness tests of a voice-type model, on sounds and a scene made from a seed, or on recordings that are given."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from babyhubert.annotation.intervals import Intervals
+from babyhubert.audio.acoustics import decibels
+from babyhubert.audio.discovery import RecordingFile, discover
 from babyhubert.audio.recording import open_recording
 from babyhubert.errors import AudioError
-from babyhubert.evaluation.robustness import false_alarms, join_peaks, start_shifts
+from babyhubert.evaluation.robustness import (
+    alarms_in_clips,
+    false_alarms,
+    in_a_quiet_room,
+    join_peaks,
+    near_voices,
+    start_shifts,
+)
 from babyhubert.evaluation.robustness_presentation import RobustnessResult
+from babyhubert.simulation.utterance_table import RecordedSpeaker, read_utterances
 from babyhubert.tasks.voice_type.prediction import VoiceTypeClassifier
 from babyhubert.timebase import FRAME_HOP, SAMPLE_RATE, frame_count
 
+MOST_CLIP_S = 60
+"""Beginning of each recorded sound that is tried."""
+
+_MOST_SPEAKERS, _MOST_UTTERANCES = 12, 5
+_NEAR_DBFS = -20.0
+
 
 def run_robustness(
-    model: VoiceTypeClassifier, *, recording: Path | None, seconds: float, level_dbfs: float, seed: int
+    model: VoiceTypeClassifier,
+    *,
+    recording: Path | None,
+    seconds: float,
+    level_dbfs: float,
+    seed: int,
+    sounds: Path | None = None,
+    utterances: Path | None = None,
 ) -> RobustnessResult:
     """Test a model with its windows, thresholds and rules.
 
@@ -24,11 +49,14 @@ def run_robustness(
         model: The model.
         recording: For the window test; a simulated scene when absent.
         seconds: Of each sound, and at most of the recording.
-        level_dbfs: RMS level of the sounds.
+        level_dbfs: RMS level of the made-up sounds.
         seed: Draws sounds and scene.
+        sounds: Folder of recordings in which nobody speaks, a kind a sub-folder.
+        utterances: CSV of utterances, see :mod:`babyhubert.simulation.utterance_table`, for the near-voice test.
 
     Raises:
-        AudioError: the recording cannot be read, or is too short to begin later.
+        AudioError: a recording cannot be read, or is too short to begin later.
+        AnnotationError: the table of utterances is bad.
     """
     audio = _scene(seconds, seed) if recording is None else _beginning(recording, seconds)
     name = f"a simulated scene (seed {seed})" if recording is None else str(recording)
@@ -36,14 +64,52 @@ def run_robustness(
     shifts = sorted({1, max(hop // 4, 1), max(hop // 2, 1), hop})
     if frame_count(len(audio)) <= hop:
         raise AudioError(f"{name}: {len(audio) / SAMPLE_RATE:.2f} s are too short; more than {hop * 0.02:g} s needed")
+    recorded = {} if sounds is None else kinds_of(sounds)
+    people = {} if utterances is None else read_utterances(utterances)
+    alarms = false_alarms(model, seconds, level_dbfs, seed)
+    for kind, files in recorded.items():
+        alarms += alarms_in_clips(model, kind, [_beginning(file.path, MOST_CLIP_S) for file in files], seed)
     return RobustnessResult(
         model.labels,
-        false_alarms(model, seconds, level_dbfs, seed),
+        alarms,
         start_shifts(model, audio, shifts),
         join_peaks(model, audio, hop),
         hop,
         name,
+        [near_voices(model, voice, _monologues(speakers, seed)) for voice, speakers in people.items() if speakers],
     )
+
+
+def kinds_of(folder: Path) -> dict[str, list[RecordingFile]]:
+    """Recordings by the sub-folder they are in; those right in the folder go by its name.
+
+    Raises:
+        AudioError: no such folder, or no recordings in it.
+    """
+    kinds: dict[str, list[RecordingFile]] = {}
+    for file in discover([folder]):
+        kind, _, rest = file.recording_id.partition("/")
+        kinds.setdefault(kind if rest else folder.resolve().name, []).append(file)
+    return kinds
+
+
+def _monologues(speakers: Sequence[RecordedSpeaker], seed: int) -> list[tuple[NDArray[np.float32], Intervals]]:
+    """Some utterances of each speaker one after the other, right at the microphone in a quiet room."""
+    found = []
+    for number, speaker in enumerate(speakers[:_MOST_SPEAKERS]):
+        pieces, starts, ends, at = [], [], [], 0
+        for utterance in (row.load() for row in speaker.utterances[:_MOST_UTTERANCES]):
+            start, end = utterance.spans
+            starts.append(start + at)
+            ends.append(end + at)
+            pause = np.zeros(SAMPLE_RATE // 2, dtype=np.float32)
+            pieces += [utterance.waveform * decibels(_NEAR_DBFS), pause]
+            at += len(utterance.waveform) + len(pause)
+        loudest = max(float(np.abs(piece).max()) for piece in pieces)
+        spoken = np.concatenate(pieces) * np.float32(min(1.0, 1 / loudest))
+        audio, first = in_a_quiet_room(spoken, np.random.default_rng([seed, number]))
+        found.append((audio, (np.concatenate(starts) + first, np.concatenate(ends) + first)))
+    return found
 
 
 def _beginning(path: Path, seconds: float) -> NDArray[np.float32]:

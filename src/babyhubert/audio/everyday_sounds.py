@@ -149,7 +149,7 @@ KINDS: Mapping[str, Callable[[int, np.random.Generator], Sound]] = MappingProxyT
     {
         "animal": animal,
         "engine": engine,
-        "weather": weather,
+        "rain": weather,
         "crackling": crackling,
         "ticking": ticking,
         "dishes": dishes,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from babyhubert.audio.everyday_sounds import KINDS, made_sound
 from babyhubert.errors import AudioError
 from babyhubert.simulation.backgrounds import LEVELS_DBFS, recorded_backgrounds
-from babyhubert.simulation.sounds import KINDS, made_sound
 from babyhubert.simulation.voice_conversion import move_resonances, whisper
 from commands import command
 

@@ -118,10 +118,19 @@ def _explain(problem: Any) -> str:
         return f"unknown key '{key}'"
     if problem["type"] == "missing":
         return f"key '{key}' is missing"
+    details = problem.get("ctx", {})
+    if problem["type"] == "union_tag_not_found":
+        return f"key '{key}.{str(details['discriminator']).strip(chr(39))}' is missing"
+    if problem["type"] == "union_tag_invalid":
+        name = str(details["discriminator"]).strip("'")
+        return f"'{key}.{name}' = {details['tag']!r}: one of {details['expected_tags']}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "value_error" and isinstance(problem["input"], dict):
+        return message if not problem["loc"] else f"'{key}': {message}"
     shown = repr(problem["input"])
     if len(shown) > _LONGEST_SHOWN:
         shown = shown[:_LONGEST_SHOWN] + "..."
-    return f"'{key}' = {shown}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    return f"'{key}' = {shown}: {message[0].lower()}{message[1:]}"
 
 
 def _apply(content: dict[str, Any], override: str) -> None:

@@ -76,7 +76,7 @@ def voice_segments(probabilities: np.ndarray, thresholds: dict[str, float]) -> l
     return sorted(found)
 
 
-def addressee_window(onset_ms: float, offset_ms: float, recording_ms: float, context_ms: float = 10_000):
+def centred_window(onset_ms: float, offset_ms: float, recording_ms: float, context_ms: float = 10_000):
     duration = offset_ms - onset_ms
     fill = max((context_ms - duration) / 2, 0)
     start, end = onset_ms - fill, offset_ms + fill
@@ -89,7 +89,7 @@ def addressee_window(onset_ms: float, offset_ms: float, recording_ms: float, con
 
 def addressee_probabilities(model: HubertModel, audio: np.ndarray, onset_ms: int, offset_ms: int) -> np.ndarray:
     """The mean over the window's first frames, as many as fit between the utterance's onset and the window's end."""
-    start, end = addressee_window(onset_ms, offset_ms, len(audio) / 16)
+    start, end = centred_window(onset_ms, offset_ms, len(audio) / 16)
     frames = features(model, audio[round(start * 16) : round(end * 16)])
     mask = torch.zeros(len(frames))
     mask[: max(math.floor(((end - onset_ms) * 16 - 400) / 320), 0)] = 1

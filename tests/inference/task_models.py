@@ -11,7 +11,8 @@ from making import RATE, babble
 from small_encoders import fresh, generator
 
 from babyhubert.annotation.segments import VOICE_TYPES
-from babyhubert.encoder.heads import HEAD_KINDS
+from babyhubert.encoder.flavours.layout import PUBLISHED_KINDS
+from babyhubert.encoder.heads import HEAD_CLASSES
 from babyhubert.encoder.model_folder import save_model_folder
 from babyhubert.encoder.multitask import TaskModel
 from commands import SMALL
@@ -28,7 +29,7 @@ def write_task_model(
 ) -> Path:
     """A model folder with these heads. Models of one seed share their encoder and, head by head, their weights."""
     encoder = fresh(SMALL, seed)
-    heads = {task: HEAD_KINDS[task](LABELS[task], SMALL.hidden_size) for task in tasks}
+    heads = {task: HEAD_CLASSES[PUBLISHED_KINDS[task]](LABELS[task], SMALL.hidden_size) for task in tasks}
     model = TaskModel(encoder, heads).eval()
     with torch.no_grad():
         features = encoder(torch.from_numpy(babble(6 * RATE, RATE, seed=0))[None]).last

@@ -21,7 +21,7 @@ from babyhubert.inference.task_model import load_task_model
 from babyhubert.inference.utterance_predictor import plan_utterances
 from babyhubert.inference.windows import WindowPlan
 from babyhubert.tasks.addressee.prediction import AddresseeClassifier
-from babyhubert.tasks.addressee.windows import addressee_window
+from babyhubert.tasks.classification.windows import centred_window
 from babyhubert.tasks.phonemes.prediction import PhonemeRecogniser
 from babyhubert.tasks.phonemes.windows import phoneme_window
 from babyhubert.tasks.voice_type.prediction import VoiceTypeSettings, load_model
@@ -71,7 +71,7 @@ def weights(layout, folder):
 )
 def test_the_published_examples_of_addressee_windows(seconds, window, frames):
     onset, offset, recording = (round(value * RATE) for value in seconds)
-    found = addressee_window(onset, offset, recording)
+    found = centred_window(onset, offset, recording)
     assert (found.start, found.stop) == tuple(round(value * RATE) for value in window)
     assert (found.first_frame, found.stop_frame) == frames
 
@@ -87,13 +87,13 @@ def test_windows_equal_the_plain_ones_everywhere():
         recording = int(rng.integers(300, 60_000))
         onset = int(rng.integers(0, recording))
         offset = int(min(recording, onset + rng.integers(0, rng.choice([60, 3_000, 31_000]))))
-        start, end = twins.addressee_window(onset, offset, recording)
-        found = addressee_window(onset * MS, offset * MS, recording * MS)
+        start, end = twins.centred_window(onset, offset, recording)
+        found = centred_window(onset * MS, offset * MS, recording * MS)
         assert (found.start, found.stop) == (start * MS, end * MS)
         frames = int((end - start) * MS - 400) // 320 + 1
         stop = min(int((end - onset) * MS - 400) // 320, frames)
         assert (found.first_frame, found.stop_frame) == (0, stop if stop > 0 else frames)
-        own = addressee_window(onset * MS, offset * MS, recording * MS, pooling="utterance")
+        own = centred_window(onset * MS, offset * MS, recording * MS, pooling="utterance")
         assert own[:2] == found[:2]
         assert 0 <= own.first_frame < own.stop_frame <= frames
         first_sample, stop_sample = (found.start + 320 * frame for frame in own[2:])

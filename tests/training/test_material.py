@@ -23,19 +23,18 @@ from babyhubert.material.utterances import EpochOrder, equal_length_batches
 from babyhubert.material.windows import shifted, windows_by, windows_with_context
 from babyhubert.phonology.edit_distance import edit_distances
 from babyhubert.phonology.inventory import Inventory, read_inventory, simplify
-from babyhubert.tasks.addressee.training import AddresseeTask
-from babyhubert.tasks.addressee.windows import addressee_window
-from babyhubert.tasks.phonemes.training import PhonemeTask, normalised, stretched_alignments
-from babyhubert.tasks.voice_type.training import VoiceTypeTask
+from babyhubert.tasks import registry
+from babyhubert.tasks.classification.windows import centred_window
+from babyhubert.tasks.phonemes.training import normalised, stretched_alignments
 from babyhubert.timebase import frame_count
-
-KINDS = {"voice_type": VoiceTypeTask, "addressee": AddresseeTask, "phonemes": PhonemeTask}
 
 
 def prepare(name, table, tmp_path, seed=0):
     left_out = LeftOut()
     chosen = getattr(settings(None, {name: table}), name)
-    return KINDS[name].prepare(chosen, tmp_path / "audio", seed, left_out), left_out
+    kind = registry.load(registry.KINDS[chosen.kind].training)
+    stream = registry.seed_stream(name)
+    return kind.prepare(chosen, tmp_path / "audio", seed, left_out, name=name, seed_stream=stream), left_out
 
 
 def voices(folder, tmp_path, data=None, **changes):
@@ -692,7 +691,7 @@ def test_windows_always_have_context_and_moved_ones_hold_the_same_utterance():
 
 def test_published_windows_are_those_of_the_sheet():
     windows = windows_by(
-        addressee_window, np.array([20, 20]) * RATE, np.array([21, 32]) * RATE, np.array([60, 60]) * RATE, 10 * RATE
+        centred_window, np.array([20, 20]) * RATE, np.array([21, 32]) * RATE, np.array([60, 60]) * RATE, 10 * RATE
     )
     assert windows.start.tolist() == [15.5 * RATE, 20 * RATE]
     assert windows.first_frame.tolist() == [0, 0]

@@ -59,13 +59,13 @@ def _finetune(config: Path, names: Sequence[str] | None, output: Path, changes: 
     from babyhubert.compute.group import Group
     from babyhubert.config import read_config
     from babyhubert.errors import ConfigError
-    from babyhubert.training.finetuning import TASKS, finetune
+    from babyhubert.training.finetuning import finetune
     from babyhubert.training.settings import FinetuningSettings
 
     settings = read_config(config, FinetuningSettings, changes or ())
-    names = names or [name for name in TASKS if getattr(settings, name) is not None]
+    names = names or list(settings.tasks)
     if not names:
-        raise ConfigError(f"{config}: has none of the tables [voice_type], [addressee], [phonemes]")
+        raise ConfigError(f"{config}: has none of the tables [voice_type], [addressee], [phonemes], [task.NAME]")
     with Group.join(settings.machine.device) as group:
         result = finetune(settings, names, output, group, typer.echo)
     if group.place.first and result.finished:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from babyhubert.encoder.heads import TaskHead
 from babyhubert.material.batch import Batch
+from babyhubert.material.settings import LeftOut
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Task(Protocol):
     """One task with its material.
 
     Attributes:
-        name: ``voice_type``, ``addressee`` or ``phonemes``.
+        name: ``voice_type``, ``addressee``, ``phonemes``, or that of a configuration.
         labels: Meaning of the head's outputs.
         batches_an_epoch: Batches that show all of the training material once.
         seconds: Audio to train on.
@@ -70,6 +72,20 @@ class Task(Protocol):
         replayable: Whether the loss of batches without ``lengths`` is kernels alone, the same for the same shapes:
             it reads no value on the CPU and copies none to the device.
     """
+
+    @classmethod
+    def prepare(cls, settings: Any, cache: Path, seed: int, left_out: LeftOut, *, name: str, seed_stream: int) -> Self:
+        """Read and decode the material of a task.
+
+        Args:
+            settings: Of the task, of its kind's class.
+            cache: Folder of decoded recordings.
+            seed: Of the run.
+            left_out: Told what does not enter the material.
+            name: Of the task.
+            seed_stream: Number of its random draws among those of other tasks.
+        """
+        ...
 
     @property
     def replayable(self) -> bool: ...  # noqa: D102

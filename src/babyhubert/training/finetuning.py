@@ -36,7 +36,7 @@ from torch import Tensor, nn
 from babyhubert.compute.device import device_name
 from babyhubert.compute.group import Group
 from babyhubert.encoder.config import HubertConfig
-from babyhubert.encoder.heads import ADDRESSEE, PHONEMES, VOICE_TYPE, TaskHead, head_of
+from babyhubert.encoder.heads import TaskHead, head_of
 from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.loading import build_encoder, load_checkpoint
 from babyhubert.encoder.model_folder import refuse_other_folder, save_model_folder
@@ -46,10 +46,8 @@ from babyhubert.files import csv_text, exclusive, make_folder, remove_leftovers,
 from babyhubert.material.batch import Batch
 from babyhubert.material.settings import LeftOut
 from babyhubert.runs.record import software_versions
-from babyhubert.tasks.addressee.training import AddresseeTask
 from babyhubert.tasks.interface import Task, Validation
-from babyhubert.tasks.phonemes.training import PhonemeTask
-from babyhubert.tasks.voice_type.training import VoiceTypeTask
+from babyhubert.tasks.registry import KINDS, load, seed_stream
 from babyhubert.timebase import SAMPLE_RATE, format_clock
 from babyhubert.training.averaging import AveragedWeights
 from babyhubert.training.curves import Curves
@@ -63,7 +61,6 @@ from babyhubert.training.snapshots import newest_snapshot, prune_snapshots, save
 from babyhubert.training.task_passes import RecordedPasses, TaskLosses
 
 SNAPSHOT_FORMAT = 1
-TASKS = (VOICE_TYPE, ADDRESSEE, PHONEMES)
 
 Report = Callable[[str], None]
 
@@ -139,7 +136,7 @@ def _prepare(
     settings: FinetuningSettings, names: Sequence[str], cache: Path, group: Group, left_out: LeftOut
 ) -> dict[str, Task]:
     """The tasks with their material; the first process decodes, the others then find it done."""
-    missing = [name for name in names if getattr(settings, name) is None]
+    missing = [name for name in names if name not in settings.tasks]
     if missing:
         raise ConfigError(f"the configuration has no table [{missing[0]}]; it says what that task is trained on")
     tasks: dict[str, Task] | None = group.first_only(lambda: _read_tasks(settings, names, cache, left_out))
@@ -147,15 +144,13 @@ def _prepare(
 
 
 def _read_tasks(settings: FinetuningSettings, names: Sequence[str], cache: Path, left_out: LeftOut) -> dict[str, Task]:
-    seed = settings.train.seed
     tasks: dict[str, Task] = {}
     for name in names:
-        if name == VOICE_TYPE and settings.voice_type is not None:
-            tasks[name] = VoiceTypeTask.prepare(settings.voice_type, cache, seed, left_out)
-        elif name == ADDRESSEE and settings.addressee is not None:
-            tasks[name] = AddresseeTask.prepare(settings.addressee, cache, seed, left_out)
-        elif name == PHONEMES and settings.phonemes is not None:
-            tasks[name] = PhonemeTask.prepare(settings.phonemes, cache, seed, left_out)
+        chosen = settings.tasks[name]
+        kind: type[Task] = load(KINDS[chosen.kind].training)
+        tasks[name] = kind.prepare(
+            chosen, cache, settings.train.seed, left_out, name=name, seed_stream=seed_stream(name)
+        )
     return tasks
 
 
@@ -215,7 +210,7 @@ class Trainer:
         self.optimiser = build_optimiser(self.model, train)
         self._average = AveragedWeights(self.model, train.average) if train.average else None
         self._clipped = list((self.model if train.clip == "all" else self.model.encoder).parameters())
-        self._loss_weights = {name: getattr(settings, name).loss_weight for name in self.tasks}
+        self._loss_weights = {name: settings.tasks[name].loss_weight for name in self.tasks}
         self.autocast = autocast(machine.precision, group.device)
         half = resolve_precision(machine.precision, group.device) == "fp16"
         self._scaler = torch.amp.GradScaler(group.device.type, enabled=half)
@@ -483,7 +478,8 @@ class Trainer:
         labels = {name: list(task.labels) for name, task in self.tasks.items()}
         details = [dict(found.card) for found in self.best_validations.values()]
         thresholds = next((found["thresholds"] for found in details if "thresholds" in found), None)
-        used = self.settings.model_dump(mode="json", include={"model", "train", *self.tasks})
+        used = self.settings.model_dump(mode="json", include={"model", "train"})
+        used |= {name: self.settings.tasks[name].model_dump(mode="json") for name in self.tasks}
         return {
             "task": next(iter(self.tasks)) if len(self.tasks) == 1 else "several",
             **self.settings.card.model_dump(),

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from babyhubert.config import Config, Seed
+from babyhubert.errors import ConfigError
 from babyhubert.tasks.addressee.training import AddresseeSettings
-from babyhubert.tasks.phonemes.training import PhonemeSettings
-from babyhubert.tasks.voice_type.training import VoiceTypeSettings
+from babyhubert.tasks.classification.training import ClassificationSettings
+from babyhubert.tasks.phonemes.training import CtcSettings, PhonemeSettings
+from babyhubert.tasks.registry import PUBLISHED, check_name
+from babyhubert.tasks.voice_type.training import FramesSettings, VoiceTypeSettings
 from babyhubert.training.precision import Precision
 from babyhubert.training.schedules import ScheduleSettings
 
@@ -146,8 +150,23 @@ class CardSettings(Config):
     licence: str = ""
 
 
+OwnTaskSettings = Annotated[FramesSettings | ClassificationSettings | CtcSettings, Field(discriminator="kind")]
+TaskSettings = VoiceTypeSettings | ClassificationSettings | PhonemeSettings
+
+
 class FinetuningSettings(Config):
-    """A fine-tuning run: the tasks whose tables it has, on one encoder."""
+    """A fine-tuning run: the tasks whose tables it has, on one encoder.
+
+    Attributes:
+        model: Where the encoder comes from.
+        train: Optimiser, schedule, length.
+        machine: How it runs.
+        card: What the model says about itself.
+        voice_type: Who speaks when.
+        addressee: To whom adults speak.
+        phonemes: What is said.
+        task: Tasks of a lab's own, by name: ``[task.NAME]`` with ``kind``.
+    """
 
     model: ModelSettings = ModelSettings()
     train: TrainSettings
@@ -156,16 +175,31 @@ class FinetuningSettings(Config):
     voice_type: VoiceTypeSettings | None = None
     addressee: AddresseeSettings | None = None
     phonemes: PhonemeSettings | None = None
+    task: Mapping[str, OwnTaskSettings] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _distinct_tasks(self) -> FinetuningSettings:
+        try:
+            for name in self.task:
+                check_name(name)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        owners: dict[str, str] = {}
+        for name, settings in self.tasks.items():
+            if isinstance(settings, ClassificationSettings):
+                column = settings.output_column(name)
+                if owners.setdefault(column, name) != name:
+                    raise ValueError(f"the tasks {owners[column]} and {name} both write a column {column}")
+        return self
+
+    @property
+    def tasks(self) -> dict[str, TaskSettings]:
+        """All tasks that have a table, by name: the published ones first."""
+        published = {name: getattr(self, name) for name in PUBLISHED if getattr(self, name) is not None}
+        return {**published, **self.task}
 
     def fingerprint(self, tasks: tuple[str, ...]) -> str:
         """Hash of what decides the result: a run is only ever continued with the same one."""
-        decisive = self.model_dump_json(include={"model", "train", *tasks}, exclude=self._later_defaults())
-        return hashlib.sha256(decisive.encode()).hexdigest()[:16]
-
-    def _later_defaults(self) -> dict[str, Any]:
-        """Settings that are younger than some runs, where they change nothing: those runs go on."""
-        later: dict[str, Any] = {} if self.train.average else {"train": {"average"}}
-        made_up = self.voice_type.nobody if self.voice_type is not None else None
-        if made_up is not None and not made_up.melodies_share:
-            later["voice_type"] = {"nobody": {"melodies_share"}}
-        return later
+        decisive = self.model_dump(mode="json", include={"model", "train"})
+        decisive |= {name: self.tasks[name].model_dump(mode="json") for name in tasks}
+        return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:16]

@@ -16,7 +16,7 @@ from babyhubert.encoder.heads import ADDRESSEE
 from babyhubert.inference.utterance_predictor import Judged, UtteranceModel
 from babyhubert.material.windows import UtteranceWindow
 from babyhubert.phonology.ctc import log_softmax
-from babyhubert.tasks.addressee.windows import addressee_window
+from babyhubert.tasks.classification.windows import centred_window
 
 ADULTS = ("FEM", "MAL")
 TOO_LONG = "Other"
@@ -40,8 +40,8 @@ class AddresseeClassifier(UtteranceModel[NDArray[np.float64]]):
         return {**super().settings(), "pooling": self.pooling}
 
     def published_window(self, onset: int, offset: int, recording: int, context: int) -> UtteranceWindow:
-        """See :func:`addressee_window`."""
-        return addressee_window(onset, offset, recording, context, self.pooling)
+        """See :func:`centred_window`."""
+        return centred_window(onset, offset, recording, context, self.pooling)
 
     def judge(self, frames: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float64]]:
         """Probabilities of the classes, (C,) each: the softmax of the mean of the frames' logits."""

@@ -54,6 +54,7 @@ class PhonemeSettings(Config):
     """``[phonemes]``.
 
     Attributes:
+        kind: ``ctc``.
         data: Utterances with their phones: a table with a column ``phones`` or ``phonemes``, symbols separated by
             spaces (``|`` between words is passed over); or CHAT transcripts, whose words are taken apart.
         column: Another column with phones.
@@ -79,6 +80,7 @@ class PhonemeSettings(Config):
         loss_weight: Share of this task's loss in a training of several tasks.
     """
 
+    kind: Literal["ctc"] = "ctc"
     data: DataSettings
     column: str | None = None
     voices: Sequence[str] = ()
@@ -98,6 +100,16 @@ class PhonemeSettings(Config):
     dropout: Annotated[float, Field(ge=0, lt=1)] = PHONEME_HEAD_DROPOUT
     augmentation: AugmentationSettings = AugmentationSettings()
     loss_weight: Annotated[float, Field(gt=0)] = 1.0
+
+
+class CtcSettings(PhonemeSettings):
+    """``[task.NAME]`` with ``kind = "ctc"``: as ``[phonemes]``, of an inventory of its own.
+
+    Attributes:
+        inventory: File with the symbols.
+    """
+
+    inventory: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +143,10 @@ class PhonemeTask:
         validation: What to validate on.
         seed: Of the order of utterances.
         augmentation: Changes of training windows.
+        name: Of the task.
+        seed_stream: Number of its random draws among those of other tasks.
     """
 
-    name: Literal["phonemes"] = PHONEMES  # type: ignore[assignment]
     replayable = False
 
     def __init__(
@@ -144,7 +157,11 @@ class PhonemeTask:
         validation: Transcribed,
         seed: int,
         augmentation: Augmentation,
+        *,
+        name: str = PHONEMES,
+        seed_stream: int = 4,
     ) -> None:
+        self.name, self._seed_stream = name, seed_stream
         self.settings, self.inventory, self.seed, self.augmentation = settings, inventory, seed, augmentation
         self.labels = inventory.labels
         self.train, self.validation = train, validation
@@ -153,7 +170,16 @@ class PhonemeTask:
         self._order = EpochOrder(utterances.windows.width, utterances.times, settings.batch_size, seed)
 
     @classmethod
-    def prepare(cls, settings: PhonemeSettings, cache: Path, seed: int, left_out: LeftOut) -> PhonemeTask:
+    def prepare(
+        cls,
+        settings: PhonemeSettings,
+        cache: Path,
+        seed: int,
+        left_out: LeftOut,
+        *,
+        name: str = PHONEMES,
+        seed_stream: int = 4,
+    ) -> PhonemeTask:
         """Read and decode the material.
 
         Raises:
@@ -164,7 +190,7 @@ class PhonemeTask:
         inventory = Inventory(labels, settings.phone_map, settings.simplify)
         train, validation = split_rows(
             settings.data,
-            PHONEMES,
+            name,
             lambda row: _is_wanted(row, settings),
             (*CHILD_COLUMNS, *SPEAKER_COLUMNS),
             left_out,
@@ -173,7 +199,9 @@ class PhonemeTask:
         if settings.frame_start:
             material[0] = _align(material[0], inventory, settings.frame_aligner)
         augmentation = Augmentation.prepare(settings.augmentation, cache)
-        return cls(settings, inventory, material[0], material[1], seed, augmentation)
+        return cls(
+            settings, inventory, material[0], material[1], seed, augmentation, name=name, seed_stream=seed_stream
+        )
 
     @property
     def batches_an_epoch(self) -> int:
@@ -213,7 +241,7 @@ class PhonemeTask:
 
     def batch(self, number: int) -> Batch:
         """The utterances of this number."""
-        rng = np.random.default_rng([self.seed, 4, number])
+        rng = np.random.default_rng([self.seed, self._seed_stream, number])
         rows = self._order.batch(number)
         moving = self._context if self.settings.window_rule == "always" else None
         read = self.train.utterances.read_changed(rows, self.augmentation, moving, rng)

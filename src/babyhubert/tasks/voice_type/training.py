@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -70,6 +70,7 @@ class VoiceTypeSettings(Config):
     """``[voice_type]``.
 
     Attributes:
+        kind: ``frames``.
         data: Annotated recordings.
         labels: Classes, the order of the outputs.
         label_map: What other labels mean; ``""`` leaves their segments out.
@@ -92,6 +93,7 @@ class VoiceTypeSettings(Config):
         loss_weight: Share of this task's loss in a training of several tasks.
     """
 
+    kind: Literal["frames"] = "frames"
     data: DataSettings
     labels: Sequence[str] = VOICE_TYPES
     label_map: Mapping[str, str] = Field(default_factory=dict)
@@ -116,6 +118,12 @@ class VoiceTypeSettings(Config):
                 f"shortest_window_s is {self.shortest_window_s:g}: at most window_s, which is {self.window_s:g}"
             )
         return self
+
+
+class FramesSettings(VoiceTypeSettings):
+    """``[task.NAME]`` with ``kind = "frames"``: as ``[voice_type]``, of classes of its own."""
+
+    labels: Annotated[Sequence[str], Field(min_length=1)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,9 +194,9 @@ class VoiceTypeTask:
         seed: Of the windows that are drawn.
         augmentation: Changes of training windows.
         non_speech: Windows without voices, and sounds behind those with voices; None: neither.
+        name: Of the task.
+        seed_stream: Number of its random draws among those of other tasks.
     """
-
-    name = VOICE_TYPE
 
     def __init__(
         self,
@@ -198,7 +206,11 @@ class VoiceTypeTask:
         seed: int,
         augmentation: Augmentation,
         non_speech: NonSpeech | None = None,
+        *,
+        name: str = VOICE_TYPE,
+        seed_stream: int = 1,
     ) -> None:
+        self.name, self._seed_stream = name, seed_stream
         self.settings, self.train, self.validation, self.seed = settings, train, validation, seed
         self.labels = tuple(settings.labels)
         self.augmentation, self.non_speech = augmentation, non_speech
@@ -208,7 +220,16 @@ class VoiceTypeTask:
         self._positive_weights = torch.tensor([settings.positive_weights.get(label, 1.0) for label in self.labels])
 
     @classmethod
-    def prepare(cls, settings: VoiceTypeSettings, cache: Path, seed: int, left_out: LeftOut) -> VoiceTypeTask:
+    def prepare(
+        cls,
+        settings: VoiceTypeSettings,
+        cache: Path,
+        seed: int,
+        left_out: LeftOut,
+        *,
+        name: str = VOICE_TYPE,
+        seed_stream: int = 1,
+    ) -> VoiceTypeTask:
         """Read and decode the material.
 
         Raises:
@@ -217,22 +238,23 @@ class VoiceTypeTask:
         """
         unknown = set(settings.positive_weights) - set(settings.labels)
         if unknown:
-            raise AnnotationError(f"voice_type.positive_weights: no class {sorted(unknown)[0]!r}")
-        train, validation = _split(settings.data, left_out)
-        scenes = load_scenes(train, settings, cache, left_out)
+            raise AnnotationError(f"{name}.positive_weights: no class {sorted(unknown)[0]!r}")
+        train, validation = _split(settings.data, name, left_out)
+        scenes = load_scenes(train, settings, cache, left_out, name)
         for k, label in enumerate(settings.labels):
             if not len(scenes.stretches[k]):
                 raise AnnotationError(
                     f"no {label} in the training material: nothing about it can be learnt; take it out of "
-                    "voice_type.labels, or map another label to it (voice_type.label_map)"
+                    f"{name}.labels, or map another label to it ({name}.label_map)"
                 )
-        held = load_scenes(validation, settings, cache, left_out)
+        held = load_scenes(validation, settings, cache, left_out, name)
         if not any(len(held.stretches[k]) for k in range(len(settings.labels))):
             raise AnnotationError(
                 "nobody speaks in the validation material: no weights could be told from others by it"
             )
         non_speech = None if settings.nobody is None else NonSpeech.prepare(settings.nobody, cache)
-        return cls(settings, scenes, held, seed, Augmentation.prepare(settings.augmentation, cache), non_speech)
+        augmentation = Augmentation.prepare(settings.augmentation, cache)
+        return cls(settings, scenes, held, seed, augmentation, non_speech, name=name, seed_stream=seed_stream)
 
     @property
     def batches_an_epoch(self) -> int:
@@ -275,7 +297,7 @@ class VoiceTypeTask:
 
     def batch(self, number: int) -> Batch:
         """Windows drawn for this number."""
-        settings, rng = self.settings, np.random.default_rng([self.seed, 1, number])
+        settings, rng = self.settings, np.random.default_rng([self.seed, self._seed_stream, number])
         count, window = self._shape(rng)
         waveforms, lengths, targets, valid = self._windows(count, window, rng)
         if settings.mix is not None:
@@ -433,7 +455,11 @@ class VoiceTypeTask:
 
 
 def load_scenes(
-    recordings: Sequence[SourceRecording], settings: VoiceTypeSettings, cache: Path, left_out: LeftOut
+    recordings: Sequence[SourceRecording],
+    settings: VoiceTypeSettings,
+    cache: Path,
+    left_out: LeftOut,
+    task: str = VOICE_TYPE,
 ) -> LabelledScenes:
     """Audio and frame targets of annotated recordings; those shorter than a frame are told as left out.
 
@@ -441,7 +467,7 @@ def load_scenes(
         AnnotationError: a label is unknown, or nothing was annotated.
         AudioError: a recording cannot be read.
     """
-    relabel = relabeller(settings.labels, settings.label_map, VOICE_TYPE)
+    relabel = relabeller(settings.labels, settings.label_map, task)
     store = AudioStore.build([recording.file for recording in recordings], cache)
     targets, masks = [], []
     stretches: dict[int, list[tuple[int, int, int]]] = {k: [] for k in range(-1, len(settings.labels))}
@@ -466,7 +492,7 @@ def load_scenes(
     return LabelledScenes(store, tuple(targets), tuple(masks), arrays, times)
 
 
-def _split(data: DataSettings, left_out: LeftOut) -> tuple[list[SourceRecording], list[SourceRecording]]:
+def _split(data: DataSettings, task: str, left_out: LeftOut) -> tuple[list[SourceRecording], list[SourceRecording]]:
     """Recordings to train on and to validate on; those held out for a later test are told as left out."""
     train = _recordings(data.train, left_out)
     if data.validation is not None:
@@ -478,7 +504,7 @@ def _split(data: DataSettings, left_out: LeftOut) -> tuple[list[SourceRecording]
     else:
         if not data.validation_share:
             raise AnnotationError(
-                "no validation material: give voice_type.data.validation or voice_type.data.validation_share"
+                f"no validation material: give {task}.data.validation or {task}.data.validation_share"
             )
         held, test = hold_out(_groups(train), data.validation_share, data.test_share, data.split_seed)
         validation = [r for r, group in zip(train, _groups(train), strict=True) if group in held]

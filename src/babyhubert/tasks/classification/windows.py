@@ -7,7 +7,7 @@ from babyhubert.material.windows import UtteranceWindow
 from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD, SAMPLE_RATE, frame_count
 
 
-def addressee_window(
+def centred_window(
     onset: int, offset: int, recording: int, context: int = 10 * SAMPLE_RATE, pooling: Pooling = "published"
 ) -> UtteranceWindow:
     """The published window: centred on the utterance, moved to stay inside the recording.

@@ -1,0 +1,1 @@
+"""Tasks that give every utterance one of several classes."""

@@ -20,7 +20,7 @@ from babyhubert.encoder.conversion import convert_checkpoint
 from babyhubert.inference.task_model import load_task_model
 from babyhubert.inference.utterance_predictor import plan_utterances
 from babyhubert.inference.windows import WindowPlan
-from babyhubert.tasks.addressee.prediction import AddresseeClassifier
+from babyhubert.tasks.classification.prediction import UtteranceClassifier
 from babyhubert.tasks.classification.windows import centred_window
 from babyhubert.tasks.phonemes.prediction import PhonemeRecogniser
 from babyhubert.tasks.phonemes.windows import phoneme_window
@@ -158,7 +158,7 @@ def spoken(labels=None):
 
 @pytest.mark.parametrize("block", [160_000, 7_777])
 def test_addressees(hubert, audio, tmp_path, block):
-    model = AddresseeClassifier.of(load_task_model(weights("addressee", tmp_path), device="cpu"))
+    model = UtteranceClassifier.of(load_task_model(weights("addressee", tmp_path), device="cpu"))
     assert (model.windows, model.pooling) == ("published", "published")
     found = model(audio, spoken())
     probabilities = np.stack([found.columns[f"p_{label}"] for label in twins.ADDRESSEES], axis=1)
@@ -196,11 +196,11 @@ def test_decisions_of_a_published_checkpoint_are_those_of_the_published_tool(hub
     assert min(map(expected.count, twins.ADDRESSEES)) > 5
     torch.save(content, tmp_path / "best.ckpt")
     loaded = load_task_model(tmp_path / "best.ckpt", device="cpu")
-    assert AddresseeClassifier.of(loaded)(audio, segments).columns["addressee"].tolist() == expected
-    own = AddresseeClassifier(*plan_utterances(loaded, "addressee", published=True, pooling="utterance"))
+    assert UtteranceClassifier.of(loaded)(audio, segments).columns["addressee"].tolist() == expected
+    own = UtteranceClassifier(*plan_utterances(loaded, "addressee", published=True, pooling="utterance"))
     assert (own.windows, own.pooling) == ("published", "utterance")
     assert own(audio, segments).columns["addressee"].tolist() != expected
-    grid = AddresseeClassifier(*plan_utterances(loaded, "addressee", pooling="utterance"))
+    grid = UtteranceClassifier(*plan_utterances(loaded, "addressee", pooling="utterance"))
     assert (grid.windows, grid.settings()["pooling"]) == ("grid", "utterance")
 
 
@@ -220,7 +220,7 @@ def test_the_pooling_goes_with_a_checkpoint_through_every_layout(tmp_path):
 
 
 def test_windows_of_their_own_give_the_same_bits_on_any_number_of_threads(hubert, audio, tmp_path):
-    model = AddresseeClassifier.of(load_task_model(weights("addressee", tmp_path), device="cpu"))
+    model = UtteranceClassifier.of(load_task_model(weights("addressee", tmp_path), device="cpu"))
     before, found = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3):

@@ -5,25 +5,30 @@ from __future__ import annotations
 import pytest
 
 from babyhubert.encoder.context import PUBLISHED_LISTENING, Listening, listening_of
+from babyhubert.encoder.flavours.layout import PUBLISHED_KINDS
 from babyhubert.errors import CheckpointError
 
 
+def kinds(*tasks):
+    return {task: PUBLISHED_KINDS[task] for task in tasks}
+
+
 def test_one_head_listens_as_published_unless_its_card_says_otherwise():
-    assert listening_of({}, ["addressee"]) == {"addressee": Listening(10.0, 0.5)}
-    assert listening_of({}, ["voice_type"]) == {"voice_type": PUBLISHED_LISTENING["voice_type"]}
+    assert listening_of({}, kinds("addressee")) == {"addressee": Listening(10.0, 0.5)}
+    assert listening_of({}, kinds("voice_type")) == {"voice_type": PUBLISHED_LISTENING["frames"]}
     card = {"phonemes": {"context_s": 8.0, "normalise": True, "labels_file": "ours.txt"}, "window_s": 4.0}
-    assert listening_of(card, ["phonemes"]) == {"phonemes": Listening(8.0, 0.5, normalise=True)}
+    assert listening_of(card, kinds("phonemes")) == {"phonemes": Listening(8.0, 0.5, normalise=True)}
 
 
 def test_several_heads_share_the_longest_context():
-    found = listening_of({"addressee": {"context_s": 12.0}}, ["voice_type", "addressee"])
+    found = listening_of({"addressee": {"context_s": 12.0}}, kinds("voice_type", "addressee"))
     assert set(found.values()) == {Listening(12.0, 0.5, shared=True)}
     card = {"shared": {"context_s": 15.0, "overlap": 0.25}}
-    assert set(listening_of(card, ["voice_type", "phonemes"]).values()) == {Listening(15.0, 0.25, shared=True)}
+    assert set(listening_of(card, kinds("voice_type", "phonemes")).values()) == {Listening(15.0, 0.25, shared=True)}
 
 
 def test_heads_that_disagree_on_normalisation_share_nothing():
-    found = listening_of({"phonemes": {"normalise": True}}, ["voice_type", "phonemes"])
+    found = listening_of({"phonemes": {"normalise": True}}, kinds("voice_type", "phonemes"))
     assert not any(listening.shared for listening in found.values())
     assert found["phonemes"] == Listening(20.0, 0.5, normalise=True)
 
@@ -40,4 +45,4 @@ def test_heads_that_disagree_on_normalisation_share_nothing():
 )
 def test_impossible_cards_are_refused(card):
     with pytest.raises(CheckpointError, match=r"task\.json: .*addressee"):
-        listening_of(card, ["addressee"])
+        listening_of(card, kinds("addressee"))

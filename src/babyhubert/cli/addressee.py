@@ -76,15 +76,16 @@ def addressee(
     from babyhubert.cli.utterances import execute, named_model
     from babyhubert.encoder.context import POOLINGS
     from babyhubert.runs.sharing import Sharing
-    from babyhubert.tasks.addressee.outputs import open_addressee_run
+    from babyhubert.tasks.classification.outputs import open_classification_run
 
     sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
     mode = check_choice("--speed", speed, SPEED_NAMES)
     chosen_channel = parse_channel(channel)
     make = partial(
-        open_addressee_run,
+        open_classification_run,
         output,
         named_model(model),
+        task="addressee",
         segments=segments,
         published=published,
         window_s=window,

@@ -15,6 +15,7 @@ import typer
 from babyhubert.cli import (
     addressee,
     analyze,
+    classify,
     convert,
     corpus,
     demo,
@@ -53,6 +54,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "segment": segment.segment,
     "analyze": analyze.analyze,
     "addressee": addressee.addressee,
+    "classify": classify.classify,
     "phonemes": phonemes.phonemes,
     "embed": embed.embed,
     "pretrain": pretrain.pretrain,

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-app = typer.Typer(help="Train a derived model on annotated recordings.", no_args_is_help=True)
+
+class _TasksByDefault(TyperGroup):
+    """Takes ``finetune CONFIG.toml`` for ``finetune tasks CONFIG.toml``."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if any(word.endswith(".toml") for word in args) and not set(args) & set(self.commands):
+            args = ["tasks", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    help="Train a derived model on annotated recordings: finetune CONFIG.toml -o MODEL trains all its tasks.",
+    no_args_is_help=True,
+    cls=_TasksByDefault,
+)
 
 Configuration = Annotated[Path, typer.Argument(help="TOML file; docs/finetuning.md explains every key.")]
 Output = Annotated[

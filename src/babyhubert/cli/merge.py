@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 if TYPE_CHECKING:
+    from babyhubert.runs.folder import RunFolder
+    from babyhubert.runs.journal import Outcome
     from babyhubert.runs.merging import TableWriter
 
 _WRITERS = {
     "segment": "babyhubert.tasks.voice_type.outputs",
-    "addressee": "babyhubert.tasks.addressee.outputs",
+    "addressee": "babyhubert.tasks.classification.outputs",
     "phonemes": "babyhubert.tasks.phonemes.outputs",
     "analyze": "babyhubert.tasks.analyze",
     "embed": "babyhubert.tasks.embedding",
     "scan": "babyhubert.corpus.inventory",
     "regions": "babyhubert.corpus.regions",
 }
-"""Where each command that takes ``--shard`` has its ``write_tables``."""
+"""Where each command that takes ``--shard`` has its ``write_tables``; other names are tasks of a configuration."""
 
 
 def merge(
@@ -57,7 +60,12 @@ def merge(
 
 
 def _writer(command: str) -> TableWriter:
-    from importlib import import_module
+    from babyhubert.tasks.registry import KINDS, load
 
-    writer: TableWriter = import_module(_WRITERS[command]).write_tables
-    return writer
+    if command in _WRITERS:
+        return cast("TableWriter", load(_WRITERS[command]).write_tables)
+
+    def write(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> object:
+        return load(KINDS[about["kind"]].tables).write_tables(folder, about, outcome)
+
+    return write

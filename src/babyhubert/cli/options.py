@@ -124,3 +124,9 @@ def duration_samples(option: str, seconds: float) -> int:
     if not math.isfinite(seconds) or seconds < 0:
         raise ConfigError(f"{option} {seconds}: a duration in seconds, 0 or more")
     return seconds_to_samples(seconds)
+
+
+TaskOption = Annotated[
+    str | None,
+    typer.Option(help="Which task of the model, where it has several of this kind.", show_default=False),
+]

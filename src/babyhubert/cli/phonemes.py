@@ -17,6 +17,7 @@ from babyhubert.cli.options import (
     ShardOption,
     SlurmOption,
     SpeedOption,
+    TaskOption,
     WorkersOption,
 )
 from babyhubert.cli.utterances import (
@@ -39,6 +40,7 @@ def phonemes(
             "playroom-tasks that comes with the package."
         ),
     ] = None,
+    task: TaskOption = None,
     voice_type: VoiceTypeOption = None,
     beam: Annotated[
         int,
@@ -91,6 +93,7 @@ def phonemes(
         open_phoneme_run,
         output,
         named_model(model),
+        task=task,
         segments=segments,
         beam=beam,
         syllables=available() if syllables is None else syllables,

@@ -19,6 +19,7 @@ from babyhubert.cli.options import (
     ShardOption,
     SlurmOption,
     SpeedOption,
+    TaskOption,
     ThresholdsOption,
     WorkersOption,
 )
@@ -37,6 +38,7 @@ def segment(
             "model that comes with the package."
         ),
     ] = None,
+    task: TaskOption = None,
     thresholds: ThresholdsOption = "f1",
     speed: SpeedOption = "exact",
     window: Annotated[
@@ -141,6 +143,7 @@ def segment(
         output,
         model,
         settings,
+        task=task,
         speed=mode,
         batch_size=batch_size,
         channel=chosen_channel,

@@ -10,11 +10,11 @@ utterance's own frames are pooled.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
-from babyhubert.encoder.heads import ADDRESSEE, PHONEMES, VOICE_TYPE
+from babyhubert.encoder.flavours.layout import HeadKind
 from babyhubert.errors import CheckpointError
 
 Pooling = Literal["utterance", "published"]
@@ -46,16 +46,17 @@ class Listening:
     pooling: Pooling = "utterance"
 
 
-PUBLISHED_LISTENING = {
-    VOICE_TYPE: Listening(4.0, 0.75),
-    ADDRESSEE: Listening(10.0, 0.5),
-    PHONEMES: Listening(20.0, 0.5),
+PUBLISHED_LISTENING: dict[HeadKind, Listening] = {
+    "frames": Listening(4.0, 0.75),
+    "classification": Listening(10.0, 0.5),
+    "ctc": Listening(20.0, 0.5),
 }
-"""Windows of VTC 2.2, Addressee and BabAR. For the latter two the overlap is ours: with half a window in common, every
-frame hears at least a quarter of a window on either side. (BabAR itself normalises; its checkpoints say so.)"""
+"""Windows of VTC 2.2, Addressee and BabAR, by kind. For the latter two the overlap is ours: with half a window in
+common, every frame has at least a quarter of a window on either side. (BabAR itself normalises; its checkpoints say
+so.)"""
 
 
-def listening_of(card: Mapping[str, Any], heads: Collection[str]) -> dict[str, Listening]:
+def listening_of(card: Mapping[str, Any], heads: Mapping[str, HeadKind]) -> dict[str, Listening]:
     """How each head of a model listens.
 
     Heads of one model share their windows (the longest context any of them wants, half overlapping, unless the card
@@ -64,12 +65,12 @@ def listening_of(card: Mapping[str, Any], heads: Collection[str]) -> dict[str, L
 
     Args:
         card: The model's ``task.json``.
-        heads: Names of its heads.
+        heads: Kinds of its heads, by name.
 
     Raises:
         CheckpointError: the card holds an impossible value.
     """
-    own = {head: _overlaid(PUBLISHED_LISTENING[head], card, head) for head in heads if head in PUBLISHED_LISTENING}
+    own = {head: _overlaid(PUBLISHED_LISTENING[kind], card, head) for head, kind in heads.items()}
     if len(own) < 2 or len({listening.normalise for listening in own.values()}) > 1:
         return own
     longest = max(own.values(), key=lambda listening: listening.context_s)

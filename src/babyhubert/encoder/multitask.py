@@ -113,7 +113,7 @@ class TaskModel(nn.Module):
 
 
 class VoiceTypeModel(TaskModel):
-    """An encoder with the voice-type head.
+    """An encoder with a head of the kind ``frames``: voice type, or one with classes of its own.
 
     Args:
         encoder: The encoder; its last block is used.
@@ -129,7 +129,14 @@ class VoiceTypeModel(TaskModel):
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes, in the order of the outputs."""
-        return self.head(TASK).labels
+        return self.head(self.frames_task).labels
+
+    @property
+    def frames_task(self) -> str:
+        """The task whose head gives a probability for every frame: voice type, or the first of this kind."""
+        if TASK in self.heads:
+            return TASK
+        return next(name for name in self.heads if self.head(name).kind == "frames")
 
     def forward(self, waveforms: Tensor) -> Tensor:
         """Logits.
@@ -140,7 +147,8 @@ class VoiceTypeModel(TaskModel):
         Returns:
             float32, shape (B, T(n), C).
         """
-        return self.head(TASK)(self.features(waveforms, (TASK,))[TASK])
+        task = self.frames_task
+        return self.head(task)(self.features(waveforms, (task,))[task])
 
     @torch.inference_mode()
     def probabilities(self, waveforms: Tensor) -> Tensor:

@@ -12,11 +12,13 @@ from torch import Tensor
 
 from babyhubert.compute.device import resolve_device
 from babyhubert.encoder.context import Listening, listening_of
-from babyhubert.encoder.heads import VOICE_TYPE, FrameHead
+from babyhubert.encoder.flavours.layout import Head, HeadKind
+from babyhubert.encoder.heads import FrameHead, is_letters
 from babyhubert.encoder.hubert import standardised
 from babyhubert.encoder.loading import load_checkpoint, model_hash, model_settings_hash, resolve_model
 from babyhubert.encoder.multitask import TaskModel, VoiceTypeModel
 from babyhubert.encoder.precision import Precision
+from babyhubert.errors import CheckpointError, ConfigError
 from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.windows import WindowPlan
 
@@ -60,14 +62,58 @@ class LoadedModel:
         }
 
 
+@dataclass(frozen=True)
+class TaskChoice:
+    """One head of a model, by its kind.
+
+    Attributes:
+        kind: Its kind.
+        name: Its name; None: ``preferred`` where the model has it, else the only head of the kind.
+        preferred: The published task of this kind.
+    """
+
+    kind: HeadKind
+    name: str | None = None
+    preferred: str | None = None
+
+    def of(self, heads: Mapping[str, Head], source: str) -> str:
+        """The name of the chosen head.
+
+        Raises:
+            CheckpointError: the model has none of this kind, or the named one is of another.
+            ConfigError: it has several, and none is named.
+        """
+        fitting = [name for name, head in heads.items() if head.kind == self.kind and not is_letters(head)]
+        if self.name is None and self.preferred in fitting:
+            return str(self.preferred)
+        if self.name is not None:
+            if self.name in heads and self.name not in fitting:
+                raise CheckpointError(
+                    f"{source}: {self.name} is a task of kind {heads[self.name].kind}, not {self.kind}"
+                )
+            return self.name  # where it is absent, making the model tells
+        if len(fitting) > 1:
+            raise ConfigError(f"{source} has several {self.kind} tasks, {', '.join(fitting)}: say which with --task")
+        if not fitting:
+            if self.preferred is not None:
+                return self.preferred
+            found = ", ".join(f"{name} ({head.kind})" for name, head in heads.items()) or "none"
+            raise CheckpointError(f"{source}: no task of kind {self.kind} here (heads found: {found})")
+        return fitting[0]
+
+
 def load_task_model(
-    source: str | Path, tasks: Collection[str] | None = None, *, device: str = "auto", speed: Speed = "exact"
+    source: str | Path,
+    tasks: Collection[str] | TaskChoice | None = None,
+    *,
+    device: str = "auto",
+    speed: Speed = "exact",
 ) -> LoadedModel:
     """A model with the heads of some tasks.
 
     Args:
         source: A model folder, a checkpoint file of any published layout, or a hub repository ``owner/name``.
-        tasks: Heads that are needed; None: all it has, and at least one.
+        tasks: Heads that are needed, or the choice of one; None: all it has, and at least one.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         speed: ``exact``, ``balanced`` or ``fast``: the arithmetic of the encoder.
 
@@ -77,11 +123,17 @@ def load_task_model(
     """
     path = resolve_model(str(source))
     checkpoint = load_checkpoint(str(path))
-    has_voice_type = VOICE_TYPE in (checkpoint.heads if tasks is None else tasks)
-    network = (VoiceTypeModel if has_voice_type else TaskModel).from_checkpoint(checkpoint, tasks, str(source))
+    if isinstance(tasks, TaskChoice):
+        tasks = (tasks.of(checkpoint.heads, str(source)),)
+    of_frames = any(
+        checkpoint.heads[name].kind == "frames" for name in tasks or checkpoint.heads if name in checkpoint.heads
+    )
+    network = (VoiceTypeModel if of_frames else TaskModel).from_checkpoint(checkpoint, tasks, str(source))
     network.encoder.fold_weight_norm()
     card = checkpoint.metadata.get("task", {})
-    listening = listening_of(card, checkpoint.heads)
+    listening = listening_of(
+        card, {name: head.kind for name, head in checkpoint.heads.items() if not is_letters(head)}
+    )
     network.to(resolve_device(device)).eval()
     precision = SPEEDS[speed].prepare(network.encoder)
     settings_hash = model_settings_hash(path)

@@ -27,6 +27,9 @@ from babyhubert.timebase import FRAME_RECEPTIVE_FIELD, seconds_to_samples
 
 Result = TypeVar("Result")
 
+PUBLISHED_VOICES = {"addressee": ("FEM", "MAL"), "phonemes": ("KCHI",)}
+"""Voices that the published tasks are asked about: adults, and the key child."""
+
 
 @dataclass(frozen=True)
 class Judged(Generic[Result]):
@@ -87,6 +90,12 @@ def alone(onset: int, offset: int, samples: int) -> UtteranceWindow:
     return UtteranceWindow(*(int(part[0]) for part in parts))
 
 
+def only_task(loaded: LoadedModel) -> str:
+    """The task of a network with one head."""
+    (task,) = loaded.network.tasks
+    return task
+
+
 @dataclass(frozen=True, eq=False)
 class UtteranceModel(ABC, Generic[Result]):
     """A model that says something of utterances.
@@ -97,16 +106,14 @@ class UtteranceModel(ABC, Generic[Result]):
         windows: ``grid``; ``published``: each utterance in a window of its own, by the published rules, one at a
             time; ``alone``: each utterance without anything around it, for models trained so.
         batch_size: Windows in one call; None chooses from the device and the model.
+        task: Name of the head; empty: the only one of the network.
     """
 
     loaded: LoadedModel
     plan: WindowPlan
     windows: WindowChoice = "grid"
     batch_size: int | None = None
-
-    task: ClassVar[str]
-    voices: ClassVar[tuple[str, ...]]
-    """Labels of the segments it is asked about."""
+    task: str = field(default="", kw_only=True)
 
     @abstractmethod
     def published_window(self, onset: int, offset: int, recording: int, context: int) -> UtteranceWindow:
@@ -116,10 +123,21 @@ class UtteranceModel(ABC, Generic[Result]):
     def judge(self, frames: Sequence[NDArray[np.float32]]) -> list[Result]:
         """What it says of utterances, given the outputs of their frames, (t, C) each."""
 
+    def __post_init__(self) -> None:
+        if not self.task:
+            object.__setattr__(self, "task", only_task(self.loaded))
+
     @classmethod
-    def of(cls, loaded: LoadedModel) -> Self:
-        """The model with the windows its head asks for."""
-        return cls(*plan_utterances(loaded, cls.task))
+    def of(cls, loaded: LoadedModel, task: str | None = None) -> Self:
+        """The model with the windows that a head asks for; without a name, its only one."""
+        task = task or only_task(loaded)
+        return cls(*plan_utterances(loaded, task), task=task)
+
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """Labels of the segments it is asked about; empty: all."""
+        settings = self.loaded.card.get(self.task, {})
+        return tuple(settings.get("voices", PUBLISHED_VOICES.get(self.task, ())))
 
     def with_changes(self, **changes: Any) -> Self:
         """The same with other windows, rules or batch size."""
@@ -150,10 +168,16 @@ class UtteranceModel(ABC, Generic[Result]):
 
     def asked(self, segments: Segments) -> NDArray[np.int64]:
         """Rows of a table that the model is asked about; as published, utterances over 30 s are not among them."""
-        chosen = np.isin(segments.label.astype(str), self.voices)
+        chosen = self.of_its_voices(segments)
         if self.windows == "published":
             chosen &= segments.end - segments.start <= LONGEST_PUBLISHED
         return np.flatnonzero(chosen)
+
+    def of_its_voices(self, segments: Segments) -> NDArray[np.bool_]:
+        """Rows of a table whose voice it is asked about, bool (S,)."""
+        if not self.voices:
+            return np.ones(len(segments), dtype=bool)
+        return np.isin(segments.label.astype(str), self.voices)
 
     def collector(self, utterances: Utterances, samples: int | None) -> Collector:
         """What takes the frames that :meth:`source` gives and makes utterances of them."""

@@ -39,9 +39,9 @@ from babyhubert.runs.kept import fault_notes, refuse_other_recordings
 from babyhubert.runs.record import RunSummary
 from babyhubert.runs.shard import Part
 from babyhubert.runs.streaming import Reading, Sink, run_recordings
-from babyhubert.tasks.addressee import outputs as addressee_run
-from babyhubert.tasks.addressee.outputs import AddresseeRun
-from babyhubert.tasks.addressee.prediction import AddresseeClassifier
+from babyhubert.tasks.classification import outputs as classification_run
+from babyhubert.tasks.classification.outputs import ClassificationRun
+from babyhubert.tasks.classification.prediction import UtteranceClassifier
 from babyhubert.tasks.input_segments import OutputSegments
 from babyhubert.tasks.phonemes import outputs as phoneme_run
 from babyhubert.tasks.phonemes.outputs import PhonemeRun
@@ -63,8 +63,8 @@ _DECODED, _FRAMES = "decoded", "frames"
 _FRAMES_AT_ONCE = 3_000
 _WRITERS = {
     segment_run.COMMAND: segment_run.write_tables,
-    addressee_run.COMMAND: addressee_run.write_tables,
-    phoneme_run.COMMAND: phoneme_run.write_tables,
+    ADDRESSEE: classification_run.write_tables,
+    PHONEMES: phoneme_run.write_tables,
 }
 
 
@@ -154,12 +154,12 @@ def open_analyze_run(
     segments = OutputSegments(output)
     judges: list[UtteranceRun[Any]] = []
     if ADDRESSEE in loaded:
-        addressee = AddresseeClassifier.of(loaded[ADDRESSEE]).with_changes(batch_size=batch_size)
-        folder = RunFolder(output, addressee_run.COMMAND)
-        judges.append(AddresseeRun(folder, addressee, segments, channel))
+        addressee = UtteranceClassifier.of(loaded[ADDRESSEE], ADDRESSEE).with_changes(batch_size=batch_size)
+        folder = RunFolder(output, ADDRESSEE)
+        judges.append(ClassificationRun(folder, addressee, segments, channel))
     if PHONEMES in loaded:
-        phonemes = PhonemeRecogniser.of(loaded[PHONEMES]).with_changes(batch_size=batch_size, beam=beam)
-        folder = RunFolder(output, phoneme_run.COMMAND)
+        phonemes = PhonemeRecogniser.of(loaded[PHONEMES], PHONEMES).with_changes(batch_size=batch_size, beam=beam)
+        folder = RunFolder(output, PHONEMES)
         judges.append(PhonemeRun(folder, phonemes, segments, channel, syllables=syllables))
     voice_run = SegmentRun(RunFolder(output, segment_run.COMMAND), classifier, channel)
     return AnalyzeRun(RunFolder(output, COMMAND, part), classifier, voice_run, judges, channel)

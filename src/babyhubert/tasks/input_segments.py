@@ -169,7 +169,7 @@ def unasked_notes(
         command: Its name.
         voices: Labels that it asks about.
     """
-    if not isinstance(source, FileSegments):
+    if not isinstance(source, FileSegments) or not voices:
         return
     others: Counter[str] = Counter()
     nothing = []

@@ -10,13 +10,13 @@ from babyhubert.encoder.loading import SHIPPED_MODELS
 from babyhubert.errors import ConfigError
 from babyhubert.inference.speed import Speed
 from babyhubert.inference.task_model import load_task_model
-from babyhubert.tasks.addressee.prediction import AddresseeClassifier
+from babyhubert.tasks.classification.prediction import UtteranceClassifier
 from babyhubert.tasks.phonemes.prediction import PhonemeRecogniser
 from babyhubert.tasks.voice_type.prediction import VoiceTypeClassifier
 from babyhubert.tasks.voice_type.prediction import load_model as load_voice_type
 
 TaskName = Literal["voice-type", "addressee", "phonemes"]
-AnyModel = VoiceTypeClassifier | AddresseeClassifier | PhonemeRecogniser
+AnyModel = VoiceTypeClassifier | UtteranceClassifier | PhonemeRecogniser
 
 SHIPPED_TASKS = SHIPPED_MODELS / "playroom-tasks"
 """The small model of the package with a head for every task."""
@@ -30,7 +30,7 @@ def load_model(
 @overload
 def load_model(
     source: str | Path | None = ..., *, task: Literal["addressee"], device: str = ..., speed: Speed = ...
-) -> AddresseeClassifier: ...
+) -> UtteranceClassifier: ...
 @overload
 def load_model(
     source: str | Path | None = ..., *, task: Literal["phonemes"], device: str = ..., speed: Speed = ...
@@ -73,4 +73,4 @@ def load_model(
         return VoiceTypeClassifier.of(loaded)
     if len(heads) > 1:
         raise ConfigError(f"{source} has heads for {', '.join(heads)}: say which with task=")
-    return AddresseeClassifier.of(loaded) if heads == (ADDRESSEE,) else PhonemeRecogniser.of(loaded)
+    return UtteranceClassifier.of(loaded) if heads == (ADDRESSEE,) else PhonemeRecogniser.of(loaded)

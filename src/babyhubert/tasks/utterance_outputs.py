@@ -129,11 +129,8 @@ class UtteranceRun(ABC, Generic[Result]):
 
     def left_out(self, recording_ids: Iterable[str]) -> int:
         """How many of the model's kind of utterances its rules leave out (as published, those over 30 s)."""
-        voices = self.model.voices
         tables = {name: self.segments(name) for name in recording_ids}
-        return sum(
-            int(np.isin(t.label.astype(str), voices).sum()) - len(self.rows(name)) for name, t in tables.items()
-        )
+        return sum(int(self.model.of_its_voices(t).sum()) - len(self.rows(name)) for name, t in tables.items())
 
     def utterances(self, recording_id: str) -> Utterances:
         """What the model is asked about."""
@@ -160,6 +157,7 @@ class UtteranceRun(ABC, Generic[Result]):
             "model": self.model.loaded.describe(self.model.task),
             "device": str(self.model.device),
             "settings": self.settings(),
+            "kind": self.model.loaded.network.head(self.model.task).kind,
         }
 
     def kept(self, file: RecordingFile) -> KeptResult:

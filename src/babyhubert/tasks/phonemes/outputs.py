@@ -14,8 +14,8 @@ from babyhubert.audio.discovery import RecordingFile
 from babyhubert.encoder.heads import PHONEMES
 from babyhubert.files import csv_text, path_below, write_text
 from babyhubert.inference.speed import Speed
-from babyhubert.inference.task_model import load_task_model
-from babyhubert.inference.utterance_predictor import Judged, plan_utterances
+from babyhubert.inference.task_model import TaskChoice, load_task_model
+from babyhubert.inference.utterance_predictor import Judged, only_task, plan_utterances
 from babyhubert.phonology.ctc import Symbols
 from babyhubert.phonology.syllables import syllables_of
 from babyhubert.runs.folder import RunFolder
@@ -27,8 +27,6 @@ from babyhubert.tasks.phonemes.prediction import PhonemeRecogniser
 from babyhubert.tasks.utterance_outputs import UtteranceRun, run_record
 from babyhubert.timebase import format_seconds
 
-COMMAND = "phonemes"
-FOLDER, SYLLABLES_FOLDER, TIMES_FOLDER = "phonemes", "phonemes_enriched", "phonemes_timed"
 COLUMNS = ("filename", "onset", "offset", "speaker", "phonemes")
 SYLLABLE_COLUMNS = ("syllables", "n_syllables", "n_phonemes", "cv")
 TIME_COLUMNS = ("filename", "onset", "offset", "index", "phoneme", "start", "end", "confidence")
@@ -38,6 +36,7 @@ def open_phoneme_run(
     output: Path,
     model: str,
     *,
+    task: str | None = None,
     segments: Path | None = None,
     beam: int = 0,
     syllables: bool = False,
@@ -54,7 +53,8 @@ def open_phoneme_run(
 
     Args:
         output: The output folder.
-        model: A model with a phoneme head.
+        model: A model with a head of the kind ``ctc``.
+        task: Which of its heads; None: ``phonemes``, else the only one of this kind.
         segments: A segments file or a folder of them; None: what `segment` left in the output folder.
         beam: Prefixes kept by the beam search; 0 decodes greedily.
         syllables: Whether to write syllables as well.
@@ -72,11 +72,12 @@ def open_phoneme_run(
         AnnotationError: the segments cannot be read.
         ConfigError: impossible windows, or a device that there is not.
     """
-    loaded = load_task_model(model, (PHONEMES,), device=device, speed=speed)
-    planned = plan_utterances(loaded, PHONEMES, published=published, window_s=window_s, overlap=overlap)
-    recogniser = PhonemeRecogniser(*planned, batch_size, beam)
+    loaded = load_task_model(model, TaskChoice("ctc", task, PHONEMES), device=device, speed=speed)
+    name = only_task(loaded)
+    planned = plan_utterances(loaded, name, published=published, window_s=window_s, overlap=overlap)
+    recogniser = PhonemeRecogniser(*planned, batch_size, beam, task=name)
     source = segments_source(output, segments)
-    return PhonemeRun(RunFolder(output, COMMAND, part), recogniser, source, channel, syllables=syllables)
+    return PhonemeRun(RunFolder(output, name, part), recogniser, source, channel, syllables=syllables)
 
 
 class PhonemeRun(UtteranceRun[Symbols]):
@@ -106,7 +107,8 @@ class PhonemeRun(UtteranceRun[Symbols]):
 
     def outputs(self, recording_id: str) -> list[Path]:
         """The tables of one recording: utterances, phonemes with their times, and syllables if asked for."""
-        folders = [FOLDER, TIMES_FOLDER, *([SYLLABLES_FOLDER] if self._syllables else [])]
+        name = self.model.task
+        folders = [name, f"{name}_timed", *([f"{name}_enriched"] if self._syllables else [])]
         return [path_below(self.folder.output / folder, recording_id, ".csv") for folder in folders]
 
     def write(self, file: RecordingFile, segments: Segments, judged: Mapping[int, Judged[Symbols]]) -> dict[str, Any]:

@@ -12,15 +12,12 @@ from numpy.typing import NDArray
 
 from babyhubert.annotation.segments import Segments
 from babyhubert.encoder.flavours.babar import BLANK
-from babyhubert.encoder.heads import PHONEMES
 from babyhubert.errors import CheckpointError, ConfigError
 from babyhubert.inference.utterance_predictor import Judged, UtteranceModel
 from babyhubert.material.windows import UtteranceWindow
 from babyhubert.phonology.ctc import Symbols, beam_search, greedy, log_softmax
 from babyhubert.tasks.phonemes.windows import phoneme_window
 from babyhubert.timebase import FRAME_HOP
-
-KEY_CHILD = ("KCHI",)
 
 
 class TimedPhoneme(NamedTuple):
@@ -50,10 +47,8 @@ class PhonemeRecogniser(UtteranceModel[Symbols]):
 
     beam: int = 0
 
-    task = PHONEMES
-    voices = KEY_CHILD
-
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.labels.count(BLANK) != 1:
             raise CheckpointError(f"{self.loaded.name}: the labels of its phoneme head do not hold one {BLANK}")
         if self.beam < 0:

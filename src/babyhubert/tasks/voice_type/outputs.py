@@ -79,6 +79,7 @@ def open_segment_run(
     model: str | None,
     settings: Callable[..., VoiceTypeSettings],
     *,
+    task: str | None = None,
     speed: Speed = "exact",
     batch_size: int | None = None,
     channel: Channel = "mean",
@@ -92,6 +93,7 @@ def open_segment_run(
     Args:
         output: The output folder.
         model: As `load_model` takes it.
+        task: As `load_model` takes it.
         settings: Gives windows, thresholds and clean-up for a model's ``listening``.
         speed: ``exact``, ``balanced`` or ``fast``.
         batch_size: Windows in one call; None chooses.
@@ -108,7 +110,7 @@ def open_segment_run(
     """
     if skip_quiet_db is not None:
         check_margin(skip_quiet_db)  # before a model is loaded
-    classifier = load_model(model, device=device, speed=speed)
+    classifier = load_model(model, task=task, device=device, speed=speed)
     classifier = classifier.with_settings(settings(listening=classifier.listening))
     if batch_size is not None:
         classifier = classifier.with_batch_size(batch_size)

@@ -23,7 +23,7 @@ from babyhubert.inference.engine import Engine, Failed, Frames
 from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
 from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.stitching import Blend
-from babyhubert.inference.task_model import LoadedModel, load_task_model, plan_of, standardised
+from babyhubert.inference.task_model import LoadedModel, TaskChoice, load_task_model, plan_of, standardised
 from babyhubert.inference.thresholds import Thresholds, select_thresholds
 from babyhubert.inference.windows import WindowPlan
 
@@ -60,7 +60,7 @@ class VoiceTypeSettings:
         blend: Blend | None = None,
         thresholds: str = "f1",
         minimum: MinimumDurations | None = None,
-        listening: Listening = PUBLISHED_LISTENING[TASK],
+        listening: Listening = PUBLISHED_LISTENING["frames"],
     ) -> VoiceTypeSettings:
         """The settings of a speed mode for a model; what is given wins over the mode, the mode over the model."""
         own: Blend = "crop" if listening.shared else SPEEDS[speed].blend
@@ -93,14 +93,14 @@ class VoiceTypeClassifier:
     card: Mapping[str, Any] = field(default_factory=dict)
     speed: Speed = "exact"
     precision: Precision = "exact"
-    listening: Listening = PUBLISHED_LISTENING[TASK]
+    listening: Listening = PUBLISHED_LISTENING["frames"]
     settings_hash: str = ""
 
     @classmethod
     def of(cls, loaded: LoadedModel) -> VoiceTypeClassifier:
         """A model with the windows it asks for."""
         assert isinstance(loaded.network, VoiceTypeModel)
-        listening = loaded.listening[TASK]
+        listening = loaded.listening[loaded.network.frames_task]
         return cls(
             loaded.network,
             loaded.name,
@@ -192,13 +192,14 @@ class VoiceTypeClassifier:
 
 
 def load_model(
-    source: str | Path | None = None, *, device: str = "auto", speed: Speed = "exact"
+    source: str | Path | None = None, *, task: str | None = None, device: str = "auto", speed: Speed = "exact"
 ) -> VoiceTypeClassifier:
     """A voice-type model ready to run.
 
     Args:
         source: A model folder, a checkpoint file of any published layout, or a hub repository ``owner/name``. None
             takes playroom-nano, the small model of the package.
+        task: Head of the kind ``frames``; None: voice type, else the only one of this kind.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         speed: ``exact``, ``balanced`` or ``fast``: see docs/speed.md for what each costs.
 
@@ -206,6 +207,6 @@ def load_model(
         CheckpointError: no such model, or it has no voice-type head.
         ModelAccessError: the repository is gated or cannot be reached.
     """
-    loaded = load_task_model(source or SHIPPED_MODEL, (TASK,), device=device, speed=speed)
+    loaded = load_task_model(source or SHIPPED_MODEL, TaskChoice("frames", task, TASK), device=device, speed=speed)
     name = loaded.name if source is not None else SHIPPED_MODEL_NAME
     return VoiceTypeClassifier.of(replace(loaded, name=name))

@@ -1,4 +1,4 @@
-"""To whom adults speak, utterance by utterance."""
+"""The class of each utterance of a recording: to whom an adult speaks, or any other question."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from numpy.typing import NDArray
 
 from babyhubert.annotation.segments import Segments
 from babyhubert.encoder.context import Pooling
-from babyhubert.encoder.heads import ADDRESSEE
 from babyhubert.inference.utterance_predictor import Judged, UtteranceModel
 from babyhubert.material.windows import UtteranceWindow
 from babyhubert.phonology.ctc import log_softmax
 from babyhubert.tasks.classification.windows import centred_window
 
-ADULTS = ("FEM", "MAL")
-TOO_LONG = "Other"
-"""What the published tool says of utterances over 30 s, without running the model."""
+PUBLISHED_UNRUN = {"addressee": "Other"}
+"""Class of utterances that are not run (over 30 s in published windows); empty for other tasks."""
 
 
 @dataclass(frozen=True, eq=False)
-class AddresseeClassifier(UtteranceModel[NDArray[np.float64]]):
-    """An addressee model ready to run. Call it with a recording and its segments."""
+class UtteranceClassifier(UtteranceModel[NDArray[np.float64]]):
+    """A classification model ready to run. Call it with a recording and its segments."""
 
-    task = ADDRESSEE
-    voices = ADULTS
+    @property
+    def column(self) -> str:
+        """Column of the tables it writes."""
+        return str(self.loaded.card.get(self.task, {}).get("column", self.task))
 
     @property
     def pooling(self) -> Pooling:
@@ -48,7 +48,7 @@ class AddresseeClassifier(UtteranceModel[NDArray[np.float64]]):
         return [np.exp(log_softmax(each.mean(axis=0, dtype=np.float64))) for each in frames]
 
     def __call__(self, audio: Path | str | NDArray[np.float32], segments: Segments) -> Segments:
-        """The same segments with columns ``addressee`` (empty for children) and ``p_<class>`` (NaN for children).
+        """The same segments with the task's column (empty for other voices) and ``p_<class>`` (NaN for these).
 
         Raises:
             AudioError: the file cannot be read.
@@ -57,15 +57,14 @@ class AddresseeClassifier(UtteranceModel[NDArray[np.float64]]):
         return self.annotated(segments, self.results(audio, segments))
 
     def annotated(self, segments: Segments, results: Mapping[int, Judged[NDArray[np.float64]]]) -> Segments:
-        """Segments with columns ``addressee`` and ``p_<class>``, from probabilities by row."""
-        adult = np.isin(segments.label.astype(str), self.voices)
+        """Segments with the task's column and ``p_<class>``, from probabilities by row."""
         probabilities = np.full((len(segments), len(self.labels)), np.nan)
-        addressee = np.full(len(segments), "", dtype=object)
-        addressee[adult] = TOO_LONG
+        classes = np.full(len(segments), "", dtype=object)
+        classes[self.of_its_voices(segments)] = PUBLISHED_UNRUN.get(self.task, "")
         for row, judged in results.items():
             probabilities[row] = judged.result
-            addressee[row] = self.labels[int(judged.result.argmax())]
+            classes[row] = self.labels[int(judged.result.argmax())]
         columns = {f"p_{label}": probabilities[:, k] for k, label in enumerate(self.labels)}
         return Segments(
-            segments.start, segments.end, segments.label, {**segments.columns, "addressee": addressee, **columns}
+            segments.start, segments.end, segments.label, {**segments.columns, self.column: classes, **columns}
         )

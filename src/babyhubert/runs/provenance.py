@@ -9,7 +9,7 @@ from typing import Any
 from babyhubert.annotation.segments import Segments
 from babyhubert.errors import AnnotationError
 from babyhubert.hashing import fingerprint
-from babyhubert.runs.folder import RunFolder
+from babyhubert.runs.folder import STATE_FOLDER, RunFolder
 from babyhubert.timebase import samples_to_ms
 from babyhubert.version import __version__
 
@@ -101,7 +101,7 @@ def stale_notes(output: Path) -> list[str]:
     """A note for each command whose results in a folder are about other segments than `segment` left there."""
     current = {record["recording_id"]: record for record in RunFolder(output, "segment").records()}
     notes = []
-    for command in ("addressee", "phonemes"):
+    for command in sorted(path.name for path in (output / STATE_FOLDER).glob("*") if path.name != "segment"):
         stale = [
             record["recording_id"]
             for record in RunFolder(output, command).records()
@@ -110,7 +110,7 @@ def stale_notes(output: Path) -> list[str]:
         if stale:
             notes.append(
                 f"{output}: results of '{command}' are of other segments than 'segment' has left here since "
-                f"({_some(stale)}); run 'babyhubert {command}' again"
+                f"({_some(stale)}); make them again"
             )
     return notes
 

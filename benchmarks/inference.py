@@ -2,7 +2,8 @@
 
 - `vtc loop`: what VTC 2.2 does, on transformers: windows of 4 s every second, 32 a call, float32, scores averaged;
 - `transformers`, `minimal_hubert`: one pass, windows of 4 s end to end, one a call (fastest on a CPU; 32 on a GPU);
-- `onnxruntime`, `openvino`: the same pass by transformers' encoder exported to them, where they are installed (CPU);
+- `onnxruntime`, `openvino`: the same pass by transformers' encoder exported to them, where they are installed (CPU),
+  in float32, and `openvino bfloat16`, which is its own default on processors with matrix units;
 - `ours ...`: the three speed modes, then one pass (no overlap) in each precision, to be compared with the former.
 
 All carry the same random weights (speed does not depend on them) and hear the same noise. On a CPU, rates are also
@@ -22,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,7 @@ WINDOW, HOP = 4 * RATE, RATE
 TILE = 199 * 320
 FRAMES, HOP_FRAMES = 199, 50
 VTC_BATCH = 32
+LOOP = "vtc loop"
 
 
 def main() -> None:
@@ -62,7 +65,7 @@ def main() -> None:
         contest.ways()[options.only]()
         print(peak_mb())
         return
-    ways = {name: way for name, way in contest.ways().items() if not options.ways or name in options.ways}
+    ways = chosen(contest.ways(), options.ways)
     for way in contest.warm_up(ways):
         way()
     before = peaks(device)
@@ -77,7 +80,8 @@ def main() -> None:
         rows[name]["encoded_windows"] = encoded
         rate = rows[name][f"gflops_{clocks(device)[-1]}"] * 1e9
         rows[name]["share_of_peak"] = round(rate / peak[dtype], 3)
-        rows[name]["faster_than_vtc_loop"] = {c: ratio(seconds, "vtc loop", name, c) for c in clocks(device)}
+        if LOOP in ways:
+            rows[name]["faster_than_vtc_loop"] = {c: ratio(seconds, LOOP, name, c) for c in clocks(device)}
         if not options.no_memory and device.type == "cpu":
             rows[name]["peak_mb"] = memory_of(name)
         print(name, json.dumps(rows[name]), flush=True)
@@ -104,10 +108,22 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--minimal-hubert", type=Path, help="folder that holds minimal_hubert and spidr, not ours")
     parser.add_argument("--no-memory", action="store_true", help="skip the peak memory of each way, a process each")
-    parser.add_argument("--ways", nargs="+", help="measure these only; 'vtc loop' must be among them")
+    parser.add_argument("--ways", nargs="+", help="measure these only; 'vtc loop' among them: compared with it")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", type=Path)
     return parser.parse_args()
+
+
+def chosen(ways: dict[str, Way], names: Collection[str] | None) -> dict[str, Way]:
+    """The ways to measure.
+
+    Raises:
+        SystemExit: a name that is none of them.
+    """
+    unknown = [name for name in names or () if name not in ways]
+    if unknown:
+        raise SystemExit(f"--ways {unknown[0]!r}: no such way here; there are {', '.join(ways)}")
+    return {name: way for name, way in ways.items() if not names or name in names}
 
 
 def memory_of(name: str) -> int:
@@ -142,7 +158,7 @@ class Contest:
         tiles = VTC_BATCH if self.device.type == "cuda" else 1
         reference = LastHiddenState(self.reference)
         ways: dict[str, Way] = {
-            "vtc loop": lambda: self.loop(reference, HOP, VTC_BATCH),
+            LOOP: lambda: self.loop(reference, HOP, VTC_BATCH),
             "transformers": lambda: self.loop(reference, TILE, tiles),
         }
         if self.anchor is not None:
@@ -165,8 +181,9 @@ class Contest:
     def encoded(self, name: str) -> tuple[int, str]:
         """Windows of 4 s that a way encodes, and the type of its products."""
         if not name.startswith("ours"):
-            hop = HOP if name == "vtc loop" else TILE
-            return len(range(0, len(self.sound) - WINDOW + 1, hop)), "float32"
+            hop = HOP if name == LOOP else TILE
+            products = "bfloat16" if name.endswith("bfloat16") else "float32"
+            return len(range(0, len(self.sound) - WINDOW + 1, hop)), products
         kind = name.removeprefix("ours ").removesuffix(", one pass")
         speed: Speed = kind if kind in SPEEDS else "exact"  # type: ignore[assignment]
         overlap = 0.0 if name.endswith("one pass") else None
@@ -276,11 +293,13 @@ def with_onnxruntime(encoder: nn.Module, threads: int) -> Callable[[NDArray[np.f
     return lambda waveforms: session.run(None, {name: waveforms})[0]
 
 
-def with_openvino(encoder: nn.Module, threads: int) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+def with_openvino(
+    encoder: nn.Module, threads: int, precision: str = "f32"
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
     import openvino
 
     graph = openvino.convert_model(encoder, example_input=torch.zeros(1, WINDOW))
-    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    settings = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
     model = openvino.compile_model(graph, "CPU", settings)
     return lambda waveforms: model(waveforms)[0].copy()
 
@@ -288,6 +307,7 @@ def with_openvino(encoder: nn.Module, threads: int) -> Callable[[NDArray[np.floa
 RUNTIMES = {
     "onnxruntime": (("onnxruntime", "onnxscript"), with_onnxruntime),
     "openvino": (("openvino",), with_openvino),
+    "openvino bfloat16": (("openvino",), partial(with_openvino, precision="bf16")),
 }
 
 

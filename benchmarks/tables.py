@@ -49,6 +49,11 @@ def spread(ratio: dict[str, float]) -> str:
     return f"{ratio['median']:g} ({ratio['least']:g} to {ratio['most']:g})"
 
 
+def faster(way: dict[str, Any], clock: str) -> str:
+    """How many times as fast as the loop of VTC 2.2; nothing where that was not measured beside it."""
+    return spread(way["faster_than_vtc_loop"][clock]) if "faster_than_vtc_loop" in way else ""
+
+
 def inference(name: str) -> Callable[[], str]:
     def write() -> str:
         source = read(name)
@@ -59,8 +64,8 @@ def inference(name: str) -> Callable[[], str]:
                 f"{one['times_real_time_cpu']:g}",
                 one["gflops_cpu"],
                 f"{one['share_of_peak']:.0%}",
-                spread(one["faster_than_vtc_loop"]["cpu"]),
-                spread(one["faster_than_vtc_loop"]["wall"]),
+                faster(one, "cpu"),
+                faster(one, "wall"),
                 f"{one['peak_mb']:,}" if "peak_mb" in one else "",
             )
             for way, one in results["ways"].items()
@@ -157,7 +162,7 @@ def gpu_inference() -> str:
     source = read("gpu-inference")
     results = source["results"]
     rows = [
-        (way, f"{one['times_real_time_wall']:,}", one["encoded_windows"], spread(one["faster_than_vtc_loop"]["wall"]))
+        (way, f"{one['times_real_time_wall']:,}", one["encoded_windows"], faster(one, "wall"))
         for way, one in results["ways"].items()
     ]
     heads = (f"{results['size']}, {results['audio_s'] / 60:.0f} minutes", "x real time", "windows", "x VTC loop")

@@ -438,3 +438,11 @@ def test_a_childproject_index_with_bad_rows_fails_these_recordings_alone(tmp_pat
     assert "names other, but the project's index says that it is of b" in said
     assert "range_onset 'x' must be whole milliseconds" in said
     assert "../d.csv" in said
+
+
+@pytest.mark.parametrize("time", ["1e15", "1e308", "nan", "1_0"])
+def test_times_of_training_tables_are_those_of_a_recording(tmp_path, time):
+    from babyhubert.material.sources import _span
+
+    with pytest.raises(AnnotationError, match=r"x\.csv, line 2: end_s .*(not a number|longer than any)"):
+        _span({"start_s": "0", "end_s": time}, f"{tmp_path / 'x.csv'}, line 2")

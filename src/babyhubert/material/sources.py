@@ -13,7 +13,6 @@ ChildProject set say which stretches were annotated. Ids are text from beginning
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ import numpy as np
 
 from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.annotation.reading import read_annotations, read_segments
-from babyhubert.annotation.text import CsvTable, read_lines, read_speaker_ids
+from babyhubert.annotation.text import CsvTable, parse_number, read_lines, read_speaker_ids, shortened
 from babyhubert.annotation.uem import read_uem
 from babyhubert.audio.discovery import RecordingFile, discover
 from babyhubert.audio.names import rttm_uri
@@ -30,7 +29,7 @@ from babyhubert.errors import AnnotationError
 from babyhubert.files import files_below, path_below
 from babyhubert.material.chat_sources import read_transcripts, transcripts_below
 from babyhubert.material.settings import DataSource, LeftOut, SourceRecording, SourceRow, Sources, is_selected
-from babyhubert.timebase import ms_to_samples, seconds_to_samples
+from babyhubert.timebase import LONGEST_RECORDING_S, SAMPLE_RATE, ms_to_samples, seconds_to_samples
 
 RECORDING_COLUMNS = ("recording_id", "uid", "uri")
 PATH_COLUMNS = ("path", "file_path", "audio_path", "audio_filename", "recording_filename", "original_audio_path")
@@ -309,17 +308,19 @@ def _span(fields: Mapping[str, str], where: str) -> tuple[int, int]:
                 start, end = to_samples(begin), to_samples(begin + other if lasting else other)
                 if start < 0 or end < start:
                     raise AnnotationError(f"{where}: from {fields[first]} to {fields[second]} is no stretch of time")
+                if end > LONGEST_RECORDING_S * SAMPLE_RATE:
+                    raise AnnotationError(
+                        f"{where}: {second} {fields[second]} is longer than any recording lasts "
+                        f"({LONGEST_RECORDING_S // 86400} days)"
+                    )
                 return start, end
     raise AnnotationError(f"{where}: no columns with start and end")
 
 
 def _number(text: str, column: str, where: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise AnnotationError(f"{where}: {column} is {text!r}, not a number")
+    value = parse_number(text)
+    if value is None or abs(value) > 1000 * LONGEST_RECORDING_S:
+        raise AnnotationError(f"{where}: {column} is {shortened(text)}, not a number that can be a time")
     return value
 
 

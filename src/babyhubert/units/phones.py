@@ -15,11 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.text import CsvTable
+from babyhubert.annotation.text import CsvTable, parse_ends
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.errors import AnnotationError, CorpusError
 from babyhubert.files import csv_text, write_text
-from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD, format_seconds, seconds_to_samples
+from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD, format_seconds
 
 SILENCE = "sil"
 COLUMNS = ("recording_id", "start_s", "end_s", "phone")
@@ -112,12 +112,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, s
 
 
 def _read_span(path: Path, line: int, row: dict[str, str]) -> tuple[str, int, int, str]:
-    try:
-        start, end = (seconds_to_samples(float(row[name])) for name in ("start_s", "end_s"))
-    except ValueError:
-        raise AnnotationError(
-            f"{path}, line {line}: start_s '{row['start_s']}' and end_s '{row['end_s']}' must be times in seconds"
-        ) from None
+    start, end = parse_ends(row["start_s"], row["end_s"], f"{path}, line {line}")
     if not 0 <= start < end:
         raise AnnotationError(f"{path}, line {line}: a phone from {row['start_s']} to {row['end_s']} s is impossible")
     if not row["phone"].strip():

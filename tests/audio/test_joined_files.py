@@ -44,3 +44,16 @@ def test_every_piece_is_read(
             np.testing.assert_allclose(
                 recording.read(position, position + 10_000), expected[position : position + 10_000], atol=1e-4
             )
+
+
+def test_mp3_of_two_rates(tmp_path: Path) -> None:
+    one = write(tmp_path / "1.mp3", babble(10 * RATE, RATE), RATE, {})
+    other = write(tmp_path / "2.mp3", babble(20 * 48_000, 48_000), 48_000, {})
+    path = tmp_path / "joined.mp3"
+    path.write_bytes(one + other)
+    with open_recording(path) as recording, open_recording(tmp_path / "2.mp3") as second:
+        heard = everything(recording)
+        assert len(heard) == recording.n_samples
+        assert abs(len(heard) - 30 * RATE) < 0.1 * RATE
+        assert any(line.startswith("2 recordings joined in one file") for line in recording.warnings)
+        np.testing.assert_allclose(heard[-5 * RATE :], everything(second)[-5 * RATE :], atol=1e-3)

@@ -143,3 +143,49 @@ def test_ogg_that_was_cut_says_so(tmp_path: Path, name: str) -> None:
     with open_recording(path) as recording:
         assert recording.warnings[0].startswith("cut off or damaged: nothing can be read from its last")
         assert 15 * RATE < len(everything(recording)) < 25 * RATE
+
+
+MP3_DAMAGE = {
+    "1 kB": lambda data: zeroed(data, (1 / 3, 1000)),
+    "20 kB": lambda data: zeroed(data, (1 / 3, 20_000)),
+    "foreign bytes": lambda data: (
+        data[: len(data) // 2] + np.random.default_rng(0).bytes(6000) + data[len(data) // 2 + 6000 :]
+    ),
+    "removed": lambda data: data[: len(data) // 2] + data[len(data) // 2 + 5000 :],
+    "inserted": lambda data: data[: len(data) // 2] + bytes(5000) + data[len(data) // 2 :],
+    "end": lambda data: data[:-8000] + bytes(8000),
+}
+
+
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+@pytest.mark.parametrize("damage", MP3_DAMAGE)
+def test_damaged_mp3_keeps_its_time(tmp_path: Path, damage: str, mode: str) -> None:
+    path = tmp_path / "x.mp3"
+    samples = babble(SECONDS * RATE, RATE) + noise(SECONDS * RATE, level=0.01)
+    soundfile.write(path, samples, RATE, bitrate_mode=mode)
+    data = path.read_bytes()
+    with open_recording(path) as recording:
+        before = everything(recording)
+    path.write_bytes(MP3_DAMAGE[damage](data))
+    with open_recording(path) as recording:
+        after = everything(recording)
+    assert len(after) == len(before)
+    np.testing.assert_allclose(after[: 9 * RATE], before[: 9 * RATE], atol=1e-4)
+    if damage != "end":
+        np.testing.assert_allclose(after[-8 * RATE :], before[-8 * RATE :], atol=1e-4)
+    for position in (9 * RATE, 14 * RATE, len(after) - 30_000):
+        with open_recording(path) as recording:
+            part = recording.read(position, position + 20_000)
+            np.testing.assert_allclose(part, after[position : position + 20_000], atol=1e-4)
+
+
+def test_mp3_header_that_understates_its_frames(tmp_path: Path) -> None:
+    path = tmp_path / "x.mp3"
+    soundfile.write(path, noise(SECONDS * RATE), RATE, bitrate_mode="CONSTANT")
+    data = bytearray(path.read_bytes())
+    tag = max(data.find(b"Xing", 0, 400), data.find(b"Info", 0, 400))
+    data[tag + 8 : tag + 12] = (200).to_bytes(4, "big")
+    path.write_bytes(data)
+    with open_recording(path) as recording:
+        assert abs(len(everything(recording)) - SECONDS * RATE) < 2000
+        assert "reading all of it" in recording.warnings[0]

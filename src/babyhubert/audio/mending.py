@@ -1,8 +1,8 @@
 """Damaged files, and files made of several recordings, as pieces that a decoder can read.
 
-The formats differ in how damage is found (``flac``, ``ogg``); what is done about it is the same: sound that is there
-is read and put where it belongs, and what is missing is silence and is told. In: a path and its container. Out: an
-open source, or None where there is nothing to mend.
+The formats differ in how damage is found (``flac``, ``ogg``, ``mp3_repair``); what is done about it is the same: sound
+that is there is read and put where it belongs, and what is missing is silence and is told. In: a path and its
+container. Out: an open source, or None where there is nothing to mend.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 
-from babyhubert.audio import flac, ogg
+from babyhubert.audio import flac, mp3_repair, ogg
 from babyhubert.audio.libsndfile import SndfileSource
 from babyhubert.audio.pieces import Piece, PiecedSource
 from babyhubert.audio.riff import PcmSource, WavLayout
 from babyhubert.audio.source import Source, duration_phrase
 from babyhubert.errors import AudioError
 
-CONTAINERS = frozenset({"FLAC", "OGG"})
+CONTAINERS = frozenset({"FLAC", "OGG", "MP3"})
 """What is mended here."""
 
 
 def is_one_stream(path: Path, container: str) -> bool:
     """Whether a file seems to be one recording, from a few places of it."""
-    return {"FLAC": flac, "OGG": ogg}[container].is_one_stream(path)
+    return {"FLAC": flac, "OGG": ogg, "MP3": mp3_repair}[container].is_one_stream(path)
 
 
 def mended(path: Path, container: str) -> PiecedSource | None:
@@ -45,7 +45,8 @@ def _pieces(path: Path, container: str, _size: int, _modified: int) -> tuple[Pie
     """The pieces of a file, remembered for as long as it stays the same."""
     if container == "FLAC":
         return tuple(flac.find_pieces(path))
-    return tuple(ogg.find_pieces(path, partial(_open_piece, path)))
+    find = ogg.find_pieces if container == "OGG" else mp3_repair.find_pieces
+    return tuple(find(path, partial(_open_piece, path)))
 
 
 def joined_wavs(path: Path, layouts: Sequence[WavLayout]) -> PiecedSource:

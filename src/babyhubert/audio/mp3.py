@@ -22,6 +22,7 @@ _SYNC_SEARCH = 256 * 1024
 _JOINED = 1.05
 """A file this much larger than its header announces holds more than the header knows."""
 _CUT = 0.98
+_PLACES, _PLACE_FRAMES, _PLACE_BYTES = 32, 12, 16_384
 
 
 @dataclass(frozen=True)
@@ -64,23 +65,24 @@ class Mp3Repair:
 def examine(path: Path) -> tuple[Mp3Repair | None, str | None]:
     """A repair where the length header is absent or contradicted, and a warning about a truncated file."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        first = _first_frame(data)
+        first = first_frame(data, 0)
         if first is None:
             return None, None
-        announced = _announced(data, first)
-        if announced is None:
-            return _with_new_header(data, first), None
-        size, tag = announced
+        found = announced(data, first)
+        if found is None:
+            return Mp3Repair(length_header(data, first, _count_frames(data, first)), first.offset), None
+        size, tag = found
         held = len(data) - first.offset
-        if size and held > size * _JOINED:
+        if (size and held > size * _JOINED) or _understates(data, first, announced_frames(data, tag)):
             return _with_count(data, first, tag), None
         if size and held < size * _CUT:
             return None, f"truncated: the file holds {held / size:.0%} of the bytes that its header announces"
         return None, None
 
 
-def _first_frame(data: mmap.mmap) -> FrameHeader | None:
-    position = _after_id3(data)
+def first_frame(data: mmap.mmap, start: int) -> FrameHeader | None:
+    """The first frame that is followed by another, near an offset."""
+    position = _after_id3(data, start)
     limit = min(len(data) - 4, position + _SYNC_SEARCH)
     while 0 <= position < limit:
         header = _parse(data, position)
@@ -92,8 +94,7 @@ def _first_frame(data: mmap.mmap) -> FrameHeader | None:
     return None
 
 
-def _after_id3(data: mmap.mmap) -> int:
-    position = 0
+def _after_id3(data: mmap.mmap, position: int) -> int:
     while data[position : position + 3] == b"ID3" and position + 10 <= len(data):
         a, b, c, d = data[position + 6 : position + 10]
         position += 10 + (a << 21 | b << 14 | c << 7 | d)
@@ -124,7 +125,7 @@ def _shape(second: int, third: int) -> tuple[int, int, int] | None:
     return version, rate, (144 if version == 1 else 72) * kbps * 1000 // rate + (third >> 1 & 1)
 
 
-def _announced(data: mmap.mmap, first: FrameHeader) -> tuple[int, int] | None:
+def announced(data: mmap.mmap, first: FrameHeader) -> tuple[int, int] | None:
     """Bytes (0 if not said) and the tag's offset, from a Xing or Info header; None without a frame count."""
     tag = first.tag_offset
     if data[tag : tag + 4] not in (b"Xing", b"Info"):
@@ -137,7 +138,7 @@ def _announced(data: mmap.mmap, first: FrameHeader) -> tuple[int, int] | None:
 
 
 @lru_cache(maxsize=8)
-def _size_table(version: int, sample_rate: int) -> tuple[int, ...]:
+def size_table(version: int, sample_rate: int) -> tuple[int, ...]:
     """Frame size by the second and third header bytes, 0 where they do not continue this stream."""
     sizes = [0] * 65536
     for key in range(0xE000, 65536):
@@ -147,8 +148,33 @@ def _size_table(version: int, sample_rate: int) -> tuple[int, ...]:
     return tuple(sizes)
 
 
+def _understates(data: mmap.mmap, first: FrameHeader, frames: int) -> bool:
+    """Whether the file holds many more frames than announced; they are counted only where that is likely."""
+    most = frames * _JOINED + _PLACE_FRAMES
+    return _likely_frames(data, first) > most and _count_frames(data, first) > most
+
+
+def _likely_frames(data: mmap.mmap, first: FrameHeader) -> float:
+    """How many frames the file holds, from the size of some here and there."""
+    sizes, held, per_byte = size_table(first.version, first.sample_rate), len(data) - first.offset, []
+    for place in range(_PLACES):
+        position, count = first.offset + held * place // _PLACES, 0
+        begin = position = data.find(b"\xff", position, position + _PLACE_BYTES)
+        while 0 <= position < len(data) - 4 and count < _PLACE_FRAMES and data[position] == 0xFF:
+            size = sizes[data[position + 1] << 8 | data[position + 2]]
+            if not size and count:
+                break
+            if not size:
+                begin = position = data.find(b"\xff", position + 1, begin + _PLACE_BYTES)
+                continue
+            position, count = position + size, count + 1
+        if count == _PLACE_FRAMES:
+            per_byte.append(count / (position - begin))
+    return held * sum(per_byte) / len(per_byte) if per_byte else 0.0
+
+
 def _count_frames(data: mmap.mmap, first: FrameHeader) -> int:
-    sizes, position, end, count = _size_table(first.version, first.sample_rate), first.offset, len(data), 0
+    sizes, position, end, count = size_table(first.version, first.sample_rate), first.offset, len(data), 0
     while position + 4 <= end:
         size = sizes[data[position + 1] << 8 | data[position + 2]] if data[position] == 0xFF else 0
         if size:
@@ -161,8 +187,8 @@ def _count_frames(data: mmap.mmap, first: FrameHeader) -> int:
     return count
 
 
-def _with_new_header(data: mmap.mmap, first: FrameHeader) -> Mp3Repair:
-    """A silent frame that carries the counted length, to stand before the first frame."""
+def length_header(data: mmap.mmap, first: FrameHeader, frames: int) -> bytes:
+    """A silent frame that carries a length, to stand before the first frame."""
     second, third, fourth = data[first.offset + 1], data[first.offset + 2], data[first.offset + 3]
     index = 9  # 128 or 80 kbit/s: room for the tag at every rate
     head = bytes([0xFF, second | 1, index << 4 | third & 0b1100, fourth])
@@ -171,19 +197,50 @@ def _with_new_header(data: mmap.mmap, first: FrameHeader) -> Mp3Repair:
     frame = bytearray(shape[2])
     frame[:4] = head
     tag = first.tag_offset - first.offset
-    frame[tag : tag + 12] = b"Xing" + struct.pack(">II", 1, _count_frames(data, first))
-    return Mp3Repair(bytes(frame), first.offset)
+    frame[tag : tag + 12] = b"Xing" + struct.pack(">II", 1, frames)
+    return bytes(frame)
+
+
+def silent_frame(data: mmap.mmap, first: FrameHeader) -> bytes:
+    """A frame of silence of the same kind as another."""
+    second, third, fourth = data[first.offset + 1], data[first.offset + 2], data[first.offset + 3]
+    head = bytes([0xFF, second | 1, 9 << 4 | third & 0b1100, fourth])
+    shape = _shape(head[1], head[2])
+    assert shape is not None  # built from a valid header
+    return head + bytes(shape[2] - 4)
+
+
+def announced_frames(data: mmap.mmap, tag: int) -> int:
+    """The frame count of a Xing or Info header."""
+    return int(struct.unpack(">I", data[tag + 8 : tag + 12])[0])
+
+
+def encoder_delay(data: mmap.mmap, first: FrameHeader) -> int:
+    """Samples that the encoder put before the sound, as its tag says; 0 where it does not."""
+    at = first.tag_offset + 120 + 21
+    tag = data[at : at + 2]
+    named = data[first.tag_offset + 120 : first.tag_offset + 124] in (b"LAME", b"Lavc", b"Lavf")
+    return tag[0] << 4 | tag[1] >> 4 if named and len(tag) == 2 else 0
+
+
+def with_count(data: mmap.mmap, first: FrameHeader, tag: int, frames: int, held: int) -> bytes:
+    """The bytes from the first frame on up to the count of its header and behind it, with another count."""
+    head = bytearray(data[first.offset : tag + 16])
+    flags = struct.unpack(">I", data[tag + 4 : tag + 8])[0]
+    at = tag - first.offset + 8
+    head[at : at + 4] = struct.pack(">I", frames)
+    if flags & 2:
+        head[at + 4 : at + 8] = struct.pack(">I", held)
+    return bytes(head)
 
 
 def _with_count(data: mmap.mmap, first: FrameHeader, tag: int) -> Mp3Repair:
     """The file's own header with the counted length in place of the announced one."""
     counted = _count_frames(data, first) - 1  # the header's own frame is not audio
-    held = len(data) - first.offset
-    head = bytearray(data[: tag + 16])
-    announced = struct.unpack(">I", head[tag + 8 : tag + 12])[0]
-    head[tag + 8 : tag + 16] = struct.pack(">II", counted, held)
+    said = announced_frames(data, tag)
+    head = with_count(data, first, tag, counted, len(data) - first.offset)
     warning = (
-        f"header announces {announced * first.samples / first.sample_rate / 3600:.2g} h but the file holds "
+        f"header announces {said * first.samples / first.sample_rate / 3600:.2g} h but the file holds "
         f"{counted * first.samples / first.sample_rate / 3600:.2g} h (joined files?): reading all of it"
     )
-    return Mp3Repair(bytes(head), len(head), warning)
+    return Mp3Repair(data[: first.offset] + head, tag + 16, warning)

@@ -201,8 +201,18 @@ def _runs(field: str) -> bool:
 
 
 def write_json(path: Path, content: Mapping[str, Any], *, durable: bool = False) -> None:
-    """Write a JSON object, indented, keys in their order."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n", durable=durable)
+    """Write a JSON object, indented, keys in their order; NaN and infinities become null."""
+    text = json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n", durable=durable)
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for NaN and infinities, which JSON does not have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def files_below(folder: Path, suffix: str) -> list[Path]:

@@ -422,7 +422,7 @@ def robustness(
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Draws the sounds and the scene.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Draws the sounds and the scene.", min=0, max=2**63 - 1)] = 0,
     device: DeviceOption = "auto",
 ) -> None:
     """What a voice-type model hears where nobody speaks, and whether its windows show.

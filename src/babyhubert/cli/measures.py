@@ -33,7 +33,7 @@ def measures(
     shuffles: Annotated[
         int, typer.Option(help="Shuffles of times that estimate the turns of chance; 0: no estimate.", min=0)
     ] = 100,
-    seed: Annotated[int, typer.Option(help="Decides the shuffles.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Decides the shuffles.", min=0, max=2**63 - 1)] = 0,
 ) -> None:
     """Count speech, vocalisations, turns, addressees and phones, a recording and an hour.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -60,7 +59,7 @@ UemOption = Annotated[
 BootstrapOption = Annotated[
     int, typer.Option(help="Resamples of recordings for the intervals; 0: no intervals.", min=0)
 ]
-SeedOption = Annotated[int, typer.Option(help="Decides the resamples.", min=0)]
+SeedOption = Annotated[int, typer.Option(help="Decides the resamples.", min=0, max=2**63 - 1)]
 ConfidenceOption = Annotated[float, typer.Option(help="Share of the resamples within an interval.")]
 WorkersOption = Annotated[
     int | None,
@@ -115,14 +114,18 @@ def check_choice(option: str, value: str, choices: tuple[ChoiceT, ...]) -> Choic
     raise ConfigError(f"{option} {value}: one of {', '.join(choices)}")
 
 
+_LONGEST_DURATION_S = 86_400
+"""Of a segment or gap: a day."""
+
+
 def duration_samples(option: str, seconds: float) -> int:
     """A duration in samples.
 
     Raises:
         ConfigError: negative or not a number.
     """
-    if not math.isfinite(seconds) or seconds < 0:
-        raise ConfigError(f"{option} {seconds}: a duration in seconds, 0 or more")
+    if not 0 <= seconds <= _LONGEST_DURATION_S:
+        raise ConfigError(f"{option} {seconds}: a duration in seconds, 0 to {_LONGEST_DURATION_S}")
     return seconds_to_samples(seconds)
 
 

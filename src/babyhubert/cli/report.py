@@ -27,7 +27,7 @@ def report(
             min=0,
         ),
     ] = 0,
-    seed: Annotated[int, typer.Option(help="Decides which segments are drawn.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Decides which segments are drawn.", min=0, max=2**63 - 1)] = 0,
 ) -> None:
     """Write report.html, a page that shows a run: open it in any browser, no network needed.
 

@@ -54,7 +54,7 @@ def sample(
     context: Annotated[
         float, typer.Option(help="Sound before and after, to listen to and not to annotate, in seconds.")
     ] = 0.0,
-    seed: Annotated[int, typer.Option(help="Decides random choices.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Decides random choices.", min=0, max=2**63 - 1)] = 0,
     voice: Annotated[str, typer.Option(help="For high-volubility: KCHI, OCH, MAL, FEM or any.")] = "KCHI",
     format_: Annotated[str, typer.Option("--format", help="eaf (ELAN) or textgrid (Praat).")] = "eaf",
     blank: Annotated[

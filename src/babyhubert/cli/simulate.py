@@ -15,7 +15,9 @@ def simulate(
     ],
     minutes: Annotated[float, typer.Option(help="Length of each recording, in minutes.")] = 5.0,
     recordings: Annotated[int, typer.Option(help="How many recordings.", min=1)] = 4,
-    seed: Annotated[int, typer.Option(help="Decides everything: the same seed gives the same files.", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Decides everything: the same seed, the same files.", min=0, max=2**63 - 1)
+    ] = 0,
     utterances: Annotated[
         Path | None,
         typer.Option(

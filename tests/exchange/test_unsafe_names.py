@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from results_folders import write_run
 
+import babyhubert
 from babyhubert.errors import UnsafeNameError
 from babyhubert.exchange.export import FORMATS
 from babyhubert.files import path_below, require_safe_name
@@ -338,3 +340,19 @@ def test_prefix_of_simulated_scenes(tmp_path, prefix):
     if prefix != "..":  # '.._000' is a name
         assert done.code == 2
         assert not output.exists()
+
+
+def test_there_is_no_other_way_from_a_name_to_a_path():
+    """No module joins a recording's id to a folder by itself."""
+    joined = re.compile(r"/ f\"\{(?:[a-z_]+\.)*(?:recording_id|name|uri|clip)\}|/ (?:recording_id|uri)\b")
+    source = Path(babyhubert.__file__).parent
+    found = {
+        f"{path.relative_to(source).as_posix()}: {line.strip()}"
+        for path in source.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if joined.search(line)
+    }
+    assert found == {
+        'files.py: path = folder / f"{name}{suffix}"',
+        'runs/folder.py: return self.state / f"{name}.jsonl"',  # of a run or a shard
+    }

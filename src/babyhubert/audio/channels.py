@@ -7,18 +7,28 @@ source and the user's choice. Out: the settled choice, and a mono reader that al
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from babyhubert.audio.signal_checks import STEP, SignalChecks, cancels, named_channels
 from babyhubert.audio.source import Lost, Source
 from babyhubert.errors import AudioError, ConfigError
 
 Channel = Literal["mean", "first", "loudest"] | int
 
 _NAMED: dict[str, Channel] = {"mean": "mean", "first": "first", "loudest": "loudest"}
+_FLOATING = ("FLOAT", "DOUBLE", "PCM_F")
+_IMPOSSIBLE = 100.0
+"""Times full scale: 40 dB above it no sound is, also not in the recordings of recorders that store floating point."""
+_IMPOSSIBLE_SHARE = 1e-3
+_DEAD_SHARE = 1e-4
+"""A channel with less than this of the loudest one's power carries nothing (-40 dB)."""
+_OPPOSITE_SHARE = 1 / 3
 _EXCERPTS = 60
 _EXCERPT_SECONDS = 1.0
 _SPREAD_WITHOUT_SEEKING_SECONDS = 3600
@@ -39,8 +49,28 @@ def parse_channel(text: str) -> Channel:
     raise ConfigError(f"channel {text!r} is unknown: give mean, first, loudest or a number from 0")
 
 
-def settle_channel(path: Path, source: Source, choice: Channel) -> Literal["mean"] | int:
-    """The choice with ``first`` and ``loudest`` turned into an index.
+@dataclass(frozen=True)
+class Mix:
+    """How one channel is made of a recording, settled before any sample is used.
+
+    Attributes:
+        channel: ``mean``, or the index of the channel in use.
+        gain: What every sample is multiplied by: not 1 where whole numbers were stored as floating point.
+        limit: Samples beyond it are damage and read as 0.
+        notes: What made the mix another than was asked for, one line each.
+    """
+
+    channel: Literal["mean"] | int
+    gain: float = 1.0
+    limit: float = math.inf
+    notes: tuple[str, ...] = ()
+
+
+def settle_mix(path: Path, source: Source, choice: Channel) -> Mix:
+    """The choice as it applies to one recording.
+
+    ``first`` and ``loudest`` become an index. So does ``mean`` where there is no mean to take: channels in opposite
+    phase, which cancel each other out, and a single channel with sound beside silent ones.
 
     Raises:
         AudioError: the recording has no such channel.
@@ -49,31 +79,77 @@ def settle_channel(path: Path, source: Source, choice: Channel) -> Literal["mean
     count = source.header.channels
     if isinstance(choice, str):
         choice = parse_channel(choice)
-    if choice == "mean":
-        return "mean"
-    if choice == "first":
-        return 0
-    if choice == "loudest":
-        return _loudest(source) if count > 1 else 0
-    if not 0 <= choice < count:
+    if isinstance(choice, int) and not 0 <= choice < count:
         has = "1 channel (0)" if count == 1 else f"{count} channels (0 to {count - 1})"
         raise AudioError(f"{path} has {has}, not channel {choice}: choose one of them, or mean")
-    return choice
+    floating = any(name in source.header.codec for name in _FLOATING)
+    if not floating and (count == 1 or choice not in ("mean", "loudest")):
+        return Mix("mean" if choice == "mean" else 0 if isinstance(choice, str) else choice)
+    heard = _Excerpts(source)
+    channel, notes = heard.choose(choice)
+    gain, limit, more = heard.scale() if floating else (1.0, math.inf, ())
+    return Mix(channel, gain, limit, (*notes, *more))
 
 
-def _loudest(source: Source) -> int:
-    """Channel with the highest mean square over evenly spaced excerpts; ties go to the first."""
-    rate, frames = source.header.sample_rate, source.header.frames
-    if not source.seeks:
-        frames = min(frames, _SPREAD_WITHOUT_SEEKING_SECONDS * rate)
-    length = round(_EXCERPT_SECONDS * rate)
-    count = max(1, min(_EXCERPTS, frames // length))
-    energy = np.zeros(source.header.channels)
-    for index in range(count):
-        source.seek((frames - length) * index // max(1, count - 1) if frames > length else 0)
-        samples = source.read(length).astype(np.float64)
-        energy += np.square(np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)).sum(axis=0)
-    return int(np.argmax(energy))
+class _Excerpts:
+    """Evenly spaced seconds of a recording, as figures: powers without offset, (K, C), and how large samples are."""
+
+    def __init__(self, source: Source) -> None:
+        rate, frames = source.header.sample_rate, source.header.frames
+        if not source.seeks:
+            frames = min(frames, _SPREAD_WITHOUT_SEEKING_SECONDS * rate)
+        length = round(_EXCERPT_SECONDS * rate)
+        count = max(1, min(_EXCERPTS, frames // length))
+        rows, means = [], []
+        self._peak, self._beyond, self._samples = 0.0, 0, 0
+        for index in range(count):
+            source.seek((frames - length) * index // max(1, count - 1) if frames > length else 0)
+            samples = source.read(length).astype(np.float64)
+            samples = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+            if len(samples):
+                size = np.abs(samples)
+                self._peak = max(self._peak, float(size.max()))
+                self._beyond += int((size > _IMPOSSIBLE).sum())
+                self._samples += size.size
+                samples = samples - samples.mean(axis=0)
+                rows.append(np.square(samples).mean(axis=0))
+                means.append(np.square(samples.mean(axis=1)).mean())
+        channels = source.header.channels
+        self._power = np.array(rows, dtype=np.float64).reshape(-1, channels)
+        self._mean_power = np.array(means, dtype=np.float64)
+
+    def choose(self, choice: Channel) -> tuple[Literal["mean"] | int, tuple[str, ...]]:
+        """The channel in use, and why it is not the mean where that was asked for."""
+        power = self._power.sum(axis=0)
+        loudest = int(np.argmax(power))  # ties go to the first
+        if choice == "loudest":
+            return loudest, ()
+        if choice != "mean":
+            return (0, ()) if choice == "first" else (choice, ())
+        alive = np.flatnonzero(power > max(STEP**2 * len(self._power), _DEAD_SHARE * power[loudest]))
+        if len(power) > 1 and len(alive) == 1:
+            dead = np.delete(np.arange(len(power)), alive)
+            verb = "is" if len(dead) == 1 else "are"
+            return loudest, (f"{named_channels(dead)} {verb} silent: channel {loudest} is taken, not the mean",)
+        opposite = cancels(self._mean_power, self._power)
+        if len(power) > 1 and opposite.sum() > _OPPOSITE_SHARE * (self._power.max(axis=1) > STEP**2).sum():
+            why = "the channels are in opposite phase, their mean cancels out"
+            return loudest, (f"{why}: channel {loudest} is taken, not the mean",)
+        return "mean", ()
+
+    def scale(self) -> tuple[float, float, tuple[str, ...]]:
+        """Gain and limit of floating-point samples, and what to tell of them."""
+        if self._beyond <= _IMPOSSIBLE_SHARE * self._samples:
+            return 1.0, _IMPOSSIBLE, ()
+        for bits in (16, 24, 32):
+            full = 2.0 ** (bits - 1)
+            if self._peak <= full:
+                return (
+                    1 / full,
+                    math.inf,
+                    (f"samples reach {self._peak:.0f}: read as {bits}-bit numbers, full scale {full:.0f}",),
+                )
+        return 1.0, math.inf, ()
 
 
 class Mixdown:
@@ -81,12 +157,14 @@ class Mixdown:
 
     Attributes:
         nonfinite: NaN and infinite samples replaced by 0 so far, over the channels in use.
+        impossible: The same for samples beyond the limit of the mix.
     """
 
-    def __init__(self, source: Source, channel: str | int) -> None:
+    def __init__(self, source: Source, mix: Mix, checks: SignalChecks | None = None) -> None:
         self._source = source
-        self._channel = channel
-        self.nonfinite = 0
+        self._mix = mix
+        self._checks = checks
+        self.nonfinite = self.impossible = 0
 
     @property
     def sample_rate(self) -> int:
@@ -110,12 +188,26 @@ class Mixdown:
     def read(self, frames: int) -> NDArray[np.float32]:
         """Next samples, float32, shape (n,)."""
         samples = self._source.read(frames)
-        if not isinstance(self._channel, str):
-            samples = samples[:, self._channel : self._channel + 1]
-        samples = self._finite(samples)
-        if samples.shape[1] == 1:
-            return np.ascontiguousarray(samples[:, 0])
-        return samples.mean(axis=1, dtype=np.float32)
+        channel = self._mix.channel
+        if not isinstance(channel, str):
+            samples = samples[:, channel : channel + 1]
+        samples = self._possible(self._finite(samples))
+        single = samples.shape[1] == 1
+        mono = np.ascontiguousarray(samples[:, 0]) if single else samples.mean(axis=1, dtype=np.float32)
+        if self._checks is not None:
+            self._checks.add(samples, mono)
+        return mono
+
+    def _possible(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self._mix.gain != 1:
+            return samples * np.float32(self._mix.gain)
+        if math.isinf(self._mix.limit):
+            return samples
+        beyond = np.abs(samples) > self._mix.limit
+        if not beyond.any():
+            return samples
+        self.impossible += int(beyond.sum())
+        return np.where(beyond, np.float32(0), samples)
 
     def _finite(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
         finite = np.isfinite(samples)

@@ -16,9 +16,10 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.audio.channels import Channel, Mixdown, parse_channel, settle_channel
+from babyhubert.audio.channels import Channel, Mix, Mixdown, parse_channel, settle_mix
 from babyhubert.audio.opening import open_source
 from babyhubert.audio.resampling import SampleStream, resampled_length
+from babyhubert.audio.signal_checks import SignalChecks
 from babyhubert.audio.source import Lost, Source, lost_phrase, merge_lost
 from babyhubert.errors import AudioError
 from babyhubert.timebase import SAMPLE_RATE, format_clock
@@ -98,7 +99,7 @@ def open_recording(path: Path | str, channel: Channel = "mean") -> Recording:
     source = open_source(path)
     try:
         info = _describe(path, source)
-        return Recording(info, settle_channel(path, source, channel), source)
+        return Recording(info, settle_mix(path, source, channel), source)
     except BaseException:
         source.close()
         raise
@@ -113,13 +114,14 @@ class Recording:
         lost: Stretches read as silence because they could not be decoded, in native frames, as far as they are known.
     """
 
-    def __init__(self, info: RecordingInfo, channel: str | int, source: Source) -> None:
+    def __init__(self, info: RecordingInfo, mix: Mix, source: Source) -> None:
         self.info = info
-        self.channel = channel
+        self.channel: str | int = mix.channel
+        self._mix = mix
         self._source: Source | None = source
         self._n_samples = info.n_samples
-        self._notes: list[str] = []
-        self._nonfinite = 0
+        self._notes: list[str] = list(mix.notes)
+        self._nonfinite = self._impossible = 0
         self.lost: Lost = source.lost
 
     def __enter__(self) -> Recording:
@@ -138,10 +140,12 @@ class Recording:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the header and the reading so far gave cause to say, one line each."""
-        count = self._nonfinite
-        nonfinite = [f"{count} NaN or infinite sample{'s' if count > 1 else ''} read as 0"] if count else []
+        counted = {"NaN or infinite": self._nonfinite, "impossibly large": self._impossible}
+        replaced = (
+            f"{count} {kind} sample{'s' if count > 1 else ''} read as 0" for kind, count in counted.items() if count
+        )
         lost = [lost_phrase(self.lost, self.info.sample_rate)] if self.lost else []
-        return (*self.info.warnings, *lost, *self._notes, *nonfinite)
+        return (*self.info.warnings, *lost, *self._notes, *replaced)
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         """Samples ``[start, stop)`` at 16 kHz, equal to that slice of the whole recording.
@@ -152,7 +156,7 @@ class Recording:
         Raises:
             ValueError: not ``0 <= start <= stop``.
         """
-        mix = Mixdown(self._opened(), self.channel)
+        mix = Mixdown(self._opened(), self._mix)
         stream = SampleStream(mix, start, self._bounded(start, stop))
         chunks = list(stream)
         self._conclude(stream, mix, start)
@@ -178,13 +182,17 @@ class Recording:
     def _blocks(self, block_samples: int, start: int, stop: int | None) -> Generator[Block, None, None]:
         source = open_source(self.info.path)
         try:
-            mix = Mixdown(source, self.channel)
+            whole = start == 0 and (stop is None or stop >= self.info.n_samples)
+            checks = SignalChecks(self.info.sample_rate) if whole else None
+            mix = Mixdown(source, self._mix, checks)
             stream = SampleStream(mix, start, stop)
             position = start
             for samples in _equal_parts(stream, block_samples):
                 yield Block(position, samples)
                 position += len(samples)
             self._settle_length(self._conclude(stream, mix, start))
+            for line in checks.found() if checks else ():
+                self._note(line)
         finally:
             source.close()
 
@@ -198,6 +206,7 @@ class Recording:
     def _conclude(self, stream: SampleStream, mix: Mixdown, start: int) -> int | None:
         """Keep what a pass from ``start`` taught; the position where the recording ended, if the pass found it."""
         self._nonfinite = max(self._nonfinite, mix.nonfinite)
+        self._impossible = max(self._impossible, mix.impossible)
         self.lost = merge_lost(self.lost, mix.lost)
         if stream.end_frame is None:
             return None

@@ -82,6 +82,22 @@ class FrameWriter:
         self.abandon()
 
 
+def open_frames(path: Path) -> NDArray:
+    """An array on disk, memory-mapped.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no whole array.
+    """
+    try:
+        frames: NDArray = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError):
+        raise
+    except Exception as error:  # a damaged header is parsed as Python: SyntaxError, TokenError, ...
+        raise ValueError(f"not a whole array ({type(error).__name__})") from error
+    return frames
+
+
 def _npy_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
     """NPY format 1.0, padded with spaces to the fixed size (the format asks for a multiple of 64)."""
     text = repr({"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from babyhubert.audio.names import check_names, match_names, rttm_uri
 from babyhubert.errors import AnnotationError
 from babyhubert.files import files_below
+from babyhubert.frame_store import open_frames
 from babyhubert.runs.folder import STATE_FOLDER, RunFolder
 
 
@@ -41,7 +42,7 @@ class ScoreFolder:
         """
         path = self.paths[recording]
         try:
-            scores: NDArray[np.floating] = np.load(path, mmap_mode="r")
+            scores: NDArray[np.floating] = open_frames(path)
         except (OSError, ValueError, EOFError) as error:
             raise AnnotationError(f"{path}: not a whole array of scores ({error}); run 'segment' again") from error
         if scores.ndim != 2 or scores.shape[1] != len(self.labels) or scores.dtype.kind != "f":

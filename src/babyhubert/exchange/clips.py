@@ -49,6 +49,7 @@ from babyhubert.files import (
     write_json,
     write_text,
 )
+from babyhubert.frame_store import open_frames
 from babyhubert.hashing import file_sha256, fingerprint
 from babyhubert.measures.results import audio_fault
 from babyhubert.runs.folder import STATE_FOLDER
@@ -348,7 +349,7 @@ def _scores(recording: AnnotatedRecording) -> NDArray[np.float16]:
             "output folder of 'babyhubert segment' (run it again)"
         )
     try:
-        scores: NDArray[np.float16] = np.load(recording.scores, mmap_mode="r")
+        scores: NDArray[np.float16] = open_frames(recording.scores)
     except (OSError, ValueError, EOFError) as error:
         raise AnnotationError(f"{recording.scores}: damaged frame scores ({error}); run 'segment' again") from error
     return scores

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.raster import frame_spans
+from babyhubert.frame_store import open_frames
 from babyhubert.measures.results import RecordingResult
 
 DOUBTFUL = 0.1
@@ -44,7 +45,7 @@ def confidence_of(
     if recording.scores is None:
         return None
     try:
-        scores = np.load(recording.scores, mmap_mode="r")
+        scores = open_frames(recording.scores)
     except (OSError, ValueError, EOFError):
         return None
     if scores.ndim != 2 or scores.dtype.kind != "f" or scores.shape[1] != len(classes):

@@ -182,8 +182,9 @@ class RunFolder:
         found = []
         for path in sorted((self.output / STATE_FOLDER).glob("*/run.json")):
             if path.parent.name != self.command:
-                with suppress(OSError, ValueError):
-                    found.append(json.loads(path.read_text(encoding="utf-8")))
+                with suppress(OSError, ValueError, RecursionError):
+                    run = json.loads(path.read_text(encoding="utf-8"))
+                    found += [run] if _is_run_of(run, path.parent.name) else []
         return found
 
     def damaged(self) -> list[tuple[Path, str]]:
@@ -254,6 +255,14 @@ def _read_record(path: Path, recording_id: str) -> dict[str, Any] | None:
     if ("outputs" in record or _CHECKSUM in record) and record.get(_CHECKSUM) != fingerprint(content):
         return None
     return record
+
+
+def _is_run_of(run: object, command: str) -> bool:
+    """Tell whether JSON is what a run of a command wrote of itself, and not a damaged copy."""
+    if not isinstance(run, dict) or run.get("command") != command or not isinstance(run.get("failures"), list):
+        return False
+    entries = [[each.get("path"), each.get("error")] if isinstance(each, dict) else [None] for each in run["failures"]]
+    return all(isinstance(text, str) for entry in entries for text in entry)
 
 
 def record_warnings(record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from making import RATE, babble
+from making import RATE, babble, encode_with_av
 
 from commands import command, write_sounds
 
@@ -115,3 +115,34 @@ def test_very_many_are_counted_and_status_lists_all(small_model, tmp_path):
     assert "warning: 10 more like these" in result.err
     assert "60 with warnings" in result.out
     assert len(warnings(command("status", tmp_path / "out").out)) == 60
+
+
+def test_files_that_are_no_audio_by_name_are_counted_and_named(small_model, tmp_path):
+    audio = write_sounds(tmp_path / "audio", ["a.wav"], seconds=1)
+    for name in ("b.ds2", "c.xyz", "table.csv", "notes.eaf"):
+        (audio / name).write_bytes(b"x")
+    result = command("segment", audio, "-o", tmp_path / "out", "--model", small_model)
+    assert result.code == 0
+    assert (
+        f"note: 2 files were left out, not known as audio by name: {audio / 'b.ds2'}, {audio / 'c.xyz'}" in result.err
+    )
+    (audio / "a.wav").unlink()
+    refused = command("segment", audio, "-o", tmp_path / "out", "--model", small_model)
+    assert "holds no audio files" in refused.error
+    assert str(audio / "b.ds2") in refused.error
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [("mp2", "mp2"), ("wv", "wavpack"), ("tta", "tta")])
+def test_rarer_formats_in_a_folder_are_read(suffix, codec, small_model, tmp_path):
+    pytest.importorskip("av")
+    (tmp_path / "audio").mkdir()
+    encode_with_av(tmp_path / "audio" / f"a.{suffix}", codec, RATE, babble(2 * RATE, RATE))
+    result = command("segment", tmp_path / "audio", "-o", tmp_path / "out", "--model", small_model)
+    assert result.code == 0
+    assert "1 recordings done" in result.out
+
+
+def test_same_names_in_one_folder(small_model, tmp_path):
+    audio = write_sounds(tmp_path / "audio", ["m.wav", "m.flac"], seconds=1)
+    error = command("segment", audio, "-o", tmp_path / "out", "--model", small_model).error
+    assert error.endswith("would both be called 'm': rename one, or name the files to take")

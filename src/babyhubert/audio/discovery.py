@@ -24,6 +24,16 @@ AUDIO_SUFFIXES = MEDIA_SUFFIXES | frozenset(
 """Extensions that make a file in a folder a recording, lower case."""
 
 
+_BESIDE_RECORDINGS = frozenset(
+    {".csv", ".tsv", ".txt", ".rttm", ".uem", ".eaf", ".pfsx", ".etf", ".textgrid", ".its", ".cha", ".cex", ".json"}
+    | {".jsonl", ".yaml", ".yml", ".toml", ".xml", ".md", ".rst", ".pdf", ".doc", ".docx", ".odt", ".xls", ".xlsx"}
+    | {".ods", ".html", ".htm", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".npy", ".npz", ".parquet", ".pt", ".log"}
+    | {".py", ".r", ".rmd", ".sh", ".ipynb", ".srt", ".vtt", ".lab", ".ini", ".db", ".bak", ".zip", ".gz", ".tar"}
+)
+"""Extensions of what stands in such folders beside recordings, lower case."""
+_NAMED = 10
+
+
 @dataclass(frozen=True)
 class RecordingFile:
     """A recording and its id, such as ``sub/day.1`` for ``sub/day.1.wav`` in the folder that was given."""
@@ -51,6 +61,23 @@ def discover(inputs: Sequence[Path | str]) -> list[RecordingFile]:
     return files
 
 
+def left_out(inputs: Sequence[Path | str]) -> list[Path]:
+    """Files in the folders given that are no recordings by their name, and none that stand beside recordings.
+
+    Tables, annotations, texts and pictures are expected there; anything else may be sound that nobody would miss.
+    """
+    closed: list[Path] = []
+    found = [path for given in map(Path, inputs) if os.path.isdir(given) for path in _files_below(given, closed)]  # noqa: PTH112 - see _recordings_of
+    return sorted({path for path in found if path.suffix.lower() not in AUDIO_SUFFIXES | _BESIDE_RECORDINGS})
+
+
+def left_out_note(files: Sequence[Path]) -> str:
+    """A sentence that counts and names them; of very many the first."""
+    names = ", ".join(str(path) for path in files[:_NAMED]) + (", ..." if len(files) > _NAMED else "")
+    count = "1 file was" if len(files) == 1 else f"{len(files)} files were"
+    return f"{count} left out, not known as audio by name: {names}; name a file itself to have it read"
+
+
 def rttm_uri(recording_id: str) -> str:
     """The id as RTTM files can carry it: each white-space character becomes ``_``."""
     return re.sub(r"\s", "_", recording_id)
@@ -65,7 +92,9 @@ def _recordings_of(given: Path) -> Iterator[RecordingFile]:
     closed: list[Path] = []
     paths = [*_audio_below(given, closed), *closed]
     if not paths:
-        raise AudioError(f"{given} holds no audio files: give a folder with recordings ({_some_suffixes()})")
+        others = left_out([given])
+        note = f" ({left_out_note(others)})" if others else ""
+        raise AudioError(f"{given} holds no audio files: give a folder with recordings ({_some_suffixes()}){note}")
     for path in sorted(paths, key=lambda path: path.relative_to(given).parts):
         name = path.relative_to(given)
         yield RecordingFile(f"{name.as_posix()}/" if path in closed else name.with_suffix("").as_posix(), path)
@@ -87,7 +116,12 @@ def _some_suffixes() -> str:
 
 
 def _audio_below(folder: Path, closed: list[Path]) -> Iterator[Path]:
-    """Audio files below a folder; links to folders are followed, each real folder once.
+    """Audio files below a folder, see :func:`_files_below`."""
+    return (path for path in _files_below(folder, closed) if path.suffix.lower() in AUDIO_SUFFIXES)
+
+
+def _files_below(folder: Path, closed: list[Path]) -> Iterator[Path]:
+    """Files below a folder; links to folders are followed, each real folder once.
 
     Folders that cannot be read are added to ``closed``.
     """
@@ -104,7 +138,7 @@ def _audio_below(folder: Path, closed: list[Path]) -> Iterator[Path]:
         seen.add(real)
         folders[:] = sorted(entry for entry in folders if not entry.startswith("."))
         for entry in files:
-            if not entry.startswith(".") and Path(entry).suffix.lower() in AUDIO_SUFFIXES:
+            if not entry.startswith("."):
                 yield Path(name) / entry
 
 
@@ -131,4 +165,6 @@ def _refuse_clashes(files: list[RecordingFile]) -> None:
             why = f"would both be called '{file.recording_id}'"
         else:
             why = f"have ids that differ only in case or white space ('{other.recording_id}', '{file.recording_id}')"
-        raise AudioError(f"{other.path} and {file.path} {why}: give the folder that holds both, or rename one")
+        apart = other.path.parent != file.path.parent and other.recording_id == file.recording_id
+        remedy = "give the folder that holds both, or rename one" if apart else "rename one, or name the files to take"
+        raise AudioError(f"{other.path} and {file.path} {why}: {remedy}")

@@ -36,6 +36,11 @@ SUFFIXES = frozenset(
         ".mov",
         ".avi",
         ".mts",
+        ".awb",
+        ".mp2",
+        ".wv",
+        ".tta",
+        ".dss",
     }
 )
 """File names that only PyAV reads."""

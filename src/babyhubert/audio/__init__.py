@@ -1,1 +1,1 @@
-"""From any file to 16 kHz mono float32 samples, streamed or by range: ``recording`` is the way in."""
+"""Reading of any audio file as 16 kHz mono float32 samples, streamed or by range; start at :mod:`recording`."""

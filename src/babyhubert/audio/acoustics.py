@@ -30,13 +30,13 @@ def room_response(decay_s: float, direct_to_reverberant_db: float, rng: np.rando
 
 
 def band(low_hz: float, high_hz: float) -> NDArray[np.float32]:
-    """Linear-phase band-pass filter, float32, 1,024 taps: a loudspeaker behind a door."""
+    """Linear-phase band-pass filter, float32, 1,024 taps, as for a loudspeaker behind a door."""
     hertz = np.linspace(0, SAMPLE_RATE / 2, TAPS // 2 + 1)
     return _linear_phase(1 / (1 + np.exp((low_hz - hertz) / 50)) / (1 + np.exp((hertz - high_hz) / 200)))
 
 
 def convolve(signal: NDArray[np.float32], response: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Full linear convolution, float32, shape (N + M - 1,): overlap-add over blocks that stay in the cache."""
+    """Full linear convolution, float32, shape (N + M - 1,), by overlap-add over blocks that fit the cache."""
     length = len(signal) + len(response) - 1
     size = min(fast_size(length), 8 * fast_size(len(response)))
     step = size - len(response) + 1
@@ -61,5 +61,5 @@ def _linear_phase(magnitude: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def fast_size(length: int) -> int:
-    """Smallest 2^a, 3 * 2^a or 5 * 2^a not below ``length``: sizes whose transform is quick."""
+    """Smallest 2^a, 3 * 2^a or 5 * 2^a not below ``length``: sizes with a fast transform."""
     return min(factor << max(0, (-(-length // factor) - 1).bit_length()) for factor in (1, 3, 5))

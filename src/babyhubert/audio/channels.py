@@ -1,8 +1,9 @@
-"""From several channels to one.
+"""Mixing several channels down to one.
 
-Daylong recorders write one to four channels, and which of them carries the child depends on the device. The choice is
-made once a recording, before any sample is used, so every range and block comes from the same channel. In: an open
-source and the user's choice. Out: the settled choice, and a mono reader that also replaces NaN and infinite samples.
+Daylong recorders write one to four channels, and the channel that carries the child depends on the device. The choice
+is made once for each recording, before any sample is used, so every range and block comes from the same channel.
+Input: an open source and the user's choice. Output: the resolved choice, and a mono reader that also replaces NaN and
+infinite samples.
 """
 
 from __future__ import annotations
@@ -24,19 +25,20 @@ Channel = Literal["mean", "first", "loudest"] | int
 _NAMED: dict[str, Channel] = {"mean": "mean", "first": "first", "loudest": "loudest"}
 _FLOATING = ("FLOAT", "DOUBLE", "PCM_F")
 _IMPOSSIBLE = 100.0
-"""Times full scale: 40 dB above it no sound is, also not in the recordings of recorders that store floating point."""
+"""Limit as a multiple of full scale (40 dB above it): no sound is louder, also on recorders that store floating point.
+"""
 _IMPOSSIBLE_SHARE = 1e-3
 _DEAD_SHARE = 1e-4
-"""A channel with less than this of the loudest one's power carries nothing (-40 dB)."""
+"""A channel with less than this fraction of the loudest one's power counts as silent (-40 dB)."""
 _OPPOSITE_SHARE = 1 / 3
 _EXCERPTS = 60
 _EXCERPT_SECONDS = 1.0
 _SPREAD_WITHOUT_SEEKING_SECONDS = 3600
-"""Excerpts of a stream that cannot seek come from its first hour: reaching them decodes everything before."""
+"""Excerpts of a stream that cannot seek are taken from its first hour: later ones would require decoding all of it."""
 
 
 def parse_channel(text: str) -> Channel:
-    """A channel choice as typed on the command line.
+    """Parse a channel choice from the command line.
 
     Raises:
         ConfigError: neither mean, first, loudest nor an index from 0.
@@ -51,13 +53,13 @@ def parse_channel(text: str) -> Channel:
 
 @dataclass(frozen=True)
 class Mix:
-    """How one channel is made of a recording, settled before any sample is used.
+    """Derivation of one channel from a recording, decided before any sample is used.
 
     Attributes:
         channel: ``mean``, or the index of the channel in use.
-        gain: What every sample is multiplied by: not 1 where whole numbers were stored as floating point.
-        limit: Samples beyond it are damage and read as 0.
-        notes: What made the mix another than was asked for, one line each.
+        gain: Factor on every sample: not 1 if whole numbers were stored as floating point.
+        limit: Samples beyond it are damaged and read as 0.
+        notes: Reasons why the mix differs from the one requested, one line each.
     """
 
     channel: Literal["mean"] | int
@@ -67,14 +69,14 @@ class Mix:
 
 
 def settle_mix(path: Path, source: Source, choice: Channel) -> Mix:
-    """The choice as it applies to one recording.
+    """Resolve the choice for one recording.
 
-    ``first`` and ``loudest`` become an index. So does ``mean`` where there is no mean to take: channels in opposite
-    phase, which cancel each other out, and a single channel with sound beside silent ones.
+    ``first`` and ``loudest`` become an index. So does ``mean`` if the mean would be wrong: channels in opposite phase
+    cancel each other out, and a single channel with sound beside silent ones would be attenuated.
 
     Raises:
         AudioError: the recording has no such channel.
-        ConfigError: the choice is not one.
+        ConfigError: the choice is unknown.
     """
     count = source.header.channels
     if isinstance(choice, str):
@@ -92,7 +94,7 @@ def settle_mix(path: Path, source: Source, choice: Channel) -> Mix:
 
 
 class _Excerpts:
-    """Evenly spaced seconds of a recording, as figures: powers without offset, (K, C), and how large samples are."""
+    """Powers without offset, (K, C), and peak levels of evenly spaced seconds of a recording."""
 
     def __init__(self, source: Source) -> None:
         rate, frames = source.header.sample_rate, source.header.frames
@@ -119,7 +121,7 @@ class _Excerpts:
         self._mean_power = np.array(means, dtype=np.float64)
 
     def choose(self, choice: Channel) -> tuple[Literal["mean"] | int, tuple[str, ...]]:
-        """The channel in use, and why it is not the mean where that was asked for."""
+        """Return the channel in use, and the reason if it is not the requested mean."""
         power = self._power.sum(axis=0)
         loudest = int(np.argmax(power))  # ties go to the first
         if choice == "loudest":
@@ -138,7 +140,7 @@ class _Excerpts:
         return "mean", ()
 
     def scale(self) -> tuple[float, float, tuple[str, ...]]:
-        """Gain and limit of floating-point samples, and what to tell of them."""
+        """Return gain and limit of floating-point samples, and a note about them."""
         if self._beyond <= _IMPOSSIBLE_SHARE * self._samples:
             return 1.0, _IMPOSSIBLE, ()
         for bits in (16, 24, 32):
@@ -173,7 +175,7 @@ class Mixdown:
 
     @property
     def problem(self) -> str | None:
-        """Why decoding ended early, if it did."""
+        """Reason why decoding ended early, if it did."""
         return self._source.problem
 
     @property
@@ -182,7 +184,7 @@ class Mixdown:
         return self._source.lost
 
     def seek(self, frame: int) -> None:
-        """Make ``frame`` the next one read."""
+        """Set the position of the next read to ``frame``."""
         self._source.seek(frame)
 
     def read(self, frames: int) -> NDArray[np.float32]:

@@ -1,8 +1,8 @@
-"""Which recordings a command line means, and what each is called.
+"""Finding recordings on the command line and giving each an id.
 
-Everything written about a recording carries its id: the path below the folder that was given, without the extension,
-with forward slashes. Ids must survive RTTM files (no white space) and disks that ignore case, so clashes are an error
-before any work is done. In: files and folders. Out: a list of :class:`RecordingFile`; no file is opened.
+All output about a recording carries its id: the path below the given folder, without the extension, with forward
+slashes. Ids must be valid in RTTM files (no white space) and on disks that ignore case, so clashes are an error before
+any work is done. Input: files and folders. Output: a list of :class:`RecordingFile`; no file is opened.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BESIDE_RECORDINGS = frozenset(
     | {".ods", ".html", ".htm", ".png", ".jpg", ".jpeg", ".gif", ".svg", ".npy", ".npz", ".parquet", ".pt", ".log"}
     | {".py", ".r", ".rmd", ".sh", ".ipynb", ".srt", ".vtt", ".lab", ".ini", ".db", ".bak", ".zip", ".gz", ".tar"}
 )
-"""Extensions of what stands in such folders beside recordings, lower case."""
+"""Extensions of other files that are expected in such folders, lower case."""
 _NAMED = 10
 
 
@@ -45,9 +45,9 @@ class RecordingFile:
 def discover(inputs: Sequence[Path | str]) -> list[RecordingFile]:
     """Recordings among files and folders, in the order given and sorted within each folder.
 
-    Folders are searched below, without hidden files and folders. A file mentioned twice counts once. A file named
-    directly counts whatever its extension. A folder that cannot be read counts as a recording, so that what is lost
-    with it is told as for any recording that cannot be read.
+    Folders are searched below, without hidden files and folders. A file given twice counts once. A file given directly
+    counts whatever its extension. A folder that cannot be read counts as a recording, so that it is reported like any
+    recording that cannot be read.
 
     Raises:
         AudioError: an input does not exist, a folder holds no audio, or two files would get the same id.
@@ -62,9 +62,10 @@ def discover(inputs: Sequence[Path | str]) -> list[RecordingFile]:
 
 
 def left_out(inputs: Sequence[Path | str]) -> list[Path]:
-    """Files in the folders given that are no recordings by their name, and none that stand beside recordings.
+    """Files in the given folders whose names are neither those of recordings nor those of files expected beside them.
 
-    Tables, annotations, texts and pictures are expected there; anything else may be sound that nobody would miss.
+    Tables, annotations, texts and pictures are expected; any other file may be a recording that would be missed
+    unnoticed.
     """
     closed: list[Path] = []
     found = [path for given in map(Path, inputs) if os.path.isdir(given) for path in _files_below(given, closed)]  # noqa: PTH112 - see _recordings_of
@@ -72,7 +73,7 @@ def left_out(inputs: Sequence[Path | str]) -> list[Path]:
 
 
 def left_out_note(files: Sequence[Path]) -> str:
-    """A sentence that counts and names them; of very many the first."""
+    """Sentence that counts and names them; if there are many, only the first."""
     names = ", ".join(str(path) for path in files[:_NAMED]) + (", ..." if len(files) > _NAMED else "")
     count = "1 file was" if len(files) == 1 else f"{len(files)} files were"
     return f"{count} left out, not known as audio by name: {names}; name a file itself to have it read"
@@ -101,7 +102,7 @@ def _recordings_of(given: Path) -> Iterator[RecordingFile]:
 
 
 def _may_exist(path: Path) -> bool:
-    """False where a path certainly does not exist; true also where a closed folder hides it."""
+    """False if a path certainly does not exist; true also if an unreadable folder hides it."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -121,7 +122,7 @@ def _audio_below(folder: Path, closed: list[Path]) -> Iterator[Path]:
 
 
 def _files_below(folder: Path, closed: list[Path]) -> Iterator[Path]:
-    """Files below a folder; links to folders are followed, each real folder once.
+    """List the files below a folder; links to folders are followed, each real folder once.
 
     Folders that cannot be read are added to ``closed``.
     """
@@ -143,10 +144,10 @@ def _files_below(folder: Path, closed: list[Path]) -> Iterator[Path]:
 
 
 def _identity(path: Path) -> str:
-    """What makes two mentions the same file: its real path.
+    """Real path of a file, equal for two names of the same file.
 
-    Contents managed by git-annex are the exception: equal contents share one object, and two days that happen to be
-    equal remain two recordings.
+    Contents managed by git-annex are the exception: equal contents share one object, and two days with equal contents
+    remain two recordings.
     """
     real = os.path.realpath(path)
     if os.path.islink(path) and "annex" in Path(real).parts:  # noqa: PTH114 - see _recordings_of

@@ -1,7 +1,7 @@
-"""Everyday sounds in which nobody speaks, made from a generator: animals, engines, weather, doors, dishes, toys.
+"""Everyday sounds without speech, synthesised: animals, engines, weather, doors, dishes, toys.
 
-They are crude on purpose and varied without end: what a model should learn from them is that loud, harmonic, rhythmic
-or swelling sounds need not be voices. Every function returns float32 samples at 16 kHz of any level.
+They are simple on purpose and vary without end: a model should learn from them that loud, harmonic, rhythmic or
+swelling sounds need not be voices. Every function returns float32 samples at 16 kHz of any level.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def made_sound(kind: str, samples: int, rng: np.random.Generator) -> Sound:
 
 
 def animal(samples: int, rng: np.random.Generator) -> Sound:
-    """One animal that calls again and again with nearly the same call: a bark, a crow, a mew, a bleat, a chirp."""
+    """An animal that calls repeatedly with nearly the same call: a bark, a crow, a mew, a bleat, a chirp."""
     out = np.zeros(samples)
     call = _draw_call(rng)
     pause_s = float(np.exp(rng.uniform(np.log(0.08), np.log(2.5))))
@@ -77,7 +77,7 @@ def _draw_call(rng: np.random.Generator) -> Callable[[np.random.Generator], NDAr
 
 
 def engine(samples: int, rng: np.random.Generator) -> Sound:
-    """A motor: pulses at a rate that is revved now and then, rough, over noise: cars, saws, mixers, helicopters."""
+    """A motor: pulses at a rate that is revved at times, rough, over noise: cars, saws, mixers, helicopters."""
     rate = _wander(samples, float(np.exp(rng.uniform(np.log(12), np.log(250)))), rng.uniform(0, 0.4), rng)
     source = _buzz(rate, rng.uniform(0.0, 1.2))
     source = source / source.std() + rng.uniform(0.1, 2.0) * rng.standard_normal(samples)
@@ -116,7 +116,7 @@ def ticking(samples: int, rng: np.random.Generator) -> Sound:
 
 
 def dishes(samples: int, rng: np.random.Generator) -> Sound:
-    """Doors, dishes, blocks, cutlery: impacts at any time, alone and in heaps."""
+    """Doors, dishes, blocks, cutlery: impacts at any time, single and in clusters."""
     out = 1e-3 * rng.standard_normal(samples)
     rate = float(np.exp(rng.uniform(np.log(0.3), np.log(8))))
     at = rng.exponential(0.5 / rate) * SAMPLE_RATE
@@ -127,7 +127,7 @@ def dishes(samples: int, rng: np.random.Generator) -> Sound:
 
 
 def toy(samples: int, rng: np.random.Generator) -> Sound:
-    """Beeps, sirens, squeaks: tones that jump, slide or warble, with harmonics as a small loudspeaker gives them."""
+    """Beeps, sirens, squeaks: tones that jump, slide or warble, with the harmonics of a small loudspeaker."""
     steps = max(int(samples / SAMPLE_RATE * rng.uniform(0.5, 10)), 1)
     notes = 2 ** rng.uniform(np.log2(180), np.log2(3500), int(rng.integers(1, 6)))
     tune = notes[rng.integers(len(notes), size=steps + 1)]
@@ -210,14 +210,14 @@ def _clicks(samples: int, a_second: float, rng: np.random.Generator) -> NDArray[
 
 
 def _swell(samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A level that wanders by up to some 20 dB, at a pace of its own."""
+    """A level that varies by up to some 20 dB, at a random rate."""
     knots = max(int(samples / SAMPLE_RATE * np.exp(rng.uniform(np.log(0.05), np.log(3)))), 1) + 1
     decibels = rng.uniform(-rng.uniform(0, 20), 0, knots)
     return 10 ** (np.interp(np.linspace(0, knots - 1, samples), np.arange(knots), decibels) / 20)
 
 
 def _wander(samples: int, middle: float, octaves: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A rate in Hz that strays from its middle by some octaves within seconds."""
+    """A rate in Hz that varies around its centre by some octaves within seconds."""
     knots = max(int(samples / SAMPLE_RATE * rng.uniform(0.2, 3)), 1) + 1
     steps = np.interp(np.linspace(0, knots - 1, samples), np.arange(knots), rng.uniform(-octaves, octaves, knots))
     return middle * 2**steps

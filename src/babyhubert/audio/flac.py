@@ -1,7 +1,7 @@
-"""FLAC files that libFLAC does not read to their end: damaged inside, or several files joined.
+"""Repair of FLAC files that libFLAC does not read to their end: damaged inside, or several files joined.
 
-Between the frames that are intact, frames of silence take the place of those that are not, each of them numbered, so
-that a decoder reads straight through and seeks as in a sound file. In: a path. Out: the pieces of the recording.
+Damaged frames are replaced by frames of silence, numbered in sequence, so that a decoder reads straight through and
+seeks as in an intact file. Input: a path. Output: the pieces of the recording.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _SILENT_BLOCK = 4096
 
 
 def find_pieces(path: Path) -> list[Piece]:
-    """The streams of a FLAC file, repaired; empty where no frame is intact."""
+    """Return the streams of a FLAC file, repaired; empty if no frame is intact."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return [_repaired(stream, joined=index > 0) for index, stream in enumerate(find_streams(data))]
 
 
 def is_one_stream(path: Path) -> bool:
-    """Whether frames looked up here and there are numbered as those of one stream."""
+    """True if sampled frames are numbered as those of one stream."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         mark = data.find(b"fLaC", 0, _PROBE_BYTES)
         info = read_info(data, mark) if mark >= 0 else None
@@ -56,7 +56,7 @@ def _positions(data: mmap.mmap, info: StreamInfo, start: int) -> Iterator[int]:
 
 
 def _repaired(stream: Stream, joined: bool) -> Piece:
-    """A stream with frames of silence where its own are damaged or absent."""
+    """A stream with frames of silence in place of damaged or missing ones."""
     info, parts, lost, reached = stream.info, [], [], 0
     for frame in stream.frames:
         if frame.sample > reached:
@@ -73,7 +73,7 @@ def _repaired(stream: Stream, joined: bool) -> Piece:
 
 
 def _end(stream: Stream, reached: int) -> int:
-    """Where the stream ends: as announced if there are bytes enough for that, damaged ones; else where it was cut."""
+    """End of the stream: the announced one if the file has enough bytes, also damaged ones; else the last frame."""
     missing = max(0, stream.info.total - reached)
     last = stream.frames[-1]
     bytes_a_sample = (last.end - stream.frames[0].offset) / max(1, last.sample + last.size - stream.frames[0].sample)
@@ -86,7 +86,7 @@ def _end(stream: Stream, reached: int) -> int:
 
 
 def _merged(parts: list[Part]) -> Iterator[Part]:
-    """The same parts with neighbours made one."""
+    """Merge neighbouring parts."""
     waiting: Part = b""
     for part in parts:
         if isinstance(waiting, bytes) and isinstance(part, bytes):
@@ -100,7 +100,7 @@ def _merged(parts: list[Part]) -> Iterator[Part]:
 
 
 def _silence(info: StreamInfo, varies: bool, start: int, stop: int) -> list[Part]:
-    """Frames that hold zeros for the samples ``[start, stop)``."""
+    """Encode zeros for the samples ``[start, stop)`` as frames."""
     block = info.block or _SILENT_BLOCK
     frames = []
     for sample in range(start, stop, block):
@@ -114,7 +114,7 @@ def _silence(info: StreamInfo, varies: bool, start: int, stop: int) -> list[Part
 
 
 def _coded(number: int) -> bytes:
-    """A number of up to 36 bits as a frame header holds it."""
+    """Encode a number of up to 36 bits as in a frame header."""
     if number < 0x80:
         return bytes([number])
     extra = next(count for count in range(1, 7) if number < 1 << (6 - count + 6 * count) or count == 6)

@@ -1,8 +1,8 @@
-"""The frames of a FLAC file, found one by one.
+"""Search for the frames of a FLAC file, one by one.
 
-A FLAC frame says where in the recording it belongs, and carries two checksums. libFLAC nevertheless gives up at the
-first frame that is damaged, and ends where the first of several joined files ends. Here all frames that are intact
-are found, whatever lies between them. In: the bytes of a file. Out: its :class:`Stream` objects.
+A FLAC frame stores its position in the recording and carries two checksums. libFLAC nevertheless gives up at the first
+damaged frame, and stops at the end of the first of several joined files. Here all intact frames are found, whatever
+lies between them. Input: the bytes of a file. Output: its :class:`Stream` objects.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _RATES |= {10: 48_000, 11: 96_000}
 _BITS = {1: 8, 2: 12, 4: 16, 5: 20, 6: 24, 7: 32}
 _MOST_TRIES = 64
 _NEEDED_WITHOUT_HEADER = 3
-"""Frames of one shape in a row that are believed where the stream information is damaged."""
+"""Number of consecutive frames of one shape that are accepted if the stream information is damaged."""
 
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """What the first block of a FLAC file says."""
+    """Stream information: the first block of a FLAC file."""
 
     sample_rate: int
     channels: int
@@ -42,7 +42,7 @@ class StreamInfo:
     largest_frame: int  # bytes, an upper bound
 
     def as_bytes(self, total: int) -> bytes:
-        """A file head with this information and nothing else."""
+        """File head with this information and nothing else."""
         shape = self.sample_rate << 44 | (self.channels - 1) << 41 | (self.bits - 1) << 36 | total
         smallest, largest = (self.block, self.block) if self.block else (16, 65_535)
         info = struct.pack(">HH", smallest, largest) + bytes(6) + shape.to_bytes(8, "big") + bytes(16)
@@ -65,7 +65,7 @@ class Stream:
     """One FLAC stream of a file.
 
     Attributes:
-        info: What its header says, or its frames where that is damaged.
+        info: Stream information of its header, or of its frames if the header is damaged.
         frames: All frames that are intact, in order.
         stop: Offset behind its last byte.
     """
@@ -95,7 +95,7 @@ def _magic(data: mmap.mmap) -> Iterator[int]:
 
 
 def read_info(data: mmap.mmap | bytes, position: int) -> StreamInfo | None:
-    """The stream information behind a ``fLaC`` mark, or None where it cannot be true."""
+    """Read the stream information after a ``fLaC`` mark; None if it is implausible."""
     head = data[position : position + 42]
     if len(head) < 42 or head[4] & 0x7F or head[5:8] != b"\x00\x00\x22":
         return None
@@ -111,7 +111,7 @@ def read_info(data: mmap.mmap | bytes, position: int) -> StreamInfo | None:
 
 
 def _frames_without_header(data: mmap.mmap, start: int, stop: int) -> Stream | None:
-    """Frames before the first valid header: of one shape, that of most of them."""
+    """Frames before the first valid header that have the most common shape."""
     found = [(offset, header) for offset in _sync_marks(data, start, stop) if (header := read_header(data, offset))]
     shapes = Counter(
         (header.sample_rate, header.channels, header.bits, 0 if header.varies else header.size)
@@ -127,7 +127,7 @@ def _frames_without_header(data: mmap.mmap, start: int, stop: int) -> Stream | N
 
 @dataclass(frozen=True)
 class Header:
-    """The first bytes of a frame, verified by their checksum; 0 stands for 'as the stream information says'."""
+    """Fields of a frame header, verified by its checksum; 0 means 'as in the stream information'."""
 
     number: int
     size: int
@@ -138,7 +138,7 @@ class Header:
 
 
 def read_header(data: mmap.mmap | bytes, offset: int) -> Header | None:
-    """The frame header at an offset, or None where there is none."""
+    """Read the frame header at an offset; None if there is none."""
     head = data[offset : offset + 16]
     if len(head) < 6 or head[0] != 0xFF or head[1] & 0xFE != 0xF8 or head[3] & 1:
         return None
@@ -224,7 +224,7 @@ def _frames_of(data: mmap.mmap, info: StreamInfo, start: int, stop: int) -> Stre
 
 
 def _with_true_block(data: mmap.mmap, info: StreamInfo, start: int, stop: int) -> StreamInfo:
-    """Frames may be numbered by frames even where the stream information gives two sizes of block."""
+    """Resolve the numbering: frames may be counted in frames even if the stream information gives two block sizes."""
     sizes: Counter[int] = Counter()
     for offset in _sync_marks(data, start, stop):
         header = read_header(data, offset)
@@ -248,7 +248,7 @@ def _fits(header: Header, info: StreamInfo) -> bool:
 
 
 def _intact(data: mmap.mmap, info: StreamInfo, frames: list[Frame]) -> list[Frame]:
-    """Frames whose checksum is right, without the bytes that follow the damaged ones of them."""
+    """Frames with a correct checksum, without the bytes that follow if frames after them are damaged."""
     kept = []
     followers = [frame.sample for frame in frames[1:]] + [-1]
     batch = max(1, _CHECKED_BYTES // info.largest_frame)
@@ -265,7 +265,7 @@ def _intact(data: mmap.mmap, info: StreamInfo, frames: list[Frame]) -> list[Fram
 
 
 def _checksums_are_zero(data: mmap.mmap, frames: list[Frame], lengths: list[int]) -> NDArray[np.bool_]:
-    """Whether the CRC-16 over each frame, its own checksum included, is 0: two bytes a step, all frames at once."""
+    """True if the CRC-16 over each frame, its own checksum included, is 0: two bytes per step, all frames at once."""
     width = max(lengths) + max(lengths) % 2
     table = np.zeros((len(frames), width), dtype=np.uint8)
     for row, (frame, length) in enumerate(zip(frames, lengths, strict=True)):
@@ -278,7 +278,7 @@ def _checksums_are_zero(data: mmap.mmap, frames: list[Frame], lengths: list[int]
 
 
 def _true_end(data: mmap.mmap, info: StreamInfo, frame: Frame) -> int | None:
-    """Where a frame ends that is followed by something else than a frame, or None for a damaged one."""
+    """End of a frame that is followed by something other than a frame; None if it is damaged."""
     content = data[frame.offset : min(frame.end, frame.offset + info.largest_frame)]
     crc, tries = 0, 0
     for position, byte in enumerate(content):
@@ -293,7 +293,7 @@ def _true_end(data: mmap.mmap, info: StreamInfo, frame: Frame) -> int | None:
 
 
 def _decodes(info: StreamInfo, content: bytes, size: int) -> bool:
-    """Whether libFLAC takes these bytes for one frame of ``size`` samples."""
+    """True if libFLAC decodes these bytes as one frame of ``size`` samples."""
     try:
         with ForwardSound(io.BytesIO(info.as_bytes(0) + content)) as sound:
             return len(sound.read(size, dtype="int32", always_2d=True)) == size

@@ -1,8 +1,8 @@
-"""A recording whose decoder is replaced when its file turns out to be damaged.
+"""A source whose decoder is replaced when its file turns out to be damaged.
 
-Looking for damage means to read a file to its end, which a check of a thousand recordings cannot afford. Ogg and MP3
-files are examined before their first sample is read, because their decoders pass over damage without a word; FLAC
-files when decoding fails. In: an open source, and how to mend it. Out: a source that reads what there is.
+Searching for damage requires reading a file to its end, which is too slow when checking a thousand recordings. Ogg and
+MP3 files are examined before their first sample is read, because their decoders skip damage silently; FLAC files when
+decoding fails. Input: an open source, and a function that repairs it. Output: a source that reads all intact sound.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from babyhubert.audio.source import Lost, Source
 
 
 class GuardedSource:
-    """An open recording that is mended when the need arises."""
+    """An open recording that is repaired when needed."""
 
     def __init__(self, source: Source, mend: Callable[[], Source | None], before_reading: bool) -> None:
         """Guard an open source.
 
         Args:
             source: The recording.
-            mend: Opens the same recording mended; None where nothing is to be mended, or can be.
-            before_reading: Whether to mend before the first sample, else when decoding fails.
+            mend: Opens the same recording repaired; None if it needs no repair, or cannot be repaired.
+            before_reading: Repair before the first sample, instead of when decoding fails.
         """
         self.header = source.header
         self._source = source
@@ -34,7 +34,7 @@ class GuardedSource:
 
     @property
     def problem(self) -> str | None:
-        """Why decoding ended early, if it did."""
+        """Reason why decoding ended early, if it did."""
         return self._source.problem
 
     @property
@@ -44,11 +44,11 @@ class GuardedSource:
 
     @property
     def seeks(self) -> bool:
-        """Whether going to a position is cheap."""
+        """True if seeking is cheap."""
         return self._source.seeks
 
     def seek(self, frame: int) -> None:
-        """Make ``frame`` the next one read."""
+        """Set the position of the next read to ``frame``."""
         if self._before_reading:
             self._replace()
         self._position = frame
@@ -71,7 +71,7 @@ class GuardedSource:
         return self._source.problem is not None or self._position + count < self.header.frames
 
     def _replace(self) -> bool:
-        """Mend the recording, once; whether there is another source now."""
+        """Repair the recording, once; return True if the source was replaced."""
         mend, self._mend = self._mend, None
         mended = mend() if mend is not None else None
         if mended is None:
@@ -81,5 +81,5 @@ class GuardedSource:
         return True
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._source.close()

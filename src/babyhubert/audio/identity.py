@@ -1,4 +1,4 @@
-"""The marks of a recording that is still the same file: what was found in it holds for no other."""
+"""Identity of a recording's file, to detect that it was changed or replaced."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from babyhubert.files import file_identity
 
 
 def same_content(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Tell by their identities whether two files hold the same, whenever they were written.
+    """Compare identities: True if two files have the same content, whenever they were written.
 
     Identities of earlier versions have no hash: then size and time decide.
     """
@@ -21,10 +21,10 @@ def same_content(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def identity_before(path: Path) -> dict[str, Any]:
-    """The identity of a recording that is about to be read.
+    """Return the identity of a recording that is about to be read.
 
     Raises:
-        AudioError: the file is not there, or cannot be read.
+        AudioError: the file does not exist, or cannot be read.
     """
     try:
         return file_identity(path)
@@ -33,7 +33,7 @@ def identity_before(path: Path) -> dict[str, Any]:
 
 
 def require_same(path: Path, identity: Mapping[str, Any]) -> None:
-    """Make sure that a recording is still the file that it was before it was read.
+    """Check that a recording is still the same file as before it was read.
 
     Raises:
         AudioError: it was replaced or written to meanwhile.

@@ -1,8 +1,8 @@
-"""Sound that begins later than its file does: silence stands before it, so that times are those of a player.
+"""Leading silence for sound that begins later than its file, so that times are those of a media player.
 
-A camera may start its picture first, and an edit list may put a stretch of nothing before the sound. ELAN, Praat and
-players count from the beginning of the file; decoders count from the first sample of sound. In: a source and how much
-later it begins. Out: a source whose frame 0 is the beginning of the file.
+A camera may start its picture first, and an edit list may have an empty stretch before the sound. ELAN, Praat and
+players count from the beginning of the file; decoders count from the first sample of sound. Input: a source and the
+delay of its sound. Output: a source whose frame 0 is the beginning of the file.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class LateSource:
 
     @property
     def problem(self) -> str | None:
-        """Why decoding ended before the file did, else None."""
+        """Reason why decoding ended early, else None."""
         return self._source.problem
 
     @property
@@ -49,11 +49,11 @@ class LateSource:
 
     @property
     def seeks(self) -> bool:
-        """Whether going to a position is cheap."""
+        """True if seeking is cheap."""
         return self._source.seeks
 
     def seek(self, frame: int) -> None:
-        """Make ``frame`` the next one read."""
+        """Set the position of the next read to ``frame``."""
         self._position = frame
         self._source.seek(max(0, frame - self._lead))
 
@@ -67,5 +67,5 @@ class LateSource:
         return np.concatenate(parts)
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._source.close()

@@ -1,8 +1,8 @@
 """WAV, RF64, W64, AIFF, CAF, FLAC, OGG, Opus and MP3 through libsndfile.
 
-libsndfile seeks to the exact sample in all of them, once two habits of its decoders are allowed for: MP3 and Ogg
-frames lean on what came before (so reading starts a little early and then goes straight on), and a damaged stretch is
-an exception that hides the good samples before it (so they are read again in small steps). In: a path. Out: a
+libsndfile seeks to the exact sample in all of them, with two precautions: MP3 and Ogg frames depend on earlier ones
+(so reading starts a little early and then continues without seeking), and a damaged stretch raises an exception that
+hides the good samples before it (so they are read again in small steps). Input: a path. Output: a
 :class:`SndfileSource`.
 """
 
@@ -21,7 +21,9 @@ from babyhubert.audio.spliced import Part, SplicedFile, Stretch
 from babyhubert.errors import AudioError
 
 _CONTAINERS = frozenset({"WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC", "OGG", "MP3", "NIST"})
-"""What speech comes in. libsndfile also knows sampler and matrix formats that it takes text or data files for."""
+"""Formats that recordings have. libsndfile also knows sampler and matrix formats, for which it mistakes text or data
+files.
+"""
 
 _LEANING = frozenset({"OGG", "MP3"})
 _RUN_UP_SECONDS = 1.0
@@ -32,14 +34,14 @@ _MAX_CHANNELS = 256
 
 
 class ForwardSound(soundfile.SoundFile):
-    """A sound file that is read straight on.
+    """A sound file that is read without seeking.
 
-    After every read of a seekable file ``soundfile`` seeks to where it already is. That throws away what MP3 frames
-    lean on (a click of up to a frame at every block) and makes Ogg search its pages again.
+    After every read of a seekable file ``soundfile`` seeks to the current position. That discards the decoder state
+    that MP3 frames depend on (a click of up to a frame at every block) and makes Ogg search its pages again.
     """
 
     def seekable(self) -> bool:
-        """No, so that reading does not seek."""
+        """Return False, so that reading does not seek."""
         return False
 
 
@@ -51,7 +53,7 @@ class SndfileSource:
 
         Args:
             path: The file.
-            parts: What to read in its place; empty for the file as it is.
+            parts: Parts to read instead; empty for the file as it is.
 
         Raises:
             AudioError: libsndfile does not know the format or finds the header damaged.
@@ -108,16 +110,16 @@ class SndfileSource:
         return (warning,) if warning else ()
 
     def _guess(self) -> int:
-        """Frames from the file's size, for streams that announce none: as FLAC compresses speech, by half."""
+        """Estimate the frames from the file's size, for streams that announce none: FLAC halves speech."""
         return self._path.stat().st_size // max(1, self._sound.channels)
 
     @property
     def seeks(self) -> bool:
-        """Always cheap: an index, or frame headers without decoding."""
+        """True: seeking uses an index, or frame headers without decoding."""
         return True
 
     def seek(self, frame: int) -> None:
-        """Make ``frame`` the next one read."""
+        """Set the position of the next read to ``frame``."""
         if frame == self._position:
             return
         self.problem = None
@@ -144,7 +146,7 @@ class SndfileSource:
         return samples
 
     def _read_carefully(self, frames: int) -> NDArray[np.float32]:
-        """The part before a damaged stretch: the same frames again in small steps until one fails."""
+        """Read the part before a damaged stretch: the same frames again in small steps until one fails."""
         self.problem = "damaged data"
         self._sound.close()
         parts = [self._nothing()]
@@ -164,7 +166,7 @@ class SndfileSource:
         return np.zeros((0, self.header.channels), dtype=np.float32)
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._sound.close()
         if self._splice is not None:
             self._splice.close()

@@ -1,10 +1,10 @@
-"""Everything libsndfile cannot open: phones, video and damaged headers, through PyAV (the ``media`` extra).
+"""Formats that libsndfile cannot open (phones, video, damaged headers), through PyAV (the ``media`` extra).
 
-FFmpeg's seeks land on a packet boundary before the target, and its time stamps are as coarse as a millisecond in some
+FFmpeg seeks to a packet boundary before the target, and its time stamps are as coarse as a millisecond in some
 containers. Positions here are therefore counted in samples from the first decoded frame; after a seek the time stamp
-is put back on the grid of codec frames where it is too coarse to be exact. Raw AAC and AMR streams carry no index:
-they are decoded from the beginning. One thing stays inexact: some AAC files have bands of noise that the decoder draws
-afresh, so two readings of them differ there by what cannot be heard. In: a path. Out: an :class:`AvSource`.
+is rounded to the grid of codec frames if it is too coarse to be exact. Raw AAC and AMR streams carry no index: they
+are decoded from the beginning. One inexactness remains: some AAC files have bands of noise that the decoder draws
+anew, so two readings of them differ there, inaudibly. Input: a path. Output: an :class:`AvSource`.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ SUFFIXES = frozenset(
         ".dss",
     }
 )
-"""File names that only PyAV reads."""
+"""File names that only PyAV can read."""
 
 _WITHOUT_INDEX = frozenset({"aac", "amr", "amrnb", "amrwb", "mp3", "loas", "ac3", "eac3"})
 _RUN_UP_SECONDS = 3.0
-"""Decoded before the target of a seek: codecs lean on earlier frames, AMR on more than a second of them."""
+"""Decoded before the target of a seek: codecs depend on earlier frames, AMR on more than a second of them."""
 _FORWARD_SECONDS = 10.0
-"""Nearer targets are reached by decoding on."""
+"""Targets within this distance are reached by decoding instead of seeking."""
 _GAP_SECONDS = 0.05
-"""Jumps of the time stamps beyond this are lost packets and become silence."""
+"""Longer jumps of the time stamps are lost packets and become silence."""
 _MAX_BAD_RUN = 50_000
 _PATIENCE_SECONDS = 60.0
-"""For one packet: a file of many gigabytes in which FFmpeg finds none is given up."""
+"""Limit for one packet: a file of many gigabytes in which FFmpeg finds none is given up."""
 
 
 class AvSource:
@@ -141,10 +141,10 @@ class AvSource:
 
     @property
     def lead(self) -> int:
-        """Frames by which the sound begins later than the file, as a player counts.
+        """Frames by which the sound begins later than the file, as a media player counts.
 
-        The clock of an MP4 begins at 0, whatever comes first on it; other containers may begin anywhere, and players
-        take the earliest of their tracks for 0. A stream without a container has no clock.
+        The clock of an MP4 begins at 0, whichever track is first; other containers may begin anywhere, and players
+        take the start of their earliest track as 0. A stream without a container has no clock.
         """
         if self._origin is None or self._container.format.name in _WITHOUT_INDEX:
             return 0
@@ -159,11 +159,11 @@ class AvSource:
 
     @property
     def seeks(self) -> bool:
-        """Whether the container has an index and time stamps to seek by."""
+        """True if the container has an index and time stamps to seek by."""
         return self._origin is not None and self._container.format.name not in _WITHOUT_INDEX
 
     def seek(self, frame: int) -> None:
-        """Make ``frame`` the next one read."""
+        """Set the position of the next read to ``frame``."""
         rate = self.header.sample_rate
         run_up = round(_RUN_UP_SECONDS * rate)
         far = frame - self._position > _FORWARD_SECONDS * rate
@@ -222,7 +222,7 @@ class AvSource:
         return True
 
     def _place(self, frame: Any) -> None:
-        """Position after a seek, and the silence that stands for packets lost before this frame."""
+        """Position after a seek, and the silence for packets lost before this frame."""
         stamped = self._stamp(frame)
         if stamped is None:
             return
@@ -240,7 +240,7 @@ class AvSource:
         return round(_GAP_SECONDS * self.header.sample_rate)
 
     def _stamp(self, frame: Any) -> int | None:
-        """Position of a frame by its time stamp, put on the grid of codec frames where the stamp is coarse."""
+        """Position of a frame by its time stamp, rounded to the grid of codec frames if the stamp is coarse."""
         if frame.pts is None or self._origin is None:
             return None
         rate = self.header.sample_rate
@@ -265,7 +265,7 @@ class AvSource:
         return next(self._frames, None)
 
     def _decode(self) -> Iterator[Any]:
-        """Decoded audio frames; damaged packets are left out."""
+        """Decode audio frames; damaged packets are skipped."""
         bad_run = 0
         packets = self._container.demux(self._stream)
         while bad_run < _MAX_BAD_RUN:
@@ -292,7 +292,7 @@ class AvSource:
         self.problem = "damaged data"
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._container.close()
 
 

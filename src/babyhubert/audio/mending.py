@@ -1,8 +1,8 @@
 """Damaged files, and files made of several recordings, as pieces that a decoder can read.
 
-The formats differ in how damage is found (``flac``, ``ogg``, ``mp3_repair``); what is done about it is the same: sound
-that is there is read and put where it belongs, and what is missing is silence and is told. In: a path and its
-container. Out: an open source, or None where there is nothing to mend.
+The formats differ in how damage is found (``flac``, ``ogg``, ``mp3_repair``). All are treated alike: intact sound is
+placed at its position, and missing sound becomes silence and is reported. Input: a path and its container. Output: an
+open source, or None if nothing needs repair.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from babyhubert.audio.source import Source, duration_phrase
 from babyhubert.errors import AudioError
 
 CONTAINERS = frozenset({"FLAC", "OGG", "MP3"})
-"""What is mended here."""
+"""Containers that can be repaired."""
 
 
 def is_one_stream(path: Path, container: str) -> bool:
-    """Whether a file seems to be one recording, from a few places of it."""
+    """True if a file seems to be one recording, by a few samples of it."""
     return {"FLAC": flac, "OGG": ogg, "MP3": mp3_repair}[container].is_one_stream(path)
 
 
 def mended(path: Path, container: str) -> PiecedSource | None:
-    """The recording with its holes filled and its pieces joined; None where there is nothing to mend, or nothing left.
+    """Open a recording with its holes filled and its pieces joined; None if it needs no repair, or nothing is left.
 
     Raises:
-        AudioError: what is left cannot be read.
+        AudioError: the intact part cannot be read.
     """
     status = path.stat()
     pieces = _pieces(path, container, status.st_size, status.st_mtime_ns)
@@ -42,7 +42,7 @@ def mended(path: Path, container: str) -> PiecedSource | None:
 
 @lru_cache(maxsize=4)
 def _pieces(path: Path, container: str, _size: int, _modified: int) -> tuple[Piece, ...]:
-    """The pieces of a file, remembered for as long as it stays the same."""
+    """The pieces of a file, cached as long as it stays the same."""
     if container == "FLAC":
         return tuple(flac.find_pieces(path))
     find = ogg.find_pieces if container == "OGG" else mp3_repair.find_pieces
@@ -50,7 +50,7 @@ def _pieces(path: Path, container: str, _size: int, _modified: int) -> tuple[Pie
 
 
 def joined_wavs(path: Path, layouts: Sequence[WavLayout]) -> PiecedSource:
-    """WAV files joined end to end as one recording; what is not PCM among them is named."""
+    """Open WAV files joined end to end as one recording; parts that are not PCM are reported."""
     pieces = [
         Piece(
             (),

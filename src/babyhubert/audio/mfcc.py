@@ -1,14 +1,14 @@
-"""MFCC features on the frame grid: the teacher of the very first HuBERT iteration, and the ears of the aligner.
+"""MFCC features on the frame grid: the teacher of the first HuBERT iteration, and the features of the aligner.
 
-In goes a 16 kHz waveform, out come 13 coefficients with their first and second differences for each frame. Settings
-are those of Kaldi's ``compute-mfcc-feats`` with ``--use-energy=false``, as in HuBERT's published recipe: 25 ms Povey
-windows every 10 ms without padding, pre-emphasis 0.97, 23 mel bands from 20 Hz, lifter 22, no dither. Kaldi's 10 ms
-frame 2i sees samples [320 i, 320 i + 400), which is exactly what frame i of the encoder sees, so every second one is
-kept; the differences are taken before that, at 10 ms.
+The input is a 16 kHz waveform, the output 13 coefficients with their first and second differences for each frame.
+Settings are those of Kaldi's ``compute-mfcc-feats`` with ``--use-energy=false``, as in HuBERT's published recipe: 25
+ms Povey windows every 10 ms without padding, pre-emphasis 0.97, 23 mel bands from 20 Hz, lifter 22, no dither. Kaldi's
+10 ms frame 2i covers samples [320 i, 320 i + 400), exactly like frame i of the encoder, so every second one is kept;
+the differences are taken before that, at 10 ms.
 
-One thing differs from the published script on purpose: samples enter on Kaldi's own scale (16-bit integers), not in
-[-1, 1]. The two differ by a constant in the first coefficient, except that Kaldi's floor under the mel energies is
-meant for integers and would flatten quiet far-field speech on the other scale.
+One thing differs from the published script on purpose: samples are on Kaldi's own scale (16-bit integers), not in [-1,
+1]. The two differ by a constant in the first coefficient, except that Kaldi's floor under the mel energies is made for
+integers and would flatten quiet far-field speech on the other scale.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
-"""How long an MP3 really is.
+"""Length of an MP3 file.
 
-An MP3 has no length: encoders leave one in a first silent frame (the Xing or Info header), and without it decoders
+An MP3 has no length: encoders store one in a first silent frame (the Xing or Info header), and without it decoders
 extrapolate from the bit rate of the first frame. That is wrong by any factor for variable bit rates, and two files
-joined end to end still carry the length of the first alone. Where the header is absent or contradicts the file's
-size, the frame headers are counted (about a second for 16 h) and libsndfile is given a corrected one.
-In: a path. Out: what to put in front of the file so that a decoder reads all of it, and any warning.
+joined end to end still carry the length of the first alone. If the header is missing or contradicts the file's size,
+the frame headers are counted (about a second for 16 h) and libsndfile is given a corrected one.
+
+Input: a path. Output: the bytes to put before the file so that a decoder reads all of it, and a warning, if any.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _BITRATES_V2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _RATES_V1 = (44_100, 48_000, 32_000)
 _SYNC_SEARCH = 256 * 1024
 _JOINED = 1.05
-"""A file this much larger than its header announces holds more than the header knows."""
+"""A file larger than its header announces by this factor holds more than the header counts."""
 _CUT = 0.98
 _PLACES, _PLACE_FRAMES, _PLACE_BYTES = 32, 12, 16_384
 
@@ -42,18 +43,18 @@ class FrameHeader:
 
     @property
     def tag_offset(self) -> int:
-        """Where a Xing or Info tag would lie: after the header and the side information."""
+        """Offset of a Xing or Info tag: after the header and the side information."""
         side = {(1, False): 32, (1, True): 17, (2, False): 17, (2, True): 9}[min(self.version, 2), self.mono]
         return self.offset + 4 + side
 
 
 @dataclass(frozen=True)
 class Mp3Repair:
-    """What a decoder must see in place of the file's first bytes.
+    """Replacement of the file's first bytes for the decoder.
 
     Attributes:
-        head: Bytes to present first.
-        replaces: How many of the file's own first bytes they stand for.
+        head: Bytes to give the decoder first.
+        replaces: Number of the file's own first bytes that they replace.
         warning: One line for the user, or None.
     """
 
@@ -63,7 +64,7 @@ class Mp3Repair:
 
 
 def examine(path: Path) -> tuple[Mp3Repair | None, str | None]:
-    """A repair where the length header is absent or contradicted, and a warning about a truncated file."""
+    """Return a repair if the length header is missing or contradicted, and a warning about a truncated file."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         first = first_frame(data, 0)
         if first is None:
@@ -126,7 +127,7 @@ def _shape(second: int, third: int) -> tuple[int, int, int] | None:
 
 
 def announced(data: mmap.mmap, first: FrameHeader) -> tuple[int, int] | None:
-    """Bytes (0 if not said) and the tag's offset, from a Xing or Info header; None without a frame count."""
+    """Bytes (0 if unknown) and the tag's offset, from a Xing or Info header; None without a frame count."""
     tag = first.tag_offset
     if data[tag : tag + 4] not in (b"Xing", b"Info"):
         return None
@@ -149,13 +150,13 @@ def size_table(version: int, sample_rate: int) -> tuple[int, ...]:
 
 
 def _understates(data: mmap.mmap, first: FrameHeader, frames: int) -> bool:
-    """Whether the file holds many more frames than announced; they are counted only where that is likely."""
+    """True if the file holds many more frames than announced; they are counted only if that is likely."""
     most = frames * _JOINED + _PLACE_FRAMES
     return _likely_frames(data, first) > most and _count_frames(data, first) > most
 
 
 def _likely_frames(data: mmap.mmap, first: FrameHeader) -> float:
-    """How many frames the file holds, from the size of some here and there."""
+    """Estimate the number of frames in the file from the sizes of some of them."""
     sizes, held, per_byte = size_table(first.version, first.sample_rate), len(data) - first.offset, []
     for place in range(_PLACES):
         position, count = first.offset + held * place // _PLACES, 0
@@ -188,7 +189,7 @@ def _count_frames(data: mmap.mmap, first: FrameHeader) -> int:
 
 
 def length_header(data: mmap.mmap, first: FrameHeader, frames: int) -> bytes:
-    """A silent frame that carries a length, to stand before the first frame."""
+    """A silent frame that carries a length, to be inserted before the first frame."""
     second, third, fourth = data[first.offset + 1], data[first.offset + 2], data[first.offset + 3]
     index = 9  # 128 or 80 kbit/s: room for the tag at every rate
     head = bytes([0xFF, second | 1, index << 4 | third & 0b1100, fourth])
@@ -216,7 +217,7 @@ def announced_frames(data: mmap.mmap, tag: int) -> int:
 
 
 def encoder_delay(data: mmap.mmap, first: FrameHeader) -> int:
-    """Samples that the encoder put before the sound, as its tag says; 0 where it does not."""
+    """Samples that the encoder inserted before the sound, from its tag; 0 if unknown."""
     at = first.tag_offset + 120 + 21
     tag = data[at : at + 2]
     named = data[first.tag_offset + 120 : first.tag_offset + 124] in (b"LAME", b"Lavc", b"Lavf")
@@ -224,7 +225,7 @@ def encoder_delay(data: mmap.mmap, first: FrameHeader) -> int:
 
 
 def with_count(data: mmap.mmap, first: FrameHeader, tag: int, frames: int, held: int) -> bytes:
-    """The bytes from the first frame on up to the count of its header and behind it, with another count."""
+    """The bytes from the first frame up to and including the count of its header, with another count."""
     head = bytearray(data[first.offset : tag + 16])
     flags = struct.unpack(">I", data[tag + 4 : tag + 8])[0]
     at = tag - first.offset + 8
@@ -235,7 +236,7 @@ def with_count(data: mmap.mmap, first: FrameHeader, tag: int, frames: int, held:
 
 
 def _with_count(data: mmap.mmap, first: FrameHeader, tag: int) -> Mp3Repair:
-    """The file's own header with the counted length in place of the announced one."""
+    """The file's own header with the counted length instead of the announced one."""
     counted = _count_frames(data, first) - 1  # the header's own frame is not audio
     said = announced_frames(data, tag)
     head = with_count(data, first, tag, counted, len(data) - first.offset)

@@ -1,8 +1,8 @@
-"""MP3 files with stretches that hold no frames, or with another stream behind the first.
+"""Repair of MP3 files with stretches without frames, or with another stream after the first.
 
-A decoder looks for the next frame and goes on as if nothing had been lost, or gives up. Here silent frames take the
-place of the lost ones: as many as the header announces, or as many as fit into the bytes. A stream of another rate
-behind the first is a piece of its own. In: a path. Out: the pieces of the recording.
+A decoder searches for the next frame and continues as if nothing had been lost, or gives up. Here silent frames
+replace the lost ones: as many as the header announces, or as many as fit into the bytes. A following stream of another
+rate is a piece of its own. Input: a path. Output: the pieces of the recording.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _TAGS = (b"TAG", b"ID3", b"APE", b"LYR")
 _DECODER_DELAY = 529
 _PROBES, _TAIL_BYTES = 16, 32_768
 _CONFIRMED_BY = 2
-"""Frames that must follow the first one behind a stretch without frames."""
+"""Frames that must follow the first one after a stretch without frames."""
 
 
 def is_one_stream(path: Path) -> bool:
-    """Whether frames looked up here and there are of one kind."""
+    """True if sampled frames are of one kind."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         spacing = max(1, len(data) // _PROBES)
         places = [*range(0, len(data), spacing), max(0, len(data) - _TAIL_BYTES)]
@@ -36,7 +36,7 @@ def is_one_stream(path: Path) -> bool:
 
 @dataclass
 class _Walk:
-    """The frames of one stream: how many, and the bytes between them that hold none, each behind so many frames."""
+    """The frames of one stream: their number, and the gaps between them, each after a number of frames."""
 
     first: mp3.FrameHeader
     frames: int = 0
@@ -46,7 +46,7 @@ class _Walk:
 
 
 def find_pieces(path: Path, measure: Callable[[Piece], Source]) -> list[Piece]:
-    """The pieces of an MP3 file; empty where it is one stream without a gap."""
+    """Return the pieces of an MP3 file; empty if it is one stream without a gap."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         first = mp3.first_frame(data, 0)
         if first is None:
@@ -98,7 +98,7 @@ def _walk(data: mmap.mmap, first: mp3.FrameHeader) -> _Walk:
 
 
 def _add_damaged_end(data: mmap.mmap, walk: _Walk) -> None:
-    """Count the bytes behind the last frame as damaged frames where so many are announced."""
+    """Count the bytes after the last frame as damaged frames if that many are announced."""
     found = mp3.announced(data, walk.first)
     if found is None or not walk.frames or data[walk.stop : walk.stop + 3].startswith(_TAGS):
         return
@@ -127,7 +127,7 @@ def _resume(data: mmap.mmap, sizes: tuple[int, ...], position: int) -> int | Non
 
 
 def _other_stream(data: mmap.mmap, walk: _Walk) -> mp3.FrameHeader | None:
-    """The first frame of a stream of another kind behind one, confirmed by the frames that follow."""
+    """First frame of a stream of another kind after this one, confirmed by the frames that follow."""
     found = mp3.first_frame(data, walk.stop)
     if found is None or (found.version, found.sample_rate) == (walk.first.version, walk.first.sample_rate):
         return None
@@ -136,7 +136,7 @@ def _other_stream(data: mmap.mmap, walk: _Walk) -> mp3.FrameHeader | None:
 
 
 def _shown(data: mmap.mmap, walk: _Walk) -> tuple[list[Part], list[tuple[int, int]]]:
-    """What a decoder is shown of a stream, and the stretches of it that are silent."""
+    """The parts of a stream for the decoder, and the stretches of them that are silent."""
     first = walk.first
     gaps = [gap for gap in walk.gaps if not data[gap[1] : gap[1] + 3].startswith(_TAGS)]
     missing = _missing(data, walk, gaps)
@@ -162,7 +162,7 @@ def _shown(data: mmap.mmap, walk: _Walk) -> tuple[list[Part], list[tuple[int, in
 
 
 def _missing(data: mmap.mmap, walk: _Walk, gaps: list[tuple[int, int, int]]) -> list[int]:
-    """Frames lost in each gap: by the announced count where that is larger, else by the bytes."""
+    """Frames lost in each gap: by the announced count if that is larger, else by the bytes."""
     held = sum(end - begin for _, begin, end in gaps)
     if not held or not walk.frames:
         return [0] * len(gaps)

@@ -1,8 +1,8 @@
-"""Which recording of a list an id means.
+"""Matching of ids with the recordings of a list.
 
-Ids come from paths below whatever folder was given, so the same recording is ``day1``, ``sub/day1`` or
-``recordings/raw/sub/day1`` in different runs, and RTTM files replace white space. One is the end of the other's path;
-where that leaves two candidates, nothing is guessed.
+Ids come from paths below the given folder, so the same recording is ``day1``, ``sub/day1`` or
+``recordings/raw/sub/day1`` in different runs, and RTTM files replace white space. Two ids match if one is the end of
+the other's path; if two candidates remain, neither is chosen.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NOT_IN_RTTM = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class RecordingNames(Generic[ItemT]):
-    """Finds items by recording id.
+    """Lookup of items by recording id.
 
     Args:
         items: Pairs of id and item; ids differ.
@@ -38,7 +38,9 @@ class RecordingNames(Generic[ItemT]):
                         same.append(item)
 
     def find(self, recording_id: str) -> ItemT | None:
-        """The item whose id is this one, ends in it, or is its end; None where there is none, or more than one."""
+        """Return the item whose id equals this one, ends in it, or is its end; None if there is none, or more than
+        one.
+        """
         for name in (recording_id, rttm_uri(recording_id)):
             if name in self._exact:
                 return self._exact[name]
@@ -58,12 +60,14 @@ def _ends(name: str) -> list[str]:
 
 
 def _bare_name(uri: str) -> str:
-    """A name without its folders, as RTTM files of ours carry it: other tools keep its blanks."""
+    """A name without its folders, as the package's RTTM files carry it: other tools keep its blanks."""
     return rttm_uri(uri.rpartition("/")[2])
 
 
 def match_names(reference: Collection[str], prediction: Collection[str]) -> dict[str, str]:
-    """Predictions without a reference of their id, and the one reference without a prediction that has their name."""
+    """Match predictions without a reference of their id to the single reference of their name, if it has no
+    prediction.
+    """
     unmatched = sorted(set(prediction) - set(reference))
     names = Counter(map(_bare_name, unmatched))
     waiting: dict[str, list[str]] = {}
@@ -79,7 +83,7 @@ def match_names(reference: Collection[str], prediction: Collection[str]) -> dict
 
 
 def check_names(reference: Collection[str], prediction: Collection[str]) -> None:
-    """Refuse to score nothing.
+    """Raise if there is nothing to score.
 
     Raises:
         AnnotationError: no reference, or no prediction carries the name of one.

@@ -1,8 +1,8 @@
-"""Ogg files (Opus, Vorbis, FLAC) with lost or damaged pages, and several of them joined.
+"""Repair of Ogg files (Opus, Vorbis, FLAC) with lost or damaged pages, and of joined ones.
 
-Every page of an Ogg file is numbered, carries a checksum and says how many samples the stream has come to at its end.
-Decoders pass over what is lost as if it had never been, and everything after it comes too early. Here the stretches
-between lost pages are read each by itself and put where their pages say. In: a path. Out: the pieces of the recording.
+Every page of an Ogg file is numbered, carries a checksum and stores the sample count of the stream at its end.
+Decoders skip lost pages silently, and everything after them comes too early. Here each stretch between lost pages is
+read separately and placed at its stored position. Input: a path. Output: the pieces of the recording.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FIRST_PAGES = 6
 _PROBE_BYTES = 1 << 17
 _OPUS_RATE = 48_000
 _LONGEST_HOLE_SECONDS = 48 * 3600
-"""Longer ones are no holes but wrong numbers."""
+"""Longer gaps are not holes but wrong numbers."""
 
 
 @dataclass
@@ -38,11 +38,11 @@ class _Link:
 
 
 def find_pieces(path: Path, measure: Callable[[Piece], Source]) -> list[Piece]:
-    """The pieces of an Ogg file; empty where it needs none of this.
+    """Return the pieces of an Ogg file; empty if it needs no repair.
 
     Args:
         path: The file.
-        measure: Opens the decoder of a piece, which knows its length.
+        measure: Opens the decoder of a piece, which gives its length.
     """
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         links = _links(data)
@@ -54,7 +54,7 @@ def find_pieces(path: Path, measure: Callable[[Piece], Source]) -> list[Piece]:
 
 
 def is_one_stream(path: Path) -> bool:
-    """Whether pages looked up here and there belong to one stream and are in order."""
+    """True if sampled pages belong to one stream and are in order."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         spacing = max(_PROBE_BYTES, (len(data) - _PROBE_BYTES) // _PROBES)
         places = [*range(0, len(data), spacing), max(0, len(data) - _PROBE_BYTES)]
@@ -68,14 +68,14 @@ def is_one_stream(path: Path) -> bool:
 
 
 def _starts_well(pages: list[Page]) -> bool:
-    """Whether the first pages follow each other (what is lost here also changes the length)."""
+    """True if the first pages follow each other (pages lost here also change the length)."""
     return all(
         _follows(later, earlier) and later.offset == earlier.stop for earlier, later in itertools.pairwise(pages)
     )
 
 
 def unread_end(path: Path) -> str | None:
-    """One line about a file whose last page is not complete, or None."""
+    """A line about a file whose last page is incomplete, or None."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         pages = pages_in(data, max(0, len(data) - _PROBE_BYTES), len(data))
         size = len(data)
@@ -86,7 +86,7 @@ def unread_end(path: Path) -> str | None:
 
 
 def _links(data: mmap.mmap) -> list[_Link]:
-    """The streams of a file, one behind the other; none where some run side by side."""
+    """The streams of a file, one after the other; none if some run in parallel."""
     links: list[_Link] = []
     wanted, serial, last = 0, -1, None
     for page in all_pages(data):
@@ -117,7 +117,7 @@ def _follows(page: Page, last: Page) -> bool:
 
 
 def _header_packets(page: bytes) -> int:
-    """Packets that stand before the sound, by the first of them."""
+    """Number of packets before the sound, by the first of them."""
     body = page[27 + page[26] :]
     if body.startswith(b"\x01vorbis"):
         return 3
@@ -153,14 +153,16 @@ def _pieces(path: Path, data: mmap.mmap, link: _Link, measure: Callable[[Piece],
 
 
 def _is_plain(data: mmap.mmap, link: _Link) -> bool:
-    """Whether libsndfile reads a stream rightly by itself."""
+    """True if libsndfile reads a stream correctly by itself."""
     head = link.header[0]
     complete = len(link.runs) == 1 and _follows(link.runs[0][0], link.header[-1])
     return complete and not _is_vorbis(data[head.offset : head.stop])
 
 
 def _parts(header: list[Page], run: list[Page], first: bytes | None) -> tuple[Part, ...]:
-    """What a decoder is shown for a run: the header, its first page replaced where that is given, and the run."""
+    """Parts of the file for the decoder of a run: the header, with its first page replaced if one is given, and the
+    run.
+    """
     parts: list[Part] = [Stretch(page.offset, page.stop) for page in header]
     if first is not None:
         parts[0] = first
@@ -172,7 +174,7 @@ def _is_vorbis(page: bytes) -> bool:
 
 
 def _measured(piece: Piece, measure: Callable[[Piece], Source]) -> tuple[int, int, int] | None:
-    """Rate, channels and frames of what a decoder makes of a piece, None where it makes nothing."""
+    """Rate, channels and frames that a decoder finds in a piece; None if it cannot read it."""
     try:
         source = measure(piece)
     except AudioError:
@@ -183,7 +185,7 @@ def _measured(piece: Piece, measure: Callable[[Piece], Source]) -> tuple[int, in
 
 
 def _pre_skip(page: bytes) -> tuple[int, bool]:
-    """Samples at 48 kHz that an Opus decoder drops at the beginning, and whether it is Opus."""
+    """Samples at 48 kHz that an Opus decoder drops at the beginning, and True if it is Opus."""
     body = 27 + page[26]
     if not page[body:].startswith(b"OpusHead"):
         return 0, False
@@ -191,7 +193,7 @@ def _pre_skip(page: bytes) -> tuple[int, bool]:
 
 
 def _without_pre_skip(page: bytes) -> bytes:
-    """The first page of an Opus stream that drops nothing."""
+    """First page of an Opus stream, changed so that no samples are dropped."""
     changed = bytearray(page)
     at = 27 + page[26] + 10
     changed[at : at + 2] = bytes(2)

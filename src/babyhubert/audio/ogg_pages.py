@@ -1,6 +1,6 @@
-"""The pages of an Ogg file, found one by one and verified.
+"""Search for the pages of an Ogg file, one by one, with verification.
 
-In: the bytes of a file. Out: its intact :class:`Page` objects, whatever lies between them.
+Input: the bytes of a file. Output: its intact :class:`Page` objects, whatever lies between them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 @dataclass(frozen=True)
 class Page:
-    """A page: its bytes ``[offset, stop)`` and what its head says."""
+    """A page: its bytes ``[offset, stop)`` and the fields of its head."""
 
     offset: int
     stop: int
@@ -42,7 +42,7 @@ def pages_in(data: mmap.mmap, start: int, stop: int) -> list[Page]:
 
 
 def page_at(data: mmap.mmap, offset: int) -> Page | None:
-    """The page at an offset, or None where there is none or it is damaged."""
+    """The page at an offset, or None if there is none or it is damaged."""
     head = data[offset : offset + 27]
     if len(head) < 27 or head[:5] != b"OggS\0":
         return None
@@ -81,7 +81,7 @@ def with_granule(page: bytes, granule: int) -> bytes:
 
 
 def with_checksum(page: bytearray) -> bytes:
-    """A page whose checksum is put right."""
+    """A page with its checksum corrected."""
     page[22:26] = bytes(4)
     page[22:26] = struct.pack("<I", checksum(bytes(page)))
     return bytes(page)

@@ -1,7 +1,7 @@
-"""Which decoder reads a file.
+"""Choice of the decoder for a file.
 
-One decision for probing and for reading, so that a check never says yes to what reading then refuses: PCM in WAV files
-with untrue sizes is read directly, what libsndfile knows goes to libsndfile, the rest to PyAV. In: a path. Out: an
+Checking and reading share this choice, so that a check never accepts what reading then refuses: PCM in WAV files with
+wrong sizes is read directly, formats of libsndfile are read with it, the rest with PyAV. Input: a path. Output: an
 open :class:`~babyhubert.audio.source.Source`.
 """
 
@@ -24,7 +24,7 @@ def open_source(path: Path) -> Source:
     """Open a recording at its native rate.
 
     Raises:
-        AudioError: absent, unreadable, not audio, or without a single frame.
+        AudioError: missing, unreadable, not audio, or without a single frame.
         MissingExtraError: only PyAV could read it and it is not installed.
     """
     require_content(path)
@@ -69,7 +69,7 @@ def _open_media(path: Path) -> Source:
 
 
 def _guarded(path: Path, source: SndfileSource) -> Source:
-    """A source that is mended when needed, or at once where its file is seen to be made of pieces."""
+    """A source that is repaired when needed, or at once if its file is made of pieces."""
     container = source.header.container
     if container not in mending.CONTAINERS:
         return source

@@ -9,6 +9,6 @@ FULL_SCALE = 32_768
 
 
 def to_pcm16(samples: NDArray[np.floating]) -> NDArray[np.int16]:
-    """Samples in [-1, 1] as little-endian int16, rounded to the nearest; louder ones are cut, +1.0 gives 32,767."""
+    """Samples in [-1, 1] as little-endian int16, rounded to the nearest and clipped: +1.0 gives 32,767."""
     scaled = np.rint(samples * np.float32(FULL_SCALE))
     return np.clip(scaled, -FULL_SCALE, FULL_SCALE - 1).astype("<i2")

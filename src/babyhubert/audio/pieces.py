@@ -1,9 +1,9 @@
-"""A recording that is stored in pieces, or is damaged, as one run of frames.
+"""A recording that is stored in pieces, or is damaged, as one sequence of frames.
 
-A piece is what a decoder reads in one go: one of several files joined end to end, or what lies between two holes.
-Every piece has its place in the recording; what no piece covers is silence, and so is what cannot be decoded. Any
-position is reached without reading what lies before it, so ranges and blocks hold the same samples. In: the pieces of
-a file. Out: a :class:`PiecedSource`.
+A piece is a part that one decoder reads: one of several files joined end to end, or the sound between two holes. Every
+piece has its position in the recording; gaps between pieces are silence, and so are stretches that cannot be decoded.
+Any position is reached without reading what comes before it, so ranges and blocks give the same samples. Input: the
+pieces of a file. Output: a :class:`PiecedSource`.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from babyhubert.audio.spliced import Part
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a recording that is decoded by itself.
+    """A part of a recording that is decoded separately.
 
     Attributes:
-        parts: What the decoder is shown.
-        sample_rate: Hz, its own.
-        channels: Its own.
+        parts: Bytes for the decoder.
+        sample_rate: Its own rate, Hz.
+        channels: Its own number of channels.
         frames: Its length at its own rate.
-        lost: Stretches of it that hold silence of ours, in its own frames.
-        announced: Frames that its header says it has, 0 where it does not say.
+        lost: Stretches filled with silence, in its own frames.
+        announced: Frames according to its header, 0 if unknown.
         gap: Frames at its own rate that are lost before it.
-        skip: Decoded frames that come before its first.
-        joined: Whether another recording begins with it.
-        opener: Opens its decoder, where that is not libsndfile.
+        skip: Decoded frames before its first.
+        joined: True if another recording begins with it.
+        opener: Opens its decoder, if that is not libsndfile.
     """
 
     parts: tuple[Part, ...]
@@ -51,7 +51,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class _Placed:
-    """A piece, and its first frame and the frame behind its last at the recording's rate."""
+    """A piece, its first frame and the frame after its last, at the recording's rate."""
 
     piece: Piece
     start: int
@@ -65,12 +65,12 @@ class PiecedSource:
     """An open recording made of pieces, at the rate and with the channels of the first."""
 
     def __init__(self, pieces: Sequence[Piece], opener: Opener, warnings: tuple[str, ...] = ()) -> None:
-        """Place the pieces one behind the other and open the first.
+        """Place the pieces one after the other and open the first.
 
         Args:
             pieces: At least one.
             opener: Opens the decoder of a piece.
-            warnings: What is to be said about the recording, one line each.
+            warnings: Warnings about the recording, one line each.
         """
         first = pieces[0]
         self._rate, self._channels = first.sample_rate, first.channels
@@ -92,11 +92,11 @@ class PiecedSource:
 
     @property
     def seeks(self) -> bool:
-        """Always cheap."""
+        """True."""
         return True
 
     def seek(self, frame: int) -> None:
-        """Make ``frame`` the next one read."""
+        """Set the position of the next read to ``frame``."""
         self._position = min(frame, self.header.frames)
         self.problem = None
 
@@ -127,12 +127,12 @@ class PiecedSource:
         return self._reader
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._reader.close()
 
 
 def _place(pieces: Sequence[Piece], rate: int) -> tuple[list[_Placed], Lost]:
-    """Where each piece lies in the recording, and what is lost, at the recording's rate."""
+    """Positions of the pieces in the recording, and lost stretches, at the recording's rate."""
     placed, lost, end = [], [], 0
     for piece in pieces:
         start = end + converted_length(piece.gap, piece.sample_rate, rate)
@@ -159,7 +159,7 @@ class _Reader:
         self._position = -1
 
     def read(self, start: int, frames: int) -> NDArray[np.float32]:
-        """Frames ``[start, start + frames)`` of the piece, fewer where it ends early."""
+        """Read frames ``[start, start + frames)`` of the piece, fewer if it ends early."""
         if start != self._position:
             self._go_to(start)
         parts, missing = [self._left[:0]], frames
@@ -194,19 +194,19 @@ class _Reader:
         return np.repeat(mono, self._channels, axis=1)
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._source.close()
 
 
 class _Native:
-    """A piece at its own rate, as the resampler reads it."""
+    """A piece at its own rate, as input of the resampler."""
 
     def __init__(self, reader: _Reader) -> None:
         self._reader = reader
         self.sample_rate = reader.sample_rate
 
     def seek(self, frame: int) -> None:
-        """Make ``frame`` the next one read."""
+        """Set the position of the next read to ``frame``."""
         self._reader._source.seek(frame + self._reader.placed.piece.skip)
 
     def read(self, frames: int) -> NDArray[np.float32]:

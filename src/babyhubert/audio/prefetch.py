@@ -1,9 +1,7 @@
-"""Read ahead: decode the next block while the current one is being computed.
+"""Read-ahead: the next block is decoded while the current one is computed.
 
-In: any iterable, or several. Out: the same items in the same order, produced in background threads through bounded
-queues.
-Decoders and resamplers release the interpreter lock, so on two cores decoding costs nothing; on one it costs nothing
-more than before.
+Input: one or several iterables. Output: the same items in the same order, produced in background threads through
+bounded queues. Decoders and resamplers release the interpreter lock, so on two cores decoding takes no extra time.
 """
 
 from __future__ import annotations
@@ -34,9 +32,9 @@ class _End:
 
 
 def prefetch(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
-    """The items of an iterable, produced up to ``depth`` ahead by a daemon thread.
+    """Yield the items of an iterable, produced up to ``depth`` ahead by a daemon thread.
 
-    The thread starts with the first item asked for. It ends with the last item, and also when this generator is closed
+    The thread starts with the first item requested. It ends with the last item, and also when this generator is closed
     or abandoned; a generator given as ``items`` is then closed too. An exception of ``items`` is raised here after the
     items before it.
 
@@ -49,14 +47,14 @@ def prefetch(items: Iterable[T], depth: int = 2) -> Generator[T, None, None]:
 
 
 def side_by_side(sources: Iterable[Iterable[T]], together: int, depth: int = 2) -> Generator[Iterator[T], None, None]:
-    """An iterator over the items of each source, in order; the next sources are meanwhile produced by threads.
+    """Yield an iterator over the items of each source, in order; threads produce those of the next sources meanwhile.
 
-    Take all of an iterator before the next one.
+    Consume each iterator completely before the next one.
 
     Args:
-        sources: What gives the items. One that raises must do so after its first item.
-        together: Sources that are produced at once, at least 1.
-        depth: Items of each that are made ahead.
+        sources: Functions that give the items. An iterator may raise only after its first item.
+        together: Number of sources that are produced at once, at least 1.
+        depth: Number of items of each that are produced ahead.
     """
     remaining = iter(sources)
     begun: deque[tuple[Generator[T, None, None], Iterator[T]]] = deque()

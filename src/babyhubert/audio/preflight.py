@@ -1,7 +1,7 @@
-"""Everything that can be known to go wrong before hours of computing begin.
+"""Checks before hours of computing begin.
 
-Headers of all recordings are read, the length of the job is added up, and the output's disk is checked for room and
-for permission. In: the recordings, the output folder, what a second of audio costs on disk. Out: a
+The headers of all recordings are read, the length of the job is added up, and the output's disk is checked for space
+and write permission. Input: the recordings, the output folder, the bytes on disk for a second of audio. Output: a
 :class:`PreflightReport`; bad recordings are listed, not raised, so that one of them does not stop the others.
 """
 
@@ -22,11 +22,11 @@ from babyhubert.timebase import SAMPLE_RATE
 
 @dataclass(frozen=True)
 class PreflightReport:
-    """What can be processed and what cannot.
+    """Recordings that can be processed, and those that cannot.
 
     Attributes:
         good: Recordings with their headers.
-        bad: Recordings that cannot be read, each with one line that says why.
+        bad: Recordings that cannot be read, each with a one-line reason.
         warnings: One line each, beginning with the recording's path.
         total_samples: 16 kHz samples of all good recordings.
     """
@@ -38,12 +38,12 @@ class PreflightReport:
 
 
 def check_recordings(files: Sequence[RecordingFile], output: Path, bytes_per_second: float) -> PreflightReport:
-    """Probe every recording and check that the results fit where they shall go.
+    """Probe every recording and check that the results fit on the output's disk.
 
     Args:
         files: Recordings.
         output: Folder of the results; need not exist yet.
-        bytes_per_second: Disk that the results of one second of audio take.
+        bytes_per_second: Bytes on disk of the results of one second of audio.
 
     Raises:
         OutputError: the output cannot be written, or its disk is too full.
@@ -67,7 +67,7 @@ def check_recordings(files: Sequence[RecordingFile], output: Path, bytes_per_sec
 
 
 def _require_text(file: RecordingFile) -> None:
-    """Names of old disks may hold bytes that are no text; a table could not tell which recording is meant."""
+    """Refuse file names that are not text (bytes of old disks): a table could not name such a recording."""
     try:
         f"{file.recording_id}{file.path}".encode()
     except UnicodeEncodeError:

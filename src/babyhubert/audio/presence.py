@@ -1,8 +1,8 @@
-"""Is the content of a recording really on this disk?
+"""Check that the content of a recording is on this disk.
 
-Most "unreadable audio" in the field is not audio trouble: a wrong path, an empty copy, or a DataLad data set whose
-contents were never fetched. This module looks at the path and the first bytes only, and says in one line what to do.
-In: a path. Out: its size in bytes, or an :class:`~babyhubert.errors.AudioError`.
+Most "unreadable audio" in the field has nothing to do with audio: a wrong path, an empty copy, or a DataLad data set
+whose contents were never fetched. This module looks only at the path and the first bytes, and gives the remedy in one
+line. Input: a path. Output: its size in bytes, or an :class:`~babyhubert.errors.AudioError`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ZEROS = 256 * 1024
 
 
 def require_content(path: Path) -> int:
-    """Size in bytes of a regular, readable, non-empty file that is not a placeholder for absent content.
+    """Return the size in bytes of a regular, readable, non-empty file that is not a placeholder for missing content.
 
     Raises:
         AudioError: missing, a folder, empty, unreadable, a dangling link, or a git-annex or git-lfs pointer.
@@ -47,13 +47,13 @@ def read_head(path: Path, size: int) -> bytes:
 
 
 def looks_like_text(path: Path) -> bool:
-    """Whether a file begins as text does (no control characters except white space)."""
+    """True if a file begins as text does (no control characters except white space)."""
     head = read_head(path, _TEXT_SAMPLE)
     return all(byte >= 32 or byte in b"\t\n\r\f" for byte in head)
 
 
 def begins_with_zeros(path: Path) -> bool:
-    """Whether a file begins with so many zero bytes that no header can follow."""
+    """True if a file begins with so many zero bytes that no header can follow."""
     head = read_head(path, _ZEROS)
     return len(head) == _ZEROS and not any(head)
 
@@ -75,7 +75,7 @@ def _regular_size(path: Path) -> int:
 
 
 def _why_no_folder(path: Path) -> str:
-    """Why a folder that was named, or met while searching, gives no recording."""
+    """Reason why a folder, given or found while searching, contains no recording."""
     try:
         os.scandir(path).close()
     except PermissionError:
@@ -86,7 +86,7 @@ def _why_no_folder(path: Path) -> str:
 
 
 def absence(path: Path) -> str:
-    """Why a path that was asked for is not there, and what to do."""
+    """Reason why a requested path is missing, and the remedy."""
     if not path.is_symlink():
         return f"{path} does not exist: check the path"
     target = path.readlink()

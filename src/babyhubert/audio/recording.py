@@ -1,9 +1,9 @@
-"""A recording, however it was stored, as 16 kHz mono samples.
+"""A recording in any storage format, as 16 kHz mono samples.
 
-Everything above this module sees one thing: float32 samples at 16 kHz, counted from 0, that can be streamed in blocks
-of bounded size or read by range, with the same numbers either way. Names, rates, channels, damaged ends and NaN are
-dealt with here and told in one line each. In: a path. Out: :class:`RecordingInfo` from the header alone, or an open
-:class:`Recording`.
+All other packages see one interface: float32 samples at 16 kHz, counted from 0, that can be streamed in blocks of
+bounded size or read by range, with the same numbers either way. Names, rates, channels, damaged ends and NaN are
+handled here and reported in one line each. Input: a path. Output: :class:`RecordingInfo` from the header alone, or an
+open :class:`Recording`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ DEFAULT_BLOCK_SAMPLES = 30 * SAMPLE_RATE
 
 @dataclass(frozen=True)
 class RecordingInfo:
-    """What the header of a recording says.
+    """Header of a recording.
 
     Attributes:
         path: The file.
@@ -39,9 +39,9 @@ class RecordingInfo:
         codec: Upper case, such as ``PCM_16``, ``AAC``.
         sample_rate: Native rate, Hz.
         channels: Native number of channels.
-        native_frames: Frames at the native rate, or None where only decoding tells.
+        native_frames: Frames at the native rate, or None if only decoding can tell.
         n_samples: Length at 16 kHz, rounded half up; an estimate where ``exact`` is False.
-        exact: Whether ``n_samples`` is what reading an undamaged file gives.
+        exact: True if reading an undamaged file gives exactly ``n_samples``.
         size_bytes: Size of the file.
         warnings: One line each, without the path.
     """
@@ -60,7 +60,7 @@ class RecordingInfo:
 
 @dataclass(frozen=True)
 class Block:
-    """Consecutive samples: float32, shape (n,), the first of them at 16 kHz position ``start``."""
+    """Consecutive samples: float32, shape (n,), from 16 kHz position ``start`` on."""
 
     start: int
     samples: NDArray[np.float32]
@@ -69,10 +69,11 @@ class Block:
 def probe(path: Path | str) -> RecordingInfo:
     """Describe a recording from its header.
 
-    Decodes nothing, except the first frame of what PyAV reads; an MP3 without a length header has its frames counted.
+    Nothing is decoded, except the first frame of formats that PyAV reads; the frames of an MP3 without a length header
+    are counted.
 
     Raises:
-        AudioError: absent, unreadable, not audio, or without a single frame.
+        AudioError: missing, unreadable, not audio, or without a single frame.
         MissingExtraError: only PyAV could read it and it is not installed.
     """
     path = Path(path)
@@ -109,9 +110,9 @@ class Recording:
     """An open recording; use it as a context manager.
 
     Attributes:
-        info: What the header says.
+        info: Header of the recording.
         channel: ``"mean"`` or the index of the channel in use.
-        lost: Stretches read as silence because they could not be decoded, in native frames, as far as they are known.
+        lost: Stretches read as silence because they could not be decoded, in native frames, as known so far.
     """
 
     def __init__(self, info: RecordingInfo, mix: Mix, source: Source) -> None:
@@ -134,12 +135,12 @@ class Recording:
 
     @property
     def n_samples(self) -> int:
-        """Length at 16 kHz: as announced until :meth:`blocks` reaches the end, then as found."""
+        """Length at 16 kHz: as announced until :meth:`blocks` reaches the end, then the decoded one."""
         return self._n_samples
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the header and the reading so far gave cause to say, one line each."""
+        """Warnings of the header and the reading so far, one line each."""
         counted = {"NaN or infinite": self._nonfinite, "impossibly large": self._impossible}
         replaced = (
             f"{count} {kind} sample{'s' if count > 1 else ''} read as 0" for kind, count in counted.items() if count
@@ -148,7 +149,7 @@ class Recording:
         return (*self.info.warnings, *lost, *self._notes, *replaced)
 
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
-        """Samples ``[start, stop)`` at 16 kHz, equal to that slice of the whole recording.
+        """Read samples ``[start, stop)`` at 16 kHz, equal to that slice of the complete recording.
 
         Returns:
             float32, shape (stop - start,), fewer only where the recording ends before ``stop``.
@@ -165,14 +166,14 @@ class Recording:
     def blocks(
         self, block_samples: int = DEFAULT_BLOCK_SAMPLES, start: int = 0, stop: int | None = None
     ) -> Generator[Block, None, None]:
-        """The recording from ``start`` to ``stop`` (default: its end) as consecutive gapless blocks.
+        """Yield the recording from ``start`` to ``stop`` (default: its end) as consecutive gapless blocks.
 
-        Every block holds ``block_samples`` samples, the last one what remains. Each call reads the file through a
-        handle of its own, so several may run at once and :meth:`read` does not disturb them.
+        Every block holds ``block_samples`` samples, the last one the remaining samples. Each call reads the file
+        through a handle of its own, so several may run at once and :meth:`read` does not disturb them.
 
         Raises:
             ValueError: ``block_samples`` is below 1, or not ``0 <= start <= stop``.
-            AudioError: nothing at all can be decoded.
+            AudioError: nothing can be decoded.
         """
         if block_samples < 1:
             raise ValueError(f"block_samples is {block_samples}: at least 1")
@@ -204,7 +205,7 @@ class Recording:
         return self.info.n_samples if stop is None else min(stop, self.info.n_samples)
 
     def _conclude(self, stream: SampleStream, mix: Mixdown, start: int) -> int | None:
-        """Keep what a pass from ``start`` taught; the position where the recording ended, if the pass found it."""
+        """Store the findings of a pass from ``start``; return the end of the recording if the pass reached it."""
         self._nonfinite = max(self._nonfinite, mix.nonfinite)
         self._impossible = max(self._impossible, mix.impossible)
         self.lost = merge_lost(self.lost, mix.lost)
@@ -225,7 +226,7 @@ class Recording:
         self._n_samples = found or self._n_samples
 
     def _missing(self, end_frame: int) -> bool:
-        """Whether the recording ended noticeably before its header says."""
+        """True if the recording ended noticeably before the end that its header announces."""
         if self.info.native_frames is None:
             return False
         tolerance = 0 if self.info.exact else self.info.sample_rate
@@ -241,7 +242,7 @@ class Recording:
         return self._source
 
     def close(self) -> None:
-        """Release the file; block iterators already started go on."""
+        """Close the file; block iterators already started continue."""
         if self._source is not None:
             self._source.close()
             self._source = None

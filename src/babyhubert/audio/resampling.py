@@ -1,9 +1,9 @@
-"""From any rate to 16 kHz, by position, without drift.
+"""Resampling from any rate to 16 kHz, by position, without drift.
 
 A sample at 16 kHz belongs to one instant, whether it is reached by streaming from the beginning or by seeking. Both
-rates share a grid: 44.1 kHz and 16 kHz meet every 441 and 160 samples. A ranged read starts the resampler on such a
-meeting point, far enough ahead that its filter has forgotten the start, so both ways give the same numbers.
-In: a mono reader at the native rate. Out: float32 chunks at 16 kHz.
+rates share a grid: 44.1 kHz and 16 kHz coincide every 441 and 160 samples. A ranged read starts the resampler at such
+a point, early enough that its filter no longer depends on the start, so both ways give the same numbers. Input: a mono
+reader at the native rate. Output: float32 chunks at 16 kHz.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from babyhubert.timebase import SAMPLE_RATE
 QUALITY = "HQ"
 CHUNK_FRAMES = 1 << 17
 _LEAD = 2048
-"""16 kHz samples decoded before a ranged read: four times what makes both readings agree to 1e-6 at every rate."""
+"""16 kHz samples decoded before a ranged read: four times the number at which both readings agree to 1e-6 at every
+rate.
+"""
 _SMALLEST_CHUNK = 8192
 
 
@@ -34,7 +36,7 @@ class MonoReader(Protocol):
         ...
 
     def seek(self, frame: int) -> None:
-        """Make ``frame`` the next one read."""
+        """Set the position of the next read to ``frame``."""
         ...
 
     def read(self, frames: int) -> NDArray[np.float32]:
@@ -56,7 +58,7 @@ class SampleStream:
     """Samples ``[start, stop)`` of a recording at 16 kHz or another rate, in chunks of bounded size, gapless.
 
     Attributes:
-        end_frame: Native frame where the recording turned out to end, or None while that has not been reached.
+        end_frame: Native frame at which the recording ended, or None until it is reached.
     """
 
     def __init__(
@@ -124,7 +126,7 @@ class SampleStream:
 
 
 def _exactly(chunk: NDArray[np.float32], length: int) -> NDArray[np.float32]:
-    """The last chunk cut or zero-padded to the length that the number of native frames implies."""
+    """Cut or zero-pad the last chunk to the length that the number of native frames implies."""
     length = max(0, length)
     if len(chunk) >= length:
         return chunk[:length]

@@ -1,10 +1,10 @@
-"""WAV, RF64 and W64 headers that do not tell the truth, and the PCM behind them.
+"""WAV, RF64 and W64 files with wrong headers, and their PCM data.
 
-The sizes in a WAV header are 32-bit. Recorders that pass 4 GiB let them wrap around, recorders that lose power leave
-0 or 0xFFFFFFFF, and interrupted copies leave a size that the file no longer has. Decoders believe the header and give
-a fraction of the day without a word. RF64 and W64 have 64-bit sizes, which are left untrue just as easily. Here the
-header is compared with the file's real size. In: a path. Out: the layouts of its audio data (several where WAV files
-were joined), and a :class:`PcmSource` that reads it whatever the header says.
+The sizes in a WAV header are 32-bit. Recorders that pass 4 GiB let them wrap around, recorders that lose power leave 0
+or 0xFFFFFFFF, and interrupted copies leave a size that the file no longer has. Decoders trust the header and silently
+return a fraction of the day. RF64 and W64 have 64-bit sizes, which are just as often wrong. Here the header is
+compared with the file's real size. Input: a path. Output: the layouts of its audio data (several if WAV files were
+joined), and a :class:`PcmSource` that reads it regardless of the header.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _W64_RIFF = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000")
 
 @dataclass(frozen=True)
 class WavLayout:
-    """Where the audio of a WAV file lies.
+    """Position and format of the audio in a WAV file.
 
     Attributes:
         container: WAV, RF64 or W64.
@@ -41,9 +41,9 @@ class WavLayout:
         channels: Number of channels.
         frame_bytes: Bytes of one frame (or of one compressed block).
         data_offset: First byte of audio.
-        data_bytes: Bytes of audio that the file really holds.
+        data_bytes: Bytes of audio that the file actually holds.
         bytes_per_second: As announced, for durations of compressed audio.
-        misread: Whether a reader that believes the header would miss audio.
+        misread: True if a reader that trusts the header would miss audio.
         warning: One line for the user, or None when header and file agree.
     """
 
@@ -60,13 +60,13 @@ class WavLayout:
 
     @property
     def is_pcm(self) -> bool:
-        """Whether :class:`PcmSource` can read it."""
+        """True if :class:`PcmSource` can read it."""
         widths = {_FORMAT_PCM: (1, 2, 3, 4), _FORMAT_FLOAT: (4, 8)}.get(self.format_tag, ())
         return self.channels > 0 and self.sample_rate > 0 and self.frame_bytes / self.channels in widths
 
 
 def read_layouts(path: Path) -> list[WavLayout]:
-    """Layouts of a WAV, RF64 or W64 file, several where such files were joined; empty for any other file.
+    """Read the layouts of a WAV, RF64 or W64 file, several if such files were joined; empty for any other file.
 
     Raises:
         AudioError: it is a WAV file without a format or without audio data.
@@ -87,7 +87,7 @@ def read_layouts(path: Path) -> list[WavLayout]:
 
 
 def _kind_at(file: BinaryIO, position: int) -> str | None:
-    """WAV, RF64 or W64 where such a file begins, else None."""
+    """WAV, RF64 or W64 if such a file begins here, else None."""
     file.seek(position)
     head = file.read(40)
     if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
@@ -117,7 +117,7 @@ def _layout(file: BinaryIO, path: Path, kind: str, start: int, size: int) -> Wav
 
 @dataclass(frozen=True)
 class _Chunks:
-    """The format chunk, where the audio lies, how long it is said to be, and if an odd chunk lacks its pad byte."""
+    """The format chunk, position and announced length of the audio, and True if an odd chunk lacks its pad byte."""
 
     form: bytes
     data_offset: int
@@ -149,7 +149,7 @@ def _find_chunks(file: BinaryIO, start: int, size: int) -> _Chunks | None:
 
 
 def _lacks_padding(file: BinaryIO, position: int) -> bool:
-    """Whether a chunk begins right here, and none a byte later, where it belongs."""
+    """True if a chunk begins exactly here, and none a byte later, where it belongs."""
     file.seek(position)
     head = file.read(5)
     return _is_name(head[:4]) and not _is_name(head[1:5])
@@ -178,7 +178,7 @@ def _find_w64_chunks(file: BinaryIO, start: int, size: int) -> _Chunks | None:
 
 
 def _next_file(file: BinaryIO, position: int, size: int) -> int:
-    """Where another file begins behind the audio of one and the chunks that follow it; the end where none does."""
+    """Start of the next file after the audio of one and the chunks that follow; the end if there is none."""
     for _ in range(_MAX_CHUNKS):
         for padded in (position, position + position % 2, -(-position // 8) * 8):
             if padded < size and _kind_at(file, padded) is not None:
@@ -193,7 +193,9 @@ def _next_file(file: BinaryIO, position: int, size: int) -> int:
 
 
 def _compare(file: BinaryIO, kind: str, data_offset: int, announced: int, size: int) -> tuple[int, bool, str]:
-    """Bytes of audio held, whether header-believers miss some, and the kind of disagreement ('' for none)."""
+    """Bytes of audio held, True if readers that trust the header miss some, and the kind of disagreement ('' for
+    none).
+    """
     available = size - data_offset
     if available <= 0:
         return 0, False, ""
@@ -213,13 +215,13 @@ def _compare(file: BinaryIO, kind: str, data_offset: int, announced: int, size: 
 
 
 def _unwrapped(announced: int, available: int) -> int:
-    """A size that wrapped around 4 GiB, put back; everything available when it did not wrap but is plainly wrong."""
+    """Restore a size that wrapped around 4 GiB; all available bytes if it did not wrap but is clearly wrong."""
     whole = announced + (available - announced) // _WRAP * _WRAP
     return whole if available - whole <= _STRAY_BYTES else available
 
 
 def _rest_is_chunks(file: BinaryIO, position: int, size: int) -> bool:
-    """Whether well-formed chunks fill the file from ``position`` to its end."""
+    """True if well-formed chunks fill the file from ``position`` to its end."""
     if _next_file(file, position, size) < size:
         return True
     position += position % 2
@@ -275,11 +277,11 @@ class PcmSource:
 
     @property
     def seeks(self) -> bool:
-        """Always cheap."""
+        """True."""
         return True
 
     def seek(self, frame: int) -> None:
-        """Make ``frame`` the next one read."""
+        """Set the position of the next read to ``frame``."""
         self._position = min(frame, self.header.frames)
 
     def read(self, frames: int) -> NDArray[np.float32]:
@@ -301,5 +303,5 @@ class PcmSource:
         return to_float32(np.frombuffer(raw, dtype={1: "u1", 2: "<i2", 4: "<i4"}[self._width]))
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._file.close()

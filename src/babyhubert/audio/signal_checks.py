@@ -1,8 +1,8 @@
-"""What is wrong with the sound itself: silence, one value, opposite channels, no level, values beyond full scale.
+"""Checks of the sound itself: silence, a constant value, opposite channels, low level, values beyond full scale.
 
-A muted recorder or a wrong export gives a file that opens without fault and in which nobody speaks. Such recordings
-are as good as lost, and have to be told from quiet days. In: the samples of one pass, as they are read. Out: a line
-for each thing that was found. Memory does not grow with the recording.
+A muted recorder or a wrong export gives a file that opens without an error and contains no speech. Such recordings are
+useless and must be told apart from quiet days. Input: the samples of one pass, as they are read. Output: one line for
+each finding. Memory does not grow with the recording.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from babyhubert.audio.source import clock
 
 STEP = 1 / 32768
-"""The smallest step of a 16-bit recording; what stays within it is silence."""
+"""The smallest step of a 16-bit recording; samples within it are silence."""
 _QUIET_DBFS = -70.0
 _QUIET_PEAK = 10 ** (-40 / 20)
 _LOUD_PEAK = 4.0
@@ -24,11 +24,11 @@ _LONG_SILENCE_SHARE = 0.1
 _SHORTEST_TOLD_SECONDS = 5
 _CANCELLING_SHARE = 0.1
 _SHORTEST_SECONDS = 0.1
-"""Of less than this there is nothing to say."""
+"""Shorter recordings are not checked."""
 
 
 def cancels(mean_power: NDArray[np.float64], channel_power: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Where the mean of channels has less than half the power that unrelated channels would leave of it.
+    """True where the mean of channels has less than half the power that uncorrelated channels would give it.
 
     Args:
         mean_power: Power of the mean, shape (K,).
@@ -40,7 +40,7 @@ def cancels(mean_power: NDArray[np.float64], channel_power: NDArray[np.float64])
 
 
 class SignalChecks:
-    """Looks at all samples of a recording, in order.
+    """Accumulates statistics over all samples of a recording, in order.
 
     Args:
         sample_rate: Hz.
@@ -55,7 +55,7 @@ class SignalChecks:
         self._range = (math.inf, -math.inf)
 
     def add(self, channels: NDArray[np.float32], mono: NDArray[np.float32]) -> None:
-        """Take the channels in use, shape (n, C), and what is made of them, shape (n,)."""
+        """Add the channels in use, shape (n, C), and the mix made of them, shape (n,)."""
         seconds = len(mono) // self._rate * self._rate
         for begin, end, length in ((0, seconds, self._rate), (seconds, len(mono), len(mono) - seconds)):
             if begin < end:
@@ -63,7 +63,7 @@ class SignalChecks:
                 self._add(channels[begin:end].reshape(shape), mono[begin:end].reshape(-1, length))
 
     def _add(self, channels: NDArray[np.float32], mono: NDArray[np.float32]) -> None:
-        """Stretches of one length: (K, n, C) and (K, n)."""
+        """Add stretches of one length: (K, n, C) and (K, n)."""
         length = mono.shape[1]
         low, high = mono.min(axis=1), mono.max(axis=1)
         self._range = (min(self._range[0], float(low.min())), max(self._range[1], float(high.max())))
@@ -80,7 +80,7 @@ class SignalChecks:
             self._cancelling += int(cancels(power.mean(axis=1), own).sum()) * length
 
     def found(self) -> list[str]:
-        """What to tell, one line each."""
+        """Findings, one line each."""
         low, high = self._range
         if self._frames < _SHORTEST_SECONDS * self._rate:
             return []
@@ -129,7 +129,7 @@ class SignalChecks:
 
 
 def named_channels(indices: NDArray[np.int64]) -> str:
-    """Channels for a sentence: ``channel 1``, ``channels 1 and 3``."""
+    """Names of channels for a sentence: ``channel 1``, ``channels 1 and 3``."""
     names = [str(index) for index in indices]
     if len(names) == 1:
         return f"channel {names[0]}"

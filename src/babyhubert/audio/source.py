@@ -1,7 +1,7 @@
-"""What every decoder offers: frames at the recording's own rate, by position.
+"""The interface of every decoder: frames at the recording's own rate, by position.
 
-The decoders (``libsndfile``, ``riff``, ``media``) differ in what they can open; above them all look the same. A
-*frame* here is one sample of every channel. Nothing in this module opens a file.
+The decoders (``libsndfile``, ``riff``, ``media``) differ in the formats they can open; to their callers all look the
+same. A *frame* here is one sample of every channel. Nothing in this module opens a file.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 LengthKnowledge = Literal["exact", "announced", "guessed"]
-"""``exact``: that many frames will come. ``announced``: the header says so, true within a few codec frames.
-``guessed``: derived from the file's size; only decoding tells."""
+"""``exact``: that many frames follow. ``announced``: according to the header, true within a few codec frames.
+``guessed``: derived from the file's size; only decoding tells.
+"""
 
 
 Lost = tuple[tuple[int, int], ...]
-"""Stretches ``[start, stop)``, in order and apart from each other."""
+"""Stretches ``[start, stop)``, in order and not touching each other."""
 
 
 _PLACES_NAMED = 3
@@ -27,7 +28,7 @@ _PLACES_NAMED = 3
 
 @dataclass(frozen=True)
 class SourceHeader:
-    """What is known about a recording before it is decoded."""
+    """Properties of a recording that are known before it is decoded."""
 
     container: str
     codec: str
@@ -45,34 +46,34 @@ class Source(Protocol):
 
     @property
     def problem(self) -> str | None:
-        """Why decoding ended before the file did, else None."""
+        """Reason why decoding ended early, else None."""
         ...
 
     @property
     def lost(self) -> Lost:
-        """Stretches, in frames, that could not be decoded and are silence, as far as they are known."""
+        """Stretches, in frames, that could not be decoded and are silence, as known so far."""
         ...
 
     @property
     def seeks(self) -> bool:
-        """Whether going to a position is cheap (else everything before it is decoded)."""
+        """True if seeking is cheap (else everything before the position is decoded)."""
         ...
 
     def seek(self, frame: int) -> None:
-        """Make ``frame`` the next one read."""
+        """Set the position of the next read to ``frame``."""
         ...
 
     def read(self, frames: int) -> NDArray[np.float32]:
-        """Next frames, float32, shape (n, channels); n < ``frames`` only where the recording ends."""
+        """Read the next frames, float32, shape (n, channels); n < ``frames`` only at the end of the recording."""
         ...
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         ...
 
 
 def to_float32(samples: NDArray[Any]) -> NDArray[np.float32]:
-    """Integer or float PCM as float32 with full scale 1; float values are left as they are."""
+    """Convert integer or float PCM to float32 with full scale 1; float values are left as they are."""
     if samples.dtype == np.uint8:
         return (samples.astype(np.float32) - 128.0) / 128.0
     if np.issubdtype(samples.dtype, np.signedinteger):
@@ -105,7 +106,7 @@ def merge_lost(one: Lost, other: Iterable[tuple[int, int]]) -> Lost:
 
 
 def lost_phrase(lost: Lost, sample_rate: int) -> str:
-    """One line about lost stretches: how much, and where the first of them lie."""
+    """A line about lost stretches: their total, and the positions of the first of them."""
     total = sum(stop - start for start, stop in lost) / sample_rate
     places = [
         f"{_fine_clock(start, sample_rate)} to {_fine_clock(stop, sample_rate)}"

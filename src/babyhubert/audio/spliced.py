@@ -1,8 +1,8 @@
-"""A file with some of its bytes replaced, for decoders that want one without gaps.
+"""A file with some of its bytes replaced, for decoders that need one without gaps.
 
-A damaged or joined recording is shown to its decoder as a list of parts: stretches of the file as they are, and bytes
-of our own where a header is untrue or a frame was lost. Nothing is copied; memory holds the bytes of our own only.
-In: a path and parts. Out: a :class:`SplicedFile` that reads and seeks like an open file.
+A damaged or joined recording is given to its decoder as a list of parts: stretches of the file as they are, and
+replacement bytes for a wrong header or a lost frame. Nothing is copied; memory holds only the replacement bytes.
+Input: a path and parts. Output: a :class:`SplicedFile` that reads and seeks like an open file.
 """
 
 from __future__ import annotations
@@ -71,5 +71,5 @@ class SplicedFile:
         return self._file.read(size)
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._file.close()

@@ -1,9 +1,9 @@
-"""Ogg Vorbis by position, exactly.
+"""Exact positions in Ogg Vorbis.
 
-libsndfile seeks in Vorbis to within a block or so: 128 samples aside, this way or that, depending on where it was
-before. Read straight on it is exact, and so is the sample count at the end of every page. So a position is reached by
-opening the stream anew at the page before it. In: a path, the header and the pages of a stretch without a hole. Out:
-a :class:`VorbisSource`.
+libsndfile seeks in Vorbis only to within a block or so: the result is off by 128 samples in either direction,
+depending on the previous position. Without seeking it is exact, and so is the sample count at the end of every page.
+So a position is reached by opening the stream anew at the page before it. Input: a path, the header and the pages of a
+stretch without a hole. Output: a :class:`VorbisSource`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from babyhubert.audio.spliced import Part, Stretch
 from babyhubert.errors import AudioError
 
 _BEYOND = 1 << 50
-"""A sample count that no stream comes to: with it, libsndfile reads a last page to its end."""
+"""A sample count that no stream reaches: with it, libsndfile reads a last page to its end."""
 _LONGEST_BLOCK = 8192
 _STEP = 1 << 16
 
@@ -32,7 +32,7 @@ class VorbisSource:
     """An open stretch of Ogg Vorbis."""
 
     def __init__(self, path: Path, header: Sequence[Page], pages: Sequence[Page]) -> None:
-        """Open a stretch and find where it begins.
+        """Open a stretch and find its first sample.
 
         Args:
             path: The file.
@@ -81,11 +81,11 @@ class VorbisSource:
 
     @property
     def seeks(self) -> bool:
-        """Always cheap."""
+        """True."""
         return True
 
     def seek(self, frame: int) -> None:
-        """Make ``frame`` the next one read."""
+        """Set the position of the next read to ``frame``."""
         frame = min(frame, self.header.frames)
         known = bisect_right(self._granules, self.first + frame - _LONGEST_BLOCK) - 1
         known = min(known, len(self._granules) - 3)  # the count of a last page is that of a trimmed end
@@ -105,5 +105,5 @@ class VorbisSource:
         return samples
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._source.close()

@@ -1,4 +1,4 @@
-"""Recording what a CUDA device does as a graph that is asked for at once: of a window batch, of a training pass."""
+"""Recording of a CUDA device's kernels as a graph that is replayed at once, for a window batch or a training pass."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _WARM_UP = 3
 
 
 def record_graph(run: Callable[[], T], stream: torch.cuda.Stream, pool: Any = None) -> tuple[torch.cuda.CUDAGraph, T]:
-    """A graph of a function's kernels, and what the function gave, which every replay writes again.
+    """Record the kernels of a function as a graph; return it with the function's result, which each replay overwrites.
 
     Args:
-        run: Runs on the stream's device; reads and writes tensors that stay where they are.
-        stream: Not the current one. The function first runs there a few times: kernels are chosen and compiled, and
-            libraries take a workspace for the stream.
+        run: Runs on the stream's device; reads and writes tensors that keep their addresses.
+        stream: Another than the current stream. The function first runs on it a few times: kernels are chosen and
+            compiled, and libraries take a workspace for the stream.
         pool: Memory to share with other graphs, from `torch.cuda.graph_pool_handle`; None: its own.
     """
     current = torch.cuda.current_stream(stream.device)
@@ -28,7 +28,7 @@ def record_graph(run: Callable[[], T], stream: torch.cuda.Stream, pool: Any = No
             run()
     current.wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    # thread_local: another thread may lock pages meanwhile, which would end a recording in mode "global"
+    # thread_local: another thread may lock pages meanwhile, which would abort a recording in mode "global"
     recording = torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local")
     with torch.cuda.device(stream.device), recording:
         return graph, run()

@@ -1,4 +1,4 @@
-"""Where a model runs, how many windows fit into one call, and how many cores decode for it."""
+"""Choice of the device, the number of windows in one call, and the number of decoders."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import torch
 
 from babyhubert.errors import ConfigError
 
-_MOST_DECODERS = 12  # however many cores there are: disks and memory want a bound
+_MOST_DECODERS = 12  # a limit for machines with many cores: disk and memory
 _ACTIVATION_BYTES = 8_000_000_000
 
 
 def resolve_device(name: str = "auto") -> torch.device:
-    """The device for a name: ``auto`` takes CUDA, then MPS, then the CPU.
+    """Return the device of a name: ``auto`` takes CUDA, then MPS, then the CPU.
 
     Raises:
         ConfigError: an unknown device, or one this machine does not have.
@@ -36,25 +36,25 @@ def resolve_device(name: str = "auto") -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """What a record calls a device: a GPU's product name, else its kind."""
+    """Name of a device for run records: a GPU's product name, else its kind."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def decoders() -> int:
-    """Recordings to decode side by side: one a core that this process may use, up to a bound."""
+    """Number of recordings to decode side by side: one for each core that this process may use, up to a limit."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, _MOST_DECODERS)
 
 
 def windows_per_batch(window_samples: int, first_convolution_channels: int) -> int:
-    """Windows in one call of an accelerator such that their activations stay in bounds."""
+    """Number of windows in one call of an accelerator that keeps their activations within a memory limit."""
     return max(1, min(_ACTIVATION_BYTES // activation_bytes(window_samples, first_convolution_channels), 256))
 
 
 def activation_bytes(window_samples: int, first_convolution_channels: int) -> int:
     """Memory of the first convolution's output for one window, the largest activation.
 
-    It holds a value a channel for every fifth sample, and about three copies of it are alive at once (convolution,
+    It holds one value per channel for every fifth sample, and about three copies of it are alive at once (convolution,
     normalisation, activation).
     """
     return 3 * 4 * first_convolution_channels * (window_samples // 5 + 1)

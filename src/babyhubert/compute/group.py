@@ -1,7 +1,7 @@
-"""Processes that train together: agreement on small facts, sums over all of them, and who may speak.
+"""Processes of a distributed training: exchange of small values, sums over all of them, printing from rank 0 alone.
 
-Gradients travel from device to device, through DistributedDataParallel or in one tensor; everything else (counts,
-stop requests, validation sums) is a few numbers on the CPU through a gloo group of its own, so that no agreement ever
+Gradients travel from device to device, through DistributedDataParallel or in one tensor. Everything else (counts, stop
+requests, validation sums) is a few numbers on the CPU, exchanged through a separate gloo group, so that no exchange
 waits for an accelerator.
 """
 
@@ -21,18 +21,18 @@ from babyhubert.compute.device import resolve_device
 from babyhubert.compute.processes import Place
 
 _LONGEST_WAIT = timedelta(days=7)
-"""Steps of very different length (k-means on one process) lie between two meetings."""
+"""Long, because one process may work alone (k-means, for example) while the others wait."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Group:
-    """The processes of one job. Use as a context manager; alone, every operation is the identity.
+    """The processes of one job. Use it as a context manager; with a single process every operation is the identity.
 
     Attributes:
-        place: Which process this is.
-        device: Where its model lives.
+        place: Rank of this process and number of processes.
+        device: Device of this process.
     """
 
     place: Place
@@ -41,7 +41,7 @@ class Group:
 
     @classmethod
     def join(cls, device: str = "auto", place: Place | None = None) -> Self:
-        """Meet the other processes (the launcher's environment says how) and take this one's device.
+        """Join the other processes, as the launcher's environment variables say, and choose this process's device.
 
         Raises:
             ConfigError: the device does not exist, or the launcher's variables contradict each other.
@@ -82,15 +82,15 @@ class Group:
             dist.all_reduce(values)
 
     def voice(self, say: Callable[[str], None]) -> Callable[[str], None]:
-        """How this process speaks: the first as given, the others not at all."""
+        """Print function: the given one on rank 0, silent on other ranks."""
         return say if self.place.first else lambda _: None
 
     def wait(self) -> None:
-        """Return when every process has come here."""
+        """Wait until every process has reached this call."""
         self.sums([0.0])
 
     def first_only(self, action: Callable[[], T]) -> T | None:
-        """Let the first process act while the others wait; all fail if it fails.
+        """Run an action on rank 0 while the others wait; all raise if it fails.
 
         Raises:
             RuntimeError: in the waiting processes, when the action raised in the first.
@@ -109,7 +109,7 @@ class Group:
         return result
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model with gradients averaged over processes."""
+        """Wrap a model so that gradients are averaged over the processes."""
         if self.control is None:
             return model
         devices = [self.device] if self.device.type == "cuda" else None

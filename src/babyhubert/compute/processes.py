@@ -1,6 +1,6 @@
-"""Which of how many processes this is, however they were started: torchrun, srun, or alone.
+"""Rank and number of processes, as set by torchrun, srun or neither.
 
-Everything that many processes share out (shards to label, batches to train on) asks here and nowhere else.
+Everything that is divided over processes (shards to label, batches to train on) reads them here.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from babyhubert.errors import ConfigError
 
 @dataclass(frozen=True)
 class Place:
-    """A process among those that do one job together.
+    """Rank of a process in a job.
 
     Attributes:
-        rank: 0 to ``world`` - 1; rank 0 writes what is written once.
+        rank: 0 to ``world`` - 1; rank 0 writes the files that are written once.
         world: Number of processes.
-        local_rank: Rank among those of the same machine: the index of its GPU.
+        local_rank: Rank among the processes of the same machine: the index of its GPU.
     """
 
     rank: int = 0
@@ -28,12 +28,12 @@ class Place:
 
     @property
     def first(self) -> bool:
-        """Whether this process writes what is written once."""
+        """True on rank 0, which writes the files that are written once."""
         return self.rank == 0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Place:
-        """Read torchrun's variables (RANK, WORLD_SIZE, LOCAL_RANK), else those of a SLURM step, else be alone.
+        """Read torchrun's variables (RANK, WORLD_SIZE, LOCAL_RANK), else those of a SLURM step; neither: rank 0 of 1.
 
         A SLURM allocation without ``srun`` (an interactive shell) has a job id and no step: that is one process.
 

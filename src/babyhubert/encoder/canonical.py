@@ -1,7 +1,7 @@
-"""The one form every checkpoint takes inside the package, and the strict check that a file really is one.
+"""The form that every checkpoint has inside the package, and the strict check that a file has it.
 
-Flavours translate names; here the translated tensors are compared with what the configuration says must exist. A
-missing, unexpected or misshapen tensor is an error that names it in the file's own words: nothing is filled in.
+Flavours translate names; here the translated tensors are compared with those that the configuration requires. A
+missing, unexpected or misshapen tensor is an error that gives its name as the file has it: no value is filled in.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model's weights, whatever layout they came in.
+    """Weights of a model, the same for every layout of the file.
 
     Attributes:
         flavour: Name of the layout it was read from.
         config: Shape of the encoder.
         encoder: The encoder's parameters under transformers' `HubertModel` names.
-        pretraining: `mask_embedding` (D,), `final_proj.weight` (P, D), `final_proj.bias` (P,), `label_embeddings`
-            (K, P), `special_label_embeddings` (4, P; fairseq only); empty, the first alone, or the first four.
+        pretraining: `mask_embedding` (D,), `final_proj.weight` (P, D), `final_proj.bias` (P,), `label_embeddings` (K,
+            P), `special_label_embeddings` (4, P; fairseq only); empty, the first alone, or the first four.
         heads: Output layers by task. Of kinds `frames` and `classification`: `weight` (C, D), `bias` (C,); of `ctc`:
-            `0.weight` (H, D), `0.bias` (H,), `3.weight` (C, H), `3.bias` (C,). Any head may have `layer_weights`,
-            one value a block (only in our model folders).
-        metadata: Plain facts that came along (epoch, hyper-parameters, a model folder's `task`).
+            `0.weight` (H, D), `0.bias` (H,), `3.weight` (C, H), `3.bias` (C,). Any head may have `layer_weights`, one
+            value a block (only in our model folders).
+        metadata: Further values of the file (epoch, hyper-parameters, a model folder's `task`).
     """
 
     flavour: str
@@ -67,10 +67,10 @@ def encoder_shapes(config: HubertConfig) -> dict[str, Shape]:
 def infer_config(
     encoder: Mapping[str, Tensor], where: str, dropouts: Mapping[str, float] | None = None
 ) -> HubertConfig:
-    """Read the configuration off the tensors' shapes.
+    """Derive the configuration from the tensors' shapes.
 
-    Three things leave no trace in shapes and take their value in every published model: strides (5, 2, 2, 2, 2, 2, 2),
-    heads 64 wide, and norms before attention exactly when every convolution has a norm.
+    Three settings do not show in shapes and take the value that every published model has: strides (5, 2, 2, 2, 2, 2,
+    2), heads 64 wide, and norms before attention exactly when every convolution has a norm.
 
     Raises:
         CheckpointError: a tensor that decides the shape is absent, or the shapes fit no configuration.
@@ -162,10 +162,10 @@ def check(
 
 
 def refuse_unusable(tensors: Mapping[str, Tensor], where: str) -> None:
-    """Look at tensors as they came from a file, before anything is computed with them.
+    """Reject tensors of a file that cannot be computed with, before anything is computed.
 
     Raises:
-        CheckpointError: one holds no plain floating point numbers, or claims more of them than it has.
+        CheckpointError: a tensor is not plain floating point, or claims more numbers than it stores.
     """
     if any("pos_conv_embed.batch_norm." in name or name.endswith("pos_conv.0.running_mean") for name in tensors):
         raise CheckpointError(
@@ -201,7 +201,7 @@ _WEIGHT_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 
 def _check_depth(checkpoint: Checkpoint, where: str) -> None:
-    """Compare the number of blocks with the file's, because each block of the configuration takes time to build."""
+    """Compare the number of blocks with the file's before building them, since each block takes time to build."""
     found = 1 + _highest(checkpoint.encoder, "encoder.layers.", 2)
     if checkpoint.config.layers != found:
         raise CheckpointError(
@@ -210,7 +210,7 @@ def _check_depth(checkpoint: Checkpoint, where: str) -> None:
 
 
 def _tensors_beside(checkpoint: Checkpoint) -> dict[str, Tensor]:
-    """Tensors outside the encoder, named as a model folder names them."""
+    """Tensors outside the encoder, by their names in a model folder."""
     found = {f"pretraining.{name}": tensor for name, tensor in checkpoint.pretraining.items()}
     for task, head in checkpoint.heads.items():
         found |= {f"heads.{task}.{name}": tensor for name, tensor in head.tensors.items()}
@@ -218,7 +218,7 @@ def _tensors_beside(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 
 def _shapes_beside(checkpoint: Checkpoint) -> dict[str, Shape]:
-    """Shapes of tensors outside the encoder, taking from them what is free: projected and inner width, units."""
+    """Shapes of the tensors outside the encoder; projected and inner width and number of units are read off them."""
     shapes = _pretraining_shapes(checkpoint.pretraining, checkpoint.config.hidden_size)
     expected = {f"pretraining.{name}": shape for name, shape in shapes.items()}
     for task, head in checkpoint.heads.items():

@@ -1,8 +1,8 @@
 """Reading a checkpoint of any known layout into one form, and writing that form in any of them.
 
-The layout is recognised by its keys, never by a file name, and read strictly: what is missing or left over is an
-error. Formats are described in `flavours/`; this module opens files, unwraps what trainers put around the tensors,
-and decides which layout is looked at.
+The layout is recognised by its keys, never by a file name, and read strictly: missing or unexpected tensors are an
+error. Formats are described in `flavours/`; this module opens files, removes what training libraries wrap around the
+tensors, and recognises the layout.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _WRAPPERS = ("module.", "model.")
 _PICKLE_SUFFIXES = (".ckpt", ".pt", ".pth", ".bin")
 _NORMALISES = "normalises"
 _NORMALISING = ("transformers", "fairseq", "babar")
-"""Layouts whose readers can be told to normalise waveforms, or always do."""
+"""Layouts whose readers normalise waveforms, always or by a setting."""
 _OUR_KEY = "babyhubert"
-"""Key of what we add beside the published content of a pickle: settings that shapes do not show."""
+"""Key of the entry that this package adds to the published content of a pickle: settings that shapes do not show."""
 _SETTINGS = ("shared", "thresholds")
-"""What ``task.json`` says of a model besides the settings of each head."""
+"""Settings of a model in ``task.json`` besides those of each head."""
 
 
 def weights_file(path: str | Path) -> Path:
-    """The file that holds the weights of a checkpoint file or a folder.
+    """Find the weights file of a checkpoint file or folder.
 
     A folder is a model folder (`config.json` and weights) or holds exactly one `.ckpt`, `.pt` or `.pth` file, at any
     depth, as the published repositories do.
@@ -91,7 +91,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
 
 
 def write_checkpoint(checkpoint: Checkpoint, path: str | Path, flavour: str, *, allow_loss: bool = False) -> None:
-    """Write a checkpoint in the layout called `flavour`, whole or not at all. `transformers` is a model folder.
+    """Write a checkpoint in the layout called `flavour`, completely or not at all. `transformers` is a model folder.
 
     A single-file layout also gets a `babyhubert` entry with the configuration; other readers do not look at it.
 
@@ -124,7 +124,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | Path, flavour: str, *, 
 
 
 def left_out(checkpoint: Checkpoint, flavour: str) -> list[str]:
-    """Names of pre-training parameters and heads that a layout has no room for."""
+    """Names of pre-training parameters and heads that a layout cannot store."""
     if flavour == "transformers":
         return []
     layout = WRITABLE[flavour]
@@ -177,7 +177,7 @@ def _envelope(layout: Layout, tensors: dict[str, Tensor], checkpoint: Checkpoint
 
 
 def _hyper_parameters(layout: Layout, own: Any) -> dict[str, Any]:
-    """Those that came along, and what the layout's reader needs and they do not say."""
+    """Hyper-parameters of the file, completed by those that the layout's reader needs."""
     given = dict(own) if isinstance(own, Mapping) else {}
     needed = {name: {**values, **_mapping(given.get(name))} for name, values in layout.hyper_parameters.items()}
     return {**given, **needed}
@@ -188,7 +188,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _unwrap(content: Any, file: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The tensors of a pickle and the plain facts beside them."""
+    """The tensors of a pickle and the plain values beside them."""
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{file}: holds a {type(content).__name__}, not a dict of tensors")
     inside = next((key for key in _ENVELOPES if isinstance(content.get(key), Mapping)), None)
@@ -200,7 +200,7 @@ def _unwrap(content: Any, file: Path) -> tuple[dict[str, Tensor], dict[str, Any]
 
 
 def _fairseq_normalises(content: Mapping[Any, Any], file: Path) -> bool:
-    """What fairseq's `task.normalize` says: in `cfg`, in `args` of older files, or in s3prl's `task_cfg`."""
+    """Value of fairseq's `task.normalize`: from `cfg`, from `args` in older files, or from s3prl's `task_cfg`."""
     places = (("cfg", "task", "normalize"), ("args", "normalize"), ("task_cfg", "normalize"))
     for place in places:
         value: Any = content
@@ -215,7 +215,7 @@ def _fairseq_normalises(content: Mapping[Any, Any], file: Path) -> bool:
 
 
 def _node(value: Any) -> Any:
-    """What a node of omegaconf, read without the library, holds; any other value as it is."""
+    """Content of an omegaconf node, read without the library; any other value unchanged."""
     if isinstance(value, Mapping):
         return value.get("_content", value.get("_val", value))
     return value
@@ -225,7 +225,7 @@ _FACTS = ("epoch", "global_step", "pytorch-lightning_version", "hyper_parameters
 
 
 def _refuse_shared(tensors: Mapping[str, Tensor], file: Path) -> None:
-    """Tied weights share memory; a thousand names of one tensor would be a thousand copies."""
+    """Refuse tensors that share memory: a thousand names of one tensor would become a thousand copies."""
     total, size = sum(tensor.nbytes for tensor in tensors.values()), file.stat().st_size
     if total > 2 * size:
         raise CheckpointError(
@@ -234,7 +234,7 @@ def _refuse_shared(tensors: Mapping[str, Tensor], file: Path) -> None:
 
 
 def _wrapper(tensors: Mapping[str, Tensor]) -> str:
-    """What training wrappers put before every key: "model." of Lightning, "module." of DDP, or both."""
+    """Prefix that training wrappers add to every key: "model." of Lightning, "module." of DDP, or both."""
     found = ""
     while True:
         more = next((word for word in _WRAPPERS if all(key.startswith(found + word) for key in tensors)), None)
@@ -291,7 +291,7 @@ def _recorded_config(ours: Any, where: str) -> HubertConfig:
 
 
 def _recorded_settings(ours: Mapping[str, Any], layout: Layout, where: str) -> Mapping[str, Any]:
-    """Settings of the heads as they were written; those of the layout where a file does not tell them."""
+    """Settings of the heads as stored in the file, else those of the layout."""
     settings = ours.get("task", layout.task_settings)
     if not isinstance(settings, Mapping):
         raise CheckpointError(f"{where}: the settings under {_OUR_KEY!r} are {settings!r}, not a table")
@@ -299,7 +299,7 @@ def _recorded_settings(ours: Mapping[str, Any], layout: Layout, where: str) -> M
 
 
 def _own(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies in memory of our own, so that the file can be closed, moved or replaced."""
+    """Copies of the tensors in this process's memory, so that the file can be closed, moved or replaced."""
     return {name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}
 
 

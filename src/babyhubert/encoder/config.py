@@ -1,7 +1,7 @@
-"""The shape of a HuBERT encoder: four named sizes, and the translation to and from a transformers `config.json`.
+"""Configuration of a HuBERT encoder: five named sizes, and the translation to and from a transformers `config.json`.
 
-Everything that decides a tensor's shape or a number's value sits in one frozen object. The convolutions' kernels and
-strides are checked against the package's frame grid, because every other room counts frames on that grid.
+Everything that decides a tensor's shape or a number's value is in one frozen object. Kernels and strides of the
+convolutions are checked against the package's frame grid, because all other packages count frames on that grid.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FeatureNorm = Literal["group", "layer"]
 PUBLISHED_KERNELS = (10, 3, 3, 3, 3, 2, 2)
 PUBLISHED_STRIDES = (5, 2, 2, 2, 2, 2, 2)
 PUBLISHED_HEAD_WIDTH = 64
-"""Width of one attention head in every published HuBERT, and in every size of ours."""
+"""Width of one attention head in every published HuBERT, and in every named size of this package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class HubertConfig:
         conv_dim: Channels of each convolution of the front-end.
         conv_kernel: Kernel of each convolution, in its own input steps.
         conv_stride: Stride of each convolution; the product is 320 samples, one frame.
-        conv_bias: Whether these convolutions have a bias.
+        conv_bias: True if these convolutions have a bias.
         feature_norm: `"group"`: one normalisation per channel over time, after the first convolution only (base);
             `"layer"`: a layer norm over channels after every convolution (large).
         hidden_size: Width D of the transformer.
@@ -48,7 +48,7 @@ class HubertConfig:
         projection_dropout: Dropout after the projection from the front-end.
         layer_drop: Probability of skipping a block in training.
         feature_grad_scale: Factor on the gradient that enters the front-end.
-        normalise: Whether each waveform is brought to zero mean and unit variance first (`do_normalize` of
+        normalise: True if each waveform is normalised to zero mean and unit variance first (`do_normalize` of
             transformers' feature extractor, fairseq's `task.normalize`).
     """
 
@@ -104,7 +104,7 @@ class HubertConfig:
 
     @property
     def receptive_field(self) -> int:
-        """Samples one frame sees."""
+        """Samples that one frame depends on."""
         field = 1
         for kernel, stride in zip(reversed(self.conv_kernel), reversed(self.conv_stride), strict=True):
             field = (field - 1) * stride + kernel
@@ -117,7 +117,7 @@ class HubertConfig:
         return next((name for name, size in SIZES.items() if size.same_shapes(plain)), None)
 
     def same_shapes(self, other: HubertConfig) -> bool:
-        """Whether weights fit both and mean the same: all equal but dropouts, layer drop and gradient scale."""
+        """True if weights fit both configurations: all settings equal but dropouts, layer drop and gradient scale."""
         neutral: dict[str, Any] = {**dict.fromkeys(_PROBABILITIES, 0.0), "feature_grad_scale": 1.0}
         return replace(self, **neutral) == replace(other, **neutral)
 
@@ -186,7 +186,7 @@ class HubertConfig:
 
 
 def _check_types(config: HubertConfig) -> None:
-    """Refuse what Python would take for something else, such as "no" for true and true for 1.
+    """Refuse values that Python would accept silently, such as "no" for true and true for 1.
 
     Raises:
         ConfigError: a value of another type than the setting has.
@@ -198,10 +198,10 @@ def _check_types(config: HubertConfig) -> None:
 
 
 def _check_sizes(config: HubertConfig) -> None:
-    """Refuse sizes beyond any HuBERT, before memory is asked for.
+    """Refuse sizes far beyond any HuBERT, before memory is allocated.
 
     Raises:
-        ConfigError: a size below 1 or out of all reason.
+        ConfigError: a size below 1 or above the limit.
     """
     for name, most in _MOST.items():
         value = getattr(config, name)
@@ -242,7 +242,7 @@ _MOST_CONVOLUTIONS = 32
 
 
 def _in_their_words(message: str) -> str:
-    """A message about a setting, under the name that `config.json` has for it."""
+    """Rewrite a message so that it names the setting as `config.json` does."""
     ours, _, rest = message.partition(" ")
     return f"{_TRANSFORMERS_NAMES.get(ours, ours)} {rest}"
 
@@ -270,7 +270,7 @@ _TRANSFORMERS_NAMES = {
     "layer_drop": "layerdrop",
 }
 TRANSFORMERS_DROPOUTS = {"activation_dropout": 0.1, "projection_dropout": 0.0, "layer_drop": 0.1}
-"""Where transformers' default regularisation differs from ours; BabAR was trained with these."""
+"""Values where transformers' default regularisation differs from this package's; BabAR was trained with these."""
 
 _TRANSFORMERS_DEFAULTS = TRANSFORMERS_DROPOUTS
 _TRANSFORMERS_FIXED: dict[str, Any] = {

@@ -1,10 +1,10 @@
-"""How much of a recording a model hears at once, task by task: what training chose and inference must repeat.
+"""Window settings of each task: the context that training chose and inference must repeat.
 
-A model folder's ``task.json`` may say it, under the task's name or, for a model with several heads, under ``shared``:
-``"addressee": {"context_s": 10.0}``, ``"phonemes": {"context_s": 20.0, "normalise": false}``,
-``"shared": {"context_s": 20.0, "overlap": 0.5}``. What it does not say is as published, but for the pooling of
-addressees: without ``"addressee": {"pooling": "published"}``, which checkpoints in the published layout bring, the
-utterance's own frames are pooled.
+A model folder's ``task.json`` may store them, under the task's name or, for a model with several heads, under
+``shared``: ``"addressee": {"context_s": 10.0}``, ``"phonemes": {"context_s": 20.0, "normalise": false}``, ``"shared":
+{"context_s": 20.0, "overlap": 0.5}``. Values that are not stored are as published, except for the pooling of
+addressees: the utterance's own frames are pooled unless the file has ``"addressee": {"pooling": "published"}``, as
+converted checkpoints of the published layout do.
 """
 
 from __future__ import annotations
@@ -19,24 +19,26 @@ from babyhubert.errors import CheckpointError
 
 Pooling = Literal["utterance", "published"]
 """Frames whose mean decides the addressee. ``utterance``: those of the utterance. ``published``: from the window's
-first frame on, for as long as the window's end is away from the utterance's onset; so the published data set class
-computes, though its comments speak of the utterance, and so the released weights were probably trained."""
+first frame on, as many as lie between the utterance's onset and the window's end. The published data set class
+computes the latter although its comments describe the utterance, so the released weights were probably trained with
+it.
+"""
 POOLINGS: tuple[Pooling, ...] = ("utterance", "published")
 
 SHARED = "shared"
-"""Key of ``task.json`` for what all heads of a model share."""
+"""Key of ``task.json`` for the settings that all heads of a model share."""
 
 
 @dataclass(frozen=True)
 class Listening:
-    """What a model hears at once.
+    """Window settings of a head.
 
     Attributes:
-        context_s: Length of its window, in seconds.
-        overlap: Share of a window that neighbours have in common when a whole recording is run.
-        normalise: Whether each window is brought to zero mean and unit variance before the encoder.
-        shared: Whether all heads of the model hear the same windows, so that one pass serves them.
-        pooling: Frames that decide an addressee.
+        context_s: Length of the window, in seconds.
+        overlap: Fraction of a window shared with its neighbour when a complete recording is processed.
+        normalise: True if each window is normalised to zero mean and unit variance before the encoder.
+        shared: True if all heads of the model use the same windows, so that one pass serves them.
+        pooling: Frames whose mean decides the addressee.
     """
 
     context_s: float
@@ -51,17 +53,17 @@ PUBLISHED_LISTENING: dict[HeadKind, Listening] = {
     "classification": Listening(10.0, 0.5),
     "ctc": Listening(20.0, 0.5),
 }
-"""Windows of VTC 2.2, Addressee and BabAR, by kind. For the latter two the overlap is ours: with half a window in
-common, every frame has at least a quarter of a window on either side. (BabAR itself normalises; its checkpoints say
-so.)"""
+"""Windows of VTC 2.2, Addressee and BabAR, by kind. The overlap of the latter two is a choice of this package: windows
+overlap by half, so every frame has at least a quarter of a window on either side. (BabAR itself normalises; its
+checkpoints store that.)
+"""
 
 
 def listening_of(card: Mapping[str, Any], heads: Mapping[str, HeadKind]) -> dict[str, Listening]:
-    """How each head of a model listens.
+    """Return the window settings of each head of a model.
 
-    Heads of one model share their windows (the longest context any of them wants, half overlapping, unless the card
-    says otherwise): one pass of the encoder then serves them all. A model whose heads disagree on normalisation shares
-    nothing.
+    Heads of one model share their windows, so that one pass of the encoder serves them all: the longest context of any
+    head, half overlapping, unless the card says otherwise. Heads that differ in normalisation share no windows.
 
     Args:
         card: The model's ``task.json``.

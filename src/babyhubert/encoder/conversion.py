@@ -1,4 +1,4 @@
-"""Converting a checkpoint between layouts, and proving it: what was written is read back and compared bit by bit."""
+"""Conversion of a checkpoint between layouts, verified by reading the copy back and comparing it bit by bit."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from babyhubert.errors import CheckpointError, OutputError
 
 @dataclass(frozen=True)
 class Conversion:
-    """What a conversion read and wrote.
+    """Result of a conversion.
 
     Attributes:
         source: The checkpoint as it was read.
         flavour: Layout written.
-        left_out: Names of parameters the layout has no room for.
+        left_out: Names of parameters the layout cannot store.
         verified: Number of tensors read back and found equal.
-        notes: What the layout's published reader makes otherwise of what was written, or cannot open.
+        notes: Differences between the original and what the layout's published reader makes of the copy, if any.
     """
 
     source: Checkpoint
@@ -52,10 +52,10 @@ def convert_checkpoint(
         destination: A folder for `transformers`, a file otherwise.
         flavour: One of `babyhubert.encoder.flavours.FLAVOURS`.
         half: Store floating point tensors as float16, half as large as float32: 11 bits of each number are kept.
-        thresholds: Sets of voice-type thresholds by name, each by class, which the model folder brings from now on; a
-            set of the same name that it brought before is replaced.
-        allow_loss: Leave out what the layout has no room for.
-        overwrite: Replace what stands at the destination.
+        thresholds: Sets of voice-type thresholds by name, each by class, to store in the model folder; they replace
+            stored sets of the same name.
+        allow_loss: Drop parameters that the layout cannot store.
+        overwrite: Replace an existing destination.
 
     Raises:
         CheckpointError: the source cannot be read, the layout cannot hold it, a weight is beyond float16, thresholds
@@ -83,7 +83,7 @@ def convert_checkpoint(
 
 
 def halved(checkpoint: Checkpoint) -> Checkpoint:
-    """The same with float16 tensors. Every reader of this package computes with float32 made from them.
+    """Return the checkpoint with float16 tensors. Every reader of this package computes with float32 made from them.
 
     Raises:
         CheckpointError: a weight is too large for float16.
@@ -103,10 +103,10 @@ def halved(checkpoint: Checkpoint) -> Checkpoint:
 
 
 def with_thresholds(checkpoint: Checkpoint, sets: Mapping[str, Mapping[str, float]]) -> Checkpoint:
-    """The same with sets of voice-type thresholds, by name, added to those it brings or in their place.
+    """Return the checkpoint with sets of voice-type thresholds, by name, added or replaced.
 
     Raises:
-        CheckpointError: it tells no voice types, or others than a set has thresholds for.
+        CheckpointError: the model has no voice types, or other classes than a set of thresholds.
     """
     head = checkpoint.heads.get("voice_type")
     if head is None:
@@ -149,7 +149,7 @@ def _verify_hyper_parameters(copy: Checkpoint, flavour: str, destination: Path) 
 
 
 def _reader_notes(checkpoint: Checkpoint, flavour: str) -> Iterator[str]:
-    """What the published reader of a layout needs and what was written does not give it."""
+    """Notes on what the published reader of a layout needs and the written file lacks."""
     layout = WRITABLE.get(flavour)
     if layout is None:
         return
@@ -176,7 +176,7 @@ def _tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, Tensor]]:
 
 
 def _owner(name: str) -> str:
-    """How :func:`left_out` calls the thing a tensor belongs to."""
+    """Name of the head or part that a tensor belongs to, as :func:`left_out` gives it."""
     group, _, rest = name.partition(".")
     if group == "pretraining":
         return rest

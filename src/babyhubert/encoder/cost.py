@@ -1,8 +1,8 @@
-"""What one pass of the encoder costs: floating-point operations of its products, layer by layer, exactly.
+"""Cost of one pass of the encoder: floating-point operations of its products, layer by layer, exactly.
 
-Counted are matrix products and convolutions, two operations a multiplication with its addition, as
-`torch.utils.flop_counter` does. Norms, activations, softmax and bias are not: they are memory traffic rather than
-arithmetic. A training step costs three times its forward pass (once more for each operand's gradient).
+Matrix products and convolutions are counted, two operations for each multiplication with its addition, as
+`torch.utils.flop_counter` does. Norms, activations, softmax and bias are not counted: they are memory traffic rather
+than arithmetic. A training step costs three times its forward pass (once more for each operand's gradient).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def forward_operations(config: HubertConfig, samples: int) -> dict[str, int]:
 
 
 def operations_a_second(config: HubertConfig, samples: int, hop: int) -> float:
-    """Operations for a second of recording, when windows of ``samples`` begin every ``hop`` samples."""
+    """Operations per second of recording, when windows of ``samples`` begin every ``hop`` samples."""
     return sum(forward_operations(config, samples).values()) * SAMPLE_RATE / hop
 
 

@@ -1,8 +1,8 @@
-"""Output layers of the tasks: from an encoder's frames to the answers of one task.
+"""Output layers of the tasks: from an encoder's frames to the outputs of one task.
 
-Three published kinds. All three see features of shape (B, T, D) and know their labels; each can be written into a
-checkpoint and read back from it. A head may learn which layers of the encoder it listens to (a softmax-weighted sum
-over the outputs of all blocks, as in SUPERB); without that it takes the last block, as every published model does.
+There are three published kinds. All take features of shape (B, T, D) and store their labels; each can be written into
+a checkpoint and read back. A head may learn a softmax-weighted sum over the outputs of all blocks, as in SUPERB;
+otherwise it takes the last block, as every published model does.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ PHONEME_HEAD_DROPOUT = 0.1
 
 
 class TaskHead(nn.Module):
-    """What the heads have in common.
+    """Base class of the heads.
 
     Args:
         labels: Meaning of each output, in order.
-        mixed_layers: Number of encoder blocks to learn a weighted sum over; None listens to the last block alone.
+        mixed_layers: Number of encoder blocks to learn a weighted sum over; None takes the last block alone.
     """
 
     kind: ClassVar[HeadKind]
@@ -40,7 +40,7 @@ class TaskHead(nn.Module):
         self.register_parameter(LAYER_WEIGHTS, weights)
 
     def to_head(self) -> Head:
-        """The parameters as a checkpoint holds them, on the CPU."""
+        """Return the parameters as a checkpoint stores them, on the CPU."""
         return Head(self.labels, {name: value.detach().cpu() for name, value in self.state_dict().items()}, self.kind)
 
     def mix(self, hidden: Sequence[Tensor]) -> Tensor:
@@ -50,7 +50,7 @@ class TaskHead(nn.Module):
         return torch.einsum("l,lbtd->btd", shares.to(hidden[0].dtype), torch.stack(tuple(hidden)))
 
     def reset(self, generator: torch.Generator) -> None:
-        """Draw fresh parameters: weights normal with deviation 0.02, biases zero, all layers alike."""
+        """Draw fresh parameters: weights normal with deviation 0.02, biases zero, equal weights for all layers."""
         for name, parameter in self.named_parameters():
             if name.endswith("weight") and parameter.ndim > 1:
                 nn.init.normal_(parameter, std=0.02, generator=generator)
@@ -59,7 +59,7 @@ class TaskHead(nn.Module):
 
 
 class FrameHead(TaskHead):
-    """One linear output a class and frame (voice type): (B, T, D) -> (B, T, C) logits."""
+    """One linear output per class and frame (voice type): (B, T, D) -> (B, T, C) logits."""
 
     kind: ClassVar[HeadKind] = "frames"
 
@@ -77,7 +77,7 @@ class FrameHead(TaskHead):
 
     @classmethod
     def from_head(cls, head: Head) -> Self:
-        """A head with a checkpoint's parameters."""
+        """Build a head with a checkpoint's parameters."""
         width = head.tensors["weight"].shape[1]
         made = cls(head.labels, width, mixed_layers=_mixed_layers(head))
         made.load_state_dict(head.tensors)
@@ -85,7 +85,7 @@ class FrameHead(TaskHead):
 
 
 class PooledHead(FrameHead):
-    """One linear output a class and utterance (addressee): mean over the utterance's own frames, then as a frame."""
+    """One linear output per class and utterance (addressee), of the mean over the utterance's own frames."""
 
     kind: ClassVar[HeadKind] = "classification"
 
@@ -94,7 +94,7 @@ class PooledHead(FrameHead):
 
         Args:
             features: (B, T, D).
-            within: Which frames belong to the utterance, bool (B, T), at least one a row; None: all.
+            within: Mask of the frames that belong to the utterance, bool (B, T), at least one per row; None: all.
         """
         if within is None:
             return super().forward(features.mean(dim=1))
@@ -129,7 +129,7 @@ class PhonemeHead(TaskHead):
 
     @classmethod
     def from_head(cls, head: Head) -> Self:
-        """A head with a checkpoint's parameters."""
+        """Build a head with a checkpoint's parameters."""
         inner, width = head.tensors["0.weight"].shape
         made = cls(head.labels, width, inner, mixed_layers=_mixed_layers(head))
         made.load_state_dict(head.tensors)
@@ -137,7 +137,7 @@ class PhonemeHead(TaskHead):
 
 
 VOICE_TYPE, ADDRESSEE, PHONEMES = "voice_type", "addressee", "phonemes"
-"""Names of the tasks, as checkpoints write them."""
+"""Names of the tasks in checkpoints."""
 
 HEAD_CLASSES: dict[HeadKind, type[FrameHead] | type[PooledHead] | type[PhonemeHead]] = {
     head.kind: head for head in (FrameHead, PooledHead, PhonemeHead)
@@ -155,5 +155,5 @@ def is_letters(head: Head) -> bool:
 
 
 def head_of(head: Head) -> TaskHead:
-    """A head with a checkpoint's parameters, of the class of its kind."""
+    """Build a head with a checkpoint's parameters, of the class of its kind."""
     return HEAD_CLASSES[head.kind].from_head(head)

@@ -1,12 +1,12 @@
 """The HuBERT encoder: raw 16 kHz waveforms in, one vector every 320 samples (20 ms) out.
 
-Seven strided convolutions turn the waveform into frames, a linear layer brings them to the transformer's width, a
-grouped convolution adds position, and transformer blocks do the rest (Hsu et al. 2021, arXiv:2106.07447). Parameter
-names and values are those of transformers' `HubertModel`, so state dicts are exchanged as they are; layer numbers
-are its `hidden_states` indices (transformers 5): k is the output of the k-th block, 0 the input of the first.
+Seven strided convolutions turn the waveform into frames, a linear layer projects them to the transformer's width, a
+grouped convolution adds relative position, and transformer blocks follow (Hsu et al. 2021, arXiv:2106.07447).
+Parameter names and values are those of transformers' `HubertModel`, so state dicts are exchanged as they are; layer
+numbers are its `hidden_states` indices (transformers 5): k is the output of the k-th block, 0 the input of the first.
 
-Waveforms enter as they were recorded. An encoder that was trained on normalised ones brings each to zero mean and unit
-variance itself (`HubertConfig.normalise`): a window over the window, as its training did with each crop. In a
+Waveforms are given as they were recorded. An encoder that was trained on normalised ones normalises each to zero mean
+and unit variance itself (`HubertConfig.normalise`), over the window given, as its training did with each crop. In a
 group-norm model the statistics of the first convolution run over the whole window, padding included, so batch windows
 of equal length wherever results must not depend on their neighbours.
 """
@@ -29,7 +29,7 @@ from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_count
 
 
 class EncoderOutput(NamedTuple):
-    """What the encoder gives for a batch of B waveforms with T frames and width D.
+    """Output of the encoder for a batch of B waveforms with T frames and width D.
 
     Attributes:
         hidden: The requested layers, each (B, T, D), as they leave their block (no closing norm).
@@ -46,10 +46,10 @@ class EncoderOutput(NamedTuple):
 
 
 class HubertEncoder(nn.Module):
-    """The encoder. Fresh weights are torch's defaults until :func:`initialise` draws them or a checkpoint is loaded.
+    """The encoder. Weights are torch's defaults until :func:`initialise` draws them or a checkpoint is loaded.
 
-    Set `gradient_checkpointing` to True to recompute activations in the backward pass instead of keeping them.
-    Call :meth:`train_on` where it is trained: on a GPU its convolutions are then matrix products.
+    Set `gradient_checkpointing` to True to recompute activations in the backward pass instead of keeping them. Call
+    :meth:`train_on` before training: on a GPU the convolutions then run as matrix products.
     """
 
     def __init__(self, config: HubertConfig) -> None:
@@ -122,7 +122,7 @@ class HubertEncoder(nn.Module):
         return self
 
     def train(self, mode: bool = True) -> HubertEncoder:
-        """Forget the form for inference when training starts, since it would go stale."""
+        """Drop the form for inference when training starts, since it would no longer match the weights."""
         if mode:
             self.inference_form = None
         return super().train(mode)
@@ -132,11 +132,11 @@ class HubertEncoder(nn.Module):
         super()._load_from_state_dict(*arguments, **keywords)
 
     def train_on(self, device: torch.device, *, compiled: bool = False) -> HubertEncoder:
-        """Choose how the encoder is trained on a device; returns self. Weights and what is computed stay the same.
+        """Choose how the encoder is trained on a device; returns self. Weights and results stay the same.
 
         Args:
             device: On CUDA, convolutions become matrix products (row_products.py), in validation too, where the model
-                allows it: group norm, no biases. On a CPU that gained nothing.
+                allows it: group norm, no biases. On a CPU that was no faster.
             compiled: Let torch compile the transformer's blocks: one compilation serves them all, at every length. (A
                 batch of one row, padding and evaluation take one more each.)
         """
@@ -147,7 +147,7 @@ class HubertEncoder(nn.Module):
         return self
 
     def convolve_by_rows(self, choice: bool) -> None:
-        """Whether convolutions are matrix products, where the model allows it and inference has no form of its own."""
+        """Run convolutions as matrix products where the model allows it, unless the form for inference is in use."""
         self.feature_extractor.by_rows = choice and self.config.feature_norm == "group" and not self.config.conv_bias
         self.encoder.pos_conv_embed.conv.by_rows = choice
 
@@ -171,7 +171,7 @@ def _call(module: Callable[..., Tensor], *arguments: Any) -> Tensor:
 
 
 def standardised(waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
-    """Each waveform, (B, n), at zero mean and unit variance, as transformers' feature extractor makes it.
+    """Each waveform, (B, n), normalised to zero mean and unit variance, as transformers' feature extractor does.
 
     The 1e-7 under the root keeps silence finite. Under `lengths`, (B,), statistics are those of the samples before
     padding, which becomes zero.
@@ -187,7 +187,7 @@ def standardised(waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
 
 
 def _valid_frames(lengths: Tensor | None, waveforms: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """Frames per row (B,), and which frames are real (B, T) or None when nothing is padded."""
+    """Valid frames per row (B,), and their mask (B, T), or None when nothing is padded."""
     if lengths is None:
         return None, None
     rows, samples = waveforms.shape
@@ -216,7 +216,7 @@ class _ScaleGradient(torch.autograd.Function):
 
 
 def _gelu(x: Tensor) -> Tensor:
-    """Exact GELU of a tensor the caller owns: in place when no gradient will ask for the input again."""
+    """Exact GELU of a tensor that the caller owns: in place when no gradient needs the input."""
     return F.gelu(x) if x.requires_grad else torch.ops.aten.gelu_(x)
 
 
@@ -225,9 +225,10 @@ def _wide(x: Tensor) -> Tensor:
 
 
 class LayerNorm(nn.LayerNorm):
-    """Layer norm, under autocast in float32 on every device.
+    """Layer norm, in float32 under autocast on every device.
 
-    So torch does it on CUDA. On a CPU it would not, and what is added up from block to block would have 8 bits.
+    On CUDA torch does so by itself. On a CPU it would not, and the sums passed from block to block would have 8 bits
+    of mantissa.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -235,7 +236,7 @@ class LayerNorm(nn.LayerNorm):
 
 
 class GroupNorm(nn.GroupNorm):
-    """Group norm, under autocast in float32 on every device."""
+    """Group norm, in float32 under autocast on every device."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(_wide(x))
@@ -272,7 +273,7 @@ def _conv(config: HubertConfig, index: int) -> nn.Conv1d:
 
 
 class TimeNormConv(nn.Module):
-    """Convolution and GELU; the first one normalises each channel over time (group norm, one group a channel)."""
+    """Convolution and GELU; the first one normalises each channel over time (group norm, one group per channel)."""
 
     def __init__(self, config: HubertConfig, index: int) -> None:
         super().__init__()
@@ -313,8 +314,8 @@ class FeatureProjection(nn.Module):
 class WeightNormFactors(nn.Module):
     """Magnitude (1, 1, kernel) and direction (D, D / groups, kernel) of a weight normalised along its kernel axis.
 
-    Named as torch's `parametrizations.weight_norm` names them. Kept as a plain module because a torch parametrisation
-    generates a class per module that deep copies share: removing it from a copy breaks the original.
+    The names are those of torch's `parametrizations.weight_norm`. Kept as a plain module because a torch
+    parametrisation generates a class per module that deep copies share: removing it from a copy breaks the original.
     """
 
     def __init__(self, direction: Tensor) -> None:
@@ -344,7 +345,7 @@ class WeightNormConv(nn.Module):
 
     @property
     def factors(self) -> WeightNormFactors:
-        """What the weight is computed from."""
+        """Factors that the weight is computed from."""
         return cast("WeightNormFactors", self.parametrizations["weight"])
 
     def weight(self) -> Tensor:
@@ -353,11 +354,11 @@ class WeightNormConv(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Keep the weight as it is now."""
+        """Store the weight as it is now."""
         self.folded = self.factors().clone()
 
     def train(self, mode: bool = True) -> WeightNormConv:
-        """Forget the folded weight when training starts, since it would go stale."""
+        """Drop the folded weight when training starts, since it would no longer match its factors."""
         if mode:
             self.folded = None
         return super().train(mode)
@@ -386,7 +387,7 @@ class PositionalConv(nn.Module):
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention (B, T, D) -> (B, T, D); `keys` (B, 1, 1, T) says which frames may be looked at."""
+    """Multi-head self-attention (B, T, D) -> (B, T, D); `keys` (B, 1, 1, T) masks the frames to attend to."""
 
     def __init__(self, config: HubertConfig) -> None:
         super().__init__()
@@ -425,7 +426,7 @@ class FeedForward(nn.Module):
 class Block(nn.Module):
     """One transformer block, norms after the residual sums (post-norm) or before its two parts (pre-norm).
 
-    Where `kept`, a boolean scalar, is given and false, what comes out is what went in (layer drop).
+    If `kept`, a boolean scalar, is given and false, the output is the input (layer drop).
     """
 
     def __init__(self, config: HubertConfig) -> None:
@@ -450,7 +451,7 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Position, then the blocks."""
+    """Positional convolution, then the blocks."""
 
     def __init__(self, config: HubertConfig) -> None:
         super().__init__()
@@ -464,11 +465,11 @@ class Transformer(nn.Module):
     def forward(
         self, x: Tensor, wanted: frozenset[int], valid: Tensor | None, run: Rerun = _call
     ) -> tuple[dict[int, Tensor], Tensor]:
-        """Run the blocks up to the highest wanted one.
+        """Run the blocks up to the highest requested one.
 
-        A dropped block is computed and its output not chosen, instead of being skipped: every process of a
-        distributed run then has the same graph, with a (zero) gradient for every parameter, and nothing waits for a
-        coin to come back from the accelerator. The price is the layer drop rate (5%) in training time.
+        A dropped block is computed and its output discarded, instead of being skipped: every process of a distributed
+        run then has the same graph, with a (zero) gradient for every parameter, and no random number has to be copied
+        back from the accelerator. It costs the layer drop rate (5%) in training time.
         """
         depth = max(wanted) if wanted else len(self.layers)
         keys = None if valid is None else valid[:, None, None, :]
@@ -513,7 +514,7 @@ def initialise(encoder: HubertEncoder, generator: torch.Generator) -> HubertEnco
 
 @torch.no_grad()
 def initialise_linear(linear: nn.Linear, generator: torch.Generator) -> None:
-    """Torch's own default for a linear layer (uniform within 1 / sqrt(inputs)), from a given generator."""
+    """Draw torch's own default for a linear layer (uniform within 1 / sqrt(inputs)) from a given generator."""
     bound = linear.in_features**-0.5
     nn.init.uniform_(linear.weight, -bound, bound, generator=generator)
     nn.init.uniform_(linear.bias, -bound, bound, generator=generator)

@@ -1,8 +1,7 @@
-"""From a name to an encoder: a local path, a model of this package, or a repository on the Hugging Face hub.
+"""Resolution of a name to an encoder: a local path, a model of this package, or a repository on the Hugging Face hub.
 
-A local path comes first; something that looks like a path and is not there is an error, never a download and never
-another model. The published repositories are gated: until a user has accepted their terms and logged in, the error
-says where to do so.
+A local path comes first; a path that does not exist is an error, never a download and never another model. The
+published repositories are gated: until a user has accepted their terms and logged in, the error says where to do so.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ def resolve_model(
     cache_dir: str | Path | None = None,
     offline: bool = False,
 ) -> Path:
-    """Where a model is on this machine, downloading it from the hub if it is named `owner/name`.
+    """Find a model on this machine, downloading it from the hub if it is named `owner/name`.
 
     Args:
         name_or_path: A checkpoint file, a model folder, the name of a model of this package, or `owner/name` on the
@@ -118,7 +117,7 @@ def load_checkpoint(
 
 
 def build_encoder(checkpoint: Checkpoint) -> HubertEncoder:
-    """An encoder with a checkpoint's weights, float32 on the CPU, in evaluation mode. The tensors are copied.
+    """Build an encoder with a checkpoint's weights, float32 on the CPU, in evaluation mode. The tensors are copied.
 
     Raises:
         CheckpointError: the tensors do not fit the configuration.
@@ -139,11 +138,11 @@ def load_encoder(
     device: str | torch.device = "cpu",
     dtype: torch.dtype | None = None,
 ) -> HubertEncoder:
-    """An encoder ready for inference: evaluation mode, weight norm folded (`train()` unfolds it).
+    """Load an encoder for inference: evaluation mode, weight norm folded (`train()` unfolds it).
 
     Args:
         source: A file, a folder, `owner/name` on the hub, or a checkpoint already read.
-        device: Where to put it.
+        device: Device to load it on.
         dtype: Floating point type of the weights; float32 if None.
 
     Raises:
@@ -155,13 +154,13 @@ def load_encoder(
 
 
 def model_hash(path: str | Path) -> str:
-    """SHA-256 of the weights of a checkpoint file or folder, in hexadecimal: of the file, or over all of an index."""
+    """SHA-256 of the weights in hexadecimal: of the file, or of all files of an index."""
     file = weights_file(path)
     return sharded_sha256(file) if is_index(file) else file_sha256(file)
 
 
 def model_settings_hash(path: str | Path) -> str:
-    """Hash of everything that a model folder says beside its weights (its JSON files); empty for a single file.
+    """Hash of the settings that a model folder stores beside its weights (its JSON files); empty for a single file.
 
     The same weights with another number of attention heads, or another order of labels, are another model.
     """

@@ -1,25 +1,25 @@
-"""The encoder for inference as nothing but matrix products, in float32, bfloat16 or int8: the same, other kernels.
+"""The encoder for inference as matrix products alone, in float32, bfloat16 or int8.
 
-Two identities carry it.
+The form rests on two identities.
 
 A strided convolution over frames that lie in memory as rows of channels *is* a matrix product: `stride` neighbouring
-rows, read as one long row, times the first `stride` taps, plus the same for the taps that are left. Nothing is copied
-and nothing unfolded. (oneDNN's 1-D convolutions reach a quarter of the speed of this in bfloat16, and the first one,
-of a single input channel, a fifteenth.)
+rows, read as one long row, times the first `stride` taps, plus the same for the remaining taps. Nothing is copied and
+nothing unfolded. (oneDNN's 1-D convolutions reach a quarter of this speed in bfloat16, and the first one, of a single
+input channel, a fifteenth.)
 
-Group norm with one group a channel subtracts a channel's mean over the window and divides by its deviation. Both
-follow from the waveform, since the channel is a linear function of ten samples: with `u` the ten samples a row sees,
-the mean is w · E[u] and the variance w' Cov[u] w. A 10 x 10 covariance thus replaces two passes over the largest
-activation of the model, and the norm itself becomes part of the first convolution's weight.
+Group norm with one group per channel subtracts a channel's mean over the window and divides by its deviation. Both
+follow from the waveform, since the channel is a linear function of ten samples: with `u` the ten samples that a row
+depends on, the mean is w · E[u] and the variance w' Cov[u] w. A 10 x 10 covariance thus replaces two passes over the
+largest activation of the model, and the norm itself becomes part of the first convolution's weight.
 
-In bfloat16 the first convolution keeps float32's accuracy, because a loud hum or an offset must not drown a quiet
-voice: samples and weights are split into a high and a low bfloat16 part, and the products of the parts fill the inner
+In bfloat16 the first convolution keeps float32's accuracy, because loud hum or an offset must not mask a quiet voice:
+samples and weights are split into a high and a low bfloat16 part, and the products of the parts fill the inner
 dimension of the product to 32, the width of a tile of the hardware. Norm statistics, softmax and sums inside products
-are float32 as everywhere; what is rounded to 8 bits of mantissa is every activation that is stored.
+are float32 as everywhere; every activation that is stored is rounded to 8 bits of mantissa.
 
-In int8, for CPUs that multiply bytes but have no matrix units, the large products alone (later convolutions and
-blocks) take both sides as whole numbers of -127 to 127: each frame by a scale of its own, each output's weights too.
-Sums are exact, everything between the products is float32.
+In int8, for CPUs that multiply bytes but have no matrix units, only the large products (later convolutions and blocks)
+take both sides as integers from -127 to 127: each frame has a scale of its own, and so have each output's weights.
+Sums are exact; everything between the products is float32.
 """
 
 from __future__ import annotations
@@ -57,12 +57,13 @@ _OF_TRAINING = (
     *("hidden_dropout", "attention_dropout", "activation_dropout", "projection_dropout", "layer_drop"),
     "feature_grad_scale",
 )
-"""Settings that the form follows, and those without effect in evaluation mode. A setting that is added to the encoder
-and is in neither would be passed over, so it counts as unknown until the form follows it too."""
+"""Settings that the form implements, and those without effect in evaluation mode. A setting that is added to the
+encoder and is in neither list counts as unsupported until the form implements it too.
+"""
 
 
 def supports(config: HubertConfig) -> str | None:
-    """The reason why the matrix form cannot compute an encoder of this shape; None where it can."""
+    """Reason why the matrix form cannot compute an encoder of this shape; None if it can."""
     if config.feature_norm not in _KNOWN_NORMS:
         return f"the matrix form has no norm of the kind {config.feature_norm!r} after convolutions"
     known = {*_FOLLOWED, *_OF_TRAINING}
@@ -73,7 +74,7 @@ def supports(config: HubertConfig) -> str | None:
 
 
 def use_matrix_form(encoder: HubertEncoder, dtype: torch.dtype) -> HubertEncoder:
-    """Let an encoder run in matrix form whenever it is asked without a mask; returns it.
+    """Let an encoder run in matrix form for calls without a mask; returns it.
 
     Call it in evaluation mode, when the encoder is on its device. The form is a cache beside the parameters, like
     folded weight norm: `state_dict` keeps its names and values, `train()` or loading other weights drop it.
@@ -103,7 +104,7 @@ def use_matrix_form(encoder: HubertEncoder, dtype: torch.dtype) -> HubertEncoder
 class MatrixForm(nn.Module):
     """The whole encoder: (B, n) float32 waveforms -> :class:`EncoderOutput` in float32.
 
-    The convolutions' output, of which training takes a penalty, is not given.
+    The convolutions' output, which training penalises, is not returned.
     """
 
     def __init__(self, encoder: HubertEncoder, dtype: torch.dtype) -> None:
@@ -127,13 +128,13 @@ class MatrixForm(nn.Module):
     def forward(
         self, waveforms: Tensor, wanted: frozenset[int], frames: Tensor | None, valid: Tensor | None
     ) -> EncoderOutput:
-        """Run the blocks up to the highest wanted one, all where none is.
+        """Run the blocks up to the highest requested one, or all of them.
 
         Args:
             waveforms: (B, n), n >= 400.
-            wanted: Hidden layers to give back.
-            frames: Valid frames of each row, handed on.
-            valid: Which frames are real, bool (B, T); None where nothing is padded.
+            wanted: Hidden layers to return.
+            frames: Valid frames of each row, returned unchanged.
+            valid: Mask of the frames that are not padding, bool (B, T); None if nothing is padded.
         """
         x = self.projection(self.projection_norm(self._features(waveforms)))
         keys = None
@@ -154,8 +155,8 @@ class MatrixForm(nn.Module):
     def _features(self, waveforms: Tensor) -> Tensor:
         """The convolutions: (B, n) -> (B, T(n), C).
 
-        Every row of the batch gets room for a number of steps that all later strides divide, so that the batch is one
-        matrix throughout. Steps in that room beyond the true ones hold nothing of use and are cut off at the end.
+        Every row of the batch has room for a number of steps that all later strides divide, so that the batch is one
+        matrix throughout. Steps beyond the valid ones have no meaning and are cut off at the end.
         """
         batch, samples = waveforms.shape
         x, room = self.first(waveforms, self.later_stride)
@@ -165,9 +166,9 @@ class MatrixForm(nn.Module):
 
 
 class _FirstConvolution(nn.Module):
-    """Waveforms (B, n) -> activations (B x room, C), and the room: steps that each waveform has in it.
+    """Waveforms (B, n) -> activations (B x room, C), and the room: the number of steps stored for each waveform.
 
-    Weights depend on the window when the norm runs over time, so they are made for each.
+    Weights depend on the window when the norm runs over time, so they are computed for each.
     """
 
     weight: Tensor
@@ -224,7 +225,7 @@ class _RowConvolution(nn.Module):
     """Convolution over rows, norm over channels where the model has it, GELU: (R, C) -> (R / stride, C').
 
     Output row r is made of input rows stride x r to stride x r + kernel - 1. Where the taps beyond the first `stride`
-    would reach behind the last row, the output row is not a true step, and they are left out.
+    would reach behind the last row, the output row is not a valid step, and they are skipped.
     """
 
     def __init__(self, layer: nn.Module, dtype: torch.dtype, large: type[_Product]) -> None:
@@ -246,10 +247,10 @@ class _RowConvolution(nn.Module):
         return torch.ops.aten.gelu_(y if self.norm is None else self.norm(y))
 
     def _multiply_at_once(self, rows: Tensor) -> Tensor:
-        """All taps in one product, for which some rows at a time are copied side by side.
+        """Multiply all taps in one product, for which some rows at a time are copied side by side.
 
-        In float32 on a CPU the copy is cheap beside the product and saves a second pass over its result; in bfloat16,
-        whose products are eight times as fast, it would not be.
+        In float32 on a CPU the copy is cheap compared with the product and saves a second pass over its result; in
+        bfloat16, whose products are eight times as fast, it is not.
         """
         inner = self.whole.weight.shape[1]
         if self.parts == 1:
@@ -268,7 +269,7 @@ class _RowConvolution(nn.Module):
         return y
 
     def _after_product(self, x: Tensor) -> Tensor:
-        """Norm and GELU; without a norm the product has applied the GELU already."""
+        """Apply norm and GELU; without a norm the product has applied the GELU already."""
         return x if self.norm is None else torch.ops.aten.gelu_(self.norm(x))
 
 
@@ -290,12 +291,12 @@ class _Norm(nn.Module):
 
 
 class _Product(nn.Module):
-    """Linear layer (..., I) -> (..., O), with a GELU after it where asked.
+    """Linear layer (..., I) -> (..., O), with an optional GELU.
 
-    On a CPU, oneDNN wants weights in an order of its own. Given them plainly it sorts them in every call, which for a
-    window's few hundred rows takes a tenth of the time; so they are sorted once, where this torch offers that (what
-    its own compiler does). In float32, for which torch otherwise asks another library, that was 10 to 25% faster on
-    an AMD CPU with AVX-512, the GELU, applied before the sums leave the registers, included.
+    On a CPU, oneDNN uses weights in an order of its own. Given plain weights it reorders them in every call, which for
+    the few hundred rows of a window takes a tenth of the time; so they are reordered once, where this torch offers
+    that (as its own compiler does). In float32, for which torch otherwise calls another library, that was 10 to 25%
+    faster on an AMD CPU with AVX-512, including the GELU, which is applied before the sums leave the registers.
     """
 
     weight: Tensor
@@ -310,14 +311,14 @@ class _Product(nn.Module):
 
     @classmethod
     def of(cls, *layers: nn.Linear, dtype: torch.dtype, gelu: bool = False) -> Self:
-        """Linear layers of one input, side by side, as one product."""
+        """Join linear layers of one input into one product."""
         if len(layers) == 1:  # in float32 not a copy
             return cls(layers[0].weight.detach().to(dtype), layers[0].bias.detach().to(dtype), gelu=gelu)
         weight = torch.cat([layer.weight.detach() for layer in layers]).to(dtype)
         return cls(weight, torch.cat([layer.bias.detach() for layer in layers]).to(dtype), gelu=gelu)
 
     def sorts_weight_for(self, x: Tensor) -> bool:
-        """Whether this input is multiplied by a sorted weight, which torch's compiler cannot trace.
+        """True if this input is multiplied by a reordered weight, which torch's compiler cannot trace.
 
         In bfloat16 oneDNN refuses to on a CPU without the instructions, where plain products still work, slowly.
         """
@@ -334,15 +335,16 @@ class _Product(nn.Module):
         return torch.ops.mkldnn._linear_pointwise(x, self._sorted, self.bias, *after)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Copies sort for themselves."""
+        """Drop the reordered weights: copies make their own."""
         return {**self.__dict__, "_sorted": None}
 
 
 class _ByteProduct(_Product):
-    """The same with both sides as whole numbers of -127 to 127, each row of either by a scale of its own.
+    """Linear layer with both sides as integers from -127 to 127; each row of either side has a scale of its own.
 
-    Rows go in moved up by 128, unsigned: oneDNN has fast kernels for that on every CPU with byte products, and takes
-    128 times the sums of the weights away again. (For signed ones it falls back on a loop, hundreds of times slower.)
+    Rows are shifted up by 128 to unsigned bytes: oneDNN has fast kernels for that on every CPU with byte products, and
+    subtracts 128 times the sums of the weights again. (For signed bytes it falls back on a loop, hundreds of times
+    slower.)
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, *, gelu: bool = False) -> None:
@@ -355,7 +357,7 @@ class _ByteProduct(_Product):
     zeros: Tensor
 
     def sorts_weight_for(self, x: Tensor) -> bool:
-        """Always: there is no other way."""
+        """True: there is no other way."""
         return True
 
     def forward(self, x: Tensor) -> Tensor:
@@ -378,7 +380,7 @@ _MOST, _LEAST_SCALE = 127.0, 1e-10
 
 
 def can_multiply_bytes() -> bool:
-    """Whether this torch has oneDNN's quantised products (those that its compiler uses)."""
+    """True if this torch has oneDNN's quantised products (those that its compiler uses)."""
     return _offers(torch.ops.onednn, "qlinear_prepack", "qlinear_pointwise")
 
 
@@ -414,7 +416,7 @@ class _Position(nn.Module):
 
 
 class _Block(nn.Module):
-    """One transformer block: (B, T, D) -> (B, T, D); `keys` (B, 1, 1, T) says which frames may be looked at."""
+    """One transformer block: (B, T, D) -> (B, T, D); `keys` (B, 1, 1, T) masks the frames to attend to."""
 
     def __init__(self, block: nn.Module, heads: int, dtype: torch.dtype, large: type[_Product]) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
-"""Our own form of a model on disk: a folder that transformers loads as it is.
+"""The model folder, this package's own form of a model on disk, which transformers loads as it is.
 
-`config.json` and `model.safetensors` make `transformers.AutoModel.from_pretrained(folder)` give the same encoder,
-`preprocessor_config.json` makes its feature extractor do to waveforms what the model was trained with. What
-transformers has no class for stands beside: pre-training parameters under `pretraining.`, output layers under
-`heads.<task>.` in the same weights file, and in `task.json` what their rows mean. A folder appears complete or not at
-all.
+With `config.json` and `model.safetensors`, `transformers.AutoModel.from_pretrained(folder)` gives the same encoder;
+with `preprocessor_config.json`, its feature extractor prepares waveforms as in training. Contents that transformers
+has no class for are stored beside: pre-training parameters under `pretraining.` and output layers under
+`heads.<task>.` in the same weights file, and the meaning of their rows in `task.json`. A folder appears complete or
+not at all.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ OLD_WEIGHTS = "pytorch_model.bin"
 TASK = "task.json"
 PREPROCESSOR = "preprocessor_config.json"
 PROCESSOR = "processor_config.json"
-"""Where newer versions of transformers put the feature extractor's settings beside a tokenizer's."""
+"""Name that newer versions of transformers give to the feature extractor's settings beside a tokenizer's."""
 TASK_FORMAT = 1
 
 _MOST_CARD_BYTES = 1_000_000
@@ -44,16 +44,16 @@ _PRETRAINING = "pretraining."
 _HEADS = "heads."
 _SOURCE = "babyhubert_source"
 _WEIGHT_FILES = (WEIGHTS, OLD_WEIGHTS, WEIGHTS + INDEX_SUFFIX, OLD_WEIGHTS + INDEX_SUFFIX)
-"""In the order in which they are looked for."""
+"""File names of weights, in the order in which they are looked for."""
 
 
 def is_model_folder(path: Path) -> bool:
-    """Whether the path is a folder with a `config.json` and weights beside it."""
+    """True for a folder with a `config.json` and weights beside it."""
     return (path / CONFIG).is_file() and any((path / name).is_file() for name in _WEIGHT_FILES)
 
 
 def weights_of_folder(folder: Path) -> Path:
-    """The weights file of a model folder, or the index of several.
+    """Find the weights file of a model folder, or the index of several.
 
     Raises:
         CheckpointError: there is none.
@@ -103,15 +103,15 @@ def read_model_folder(folder: str | Path) -> Checkpoint:
 
 
 def save_model_folder(folder: str | Path, checkpoint: Checkpoint, task: Mapping[str, Any] | None = None) -> None:
-    """Write a model folder, replacing an older one at the same place.
+    """Write a model folder, replacing an older one at the same path.
 
     Args:
-        folder: Where.
-        checkpoint: What.
-        task: Goes into `task.json` beside the heads' labels (thresholds, window, lineage, licence).
+        folder: Path of the folder.
+        checkpoint: The model.
+        task: Written into `task.json` beside the heads' labels (thresholds, window, lineage, licence).
 
     Raises:
-        OutputError: the place is taken by something that is not a model folder, or cannot be written.
+        OutputError: the path holds something other than a model folder, or cannot be written.
         CheckpointError: the checkpoint is not complete and consistent.
     """
     folder = Path(folder)
@@ -132,10 +132,10 @@ def save_model_folder(folder: str | Path, checkpoint: Checkpoint, task: Mapping[
 
 
 def refuse_other_folder(folder: Path) -> None:
-    """Make sure that a model folder may be written at a place: ask before hours of work.
+    """Check that a model folder may be written at a path, before hours of work.
 
     Raises:
-        OutputError: something stands there that is neither a model folder nor an empty folder.
+        OutputError: the path exists and is neither a model folder nor an empty folder.
     """
     if folder.exists() and not (is_model_folder(folder) or (folder.is_dir() and not any(folder.iterdir()))):
         raise OutputError(f"{folder}: exists and is not a model folder; choose another place")
@@ -184,7 +184,7 @@ def _put_in_place(temporary: Path, folder: Path) -> None:
 
 
 def _independent(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous CPU tensors that share no memory, as safetensors wants them."""
+    """Contiguous CPU tensors that share no memory, as safetensors requires."""
     prepared = {}
     for name, tensor in tensors.items():
         tensor = tensor.detach().cpu().contiguous()
@@ -203,19 +203,19 @@ def _read_tensors(file: Path) -> dict[str, Tensor]:
         return dict(content)
     try:
         return safetensors.torch.load_file(file)
-    except Exception as error:  # damage takes the reader anywhere, types that torch lacks among it
+    except Exception as error:  # a damaged file may raise anything, such as types that torch lacks
         raise CheckpointError(f"{file}: not a safetensors file, or cut short; copy or download it again") from error
 
 
 def normalises_waveforms(folder: Path, default: bool = False) -> bool:
-    """Tell whether the feature extractor beside a model brings waveforms to zero mean and unit variance.
+    """Tell whether the feature extractor beside a model normalises waveforms to zero mean and unit variance.
 
     Args:
-        folder: Of any model that transformers wrote.
-        default: What counts where there is no feature extractor.
+        folder: Folder of any model that transformers wrote.
+        default: Value without a feature extractor.
 
     Raises:
-        CheckpointError: it makes of waveforms what this package does not.
+        CheckpointError: it prepares waveforms in a way that this package does not support.
     """
     file, settings = folder / PREPROCESSOR, None
     if is_there(file):
@@ -230,14 +230,14 @@ def normalises_waveforms(folder: Path, default: bool = False) -> bool:
     for name, only in (("sampling_rate", SAMPLE_RATE), ("feature_size", 1)):
         if settings.get(name, only) != only or isinstance(settings.get(name), bool):
             raise CheckpointError(f"{file}: {name} is {settings[name]!r}: only {only} is supported")
-    normalises = settings.get("do_normalize", True)  # what transformers takes where it is not said
+    normalises = settings.get("do_normalize", True)  # transformers' default
     if not isinstance(normalises, bool):
         raise CheckpointError(f"{file}: do_normalize is {normalises!r}: true or false is needed")
     return normalises
 
 
 def _read_card(file: Path) -> dict[str, Any]:
-    """The `task.json` of a folder. Its thresholds are looked at here, because commands choose among them by name."""
+    """Read the `task.json` of a folder. Its thresholds are checked here, because commands choose among them."""
     card = read_json(file, _MOST_CARD_BYTES)
     if not isinstance(card.get("heads", {}), dict):
         raise CheckpointError(f"{file}: heads is {card['heads']!r}: a table is needed")
@@ -293,7 +293,7 @@ def _read_heads(tensors: dict[str, Tensor], task: Mapping[str, Any] | None, fold
 
 
 def _kind_of(name: str, entry: Mapping[str, Any], folder: Path) -> HeadKind:
-    """Kind of a head; folders from before kinds were written hold published tasks alone."""
+    """Kind of a head; folders written before kinds were stored hold published tasks alone."""
     kind = entry.get("kind", PUBLISHED_KINDS.get(name))
     if kind not in HEAD_KINDS:
         told = "no kind" if kind is None else f"the kind {kind!r}"

@@ -10,11 +10,13 @@ from typing import Any
 from babyhubert.errors import CheckpointError
 
 _MOST_BYTES = 4_000_000
-"""Of one file. A model card of ours has some 10 kB, the configuration of a model of thousands of words 1 MB."""
+"""Limit for one file. A model card of this package has some 10 kB, the configuration of a model of thousands of words
+1 MB.
+"""
 
 
 def is_there(file: Path) -> bool:
-    """Tell whether a file that a folder may have is there.
+    """Tell whether an optional file exists.
 
     Raises:
         CheckpointError: something other than a regular file has its name.
@@ -28,7 +30,7 @@ def read_json(file: Path, most_bytes: int = _MOST_BYTES) -> dict[str, Any]:
     """Read a JSON object. NaN and infinities, which JSON does not have and older programs write, become None.
 
     Raises:
-        CheckpointError: the file is none, is too large, is not JSON, or holds something other than an object.
+        CheckpointError: the file does not exist, is too large, is not JSON, or holds something other than an object.
     """
     try:
         if not is_there(file):

@@ -1,4 +1,4 @@
-"""One encoder that carries the heads of one task or of several, so that one pass over the audio serves them all."""
+"""One encoder with the heads of one task or of several, so that one pass over the audio serves them all."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ class TaskModel(nn.Module):
     def features(
         self, waveforms: Tensor, tasks: Collection[str] | None = None, lengths: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """What each head listens to, from one pass of the encoder.
+        """Features for each head, from one pass of the encoder.
 
         Args:
             waveforms: float32, shape (B, n), 16 kHz.
-            tasks: Heads that are wanted; None: all.
+            tasks: Heads to compute features for; None: all.
             lengths: Samples of each row before padding, on the CPU; None: all rows are of full length n.
 
         Returns:
-            (B, T(n), D) by task: the last block, or the mix of blocks that the head has learnt.
+            (B, T(n), D) by task: the last block, or the weighted sum of blocks that the head has learnt.
         """
         wanted = [name for name in self.heads if tasks is None or name in tasks]
         mixing = {name for name in wanted if self.head(name).layer_weights is not None}
@@ -55,7 +55,7 @@ class TaskModel(nn.Module):
         return {name: self.head(name).mix(hidden) if name in mixing else output.last for name in wanted}
 
     def head(self, task: str) -> TaskHead:
-        """The head of a task.
+        """Return the head of a task.
 
         Raises:
             KeyError: no such head.
@@ -64,16 +64,16 @@ class TaskModel(nn.Module):
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Names of the tasks it has heads for."""
+        """Names of the tasks that have a head."""
         return tuple(self.heads)
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """Device of the model."""
         return next(self.encoder.parameters()).device
 
     def to_checkpoint(self, metadata: Mapping[str, Any] | None = None) -> Checkpoint:
-        """The weights as a checkpoint that every writer takes."""
+        """Return the weights as a checkpoint that every writer accepts."""
         return Checkpoint(
             flavour="transformers",
             config=self.encoder.config,
@@ -86,15 +86,15 @@ class TaskModel(nn.Module):
     def from_checkpoint(
         cls, checkpoint: Checkpoint, tasks: Collection[str] | None = None, source: str = "checkpoint"
     ) -> Self:
-        """A model in evaluation mode from a checkpoint of any flavour.
+        """Build a model in evaluation mode from a checkpoint of any flavour.
 
         Args:
             checkpoint: What was read.
-            tasks: Heads that are needed; None takes every head of a known task.
+            tasks: Heads that are required; None takes every head of a known task.
             source: Where it came from, for messages.
 
         Raises:
-            CheckpointError: a head that is needed is not there, or none is.
+            CheckpointError: a required head, or any head, is missing.
         """
         known = [name for name, head in checkpoint.heads.items() if not is_letters(head)]
         needed = known if tasks is None else list(tasks)
@@ -118,7 +118,7 @@ class VoiceTypeModel(TaskModel):
     Args:
         encoder: The encoder; its last block is used.
         labels: Class names, the order of the outputs.
-        dropout: Share of features dropped before the outputs in training; the published value is 0.5.
+        dropout: Fraction of features dropped before the outputs in training; the published value is 0.5.
     """
 
     def __init__(self, encoder: HubertEncoder, labels: Sequence[str] = VOICE_TYPES, dropout: float = 0.5) -> None:
@@ -133,7 +133,7 @@ class VoiceTypeModel(TaskModel):
 
     @property
     def frames_task(self) -> str:
-        """The task whose head gives a probability for every frame: voice type, or the first of this kind."""
+        """Task whose head gives a probability for every frame: voice type, or the first of this kind."""
         if TASK in self.heads:
             return TASK
         return next(name for name in self.heads if self.head(name).kind == "frames")

@@ -1,8 +1,8 @@
-"""Opening torch pickles without ever running their code.
+"""Reading torch pickles without running code of theirs.
 
 A pickle may name any function and have it called. `torch.load(weights_only=True)` refuses everything but tensors and
-plain containers; real checkpoints also carry settings as objects of the library that trained them. Those few classes
-are replaced, while reading, by an inert stand-in that keeps their attributes and calls nothing, so that their
+plain containers, but real checkpoints also carry settings as objects of the library that trained them. Those few
+classes are replaced, while reading, by an inert stand-in that stores their attributes and calls nothing, so that their
 packages need not be installed. Anything else is refused.
 """
 
@@ -37,7 +37,7 @@ _REFUSED = ("unsupported global", "blocked", "can only create new object", "can 
 
 
 def write_pickle(path: Path, content: Mapping[str, Any]) -> None:
-    """Write what `torch.save` writes, under a temporary name until it is complete.
+    """Write a file as `torch.save` does, under a temporary name until it is complete.
 
     Raises:
         OutputError: the disk is full, or the file cannot be written.
@@ -52,7 +52,7 @@ def write_pickle(path: Path, content: Mapping[str, Any]) -> None:
 
 
 class _StandIn(dict[str, Any]):
-    """Takes the place of a settings object: remembers its attributes, does nothing."""
+    """Stand-in for a settings object: stores its attributes and does nothing."""
 
     def __new__(cls, *_: Any, **__: Any) -> _StandIn:
         return super().__new__(cls)
@@ -66,7 +66,7 @@ class _StandIn(dict[str, Any]):
 
 
 def refuse_pointer(path: Path) -> None:
-    """Raise a CheckpointError when the file is none, is empty, or is only the git-lfs pointer to one."""
+    """Raise a CheckpointError if the file does not exist, is empty, or is only the git-lfs pointer to one."""
     if not path.is_file():
         raise CheckpointError(f"{path}: not a regular file; name a file that holds the weights")
     try:
@@ -84,7 +84,7 @@ def refuse_pointer(path: Path) -> None:
 
 
 def read_pickle(path: Path) -> Any:
-    """The content of a file that torch saved: tensors (memory-mapped where possible, on the CPU), dicts, numbers.
+    """Read the content of a file that torch saved: tensors (memory-mapped if possible, on the CPU), dicts, numbers.
 
     Raises:
         CheckpointError: the file would run code, is cut short, or is not a checkpoint.
@@ -102,15 +102,15 @@ def read_pickle(path: Path) -> Any:
         raise _damaged(path) from error
     except CheckpointError:
         raise
-    except Exception as error:  # damage takes the readers of pickles and zip files anywhere
+    except Exception as error:  # a damaged file may make the readers of pickles and zip files raise anything
         raise _damaged(path) from error
 
 
 def plain(value: Any, within: tuple[int, ...] = ()) -> Any:
-    """A JSON-able copy of settings read from a pickle.
+    """Return a JSON-able copy of settings read from a pickle.
 
-    Tensors and unknown objects are left out (None); so is what contains itself (omegaconf's nodes know their parent)
-    or lies deeper than any real setting.
+    Tensors and unknown objects become None, and so do values that contain themselves (omegaconf's nodes refer to their
+    parent) or lie deeper than any real setting.
     """
     if id(value) in within or len(within) > _DEEPEST:
         return None

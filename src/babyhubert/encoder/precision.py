@@ -1,4 +1,4 @@
-"""The arithmetic an encoder runs in, and which one a machine has the hardware for.
+"""Arithmetic of an encoder, and the choice of the one that a machine has hardware for.
 
 ``exact``: the encoder as it was trained and published, float32. The others are its matrix form (matrix_form.py):
 ``float32``, the same up to rounding (1e-6 of a representation); ``bfloat16``, 8 bits of mantissa (1.5e-2); ``int8``,
@@ -19,14 +19,14 @@ Precision = Literal["exact", "float32", "bfloat16", "int8"]
 _DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}
 
 _WIDE_ENOUGH = 512
-"""Width from which products of bytes gain more than bringing their sides to bytes costs."""
+"""Width from which products of bytes save more time than the conversion to bytes costs."""
 
 
 def fastest_precision(device: torch.device) -> Precision:
-    """The fastest of the matrix forms in floating point that the device runs in hardware.
+    """The fastest floating-point matrix form that the device has hardware for.
 
-    On a CPU bfloat16 pays only with matrix units (Intel AMX): emulated it takes 20 times as long as float32, and
-    with AVX-512 instructions alone it was measured no faster.
+    On a CPU bfloat16 is faster only with matrix units (Intel AMX): emulated it takes 20 times as long as float32, and
+    with AVX-512 instructions alone it was no faster when measured.
     """
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return "bfloat16"
@@ -34,7 +34,7 @@ def fastest_precision(device: torch.device) -> Precision:
 
 
 def fastest_precision_of_all(device: torch.device, width: int) -> Precision:
-    """The same, or products of bytes where a CPU has no matrix units but those, and an encoder is wide enough."""
+    """The same, or int8 on a CPU that has byte products and no matrix units, if the encoder is wide enough."""
     found = fastest_precision(device)
     if device.type == "cpu" and found == "float32" and width >= _WIDE_ENOUGH and has_byte_products():
         return "int8"
@@ -42,13 +42,13 @@ def fastest_precision_of_all(device: torch.device, width: int) -> Precision:
 
 
 def has_matrix_units() -> bool:
-    """Whether this CPU multiplies bfloat16 matrices in hardware (AMX tiles) and this torch uses them."""
+    """True if this CPU multiplies bfloat16 matrices in hardware (AMX tiles) and this torch uses them."""
     tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)  # absent from torch before 2.4
     return bool(tiles is not None and tiles() and torch.backends.mkldnn.is_available())
 
 
 def has_byte_products() -> bool:
-    """Whether this CPU adds up products of bytes in one instruction (AVX-512 VNNI) and this torch uses it."""
+    """True if this CPU adds up products of bytes in one instruction (AVX-512 VNNI) and this torch uses it."""
     instructions = getattr(torch.cpu, "_is_vnni_supported", None)
     return bool(instructions is not None and instructions() and can_multiply_bytes())
 

@@ -1,4 +1,4 @@
-"""The parameters of masked prediction beside the encoder: mask vector, final projection, one embedding a unit.
+"""Parameters of masked prediction beside the encoder: mask vector, final projection, one embedding per unit.
 
 Together with the encoder they are the published pre-training model: 94,696,576 parameters for 500 units.
 """
@@ -16,15 +16,16 @@ from babyhubert.encoder.hubert import initialise_linear
 from babyhubert.errors import CheckpointError
 
 EmbeddingStart = Literal["published", "centred"]
-"""How unit embeddings begin. ``published``: uniform in [0, 1), so that all of them point much the same way (cosine
-0.75) and many steps go by before units are told apart. ``centred``: uniform in [-1, 1), about at right angles."""
+"""Initial unit embeddings. ``published``: uniform in [0, 1), so that all point in a similar direction (cosine 0.75)
+and many steps pass before units differ. ``centred``: uniform in [-1, 1), at nearly right angles.
+"""
 
 TEMPERATURE = 0.1
-"""Divides the cosine similarities (HuBERT, Hsu et al. 2021, eq. 3)."""
+"""Divisor of the cosine similarities (HuBERT, Hsu et al. 2021, eq. 3)."""
 
 
 class PretrainingHead(nn.Module):
-    """Frames of the encoder in, one logit a unit out. State dict names are those of `Checkpoint.pretraining`.
+    """Output layer of masked prediction: frames to one logit per unit. Names are those of `Checkpoint.pretraining`.
 
     Args:
         hidden_size: Width D of the encoder.
@@ -39,7 +40,7 @@ class PretrainingHead(nn.Module):
         self.label_embeddings = nn.Parameter(torch.rand(classes, projected))
 
     def initialise(self, generator: torch.Generator, embeddings: EmbeddingStart = "published") -> PretrainingHead:
-        """Draw fresh parameters: mask vector uniform in [0, 1), embeddings as asked, torch's default projection."""
+        """Draw fresh parameters: mask vector uniform in [0, 1), embeddings as chosen, torch's default projection."""
         nn.init.uniform_(self.mask_embedding, generator=generator)
         lowest = 0.0 if embeddings == "published" else -1.0
         nn.init.uniform_(self.label_embeddings, lowest, 1.0, generator=generator)
@@ -47,7 +48,7 @@ class PretrainingHead(nn.Module):
         return self
 
     def logits(self, frames: Tensor) -> Tensor:
-        """Cosine similarity to every unit over the temperature: (..., D) -> (..., K), float32.
+        """Cosine similarity to every unit divided by the temperature: (..., D) -> (..., K), float32.
 
         One matrix product of unit vectors; equal to the published form, which stacks the true label's embedding
         before all others and masks its double, under the softmax's cross-entropy.
@@ -59,7 +60,7 @@ class PretrainingHead(nn.Module):
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> PretrainingHead:
-        """A head with the parameters of `Checkpoint.pretraining`, copied.
+        """Build a head with the parameters of `Checkpoint.pretraining`, copied.
 
         Raises:
             CheckpointError: some are missing.

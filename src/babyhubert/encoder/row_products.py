@@ -1,15 +1,16 @@
-"""The convolutions of a HuBERT encoder as matrix products, with gradients: how they are trained on a GPU.
+"""The convolutions of a HuBERT encoder as matrix products with gradients, for training on a GPU.
 
-Libraries run 1-D convolutions far below the speed of matrix products, grouped ones and gradients most of all, and a
+Libraries run 1-D convolutions far below the speed of matrix products, especially grouped ones and gradients, and a
 norm over time passes twice over the largest activation of the model. Three identities avoid both:
 
 - a strided convolution over frames that lie in memory as rows of channels is a product: `stride` neighbouring rows,
-  read as one long row, times the first `stride` taps, plus the same for the taps that are left;
-- group norm with one group a channel follows from the waveform: a channel is a linear function w of the samples u that
-  a step sees, so its mean is w · E[u] and its variance w' Cov[u] w, and the norm becomes part of the weight;
-- a long grouped convolution is one product a group with some taps at a time, and a sum of shifted parts.
+  read as one long row, times the first `stride` taps, plus the same for the remaining taps;
+- group norm with one group per channel follows from the waveform: a channel is a linear function w of the samples u
+  that a step depends on, so its mean is w · E[u] and its variance w' Cov[u] w, and the norm becomes part of the
+  weight;
+- a long grouped convolution is one product per group with some taps at a time, and a sum of shifted parts.
 
-The form for inference (matrix_form.py) rests on the same three.
+The form for inference (matrix_form.py) uses the first two.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ Rerun = Callable[..., Tensor]
 def row_features(convolutions: Sequence[nn.Conv1d], norm: nn.GroupNorm, waveforms: Tensor, run: Rerun) -> Tensor:
     """The convolutional front-end: waveforms (B, n) -> frames (B, T, C). Weights get gradients, the input none.
 
-    Every waveform gets room for a number of steps that all later strides divide, so that the batch is one matrix
-    throughout. Steps in that room beyond the true ones hold nothing of use and are cut off at the end.
+    Every waveform has room for a number of steps that all later strides divide, so that the batch is one matrix
+    throughout. Steps beyond the valid ones have no meaning and are cut off at the end.
 
     Args:
         convolutions: Without bias or padding.
-        norm: Of the first one, over time, one group a channel.
+        norm: Norm of the first one, over time, one group per channel.
         waveforms: At least as long as one frame.
-        run: Calls a function such that its activations are kept, or computed again.
+        run: Calls a function and either keeps its activations or recomputes them in the backward pass.
     """
     strides = [convolution.stride[0] for convolution in convolutions]
     later = math.prod(strides[1:])
@@ -55,8 +56,8 @@ def _first_layer(
 ) -> Tensor:
     """Convolution, norm over time, GELU: (B, n) -> (B, room, C), in 16 bits under 16-bit autocast.
 
-    Only what comes out is rounded then, not what goes in: see :func:`exact_product_sides`. An offset, which the norm
-    takes away, is taken away before: products in TF32 would round it.
+    Only the output is rounded then, not the input: see :func:`exact_product_sides`. An offset, which the norm removes,
+    is subtracted first: products in TF32 would round it.
     """
     kernel = weight.shape[2]
     dtype = _working_dtype(waveforms)
@@ -69,9 +70,9 @@ def _first_layer(
 
 
 def seen_by_steps(waveforms: Tensor, kernel: int, stride: int, multiple: int) -> tuple[Tensor, int]:
-    """Samples that each step of a convolution sees, (B, room, kernel), and the number of true steps.
+    """Samples that each step of a convolution depends on, (B, room, kernel), and the number of valid steps.
 
-    Room is the number of steps, rounded up to a multiple; behind the waveform there are zeros.
+    Room is the number of steps, rounded up to a multiple; zeros follow the waveform.
     """
     steps = (waveforms.shape[1] - kernel) // stride + 1
     room = -(-steps // multiple) * multiple
@@ -81,16 +82,16 @@ def seen_by_steps(waveforms: Tensor, kernel: int, stride: int, multiple: int) ->
 
 
 def normalised_weight(seen: Tensor, weight: Tensor, gain: Tensor, shift: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """Weights (B, C, kernel) and bias (B, C), of the dtype of the samples, after which a norm over time is done.
+    """Weights (B, C, kernel) and bias (B, C), of the dtype of the samples, that include a norm over time.
 
     Computed in float64, because a high-pass filter's variance is a small difference of large covariances.
 
     Args:
-        seen: Samples that each step sees, (B, steps, kernel).
+        seen: Samples that each step depends on, (B, steps, kernel).
         weight: (C, kernel).
-        gain: Of the norm, (C,).
-        shift: Of the norm, (C,).
-        eps: Of the norm.
+        gain: Gain of the norm, (C,).
+        shift: Shift of the norm, (C,).
+        eps: Epsilon of the norm.
     """
     exact = torch.float32 if seen.device.type == "mps" else torch.float64  # mps has no float64
     u = seen.to(exact)
@@ -105,10 +106,10 @@ def normalised_weight(seen: Tensor, weight: Tensor, gain: Tensor, shift: Tensor,
 
 
 def exact_product_sides(seen: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Both sides of a product, (B, room, K) and (B, C, K), that adds a bias and loses no accuracy in 16 bits.
+    """Both sides of a product, (B, room, K) and (B, C, K), that includes a bias and loses no accuracy in 16 bits.
 
-    In bfloat16 and float16, samples and weights are split into a high and a low part: high x high + low x high +
-    high x low, and the bias in two parts. A loud hum or an offset must not drown a quiet voice.
+    In bfloat16 and float16, samples and weights are split into a high and a low part: high x high + low x high + high
+    x low, and the bias in two parts. A loud hum or an offset must not mask a quiet voice.
     """
     ones = seen.new_ones(())
     if dtype.itemsize > 2:
@@ -123,7 +124,7 @@ def exact_product_sides(seen: Tensor, weight: Tensor, bias: Tensor, dtype: torch
 
 
 def _halves(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """A float32 tensor as the sum of two of 16 bits, good to 16 bits of mantissa in bfloat16."""
+    """A float32 tensor as the sum of two 16-bit ones, accurate to 16 bits of mantissa in bfloat16."""
     high = x.to(dtype)
     return high, (x - high.float()).to(dtype)
 
@@ -136,7 +137,7 @@ def _later_layer(x: Tensor, weight: Tensor, stride: int) -> Tensor:
 
 
 def _working_dtype(x: Tensor) -> torch.dtype:
-    """What products of this tensor run in: its own dtype, or that of autocast."""
+    """Data type of products of this tensor: its own, or that of autocast."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
@@ -145,7 +146,7 @@ class _RowConvolution(torch.autograd.Function):
     """(R x stride, C) and (C', C, kernel) -> (R, C').
 
     Output row r is made of input rows stride x r to stride x r + kernel - 1. Where taps would reach behind the last
-    row, the output row is not a true step, and they are left out.
+    row, the output row is not a valid step, and they are skipped.
     """
 
     @staticmethod
@@ -194,10 +195,10 @@ def _gradient_of_rows(dy: Tensor, rows: Tensor, taps: Sequence[Tensor]) -> Tenso
 
 
 def grouped_convolution(x: Tensor, weight: Tensor, groups: int) -> Tensor:
-    """Convolution over frames, of as many frames as go in: (B, T, D) and (D, D / groups, kernel) -> (B, T, D).
+    """Convolution over frames with as many outputs as inputs: (B, T, D) and (D, D / groups, kernel) -> (B, T, D).
 
-    Frame t sees frames t - kernel // 2 to t + kernel - 1 - kernel // 2. Under autocast the products are of its dtype;
-    their sums, and what comes out, are float32.
+    Output t depends on frames t - kernel // 2 to t + kernel - 1 - kernel // 2. Under autocast the products have its
+    dtype; their sums and the output are float32.
     """
     dtype, device = _working_dtype(x), x.device.type
     outcome = torch.float32 if torch.is_autocast_enabled(device) else x.dtype
@@ -206,7 +207,9 @@ def grouped_convolution(x: Tensor, weight: Tensor, groups: int) -> Tensor:
 
 
 class _GroupedConvolution(torch.autograd.Function):
-    """Its gradients are products of the same kind: by taps in reverse order for frames, one a group for weights."""
+    """Grouped convolution. Its gradients are products too: by taps in reverse order for frames, one per group for
+    weights.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, groups: int) -> Tensor:
@@ -231,7 +234,7 @@ class _GroupedConvolution(torch.autograd.Function):
 
 
 def short_taps(kernel: int) -> int:
-    """Taps of a long kernel that are multiplied at once: a divisor of it."""
+    """Number of taps of a long kernel that are multiplied at once: a divisor of it."""
     return next(size for size in (16, 8, 4, 2, 1) if kernel % size == 0)
 
 
@@ -244,10 +247,10 @@ def two_level_weight(weight: Tensor, groups: int) -> Tensor:
 
 
 def two_level_convolution(x: Tensor, weight: Tensor, kernel: int, before: int) -> Tensor:
-    """(B, T, D) -> (B, T, D), float32 or wider: frame t sees frames t - before to t - before + kernel - 1.
+    """(B, T, D) -> (B, T, D), float32 or wider: output t depends on frames t - before to t - before + kernel - 1.
 
-    Each group's rows of neighbouring frames times all the taps at once (one product a group, B x T rows), then a sum
-    of these products, each `short` frames further on.
+    Each group's rows of neighbouring frames are multiplied by all the taps at once (one product per group, B x T
+    rows); then these products are summed, each shifted by another `short` frames.
     """
     batch, frames, _ = x.shape
     groups, short = len(weight), short_taps(kernel)
@@ -277,9 +280,9 @@ def _neighbours(x: Tensor, groups: int, kernel: int, before: int, short: int, mo
 
 
 def _gradient_of_grouped_weight(x: Tensor, dy: Tensor, kernel: int, groups: int) -> Tensor:
-    """(B, T, D) twice -> (D, D / groups, kernel). One product a group, of the gradient in every shift of `short`.
+    """(B, T, D) twice -> (D, D / groups, kernel). One product per group, of the gradient in every shift of `short`.
 
-    The product sums over rows, for which GPUs have quicker kernels where their number is a multiple of 8.
+    The product sums over rows; GPUs have faster kernels if their number is a multiple of 8.
     """
     short = short_taps(kernel)
     more = -(x.shape[1] + kernel - short) % 8

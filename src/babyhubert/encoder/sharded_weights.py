@@ -1,4 +1,4 @@
-"""Weights split over several files, as transformers saves large models: an index says which tensor is in which."""
+"""Weights split over several files, as transformers saves large models: an index names the file of each tensor."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_sharded(index: Path, read: Callable[[Path], dict[str, Tensor]]) -> dict
     """Read the tensors of all files of an index.
 
     Args:
-        index: Such as `model.safetensors.index.json`.
+        index: Path such as `model.safetensors.index.json`.
         read: Reads one file.
 
     Raises:

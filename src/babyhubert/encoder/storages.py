@@ -1,9 +1,8 @@
-"""The sizes that a torch pickle claims, compared with what its file holds, before torch reads a byte of them.
+"""Comparison of the sizes that a torch pickle claims with its file, before torch reads any of it.
 
-A pickle says of each storage how many numbers it has; torch maps or allocates that many, whatever the file holds. A
-storage that is cut short would be filled with its neighbour's numbers, one that claims a petabyte would ask for it. So
-the pickle is run once with every class and function replaced by something inert that does nothing, and only the claims
-are noted.
+A pickle states for each storage how many numbers it has; torch maps or allocates that many, whatever the file holds. A
+storage that is cut short would be filled with its neighbour's numbers; one that claims a petabyte would allocate it.
+So the pickle is run once with every class and function replaced by an inert object, and only the claims are recorded.
 """
 
 from __future__ import annotations
@@ -37,11 +36,11 @@ _ITEM_BYTES = {
     "QUInt2x4Storage": 1,
 }
 _MOST_PICKLE_BYTES = 16_000_000
-"""Of what stands beside the numbers: names, shapes and settings. Published files have some 100 kB."""
+"""Limit for names, shapes and settings beside the numbers. Published files have some 100 kB."""
 
 
 class _Inert(dict[Any, Any]):
-    """Takes the place of whatever a pickle asks for, and does nothing."""
+    """Inert stand-in for any object of a pickle."""
 
     def __new__(cls, *_: Any, **__: Any) -> _Inert:
         return super().__new__(cls)
@@ -53,23 +52,23 @@ class _Inert(dict[Any, Any]):
         return _Inert()
 
     def __setitem__(self, *_: Any) -> None:
-        """Keep nothing: keys may not be hashable."""
+        """Store nothing: keys may not be hashable."""
 
     def __setstate__(self, _: Any) -> None:
-        """Keep nothing."""
+        """Store nothing."""
 
     def append(self, _: Any) -> None:
-        """Keep nothing."""
+        """Store nothing."""
 
     def extend(self, _: Any) -> None:
-        """Keep nothing."""
+        """Store nothing."""
 
     def add(self, _: Any) -> None:
-        """Keep nothing."""
+        """Store nothing."""
 
 
 class _Claims(pickle.Unpickler):
-    """Notes the storages that a pickle asks for: key -> bytes."""
+    """Record of the storages that a pickle claims: key -> bytes."""
 
     def __init__(self, file: BinaryIO, where: Path) -> None:
         super().__init__(file, encoding="utf-8")

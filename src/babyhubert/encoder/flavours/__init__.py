@@ -1,4 +1,4 @@
-"""Layouts of other people's checkpoints: the one place that knows their key names.
+"""Layouts of published checkpoints. Their key names are known only here.
 
 Every layout is data (see :mod:`~babyhubert.encoder.flavours.layout`); the first whose signature fits a file's keys
 reads it, so the more specific ones come first.
@@ -32,7 +32,7 @@ WRITABLE: dict[str, Layout] = {
         babar.MODEL,
     )
 }
-"""Single-file layouts we write, by name; `transformers` is a folder and written as our model folder."""
+"""Single-file layouts that can be written, by name; `transformers` is a folder and written as a model folder."""
 
 FLAVOURS = ("transformers", *WRITABLE)
-"""Names the command line takes."""
+"""Layout names that the command line accepts."""

@@ -17,7 +17,7 @@ LABELS = (
 points, the other nasal vowels carry a combining tilde."""
 
 VOCABULARY = "weights/vocab-phoneme-tinyvox.json"
-"""Where BabAR keeps its symbols, seen from its own folder."""
+"""Path of BabAR's symbol table, relative to its own folder."""
 
 _SPECIAL_TOKENS = ("eos_token", "bos_token", "unk_token", "pad_token", "word_delimiter_token")
 _NETWORK = {"network_name": "BabyHubert", "vocab_file": VOCABULARY, **dict.fromkeys(_SPECIAL_TOKENS, BLANK)}

@@ -2,7 +2,8 @@
 
 fairseq's label table has four rows more than there are units. They come FIRST: its `Dictionary` registers <s>, <pad>,
 </s> and <unk> before it reads any unit, and HuBERT uses dictionary indices as rows. (minimal_hubert drops the last
-four instead; the published documents do not settle it.) The four rows are kept apart, so nothing is lost either way.
+four instead; the published documents do not say which is right.) The four rows are stored separately, so nothing is
+lost either way.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from babyhubert.timebase import FRAME_HOP, SAMPLE_RATE
 SPECIAL_SYMBOLS = ("<s>", "<pad>", "</s>", "<unk>")
 SPECIAL_ROWS = len(SPECIAL_SYMBOLS)
 LABEL_RATE = SAMPLE_RATE / FRAME_HOP
-"""Units a second."""
+"""Units per second."""
 
 _CONV = r"feature_extractor\.conv_layers\.(\d+)\."
 _CONV_TO = r"feature_extractor.conv_layers.\1."
@@ -86,7 +87,7 @@ MODEL = Layout(
 
 
 def s3prl_entries(config: HubertConfig, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """What s3prl's own loader looks for in a file, beside what fairseq does: settings, weights and symbols.
+    """Entries that s3prl's own loader needs in a file beside those of fairseq: settings, weights and symbols.
 
     Args:
         config: The encoder.

@@ -1,8 +1,8 @@
-"""What a checkpoint layout is: whose names the encoder has, under which prefix, and what else stands beside it.
+"""Description of a checkpoint layout: names of the encoder's parameters, their prefix, and further contents.
 
 The canonical names are transformers' `HubertModel` names. A layout translates them both ways, together with the
-pre-training parameters and the head it has room for; each family of published checkpoints is one instance, in the
-module named after it. Reading takes every key out of the file's dict, so what is left over is unexpected.
+pre-training parameters and the head it can store; each family of published checkpoints is one instance, in the module
+named after it. Reading removes every known key from the file's dict, so the keys that remain are unexpected.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WEIGHT_NORM = "encoder.pos_conv_embed.conv.parametrizations.weight.original"
 _OLD_WEIGHT_NORM = {"weight_g": WEIGHT_NORM + "0", "weight_v": WEIGHT_NORM + "1"}
 
 LAYER_WEIGHTS = "layer_weights"
-"""In a head: what decides, through a softmax, how much of each block's output the head hears."""
+"""Name of a head's tensor whose softmax weights the outputs of the encoder's blocks."""
 
 MASK_EMBEDDING = "mask_embedding"
 LABEL_EMBEDDINGS = "label_embeddings"
@@ -29,7 +29,8 @@ PRETRAINING = (MASK_EMBEDDING, "final_proj.weight", "final_proj.bias", LABEL_EMB
 
 
 HeadKind = Literal["frames", "classification", "ctc"]
-"""``frames``: outputs for every frame. ``classification``: a class an utterance. ``ctc``: symbols of an utterance."""
+"""``frames``: outputs for every frame. ``classification``: one class per utterance. ``ctc``: symbols of an utterance.
+"""
 HEAD_KINDS: tuple[HeadKind, ...] = ("frames", "classification", "ctc")
 
 PUBLISHED_KINDS: dict[str, HeadKind] = {
@@ -38,7 +39,7 @@ PUBLISHED_KINDS: dict[str, HeadKind] = {
     "phonemes": "ctc",
     "ctc": "ctc",
 }
-"""Kinds of the published tasks and of letters (`HubertForCTC`), for files that name the task alone."""
+"""Kinds of the published tasks and of letters (`HubertForCTC`), for files that store only the task's name."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Contents:
-    """A file's tensors under canonical names, and what does not fit (missing and unexpected, in the file's names)."""
+    """A file's tensors under canonical names, and the keys that are missing or unexpected, in the file's names."""
 
     encoder: dict[str, Tensor]
     pretraining: dict[str, Tensor]
@@ -69,7 +70,7 @@ class Contents:
 
 
 class Naming(Protocol):
-    """Translates an encoder's parameter names. Old weight-norm names are taken care of outside."""
+    """Translation of an encoder's parameter names. Old weight-norm names are handled by the caller."""
 
     def canonical(self, name: str) -> str | None:
         """The transformers name, or None for a name this family does not have."""
@@ -79,17 +80,17 @@ class Naming(Protocol):
 
 
 class HeadLayout(Protocol):
-    """How a family writes the head of one task."""
+    """Storage of one task's head in a family of checkpoints."""
 
     @property
     def task(self) -> str:
         """Name of the task."""
 
     def take(self, tensors: dict[str, Tensor]) -> tuple[Head | None, list[str]]:
-        """Remove the head's tensors from the dict; the head (None if incomplete) and the missing keys."""
+        """Remove the head's tensors from the dict; return the head (None if incomplete) and the missing keys."""
 
     def give(self, head: Head) -> dict[str, Tensor]:
-        """The head under the family's keys."""
+        """Return the head's tensors under the family's keys."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class NamedHead:
 
 @dataclass(frozen=True)
 class HeadPerLabel:
-    """A head stored as one linear output a label, `<prefix><LABEL>.weight` (1, D) and `.bias` (1,)."""
+    """A head stored as one linear output for each label, `<prefix><LABEL>.weight` (1, D) and `.bias` (1,)."""
 
     task: str
     prefix: str
@@ -143,24 +144,24 @@ class HeadPerLabel:
 
 @dataclass(frozen=True)
 class Layout:
-    """One published layout.
+    """A published layout.
 
     Attributes:
-        name: What it is called on the command line.
+        name: Name on the command line.
         naming: Names of the encoder's parameters.
-        prefix: What stands before them.
+        prefix: Prefix of those names.
         signature: The layout is recognised when each of these begins some key.
-        wrapper: What stands before every key of a file we write ("model." in most Lightning files).
+        wrapper: Prefix of every key of a file that this package writes ("model." in most Lightning files).
         envelope: Key of the file's dict that holds the tensors.
-        pretraining: The layout's keys for canonical pre-training parameters it has room for.
-        requires: Canonical pre-training parameters it cannot do without.
+        pretraining: The layout's keys for the canonical pre-training parameters it can store.
+        requires: Canonical pre-training parameters that must be present.
         head: The head it has, or None.
         unused: Keys that published files hold and no published code reads, and a value to write when there is none.
-        dropouts: Regularisation its models were trained with, where not our default.
-        special_label_rows: Rows at the top of the label embeddings that stand for no unit.
-        hyper_parameters: What its published reader builds the model from, beside the weights.
+        dropouts: Regularisation its models were trained with, where it differs from the default.
+        special_label_rows: Rows at the top of the label embeddings that belong to no unit.
+        hyper_parameters: Settings its published reader builds the model from, beside the weights.
         reader_size: Size of the one encoder that its published reader builds; None: it builds any.
-        task_settings: How its models listen, where not as others do; goes into a model folder's `task.json`.
+        task_settings: Window settings of its models where they differ from the published ones; stored in `task.json`.
     """
 
     name: str
@@ -180,11 +181,11 @@ class Layout:
     task_settings: Mapping[str, Any] = field(default_factory=dict)
 
     def recognises(self, keys: Collection[str]) -> bool:
-        """Whether these keys, without wrappers, look like this layout."""
+        """True if these keys, without wrappers, have the signature of this layout."""
         return all(any(key.startswith(start) for key in keys) for start in self.signature)
 
     def key(self, canonical: str) -> str:
-        """The file's key for a parameter of the encoder."""
+        """Return the file's key of a parameter of the encoder."""
         return self.prefix + self.naming.foreign(canonical)
 
     def read(self, tensors: Mapping[str, Tensor]) -> Contents:
@@ -213,7 +214,7 @@ class Layout:
         heads: Mapping[str, Head],
         unused: Mapping[str, Any],
     ) -> dict[str, Tensor]:
-        """The file's tensors. What the layout has no room for is left out: check that first."""
+        """Return the file's tensors, without those that the layout cannot store: check for these first."""
         written = {self.key(name): tensor for name, tensor in encoder.items()}
         for name, key in self.pretraining.items():
             if name in pretraining:
@@ -253,7 +254,8 @@ class Layout:
 class Renaming:
     """A :class:`Naming` made of ordered rewrite rules: (foreign pattern, canonical text), regular expressions.
 
-    `forward` turns foreign into canonical, `backward` the reverse; the first rule that matches the whole name applies.
+    `forward` turns foreign into canonical, `backward` the reverse; the first rule that matches the complete name
+    applies.
     """
 
     forward: tuple[tuple[str, str], ...]

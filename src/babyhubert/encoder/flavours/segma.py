@@ -8,7 +8,7 @@ from babyhubert.encoder.flavours.layout import HeadPerLabel, Layout
 from babyhubert.encoder.flavours.torchaudio import NAMING
 
 LABELS = ("KCHI", "OCH", "MAL", "FEM")
-"""Order of the rows of our voice-type head."""
+"""Order of the rows of this package's voice-type head."""
 
 HEAD = HeadPerLabel("voice_type", "task_heads.linear_head_", LABELS)
 
@@ -28,7 +28,7 @@ VTC_2_0 = Layout(
     unused={"layer_weights": torch.ones},
     task_settings={"thresholds": THRESHOLDS_2_0},
 )
-"""The first generation also creates one weight a layer, which its code never reads."""
+"""The first generation also creates one weight per layer, which its code never reads."""
 
 VTC_2_1 = Layout(
     name="vtc-2.1",

@@ -33,4 +33,4 @@ PRETRAINING_MODEL = Layout(
     reader_size="base",
 )
 BARE_ENCODER = Layout(name="torchaudio", naming=NAMING, prefix="", signature=("encoder.transformer.",))
-"""What `torchaudio.models.hubert_base().state_dict()` holds."""
+"""Content of `torchaudio.models.hubert_base().state_dict()`."""

@@ -16,11 +16,11 @@ from babyhubert.errors import AnnotationError, ConfigError
 from babyhubert.tasks.addressee.evaluation import (
     ADDRESSEES,
     PUBLISHED_MAP,
-    classification_scores,
     evaluate_addressee,
     read_addressees,
 )
-from babyhubert.tasks.addressee.presentation import as_json, notes, write_report
+from babyhubert.tasks.classification.evaluation import classification_scores
+from babyhubert.tasks.classification.presentation import as_json, notes, write_report
 
 SECOND = 16_000
 

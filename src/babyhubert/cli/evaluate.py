@@ -18,12 +18,27 @@ from babyhubert.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rich.table import Table
 
+    from babyhubert.annotation.segments import Segments
+    from babyhubert.tasks.classification.evaluation import Question
+
 _MOST_MINUTES = 120
 _SEGMENTS: tuple[Literal["auto", "same", "predicted"], ...] = ("auto", "same", "predicted")
+
+SegmentsAreOption = Annotated[
+    str,
+    typer.Option(
+        help="same: both sides have the same segments, and utterances are scored; predicted: they have not, and "
+        "time is scored; auto: same where at least half of the reference's turns are predicted with equal times."
+    ),
+]
+ScoresFolderOption = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", help="Folder for evaluation.json and scores.csv. Default: only the tables."),
+]
 
 app = typer.Typer(
     help="Score predictions against a reference with the published metrics.",
@@ -131,17 +146,8 @@ def addressee(
             show_default=False,
         ),
     ],
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Folder for evaluation.json and scores.csv. Default: only the tables."),
-    ] = None,
-    segments: Annotated[
-        str,
-        typer.Option(
-            help="same: both sides have the same segments, and utterances are scored; predicted: they have not, and "
-            "time is scored; auto: same where at least half of the reference's turns are predicted with equal times."
-        ),
-    ] = "auto",
+    output: ScoresFolderOption = None,
+    segments: SegmentsAreOption = "auto",
     labels: Annotated[str, typer.Option(help="Classes to score, separated by commas.")] = "ADS,KCDS,Other",
     rewrite: Annotated[
         list[str] | None,
@@ -155,22 +161,126 @@ def addressee(
     confidence: ConfidenceOption = 0.95,
 ) -> None:
     """To whom adults speak: F1 a class and their mean, of utterances or, with predicted segments, of time."""
+    from babyhubert.runs.provenance import check_run
+    from babyhubert.tasks.addressee import evaluation as task
+
+    tell_notes(check_run(predictions, "addressee"))
+    _evaluate_classes(
+        task.QUESTION,
+        (reference, predictions),
+        (task.read_addressees(reference), task.read_addressees(predictions)),
+        output,
+        segments=segments,
+        labels=split_names(labels),
+        rewrite={**task.PUBLISHED_MAP, **dict(_split_pair(pair) for pair in rewrite or ())},
+        uem=uem,
+        bootstrap=bootstrap,
+        seed=seed,
+        confidence=confidence,
+    )
+
+
+@app.command("classify")
+def classify(
+    reference: Annotated[
+        Path,
+        typer.Option(
+            help="CSV with recording_id,start_s,end_s,label and the column of the task, or a folder of them. Turns of "
+            "the task's voices in every recording in it are scored.",
+            show_default=False,
+        ),
+    ],
+    predictions: Annotated[
+        Path,
+        typer.Option(
+            help="The output of 'babyhubert classify', or the same kind of table. A turn without prediction counts as "
+            "wrong.",
+            show_default=False,
+        ),
+    ],
+    output: ScoresFolderOption = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="Task whose results are scored, where the output folder has several.", show_default=False),
+    ] = None,
+    column: Annotated[
+        str | None,
+        typer.Option(help="Column of the classes. Default: that of the task.", show_default=False),
+    ] = None,
+    segments: SegmentsAreOption = "auto",
+    labels: Annotated[
+        str | None,
+        typer.Option(help="Classes to score, separated by commas. Default: those of the task.", show_default=False),
+    ] = None,
+    voices: Annotated[
+        str | None,
+        typer.Option(
+            help="Labels of the turns to score, separated by commas. Default: those of the task.", show_default=False
+        ),
+    ] = None,
+    rewrite: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="Class to score as another; may be repeated.", metavar="A=B"),
+    ] = None,
+    uem: UemOption = None,
+    bootstrap: BootstrapOption = 2000,
+    seed: SeedOption = 0,
+    confidence: ConfidenceOption = 0.95,
+) -> None:
+    """Classes of a task: F1 a class and their mean, of utterances or, with predicted segments, of time.
+
+    Example: babyhubert evaluate classify --reference truth.csv --predictions results/ --task my_task
+    """
+    from babyhubert.runs.provenance import check_run
+    from babyhubert.tasks.classification.evaluation import read_classes
+    from babyhubert.tasks.classification.results import question_of
+
+    found = question_of(predictions, task, column, split_names(labels or ""), split_names(voices or ""))
+    tell_notes(check_run(predictions, found.task))
+    _evaluate_classes(
+        found.question,
+        (reference, predictions),
+        (read_classes(reference, found.question), read_classes(predictions, found.question, found.task)),
+        output,
+        segments=segments,
+        labels=found.labels,
+        rewrite=dict(_split_pair(pair) for pair in rewrite or ()),
+        uem=uem,
+        bootstrap=bootstrap,
+        seed=seed,
+        confidence=confidence,
+    )
+
+
+def _evaluate_classes(
+    question: Question,
+    paths: tuple[Path, Path],
+    sides: tuple[Mapping[str, Segments], Mapping[str, Segments]],
+    output: Path | None,
+    *,
+    segments: str,
+    labels: Sequence[str],
+    rewrite: Mapping[str, str],
+    uem: Path | None,
+    bootstrap: int,
+    seed: int,
+    confidence: float,
+) -> None:
+    """Score reference and prediction, show the tables, and write them where an output is named."""
     import numpy as np
 
     from babyhubert.annotation.uem import read_uem
     from babyhubert.cli.options import check_choice
-    from babyhubert.runs.provenance import check_run
-    from babyhubert.tasks.addressee import evaluation as task
-    from babyhubert.tasks.addressee import presentation as shown
+    from babyhubert.tasks.classification import evaluation as scoring
+    from babyhubert.tasks.classification import presentation as shown
 
     choice = check_choice("--segments", segments, _SEGMENTS)
-    tell_notes(check_run(predictions, "addressee"))
-    result = task.evaluate_addressee(
-        task.read_addressees(reference),
-        task.read_addressees(predictions),
+    result = scoring.evaluate_classes(
+        question,
+        *sides,
         segments=None if choice == "auto" else choice,
-        labels=split_names(labels),
-        rewrite={**task.PUBLISHED_MAP, **dict(_split_pair(pair) for pair in rewrite or ())},
+        labels=labels,
+        rewrite=rewrite,
         uem=None if uem is None else read_uem(uem),
     )
     report = result.utterances or result.time
@@ -178,7 +288,7 @@ def addressee(
     intervals = report.bootstrap(np.random.default_rng(seed), bootstrap, confidence) if bootstrap else None
     show(shown.evaluation_tables(result, intervals), shown.notes(result, intervals))
     if output is not None:
-        settings = source(reference=reference, predictions=predictions, uem=uem, seed=seed)
+        settings = source(reference=paths[0], predictions=paths[1], uem=uem, seed=seed)
         say_written(shown.write_report(output, result, intervals, settings))
 
 

@@ -1,45 +1,27 @@
-"""To whom adults speak: scores of utterances where both sides have the same segments, of time where they do not.
-
-With the reference's own segments every utterance is one item, and scores are those published: precision, recall and F1
-a class, and their unweighted mean. With predicted segments there are no common utterances: then the time of each
-addressee is scored as that of a voice type is, so that adult speech which was missed or made up counts.
-"""
+"""To whom adults speak: the published classes, scored as any classes of utterances."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from babyhubert.annotation.intervals import Intervals, complement, intersect, union
-from babyhubert.annotation.reading import read_annotations
+from babyhubert.annotation.intervals import Intervals
 from babyhubert.annotation.segments import Segments
-from babyhubert.errors import AnnotationError, some_names
-from babyhubert.evaluation.bootstrap import check_bootstrap, percentile_ends, resampled_sums
-from babyhubert.evaluation.detection import (
-    BootstrapIntervals,
-    DetectionReport,
-    compare,
-    distinct,
-    under_reference_names,
+from babyhubert.tasks.classification.evaluation import (
+    ClassEvaluation,
+    Question,
+    SegmentsAre,
+    evaluate_classes,
+    read_classes,
 )
-from babyhubert.timebase import samples_to_ms
 
 ADDRESSEES = ("ADS", "KCDS", "Other")
 """To adults, to the key child, to anybody else: the published classes in their order."""
 
-ADULTS = ("FEM", "MAL")
-COLUMN = "addressee"
 PUBLISHED_MAP = {"OCDS": "Other"}
 """Speech to other children is Other, as published."""
 
-SegmentsAre = Literal["same", "predicted"]
-_SAME_FROM = 0.5
+QUESTION = Question("addressee", ("FEM", "MAL"), "adult turns", "it says to whom each adult turn is")
 
 
 def read_addressees(path: Path) -> dict[str, Segments]:
@@ -48,145 +30,7 @@ def read_addressees(path: Path) -> dict[str, Segments]:
     Raises:
         AnnotationError: unreadable, or no table in it has that column.
     """
-    path = Path(path)
-    combined = path / "rttm_addressee.csv"
-    found = read_annotations(combined if combined.is_file() else path)
-    if not any(COLUMN in segments.columns for segments in found.values()) and any(map(len, found.values())):
-        raise AnnotationError(f"{path}: no column '{COLUMN}'; it says to whom each adult turn is")
-    return found
-
-
-def adult_turns(
-    recordings: Mapping[str, Segments], labels: Sequence[str], rewrite: Mapping[str, str], side: str
-) -> dict[str, Segments]:
-    """Adult turns with the addressee as a label, empty where none is given, and the voice as column ``voice``.
-
-    Raises:
-        AnnotationError: an addressee that is no class (named, with the recording).
-    """
-    found = {}
-    for uri, segments in recordings.items():
-        adults = segments.where(np.isin(segments.label.astype(str), ADULTS))
-        given = adults.columns.get(COLUMN, np.full(len(adults), "", dtype=object))
-        said = np.array([rewrite.get(str(value), str(value)) for value in given], dtype=object)
-        if strange := sorted(set(said) - {*labels, ""}):
-            written = min(str(value) for value, name in zip(given, said, strict=True) if name == strange[0])
-            raise AnnotationError(
-                f"{uri}: addressee {strange[0]!r} in the {side} is none of {', '.join(labels)}; "
-                + _remedy(written, strange[0], labels)
-            )
-        found[uri] = Segments(adults.start, adults.end, said, {"voice": adults.label})
-    return found
-
-
-def _remedy(written: str, name: str, labels: Sequence[str]) -> str:
-    """What to do about an addressee that is no class, as the table has it and as it was rewritten."""
-    if written in labels:
-        return f"keep it as it is with --map {written}={written}"
-    if "Other" in labels:
-        return f"rewrite it with --map {written}=Other"
-    classes = ",".join((*labels, name))
-    return f"score it too with --labels {classes}, or rewrite it as one of these with --map {written}=CLASS"
-
-
-@dataclass(frozen=True, eq=False)
-class UtteranceReport:
-    """Scores of utterances that both sides have.
-
-    Attributes:
-        labels: C classes.
-        recordings: F recordings, sorted.
-        confusion: Utterances by reference (row) and prediction (column, the last for none), int64, (F, C, C + 1).
-        missing: Recordings without any prediction: none of their utterances has one.
-        without_reference: Predicted recordings without a reference: left out.
-        unlabelled: Adult turns of the reference without an addressee: left out.
-        extra: Predicted adult turns that are no turn of the reference: left out.
-    """
-
-    labels: tuple[str, ...]
-    recordings: tuple[str, ...]
-    confusion: NDArray[np.int64]
-    missing: tuple[str, ...]
-    without_reference: tuple[str, ...]
-    unlabelled: int
-    extra: int
-
-    @property
-    def scores(self) -> NDArray[np.float64]:
-        """Precision, recall and F1 of each class, (C, 3); NaN where undefined."""
-        return classification_scores(self.confusion.sum(axis=0))
-
-    @property
-    def macro(self) -> NDArray[np.float64]:
-        """Unweighted means over the classes for which they are defined, (3,)."""
-        return _means(self.scores)
-
-    @property
-    def unanswered(self) -> int:
-        """Utterances without a prediction."""
-        return int(self.confusion[..., -1].sum())
-
-    def bootstrap(
-        self, rng: np.random.Generator, resamples: int = 2000, confidence: float = 0.95
-    ) -> BootstrapIntervals | None:
-        """Percentile intervals over recordings; None with a single one."""
-        check_bootstrap(resamples, confidence)
-        if len(self.recordings) < 2:
-            return None
-        scores = classification_scores(resampled_sums(self.confusion, rng, resamples))
-        return BootstrapIntervals(
-            resamples,
-            confidence,
-            percentile_ends(scores, confidence),
-            percentile_ends(_means(scores), confidence),
-            len(self.recordings),
-        )
-
-
-def classification_scores(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Precision, recall and F1 of each class from a confusion: (..., C, C + 1) to (..., C, 3).
-
-    The last column holds items without a prediction. Precision is NaN for a class never predicted, recall for one that
-    is not in the reference, and F1 for one that is on neither side: means leave it out.
-    """
-    counts = np.asarray(confusion, dtype=np.float64)
-    hit = np.diagonal(counts[..., :-1], axis1=-2, axis2=-1)
-    predicted, true = counts[..., :-1].sum(axis=-2), counts.sum(axis=-1)
-    return np.stack([_share(hit, predicted), _share(hit, true), _share(2 * hit, predicted + true)], axis=-1)
-
-
-def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
-
-
-def _means(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means over classes, undefined ones left out: (..., C, 3) to (..., 3)."""
-    known = ~np.isnan(scores)
-    return _share(np.where(known, scores, 0).sum(axis=-2), known.sum(axis=-2).astype(np.float64))
-
-
-@dataclass(frozen=True, eq=False)
-class AddresseeEvaluation:
-    """What was scored, and why that way.
-
-    Attributes:
-        segments: Whether both sides have the same segments.
-        chosen: Whether that was found out here (not asked for).
-        shared: Share of the reference's labelled adult turns, in recordings with a prediction, that are predicted
-            with the same times and voice.
-        utterances: Scores where segments are the same.
-        time: Scores of time where they are not.
-        unlabelled: Adult turns of the reference without an addressee: left out.
-        matched: Predictions matched by name alone, and their reference.
-    """
-
-    segments: SegmentsAre
-    chosen: bool
-    shared: float
-    utterances: UtteranceReport | None
-    time: DetectionReport | None
-    unlabelled: int
-    matched: Mapping[str, str] = field(default_factory=dict)
+    return read_classes(path, QUESTION)
 
 
 def evaluate_addressee(
@@ -197,120 +41,8 @@ def evaluate_addressee(
     labels: Sequence[str] = ADDRESSEES,
     rewrite: Mapping[str, str] = PUBLISHED_MAP,
     uem: Mapping[str, Intervals] | None = None,
-) -> AddresseeEvaluation:
-    """Score to whom adults speak.
-
-    Args:
-        reference: Segments with a column ``addressee`` by recording; every one is scored.
-        prediction: The same; what is missing counts as not predicted.
-        segments: Whether both sides have the same segments; None: they have if at least half of the reference's
-            adult turns are predicted with the same times, to the millisecond.
-        labels: Classes.
-        rewrite: Addressees to rewrite on both sides first.
-        uem: Stretches to score; utterances that lie within wholly.
-
-    Raises:
-        AnnotationError: no adult turn of the reference has an addressee, an unknown addressee, or no common name.
-        ConfigError: no classes, or one twice.
-    """
-    labels = distinct(labels)
-    prediction, matched = under_reference_names(reference, prediction)
-    truth = adult_turns(reference, labels, rewrite, "reference")
-    found = adult_turns(prediction, labels, rewrite, "predictions")
-    if uem is not None:
-        truth = {uri: table for uri, table in truth.items() if uri in uem}
-    unlabelled = sum(int((table.label == "").sum()) for table in truth.values())
-    turns = sum(map(len, truth.values()))
-    if turns == unlabelled:
-        raise AnnotationError(
-            f"the reference has {turns} adult turns ({', '.join(ADULTS)}), none of them with an addressee, in "
-            f"{some_names(sorted(truth)) or 'no recording that the UEM names'}"
-        )
-    utterances = _count_utterances(truth, found, labels, uem, unlabelled)
-    shared = _shared(truth, found, uem)
-    chosen: SegmentsAre = segments or ("same" if shared >= _SAME_FROM else "predicted")
-    if chosen == "same":
-        return AddresseeEvaluation(chosen, segments is None, shared, utterances, None, unlabelled, matched)
-    time = _compare_time(truth, found, labels, uem)
-    return AddresseeEvaluation(chosen, segments is None, shared, None, time, unlabelled, matched)
-
-
-_Key = tuple[int, int, str]
-
-
-def _keys(table: Segments) -> list[_Key]:
-    """What tells a turn: its ends in milliseconds and its voice."""
-    rows = zip(table.start.tolist(), table.end.tolist(), table.columns["voice"], strict=True)
-    return [(samples_to_ms(start), samples_to_ms(end), str(voice)) for start, end, voice in rows]
-
-
-def _scored(table: Segments, uem: Mapping[str, Intervals] | None, uri: str) -> Segments:
-    """Labelled turns, wholly within the UEM."""
-    table = table.where(table.label != "")
-    if uem is None or not len(table):
-        return table
-    start, end = union(*uem[uri])
-    place = np.searchsorted(start, table.start, side="right") - 1
-    return table.where((place >= 0) & (table.end <= end[np.maximum(place, 0)]))
-
-
-def _shared(
-    truth: Mapping[str, Segments], found: Mapping[str, Segments], uem: Mapping[str, Intervals] | None
-) -> float:
-    """Share of the turns to score, in recordings that have a prediction, that are predicted with the same times."""
-    both = turns = 0
-    for uri in truth.keys() & found.keys():
-        keys = Counter(_keys(_scored(truth[uri], uem, uri)))
-        both += (keys & Counter(_keys(found[uri]))).total()
-        turns += keys.total()
-    return both / turns if turns else 0.0
-
-
-def _count_utterances(
-    truth: Mapping[str, Segments],
-    found: Mapping[str, Segments],
-    labels: tuple[str, ...],
-    uem: Mapping[str, Intervals] | None,
-    unlabelled: int,
-) -> UtteranceReport:
-    recordings = tuple(sorted(truth))
-    confusion = np.zeros((len(recordings), len(labels), len(labels) + 1), dtype=np.int64)
-    row = {label: index for index, label in enumerate(labels)}
-    extra = 0
-    for place, uri in enumerate(recordings):
-        answers: dict[_Key, list[str]] = {}
-        if uri in found:
-            for key, label in zip(_keys(found[uri]), found[uri].label, strict=True):
-                answers.setdefault(key, []).append(str(label))
-            known = Counter(_keys(truth[uri]))
-            extra += (Counter(_keys(found[uri])) - known).total()
-        turns = _scored(truth[uri], uem, uri)
-        for key, label in zip(_keys(turns), turns.label, strict=True):
-            answer = answers[key].pop(0) if answers.get(key) else ""
-            confusion[place, row[str(label)], row.get(answer, len(labels))] += 1
-    return UtteranceReport(
-        labels,
-        recordings,
-        confusion,
-        tuple(uri for uri in recordings if uri not in found),
-        tuple(sorted(set(found) - set(truth))),
-        unlabelled,
-        extra,
+) -> ClassEvaluation:
+    """Score to whom adults speak; see :func:`~babyhubert.tasks.classification.evaluation.evaluate_classes`."""
+    return evaluate_classes(
+        QUESTION, reference, prediction, labels=labels, segments=segments, rewrite=rewrite, uem=uem
     )
-
-
-def _compare_time(
-    truth: Mapping[str, Segments],
-    found: Mapping[str, Segments],
-    labels: tuple[str, ...],
-    uem: Mapping[str, Intervals] | None,
-) -> DetectionReport:
-    """Time of each addressee; where an adult speaks to nobody knows whom, nothing is scored."""
-    scored = {}
-    for uri, table in truth.items():
-        nobody = table.where(table.label == "")
-        last = max([0, *table.end.tolist(), *(found[uri].end.tolist() if uri in found else ())])
-        known = complement(nobody.start, nobody.end, last)
-        scored[uri] = known if uem is None else intersect(known, uem[uri])
-    said = {uri: table.where(table.label != "") for uri, table in found.items()}
-    return compare({uri: table.where(table.label != "") for uri, table in truth.items()}, said, labels, scored)

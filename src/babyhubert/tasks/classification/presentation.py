@@ -1,4 +1,4 @@
-"""An addressee evaluation as people and programs want it: tables on the terminal, JSON and CSV."""
+"""Scores of the classes of utterances: tables on the terminal, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from babyhubert.evaluation import presentation as time_shown
 from babyhubert.evaluation.detection import BootstrapIntervals, DetectionReport
 from babyhubert.evaluation.presentation import NOTHING, cells, empty_score_table, interval_notes, percent, scores_json
 from babyhubert.files import csv_text, write_json, write_text
-from babyhubert.tasks.addressee.evaluation import AddresseeEvaluation, UtteranceReport
+from babyhubert.tasks.classification.evaluation import ClassEvaluation, UtteranceReport
 
 
-def evaluation_tables(result: AddresseeEvaluation, intervals: BootstrapIntervals | None) -> Iterator[Table]:
+def evaluation_tables(result: ClassEvaluation, intervals: BootstrapIntervals | None) -> Iterator[Table]:
     """Scores and confusion."""
     if result.time is not None:
-        yield time_shown.score_table(result.time, intervals, "Addressee by time, predicted segments")
+        yield time_shown.score_table(result.time, intervals, f"{_title(result)} by time, predicted segments")
         yield time_shown.confusion_table(result.time)
     if result.utterances is not None:
-        yield _score_table(result.utterances, intervals)
+        yield _score_table(_title(result), result.utterances, intervals)
         yield _confusion_table(result.utterances)
 
 
-def _score_table(report: UtteranceReport, intervals: BootstrapIntervals | None) -> Table:
-    table = empty_score_table(f"Addressee by utterance, {len(report.recordings)} recordings", intervals)
+def _score_table(title: str, report: UtteranceReport, intervals: BootstrapIntervals | None) -> Table:
+    table = empty_score_table(f"{title} by utterance, {len(report.recordings)} recordings", intervals)
     counts = report.confusion.sum(axis=0)
     for row, label in enumerate(report.labels):
         ends = None if intervals is None else intervals.classes[row, 2]
@@ -37,6 +37,10 @@ def _score_table(report: UtteranceReport, intervals: BootstrapIntervals | None) 
     table.add_section()
     table.add_row("mean", *cells(report.macro, None if intervals is None else intervals.macro[2]), "", "")
     return table
+
+
+def _title(result: ClassEvaluation) -> str:
+    return result.question.column.replace("_", " ").capitalize()
 
 
 def _confusion_table(report: UtteranceReport) -> Table:
@@ -48,18 +52,18 @@ def _confusion_table(report: UtteranceReport) -> Table:
     return table
 
 
-def notes(result: AddresseeEvaluation, intervals: BootstrapIntervals | None) -> Iterator[str]:
+def notes(result: ClassEvaluation, intervals: BootstrapIntervals | None) -> Iterator[str]:
     """Sentences a reader of the scores must know."""
     how = "as found" if result.chosen else "as asked"
     if result.segments == "same":
-        yield f"same segments on both sides ({how}): every adult turn of the reference is one item"
+        yield f"same segments on both sides ({how}): every {result.question.turns[:-1]} of the reference is one item"
     else:
         yield (
-            f"predicted segments ({how}; {percent(result.shared)} % of the reference's adult turns are predicted with "
-            "the same times): time is scored, so that missed and made-up speech counts"
+            f"predicted segments ({how}; {percent(result.shared)} % of the reference's {result.question.turns} are "
+            "predicted with the same times): time is scored, so that missed and made-up speech counts"
         )
     if result.unlabelled:
-        yield f"{result.unlabelled} adult turns of the reference without an addressee, left out"
+        yield f"{result.unlabelled} {result.question.turns} of the reference without {result.question.noun}, left out"
     if result.time is not None:
         yield from time_shown.notes(result.time, intervals)
         return
@@ -70,7 +74,7 @@ def notes(result: AddresseeEvaluation, intervals: BootstrapIntervals | None) -> 
     if report.missing:
         yield f"{len(report.missing)} recordings without prediction: {some_names(report.missing)}"
     if report.extra:
-        yield f"{report.extra} predicted adult turns that are no turn of the reference, left out"
+        yield f"{report.extra} predicted {result.question.turns} that are no turn of the reference, left out"
     if report.without_reference:
         number = len(report.without_reference)
         yield f"{number} predictions without reference, left out: {some_names(report.without_reference)}"
@@ -79,13 +83,13 @@ def notes(result: AddresseeEvaluation, intervals: BootstrapIntervals | None) -> 
     yield from interval_notes(len(report.recordings), shown=intervals is not None)
 
 
-def as_json(result: AddresseeEvaluation, intervals: BootstrapIntervals | None) -> dict[str, Any]:
+def as_json(result: ClassEvaluation, intervals: BootstrapIntervals | None) -> dict[str, Any]:
     """Everything in an evaluation; scores from 0 to 1, None where undefined."""
     about = {
         "segments": result.segments,
         "segments_found_out": result.chosen,
         "shared_turns": result.shared,
-        "turns_without_addressee": result.unlabelled,
+        f"turns_without_{result.question.column}": result.unlabelled,
         "predictions_matched_by_name": dict(result.matched),
     }
     if result.time is not None:
@@ -123,7 +127,7 @@ def as_json(result: AddresseeEvaluation, intervals: BootstrapIntervals | None) -
 
 
 def write_report(
-    output: Path, result: AddresseeEvaluation, intervals: BootstrapIntervals | None, settings: Mapping[str, Any]
+    output: Path, result: ClassEvaluation, intervals: BootstrapIntervals | None, settings: Mapping[str, Any]
 ) -> list[Path]:
     """Write ``evaluation.json`` and ``scores.csv`` into a folder.
 

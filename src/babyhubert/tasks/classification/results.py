@@ -1,0 +1,89 @@
+"""Tasks whose results an output folder holds: their columns, classes and voices, as the run recorded them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from babyhubert.errors import AnnotationError, ConfigError
+from babyhubert.tasks.classification.evaluation import Question
+
+
+@dataclass(frozen=True)
+class ClassifiedTask:
+    """A classification task as results know it.
+
+    Attributes:
+        task: Its name.
+        question: Column and voices.
+        labels: Its classes.
+    """
+
+    task: str
+    question: Question
+    labels: tuple[str, ...]
+
+
+def classified_tasks(output: Path) -> dict[str, ClassifiedTask]:
+    """Classification tasks that have run into an output folder, by name; none where there is no ``run.json``.
+
+    Raises:
+        AnnotationError: its ``run.json`` cannot be read.
+    """
+    path = output / "run.json"
+    if not path.is_file():
+        return {}
+    try:
+        run = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise AnnotationError(f"{path}: cannot be read ({error})") from error
+    found = {}
+    for entry in (run, *run.get("also", {}).values()):
+        name, model = entry.get("command"), entry.get("model", {})
+        settings = model.get("card", {}).get(name) if isinstance(model, Mapping) else None
+        if isinstance(settings, Mapping) and "column" in settings:
+            found[name] = _task(name, settings, model.get("classes", ()))
+    return found
+
+
+def _task(name: str, settings: Mapping[str, Any], labels: Sequence[str]) -> ClassifiedTask:
+    return ClassifiedTask(name, Question(str(settings["column"]), tuple(settings.get("voices", ()))), tuple(labels))
+
+
+def question_of(
+    predictions: Path, task: str | None, column: str | None, labels: Sequence[str], voices: Sequence[str]
+) -> ClassifiedTask:
+    """The task that predictions are of; what is given wins over what the run recorded.
+
+    Args:
+        predictions: An output folder, or tables.
+        task: Name of the task; None: the only one of the folder.
+        column: Column of the classes.
+        labels: Classes; empty: as recorded.
+        voices: Labels of the segments that are asked about; empty: as recorded.
+
+    Raises:
+        ConfigError: no such task, several, or tables of which column and classes are not known.
+    """
+    known = classified_tasks(predictions)
+    if task is not None and known and task not in known:
+        raise ConfigError(f"{predictions}: no results of the task {task} (there are: {', '.join(known)})")
+    if task is None and len(known) > 1 and column is None:
+        raise ConfigError(f"{predictions}: results of several tasks, {', '.join(known)}: say which with --task")
+    fitting = [each for each in known.values() if column is None or each.question.column == column]
+    found = known.get(task) if task is not None else next(iter(fitting), None)
+    if found is None and not (column and labels):
+        raise ConfigError(
+            f"{predictions}: no output folder of 'babyhubert classify'; give --column and --labels for tables"
+        )
+    question = Question(column or "", tuple(voices)) if found is None else found.question
+    if found is not None and (column or voices):
+        question = Question(column or question.column, tuple(voices) or question.voices)
+    return ClassifiedTask(
+        task or (found.task if found is not None else question.column),
+        question,
+        tuple(labels) or (found.labels if found is not None else ()),
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.preflight import PreflightReport
-from babyhubert.encoder.heads import ADDRESSEE, PHONEMES, VOICE_TYPE
+from babyhubert.encoder.heads import ADDRESSEE, PHONEMES, VOICE_TYPE, is_letters
 from babyhubert.encoder.loading import load_checkpoint
 from babyhubert.errors import BabyHubertError, ConfigError, DiskFullError, one_line
 from babyhubert.files import path_below
@@ -39,13 +39,12 @@ from babyhubert.runs.kept import fault_notes, refuse_other_recordings
 from babyhubert.runs.record import RunSummary
 from babyhubert.runs.shard import Part
 from babyhubert.runs.streaming import Reading, Sink, run_recordings
-from babyhubert.tasks.classification import outputs as classification_run
 from babyhubert.tasks.classification.outputs import ClassificationRun
 from babyhubert.tasks.classification.prediction import UtteranceClassifier
 from babyhubert.tasks.input_segments import OutputSegments
-from babyhubert.tasks.phonemes import outputs as phoneme_run
 from babyhubert.tasks.phonemes.outputs import PhonemeRun
 from babyhubert.tasks.phonemes.prediction import PhonemeRecogniser
+from babyhubert.tasks.registry import KINDS, PUBLISHED, load
 from babyhubert.tasks.utterance_outputs import UtteranceRun
 from babyhubert.tasks.voice_type import outputs as segment_run
 from babyhubert.tasks.voice_type.outputs import SegmentRun
@@ -61,11 +60,6 @@ _DECODED, _FRAMES = "decoded", "frames"
 """Folders of what waits for a later pass over the same recording."""
 
 _FRAMES_AT_ONCE = 3_000
-_WRITERS = {
-    segment_run.COMMAND: segment_run.write_tables,
-    ADDRESSEE: classification_run.write_tables,
-    PHONEMES: phoneme_run.write_tables,
-}
 
 
 @dataclass(frozen=True)
@@ -74,19 +68,17 @@ class AnalyzeModels:
 
     Attributes:
         voice_type: Of `segment`; None: the shipped model.
-        addressee: Of `addressee`; None: not run.
-        phonemes: Of `phonemes`; None: not run.
+        utterances: Of the tasks that are asked about utterances, by task: classification and ctc.
     """
 
     voice_type: str | None = None
-    addressee: str | None = None
-    phonemes: str | None = None
+    utterances: Mapping[str, str] = field(default_factory=dict)
 
 
 def choose_models(
     model: str | None = None, voice_type: str | None = None, addressee: str | None = None, phonemes: str | None = None
 ) -> AnalyzeModels:
-    """Models by task: those named, else the common one where it has the head.
+    """Models by task: those named, else the common one for every head that it has.
 
     Args:
         model: The common one; None: there is none.
@@ -98,11 +90,20 @@ def choose_models(
         CheckpointError: the common model cannot be read.
         ConfigError: it has no head that is still needed.
     """
-    heads = load_checkpoint(model).heads if model is not None else {}
     named = {VOICE_TYPE: voice_type, ADDRESSEE: addressee, PHONEMES: phonemes}
-    if model is not None and not any(task in heads and source is None for task, source in named.items()):
-        raise ConfigError(f"--model {model}: it has no head that is not named otherwise (heads: {', '.join(heads)})")
-    return AnalyzeModels(*(source or (model if task in heads else None) for task, source in named.items()))
+    sources = {task: source for task, source in named.items() if source is not None}
+    if model is not None:
+        heads = load_checkpoint(model).heads
+        own = [name for name, head in heads.items() if name not in sources and not is_letters(head)]
+        own = [name for name in own if name == VOICE_TYPE or heads[name].kind != "frames"]
+        if not own:
+            known = ", ".join(heads)
+            raise ConfigError(f"--model {model}: it has no head that is not named otherwise (heads: {known})")
+        sources |= dict.fromkeys(own, model)
+    order = [*PUBLISHED, *sorted(set(sources) - set(PUBLISHED))]
+    return AnalyzeModels(
+        sources.get(VOICE_TYPE), {task: sources[task] for task in order if task in sources and task != VOICE_TYPE}
+    )
 
 
 def open_analyze_run(
@@ -136,8 +137,7 @@ def open_analyze_run(
         CheckpointError: no such model, or it lacks a head.
         ConfigError: impossible settings, or a device that there is not.
     """
-    sources = {VOICE_TYPE: models.voice_type, ADDRESSEE: models.addressee, PHONEMES: models.phonemes}
-    wanted = {task: source for task, source in sources.items() if source is not None or task == VOICE_TYPE}
+    wanted: dict[str, str | None] = {VOICE_TYPE: models.voice_type, **models.utterances}
     loaded: dict[str, LoadedModel] = {}
     for task, source in wanted.items():
         alike = [other for other in wanted if wanted[other] == source]
@@ -153,14 +153,14 @@ def open_analyze_run(
     classifier = replace(classifier, settings=settings(listening=classifier.listening), batch_size=batch_size)
     segments = OutputSegments(output)
     judges: list[UtteranceRun[Any]] = []
-    if ADDRESSEE in loaded:
-        addressee = UtteranceClassifier.of(loaded[ADDRESSEE], ADDRESSEE).with_changes(batch_size=batch_size)
-        folder = RunFolder(output, ADDRESSEE)
-        judges.append(ClassificationRun(folder, addressee, segments, channel))
-    if PHONEMES in loaded:
-        phonemes = PhonemeRecogniser.of(loaded[PHONEMES], PHONEMES).with_changes(batch_size=batch_size, beam=beam)
-        folder = RunFolder(output, PHONEMES)
-        judges.append(PhonemeRun(folder, phonemes, segments, channel, syllables=syllables))
+    for task in models.utterances:
+        folder, kind = RunFolder(output, task), loaded[task].network.head(task).kind
+        if kind == "classification":
+            classifies = UtteranceClassifier.of(loaded[task], task).with_changes(batch_size=batch_size)
+            judges.append(ClassificationRun(folder, classifies, segments, channel))
+        else:
+            recogniser = PhonemeRecogniser.of(loaded[task], task).with_changes(batch_size=batch_size, beam=beam)
+            judges.append(PhonemeRun(folder, recogniser, segments, channel, syllables=syllables))
     voice_run = SegmentRun(RunFolder(output, segment_run.COMMAND), classifier, channel)
     return AnalyzeRun(RunFolder(output, COMMAND, part), classifier, voice_run, judges, channel)
 
@@ -410,7 +410,13 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
             for path, error in outcome.failures
             if str(path) not in done[command] or all(str(path) in paths for paths in done.values())
         )
-        written = _WRITERS[command](folders[command], own, replace(outcome, failures=failures))
+        written = _write_tables(folders[command], own, replace(outcome, failures=failures))
         damaged += [failure for failure in written.failures if failure not in failures]
         notes.update(dict.fromkeys(written.notes))
     return outcome.with_damaged(damaged, notes)
+
+
+def _write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
+    """Tables of one of the commands, by the kind of its task."""
+    written: Outcome = load(KINDS[about["kind"]].tables).write_tables(folder, about, outcome)
+    return written

@@ -5,22 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, overload
 
-from babyhubert.encoder.heads import ADDRESSEE, PHONEMES, VOICE_TYPE
+from babyhubert.encoder.heads import VOICE_TYPE
 from babyhubert.encoder.loading import SHIPPED_MODELS
 from babyhubert.errors import ConfigError
 from babyhubert.inference.speed import Speed
 from babyhubert.inference.task_model import load_task_model
 from babyhubert.tasks.classification.prediction import UtteranceClassifier
 from babyhubert.tasks.phonemes.prediction import PhonemeRecogniser
+from babyhubert.tasks.registry import KINDS, PUBLISHED, load
 from babyhubert.tasks.voice_type.prediction import VoiceTypeClassifier
 from babyhubert.tasks.voice_type.prediction import load_model as load_voice_type
 
-TaskName = Literal["voice-type", "addressee", "phonemes"]
 AnyModel = VoiceTypeClassifier | UtteranceClassifier | PhonemeRecogniser
 
 SHIPPED_TASKS = SHIPPED_MODELS / "playroom-tasks"
-"""The small model of the package with a head for every task."""
-_HEADS: dict[str, str] = {"voice-type": VOICE_TYPE, "addressee": ADDRESSEE, "phonemes": PHONEMES}
+"""The small model of the package with a head for every published task."""
 
 
 @overload
@@ -40,37 +39,41 @@ def load_model(
     source: None = ..., *, task: None = ..., device: str = ..., speed: Speed = ...
 ) -> VoiceTypeClassifier: ...
 @overload
-def load_model(source: str | Path, *, task: None = ..., device: str = ..., speed: Speed = ...) -> AnyModel: ...
+def load_model(source: str | Path, *, task: str | None = ..., device: str = ..., speed: Speed = ...) -> AnyModel: ...
 def load_model(
-    source: str | Path | None = None, *, task: TaskName | None = None, device: str = "auto", speed: Speed = "exact"
+    source: str | Path | None = None, *, task: str | None = None, device: str = "auto", speed: Speed = "exact"
 ) -> AnyModel:
     """A model ready to run.
 
-    Voice type: ``model(audio)`` gives segments. Addressee: ``model(audio, segments)`` gives these segments with
-    columns ``addressee`` and ``p_<class>``. Phonemes: ``model(audio, segments)`` gives the key child's segments with
-    columns ``phonemes`` and ``timed``.
+    A frames task (voice type): ``model(audio)`` gives segments. A classification task (addressee): ``model(audio,
+    segments)`` gives these segments with the task's column and ``p_<class>``. A ctc task (phonemes): ``model(audio,
+    segments)`` gives the segments it is asked about with columns ``phonemes`` and ``timed``.
 
     Args:
         source: A model folder, a checkpoint file of any published layout, a model of the package, or a hub repository
             ``owner/name``. None takes a small model of the package: playroom-nano for voice type, else playroom-tasks.
-        task: Which of a model's heads; None: voice type if it has one, else the only one it has.
+        task: Which of a model's heads: ``voice-type``, ``addressee``, ``phonemes``, or the name of a task of its
+            configuration; None: voice type if it has one, else the only one it has.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         speed: ``exact``, ``balanced`` or ``fast``: see docs/speed.md for what each costs.
 
     Raises:
         CheckpointError: no such model, or it lacks the head.
         ModelAccessError: the repository is gated or cannot be reached.
-        ConfigError: no such task, or the model has several other heads and none is named.
+        ConfigError: the model has several other heads and none is named, or no such task without a model.
     """
-    if task is not None and task not in _HEADS:
-        raise ConfigError(f"task {task!r}: one of {', '.join(_HEADS)}")
-    if source is None and task in (None, "voice-type"):
-        return load_voice_type(device=device, speed=speed)
-    source = SHIPPED_TASKS if source is None else source
-    loaded = load_task_model(source, None if task is None else (_HEADS[task],), device=device, speed=speed)
+    name = None if task is None else task.replace("-", "_")
+    if source is None:
+        if name not in (None, *PUBLISHED):
+            known = ", ".join(each.replace("_", "-") for each in PUBLISHED)
+            raise ConfigError(f"task {task!r}: without a model, one of {known}")
+        if name in (None, VOICE_TYPE):
+            return load_voice_type(device=device, speed=speed)
+        source = SHIPPED_TASKS
+    loaded = load_task_model(source, None if name is None else (name,), device=device, speed=speed)
     heads = loaded.network.tasks
-    if VOICE_TYPE in heads:
-        return VoiceTypeClassifier.of(loaded)
-    if len(heads) > 1:
+    if VOICE_TYPE not in heads and len(heads) > 1:
         raise ConfigError(f"{source} has heads for {', '.join(heads)}: say which with task=")
-    return UtteranceClassifier.of(loaded) if heads == (ADDRESSEE,) else PhonemeRecogniser.of(loaded)
+    chosen = VOICE_TYPE if VOICE_TYPE in heads else heads[0]
+    model: AnyModel = load(KINDS[loaded.network.head(chosen).kind].predictor).of(loaded)
+    return model

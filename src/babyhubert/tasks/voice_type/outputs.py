@@ -255,6 +255,7 @@ class SegmentRun:
                 "speed": self._classifier.speed,
                 "thresholds_from": self._classifier.settings.thresholds,
             },
+            "kind": "frames",
             "result": self.identity,
             "raw": self._outputs.raw,
             "probabilities": self._outputs.probabilities,

@@ -24,6 +24,7 @@ from babyhubert.annotation.text import CsvTable
 from babyhubert.annotation.textgrid import read_textgrid_tiers, write_textgrid
 from babyhubert.annotation.tiers import lay_out
 from babyhubert.annotation.uem import read_uem
+from babyhubert.annotation.webvtt import format_webvtt
 from babyhubert.errors import AnnotationError, CorpusError
 from babyhubert.files import csv_text, guard, without_guard
 from commands import command
@@ -70,6 +71,7 @@ def test_a_label_comes_back_from_every_format_that_is_written(tmp_path_factory, 
     (folder / "c.csv").write_text(LENA_HEADER + format_lena_rows("day", table), encoding="utf-8", newline="")
     write_childproject_csv(folder / "d.csv", table)
     write_audacity(folder / "e.txt", table)
+    (folder / "f.vtt").write_text(format_webvtt(table), encoding="utf-8", newline="")
     for file in folder.iterdir():
         assert next(iter(read_segments(file).values())) == table, file.name
 

@@ -493,7 +493,7 @@ class TestOneRunAtATime:
                 raise KeyboardInterrupt
             return write_eaf(*arguments)
 
-        monkeypatch.setattr("babyhubert.exchange.clips.write_eaf", write)
+        monkeypatch.setattr("babyhubert.annotation.eaf.write_eaf", write)
         assert command("sample", run, "-o", clips, *OPTIONS).code == 130
         monkeypatch.undo()
         left = [temporary_beside(next(clips.rglob("*.eaf"))), temporary_beside(clips / "clips.csv")]

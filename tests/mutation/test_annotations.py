@@ -20,6 +20,7 @@ from babyhubert.annotation.audacity import format_audacity
 from babyhubert.annotation.chat import read_transcript
 from babyhubert.annotation.csv_tables import COMBINED_HEADER, format_childproject_csv, format_combined_rows
 from babyhubert.annotation.eaf import write_eaf
+from babyhubert.annotation.formats import WRITTEN
 from babyhubert.annotation.lena_table import LENA_HEADER, format_lena_rows
 from babyhubert.annotation.parquet import read_table, table_columns
 from babyhubert.annotation.reading import read_annotations, read_each
@@ -29,6 +30,7 @@ from babyhubert.annotation.text import read_speaker_ids
 from babyhubert.annotation.textgrid import write_textgrid
 from babyhubert.annotation.tiers import lay_out
 from babyhubert.annotation.uem import read_uem
+from babyhubert.annotation.webvtt import format_webvtt
 from babyhubert.corpus.spans import read_spans, write_spans
 from babyhubert.evaluation.recording_table import read_recording_table
 from babyhubert.exchange.collect import read_clips
@@ -89,6 +91,22 @@ CHAT = """@UTF8
 *MOT:\tyes . \x152400_3000\x15
 @End
 """
+WEBVTT = """WEBVTT - day1
+Kind: captions
+
+STYLE
+::cue { color: red }
+
+NOTE checked
+
+1
+00:00.500 --> 00:02.000 line:0 align:start
+<v.loud Mother>Good <i>morning</i> &amp; hello</v> <v KCHI>ba
+
+00:01:03.000 --> 01:00:04.500
+<v FEM><00:01:03.500>yes
+no
+"""
 UTTERANCES = "path,speaker_id,voice,duration_s,phones\na.wav,s1,CHI,0.5,b a\na.wav,s2,FEM,1.25,h ə\n"
 INDEX = """set,recording_filename,annotation_filename,range_onset,range_offset,error
 vtc,sub/day1.wav,sub/day1.csv,0,5000,
@@ -128,6 +146,8 @@ ORIGINALS: dict[str, Callable[[Path], bytes | str]] = {
     "wide.TextGrid": lambda _: SHORT_TEXTGRID.encode("utf-16"),
     "day1.eaf": _eaf,
     "day1.txt": lambda _: format_audacity(SEGMENTS),
+    "day1.vtt": lambda _: format_webvtt(SEGMENTS),
+    "player.vtt": lambda _: WEBVTT,
 }
 """Valid files by name; the suffix tells their format."""
 
@@ -177,7 +197,7 @@ def test_what_is_read_is_written_in_every_format_and_nowhere_else(tmp_path, name
         before = set(tmp_path.rglob("*"))
         survives(lambda: export(Source(source), ExportSettings(FORMATS, output)))
         assert all(path.is_relative_to(output) for path in set(tmp_path.rglob("*")) - before)
-        for kind in ("rttm", "csv", "eaf", "textgrid", "audacity") if output.exists() else ():
+        for kind in WRITTEN if output.exists() else ():
             if (output / kind).is_dir():
                 read_annotations(output / kind)
         shutil.rmtree(output, ignore_errors=True)

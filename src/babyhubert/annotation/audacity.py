@@ -7,14 +7,20 @@ are written as in web addresses (:mod:`babyhubert.annotation.escapes`) and read 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from babyhubert.annotation.escapes import CONTROL, escape, unescape
+from babyhubert.annotation.recording_rows import Parts
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.text import parse_ends, read_lines, shortened
 from babyhubert.errors import AnnotationError
 from babyhubert.files import write_text
 from babyhubert.timebase import format_seconds
+
+if TYPE_CHECKING:
+    from babyhubert.annotation.formats import WrittenRecording
 
 
 def format_audacity(segments: Segments) -> str:
@@ -23,6 +29,17 @@ def format_audacity(segments: Segments) -> str:
         f"{format_seconds(start)}000\t{format_seconds(end)}000\t{escape(label, CONTROL)}\n"
         for start, end, label in segments
     )
+
+
+def write_file(path: Path, recording: WrittenRecording) -> Iterable[str]:
+    """Write one recording's file, as :mod:`babyhubert.annotation.formats` asks for it."""
+    write_audacity(path, recording.segments)
+    return ()
+
+
+def read_file(path: Path, recording_id: str) -> Parts:
+    """As :func:`read_audacity`, under the name of the recording."""
+    return {recording_id: read_audacity(path)}
 
 
 def write_audacity(path: Path, segments: Segments) -> None:

@@ -17,8 +17,9 @@ Control characters in labels are written as in web addresses (:mod:`babyhubert.a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from babyhubert.annotation.codes import (
     ADDRESSEE_FROM_CODE,
@@ -44,6 +45,9 @@ from babyhubert.errors import AnnotationError
 from babyhubert.files import csv_text, write_text
 from babyhubert.timebase import format_length, format_seconds, ms_to_samples, samples_to_ms
 
+if TYPE_CHECKING:
+    from babyhubert.annotation.formats import WrittenRecording
+
 _Row = tuple[int, int, str]
 
 
@@ -67,6 +71,12 @@ def write_childproject_csv(path: Path, segments: Segments) -> None:
     write_text(path, format_childproject_csv(segments))
 
 
+def write_file(path: Path, recording: WrittenRecording) -> Iterable[str]:
+    """Write one recording's file, as :mod:`babyhubert.annotation.formats` asks for it."""
+    write_childproject_csv(path, recording.segments)
+    return ()
+
+
 def format_combined_rows(uid: str, segments: Segments) -> str:
     """Rows ``uid,start_time_s,duration_s,label`` of one recording, for a table of many."""
     return csv_text(
@@ -78,7 +88,7 @@ def format_combined_rows(uid: str, segments: Segments) -> str:
 COMBINED_HEADER = "uid,start_time_s,duration_s,label\n"
 
 
-def read_csv_parts(path: Path, recording_id: str) -> Parts:
+def read_file(path: Path, recording_id: str) -> Parts:
     """Segments of a CSV of any known layout, told by its columns, by recording; an error for one with a bad row.
 
     Raises:

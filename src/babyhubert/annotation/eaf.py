@@ -28,6 +28,8 @@ from babyhubert.timebase import LONGEST_RECORDING_S
 if TYPE_CHECKING:
     from pympi.Elan import Eaf
 
+    from babyhubert.annotation.formats import WrittenRecording
+
 _MIME_TYPES = {
     ".wav": "audio/x-wav",
     ".mp3": "audio/mpeg",
@@ -73,6 +75,16 @@ def write_eaf(path: Path, tiers: Sequence[Tier], media: Path | None = None) -> N
     eaf.properties = [("lastUsedAnnotationId", eaf.maxaid)]
     with atomic_path(path) as temporary:
         eaf.to_file(str(temporary))
+
+
+def write_tiers(path: Path, tiers: Sequence[Tier], recording: WrittenRecording) -> None:
+    """Write one recording's tiers, as :mod:`babyhubert.annotation.formats` asks for it."""
+    write_eaf(path, tiers, recording.audio)
+
+
+def read_tiers(path: Path, recording_id: str) -> list[Tier]:
+    """As :func:`read_eaf_tiers`."""
+    return read_eaf_tiers(path, recording_id)
 
 
 def read_eaf_tiers(path: Path, recording_id: str = "") -> list[Tier]:

@@ -12,11 +12,17 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from babyhubert.annotation.codes import FROM_LENA, OTHER_LENA_CODES
+from babyhubert.annotation.recording_rows import Parts
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.text import parse_ends, read_bytes, shortened
 from babyhubert.errors import AnnotationError
 
 _TIME = re.compile(r"PT([0-9]+(?:\.[0-9]+)?)S")
+
+
+def read_file(path: Path, recording_id: str) -> Parts:
+    """As :func:`read_its`, under the name of the recording."""
+    return {recording_id: read_its(path)}
 
 
 def read_its(path: Path) -> Segments:

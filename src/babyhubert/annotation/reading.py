@@ -6,24 +6,17 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from babyhubert.annotation.audacity import read_audacity
-from babyhubert.annotation.csv_tables import read_csv_parts
-from babyhubert.annotation.its import read_its
+from babyhubert.annotation.formats import SUFFIXES, format_of, listed_suffixes
 from babyhubert.annotation.recording_rows import Parts, refuse_failures
-from babyhubert.annotation.rttm import read_rttm_parts
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.text import unreadable
-from babyhubert.audio.names import rttm_uri
 from babyhubert.errors import AnnotationError
-
-_SUFFIXES = (".rttm", ".csv", ".its", ".eaf", ".TextGrid", ".txt")
-"""In the order in which a folder that holds several kinds is read: the first kind found is the one."""
 
 
 def read_segments(path: Path, recording_id: str | None = None) -> dict[str, Segments]:
     """Segments of every recording in a file, whose format is told by its suffix (and header).
 
-    Read are RTTM, CSV, LENA .its, ELAN .eaf, Praat TextGrid and Audacity labels (.txt).
+    Read are the formats of :mod:`babyhubert.annotation.formats`.
 
     Args:
         path: The file.
@@ -39,38 +32,16 @@ def read_segments(path: Path, recording_id: str | None = None) -> dict[str, Segm
 
 def _read_parts(path: Path, recording_id: str | None) -> Parts:
     """As :func:`read_segments`, with an error in place of a recording with a malformed row."""
-    name = recording_id or path.stem
-    match path.suffix.lower():
-        case ".rttm":
-            return read_rttm_parts(path) or {rttm_uri(name): Segments.empty()}
-        case ".csv":
-            return read_csv_parts(path, name)
-        case ".its":
-            return {name: read_its(path)}
-        case ".eaf":
-            from babyhubert.annotation.eaf import read_eaf_tiers
-            from babyhubert.annotation.tiers import segments_of
-
-            return {name: segments_of(read_eaf_tiers(path, name))}
-        case ".textgrid":
-            from babyhubert.annotation.textgrid import read_textgrid_tiers
-            from babyhubert.annotation.tiers import segments_of
-
-            return {name: segments_of(read_textgrid_tiers(path))}
-        case ".txt":
-            return {name: read_audacity(path)}
-    raise AnnotationError(
-        f"{path}: unknown kind of segments file {path.suffix or 'without suffix'}; {_listed(_SUFFIXES)} expected"
-    )
+    return format_of(path).read(path, recording_id or path.stem)
 
 
 def read_annotations(path: Path) -> dict[str, Segments]:
     """Segments of a file, of a set of a ChildProject project, or of all files of one kind below a folder.
 
-    The kind is the first found of RTTM, CSV, LENA .its, .eaf, TextGrid, .txt (Audacity). A file that names no
-    recording in its lines (an empty RTTM, a ChildProject CSV) takes its path below the folder, without suffix, as the
-    id. Of the output of a run, its ``rttm`` folder is read. Of a project (or a folder ``annotations/<set>`` in one)
-    the converted annotations are read, as its index ``metadata/annotations.csv`` lists them.
+    The kind is the first found in the order of :mod:`babyhubert.annotation.formats`. A file that names no recording
+    in its lines (an empty RTTM, a ChildProject CSV) takes its path below the folder, without suffix, as the id. Of the
+    output of a run, its ``rttm`` folder is read. Of a project (or a folder ``annotations/<set>`` in one) the converted
+    annotations are read, as its index ``metadata/annotations.csv`` lists them.
 
     Raises:
         AnnotationError: nothing there, no segments file below it, or one recording annotated by two files.
@@ -127,13 +98,13 @@ def _segment_files(folder: Path) -> tuple[list[Path], list[tuple[Path, Annotatio
     files = sorted(
         Path(root) / name for root, _, names in os.walk(folder, onerror=note) for name in names if name[:1] != "."
     )
-    for suffix in _SUFFIXES:
+    for suffix in SUFFIXES:
         chosen = [file for file in files if file.suffix.lower() == suffix.lower()]
         if chosen:
             return chosen, closed
     if closed:
         raise closed[0][1]
-    raise AnnotationError(f"{folder}: no {_listed(_SUFFIXES)} file in this folder")
+    raise AnnotationError(f"{folder}: no {listed_suffixes()} file in this folder")
 
 
 def _attempt(path: Path, recording_id: str | None) -> Iterator[dict[str, Segments] | AnnotationError]:
@@ -147,7 +118,3 @@ def _attempt(path: Path, recording_id: str | None) -> Iterator[dict[str, Segment
     if whole:
         yield whole
     yield from (part for part in parts.values() if isinstance(part, AnnotationError))
-
-
-def _listed(suffixes: tuple[str, ...]) -> str:
-    return f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"

@@ -10,17 +10,22 @@ written as in web addresses (:mod:`babyhubert.annotation.escapes`) and read back
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from babyhubert.annotation.codes import refuse_ambiguous
 from babyhubert.annotation.escapes import BLANK, escape, unescape
-from babyhubert.annotation.recording_rows import RecordingRows, refuse_failures
+from babyhubert.annotation.recording_rows import Parts, RecordingRows, refuse_failures
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.text import parse_number, parse_span, read_lines, shortened
 from babyhubert.audio.names import rttm_uri
 from babyhubert.errors import AnnotationError
 from babyhubert.files import write_text
 from babyhubert.timebase import format_length, format_seconds
+
+if TYPE_CHECKING:
+    from babyhubert.annotation.formats import WrittenRecording
 
 _OTHER_TYPES = {
     *("SEGMENT", "NOSCORE", "NO_RT_METADATA", "LEXEME", "NON-LEX", "NON-SPEECH", "FILLER", "EDIT", "IP", "SU", "CB"),
@@ -43,7 +48,7 @@ def read_rttm(path: Path) -> dict[str, Segments]:
     return refuse_failures(read_rttm_parts(path))
 
 
-def read_rttm_parts(path: Path) -> dict[str, Segments | AnnotationError]:
+def read_rttm_parts(path: Path) -> Parts:
     """As :func:`read_rttm`; a recording with an impossible time or label gives its error, and the others go on.
 
     Raises:
@@ -122,6 +127,17 @@ def format_rttm(uri: str, segments: Segments) -> str:
         times = f"{format_seconds(start)} {format_length(start, end)}"
         lines.append(f"SPEAKER {uri} 1 {times} <NA> <NA> {names[label]} <NA> <NA>\n")
     return "".join(lines)
+
+
+def write_file(path: Path, recording: WrittenRecording) -> Iterable[str]:
+    """Write one recording's file, as :mod:`babyhubert.annotation.formats` asks for it."""
+    write_rttm(path, recording.recording_id, recording.segments)
+    return ()
+
+
+def read_file(path: Path, recording_id: str) -> Parts:
+    """As :func:`read_rttm_parts`; a file without lines is that of a silent recording."""
+    return read_rttm_parts(path) or {rttm_uri(recording_id): Segments.empty()}
 
 
 def write_rttm(path: Path, uri: str, segments: Segments) -> None:

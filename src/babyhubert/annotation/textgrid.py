@@ -15,6 +15,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from babyhubert.annotation.codes import label_of_tier, parent_of_tier
 from babyhubert.annotation.escapes import CONTROL, NOT_XML, escape, unescape
@@ -22,7 +23,10 @@ from babyhubert.annotation.text import read_bytes
 from babyhubert.annotation.tiers import Piece, Tier
 from babyhubert.errors import AnnotationError
 from babyhubert.files import write_text
-from babyhubert.timebase import LONGEST_RECORDING_S
+from babyhubert.timebase import LONGEST_RECORDING_S, samples_to_ms
+
+if TYPE_CHECKING:
+    from babyhubert.annotation.formats import WrittenRecording
 
 _MOST_BYTES = 1 << 28
 _TOKEN = re.compile(
@@ -64,6 +68,16 @@ def write_textgrid(path: Path, tiers: Sequence[Tier], duration_ms: int) -> None:
     for number, tier in enumerate(tiers, start=1):
         lines += _tier_lines(number, tier, label_of_tier(tier.name, names) or tier.name, end)
     write_text(path, "\n".join([*lines, ""]))
+
+
+def write_tiers(path: Path, tiers: Sequence[Tier], recording: WrittenRecording) -> None:
+    """Write one recording's tiers, as :mod:`babyhubert.annotation.formats` asks for it."""
+    write_textgrid(path, tiers, samples_to_ms(recording.samples))
+
+
+def read_tiers(path: Path, recording_id: str) -> list[Tier]:
+    """As :func:`read_textgrid_tiers`; such a file names no recording."""
+    return read_textgrid_tiers(path)
 
 
 def _tier_lines(number: int, tier: Tier, filler: str, end: int) -> Iterator[str]:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from babyhubert.annotation.formats import WRITTEN, listed_programs
+
 _NOTES_SHOWN = 20
 
 
@@ -22,8 +24,8 @@ def export(
     to: Annotated[
         list[str],
         typer.Option(
-            help="eaf (ELAN), textgrid (Praat), audacity (labels), lena (a table with LENA's codes), rttm, csv, or "
-            "childproject (sets to copy into a project). Give it several times for several.",
+            help=f"{listed_programs(WRITTEN.values())}, lena (a table with LENA's codes), or childproject (sets to "
+            "copy into a project). Give it several times for several.",
             metavar="FORMAT",
         ),
     ] = [],  # noqa: B006 (typer reads it, nobody writes to it)

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from babyhubert.annotation.formats import WRITTEN, listed_programs
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from babyhubert.exchange.recordings import Failure
+
+_FORMATS = listed_programs(one for one in WRITTEN.values() if one.tiers)
 
 
 def sample(
@@ -56,7 +60,7 @@ def sample(
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Decides random choices.", min=0, max=2**63 - 1)] = 0,
     voice: Annotated[str, typer.Option(help="For high-volubility: KCHI, OCH, MAL, FEM or any.")] = "KCHI",
-    format_: Annotated[str, typer.Option("--format", help="eaf (ELAN) or textgrid (Praat).")] = "eaf",
+    format_: Annotated[str, typer.Option("--format", help=f"One of {_FORMATS}.")] = "eaf",
     blank: Annotated[
         bool,
         typer.Option(

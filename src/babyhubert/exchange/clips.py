@@ -11,16 +11,15 @@ import wave
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.codes import TierNaming
-from babyhubert.annotation.eaf import write_eaf
+from babyhubert.annotation.formats import WRITTEN, WrittenRecording
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.annotation.text import CsvTable
-from babyhubert.annotation.textgrid import write_textgrid
 from babyhubert.annotation.tiers import Piece, Tier, lay_out
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.pcm import to_pcm16
@@ -53,12 +52,10 @@ from babyhubert.frame_store import open_frames
 from babyhubert.hashing import file_sha256, fingerprint
 from babyhubert.measures.results import audio_fault
 from babyhubert.runs.folder import STATE_FOLDER
-from babyhubert.timebase import SAMPLE_RATE, SAMPLES_PER_MS, ms_to_samples, samples_to_ms
+from babyhubert.timebase import SAMPLE_RATE, SAMPLES_PER_MS, ms_to_samples
 from babyhubert.version import __version__
 
-ClipFormat = Literal["eaf", "textgrid"]
-CLIP_FORMATS: tuple[ClipFormat, ...] = ("eaf", "textgrid")
-SUFFIXES = {"eaf": ".eaf", "textgrid": ".TextGrid"}
+CLIP_FORMATS = tuple(name for name, one in WRITTEN.items() if one.tiers)
 
 CLIPS_TABLE = "clips.csv"
 SAMPLE_FILE = "sample.json"
@@ -98,7 +95,7 @@ class ClipSettings:
     context_ms: int = 0
     seed: int = 0
     voice: str = "KCHI"
-    format: ClipFormat = "eaf"
+    format: str = "eaf"
     blank: bool = False
     naming: TierNaming = "aclew"
     channel: Channel = "mean"
@@ -315,15 +312,13 @@ def _write_clip(
     if len(samples) < ms_to_samples(offset - first):
         raise AnnotationError(f"{recording.audio}: ends before {offset} ms, where its header says there is more")
     _write_sound(sound, samples)
-    annotation = path_below(output, clip, SUFFIXES[settings.format])
+    kind = WRITTEN[settings.format]
+    annotation = path_below(output, clip, kind.suffix)
     known = Segments.empty() if settings.blank else recording.segments
     segments = within(known, ms_to_samples(first), ms_to_samples(last))
     voices = lay_out(segments, recording.recording_id, settings.naming).tiers
     tiers = (Tier("code", (Piece(onset - first, offset - first, TO_DO),)), *voices)
-    if settings.format == "eaf":
-        write_eaf(annotation, tiers, sound)
-    else:
-        write_textgrid(annotation, tiers, samples_to_ms(len(samples)))
+    kind.write_tiers(annotation, tiers, WrittenRecording(clip, segments, len(samples), sound, settings.naming))
     return {
         "clip": annotation.relative_to(output).as_posix(),
         "recording_id": recording.recording_id,

@@ -7,14 +7,13 @@ the others go on.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from babyhubert.annotation.audacity import write_audacity
 from babyhubert.annotation.childproject import (
     ProjectRecording,
     SetKind,
@@ -27,13 +26,10 @@ from babyhubert.annotation.childproject import (
     write_import_table,
 )
 from babyhubert.annotation.codes import TierNaming
-from babyhubert.annotation.csv_tables import write_childproject_csv
-from babyhubert.annotation.eaf import write_eaf
+from babyhubert.annotation.formats import WRITTEN, WrittenRecording
 from babyhubert.annotation.intervals import Intervals
 from babyhubert.annotation.lena_table import LENA_HEADER, format_lena_rows
 from babyhubert.annotation.rttm import write_rttm
-from babyhubert.annotation.textgrid import write_textgrid
-from babyhubert.annotation.tiers import lay_out
 from babyhubert.audio.names import RecordingNames, rttm_uri
 from babyhubert.errors import AnnotationError, BabyHubertError, DiskFullError
 from babyhubert.exchange.recordings import UEM_NAME, AnnotatedRecording, Failure, Source
@@ -43,8 +39,8 @@ from babyhubert.runs.record import exit_code
 from babyhubert.timebase import format_seconds, samples_to_ms
 from babyhubert.version import __version__
 
-ExportFormat = Literal["eaf", "textgrid", "audacity", "lena", "rttm", "csv", "childproject"]
-FORMATS: tuple[ExportFormat, ...] = ("eaf", "textgrid", "audacity", "lena", "rttm", "csv", "childproject")
+FORMATS = (*WRITTEN, "lena", "childproject")
+"""One file a recording; one table of all recordings; sets of a ChildProject project."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ class ExportSettings:
         prefix: First part of the sets' names.
     """
 
-    formats: tuple[ExportFormat, ...]
+    formats: tuple[str, ...]
     output: Path
     naming: TierNaming = "aclew"
     project: Path | None = None
@@ -123,15 +119,6 @@ class _Exporter:
         self._lena: list[str] = []
         self._stretches: dict[str, Intervals] = {}
         output = settings.output
-        writers: dict[ExportFormat, Callable[[AnnotatedRecording], Iterator[str]]] = {
-            "eaf": self._eaf,
-            "textgrid": self._textgrid,
-            "audacity": self._audacity,
-            "lena": self._lena_rows,
-            "rttm": self._rttm,
-            "csv": self._csv,
-        }
-        self._writers = [writers[name] for name in settings.formats if name != "childproject"]
         self._sets: list[_SetWriter] = []
         if "childproject" in settings.formats:
             self._sets.append(_SetWriter(output / "childproject", settings.prefix, source.about()))
@@ -147,9 +134,9 @@ class _Exporter:
         beyond = recording.past_the_end()
         if beyond:
             yield f"{beyond} segments reach past the end of the recording ({_length(recording)} s); kept as they are"
-        notes: dict[str, None] = {}
-        for write in self._writers:
-            notes.update(dict.fromkeys(write(recording)))
+        settings, notes = self._settings, dict[str, None]()
+        for name in settings.formats:
+            notes.update(dict.fromkeys(self._write_as(name, recording)))
         yield from notes
         for writer in self._sets:
             yield from writer.add(recording)
@@ -171,35 +158,17 @@ class _Exporter:
         """Folders of the sets that hold a recording."""
         return [folder for writer in self._sets for folder in writer.folders()]
 
-    def _path(self, folder: str, recording: AnnotatedRecording, suffix: str) -> Path:
-        return path_below(self._settings.output / folder, recording.recording_id, suffix)
-
-    def _eaf(self, recording: AnnotatedRecording) -> Iterator[str]:
-        layout = lay_out(recording.segments, recording.recording_id, self._settings.naming)
-        write_eaf(self._path("eaf", recording, ".eaf"), layout.tiers, recording.audio)
-        yield from layout.notes()
-
-    def _textgrid(self, recording: AnnotatedRecording) -> Iterator[str]:
-        layout = lay_out(recording.segments, recording.recording_id, self._settings.naming)
-        duration = samples_to_ms(recording.samples or 0)
-        write_textgrid(self._path("textgrid", recording, ".TextGrid"), layout.tiers, duration)
-        yield from layout.notes()
-
-    def _audacity(self, recording: AnnotatedRecording) -> Iterator[str]:
-        write_audacity(self._path("audacity", recording, ".txt"), recording.segments)
-        yield from ()
-
-    def _lena_rows(self, recording: AnnotatedRecording) -> Iterator[str]:
-        self._lena.append(format_lena_rows(recording.recording_id, recording.segments))
-        yield from ()
-
-    def _rttm(self, recording: AnnotatedRecording) -> Iterator[str]:
-        write_rttm(self._path("rttm", recording, ".rttm"), recording.recording_id, recording.segments)
-        yield from ()
-
-    def _csv(self, recording: AnnotatedRecording) -> Iterator[str]:
-        write_childproject_csv(self._path("csv", recording, ".csv"), recording.segments)
-        yield from ()
+    def _write_as(self, name: str, recording: AnnotatedRecording) -> list[str]:
+        """Write one recording in a format of one file a recording, or keep its rows of the common table."""
+        if name == "lena":
+            self._lena.append(format_lena_rows(recording.recording_id, recording.segments))
+        if name not in WRITTEN:
+            return []
+        path = path_below(self._settings.output / name, recording.recording_id, WRITTEN[name].suffix)
+        samples, audio, naming = recording.samples or 0, recording.audio, self._settings.naming
+        return WRITTEN[name].write(
+            path, WrittenRecording(recording.recording_id, recording.segments, samples, audio, naming)
+        )
 
 
 class _SetWriter:

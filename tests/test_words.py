@@ -8,7 +8,7 @@ from pathlib import Path
 import babyhubert
 
 ROOT = Path(babyhubert.__file__).parent
-DONE = {"audio", "compute", "encoder"}
+DONE = {"audio", "compute", "corpus", "encoder", "inference", "material", "phonology", "simulation"}
 """Packages and modules whose docstrings have been brought to these words."""
 
 QUESTIONS = re.compile(r"(What|How|Whether|Where|Who|When|Which|Why|Whom|Whose)\b")
@@ -16,6 +16,7 @@ RETIRED = re.compile(
     r"\b(listens?|listening|hears?|heard|judge[sd]?|judging|judgement|nobody|standardised?)\b",
     re.IGNORECASE,
 )
+NAMES = re.compile(r"`[^`]*`|^ *\w+: ", re.MULTILINE)
 NODES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -34,7 +35,7 @@ def test_docstrings_begin_with_a_verb_or_a_noun():
 
 
 def test_docstrings_use_the_field_s_words():
-    found = {place: match[0] for place, text in docstrings() if (match := RETIRED.search(text))}
+    found = {place: match[0] for place, text in docstrings() if (match := RETIRED.search(NAMES.sub("", text)))}
     assert found == {}
 
 

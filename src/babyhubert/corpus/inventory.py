@@ -1,8 +1,8 @@
-"""What a folder of recordings holds: length, level, clipping and silence of each, before any hour is spent on it.
+"""Inventory of a folder of recordings: length, level, clipping and silence of each.
 
-In: recordings. Out: ``inventory.parquet``, one row a recording; the steps after it take paths and lengths from there.
-Every recording is decoded once from end to end, so its length is what reading it gives, and one that cannot be read
-is known now. A run that was stopped goes on with the recordings that are left.
+Input: recordings. Output: ``inventory.parquet``, one row per recording, from which the later steps take paths and
+lengths. Every recording is decoded once from end to end, so its length is the decoded one, and an unreadable recording
+is found now. A run that was stopped continues with the remaining recordings.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from babyhubert.runs.shard import Part
 from babyhubert.timebase import SAMPLE_RATE, samples_to_hours
 
 SCAN = "scan"
-"""The command that makes the inventory: its records keep what reading each recording found."""
+"""Command that makes the inventory: its records store the measurements of each recording."""
 
 INVENTORY = "inventory.parquet"
 INVENTORY_TYPES = {
@@ -56,10 +56,11 @@ INVENTORY_TYPES = {
     "channel": "string",
     "warnings": "string",
 }
-"""``level_dbfs``: root mean square; ``clipped_share``: samples of at least 0.999 of full scale; ``silent_share``:
-whole seconds whose root mean square is below -60 dBFS (of a recording below a second: all of it); ``offset``: mean
-sample (0 in a healthy recording); ``channel``: what was taken of several, for the steps after this one. All are
-measured on what training hears: that channel, at 16 kHz."""
+"""``level_dbfs``: root mean square; ``clipped_share``: fraction of samples of at least 0.999 of full scale;
+``silent_share``: fraction of seconds whose root mean square is below -60 dBFS (of a recording below a second: all
+of it); ``offset``: mean sample (0 in a healthy recording); ``channel``: the channel in use, which later steps take
+as well. All are measured on the input of training: that channel, at 16 kHz.
+"""
 
 _VERSION = 2
 _CLIPPED = 0.999
@@ -81,7 +82,7 @@ class InventoryRow:
         """Check that the file is still the one that was scanned.
 
         Raises:
-            CorpusError: it is gone or another one.
+            CorpusError: the file is missing or was replaced.
         """
         try:
             found = file_identity(self.path)
@@ -97,7 +98,7 @@ class ScanJob:
 
     Args:
         folder: Folder of the corpus.
-        channel: What to take of several channels.
+        channel: Choice among several channels.
     """
 
     def __init__(self, folder: RunFolder, channel: Channel = "mean") -> None:
@@ -106,7 +107,7 @@ class ScanJob:
 
     @property
     def identity(self) -> str:
-        """Hash of everything that decides a result."""
+        """Hash of all settings that affect a result."""
         return fingerprint({"channel": str(self._channel), "version": _VERSION})
 
     def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> None:
@@ -124,11 +125,11 @@ class ScanJob:
             progress.done(file.recording_id, error)
 
     def about(self) -> dict[str, Any]:
-        """What the tables tell besides recordings."""
+        """Content of the tables besides recordings."""
         return {"channel": str(self._channel)}
 
     def is_known(self, file: RecordingFile) -> bool:
-        """Whether a recording has been measured, and is still the same."""
+        """True if a recording has been measured and is still the same file."""
         record = self.folder.record(file.recording_id)
         if record is None or record.get("fingerprint") != self.identity:
             return False
@@ -138,7 +139,7 @@ class ScanJob:
 
 
 def open_scan_job(output: Path, channel: Channel) -> ScanJob:
-    """The job in a worker: nothing is locked."""
+    """Open the job in a worker process, without a lock."""
     return ScanJob(RunFolder(output, SCAN), channel)
 
 
@@ -157,15 +158,15 @@ def scan(
     Args:
         checked: Recordings that were found, from `audio.preflight`.
         output: Folder of the corpus.
-        channel: What to take of several channels.
-        force: Measure again what was measured before.
-        progress: Told how far it is.
-        distribution: How the recordings are shared out.
-        part: Measure only this share, and write no inventory (`merge` does).
+        channel: Choice among several channels.
+        force: Measure recordings again that were measured before.
+        progress: Called with the progress.
+        distribution: Distribution over processes.
+        part: Measure only this shard, and write no inventory (`merge` does).
 
     Raises:
         DiskFullError: the disk is full.
-        OutputError: another run is writing here.
+        OutputError: another run is writing to this folder.
     """
     job = ScanJob(RunFolder(output, SCAN, part), channel)
     with job.folder as folder:
@@ -182,9 +183,9 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
     """Write the inventory of all recordings, ``scan.json`` and ``failures.csv``.
 
     Args:
-        folder: The folder, held.
-        about: What `ScanJob.about` said.
-        outcome: How the scan ended.
+        folder: The folder, locked by the caller.
+        about: Result of `ScanJob.about`.
+        outcome: Outcome of the scan.
     """
     summary = _summary(folder, outcome)
     folder.write_failures(outcome.failures)

@@ -1,4 +1,4 @@
-"""Training segments of a whole corpus, and the picture of their lengths."""
+"""Training segments of a whole corpus, and the distribution of their lengths."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SEGMENTS = "segments.parquet"
 
 
 def cut_segments(corpus: Path, settings: SegmentSettings, *, own_list: Path | None = None) -> StepSummary:
-    """Make ``segments.parquet`` from ``regions.parquet``, or from a list of training segments that people bring.
+    """Make ``segments.parquet`` from ``regions.parquet``, or from a list of training segments given by the user.
 
     Args:
         corpus: Folder of the corpus.
-        settings: How regions become segments.
-        own_list: Segments to take as they are; checked row by row, and never changed.
+        settings: Settings of cutting.
+        own_list: Segments to use as they are; checked row by row, and never changed.
 
     Raises:
         CorpusError: no inventory or regions, or an impossible row (named).
@@ -68,7 +68,7 @@ def _percentiles(seconds: NDArray[np.float64]) -> dict[str, float]:
 
 
 def _speech(regions: Spans, segments: Spans) -> dict[str, float]:
-    """How much of the segments is speech, and how much speech lies in none (published settings lose some)."""
+    """Amount of speech in the segments, and amount of speech outside all of them (published settings lose some)."""
     covered = sum(total(*intersect(speech, segments[name])) for name, speech in regions.items())
     kept = sum(total(*part) for part in segments.values())
     lost = sum(total(*speech) for speech in regions.values()) - covered

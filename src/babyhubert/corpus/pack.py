@@ -1,8 +1,8 @@
-"""Segments become shards: a few flat files that training maps into memory.
+"""Packing of segments into shards: a few flat files that training maps into memory.
 
-Which segment goes into which shard is settled before any audio is read, so shards are made in any order, by any number
-of processes, and a run that was killed goes on with the shards that are not whole. Recordings keep the order of the
-inventory: each is then decoded from front to back, in one or two shards; training shuffles anyway.
+Each segment is assigned to a shard before any audio is read, so shards are made in any order, by any number of
+processes, and a run that was killed continues with the incomplete shards. Recordings keep the order of the inventory:
+each is decoded from front to back, in one or two shards. Training shuffles anyway.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ class PackSettings(Config):
 
     Attributes:
         shard_mb: Size of a shard in 10^6 bytes, roughly (a segment is never cut).
-        validation_share: Share of recordings held out: at least one where there are two or more, and never all.
-        seed: Decides which.
-        channel: What to take of several channels: mean, first, loudest, or a number. None: what was scanned.
+        validation_share: Fraction of recordings held out: at least one if there are two or more, and never all.
+        seed: Seed of that choice.
+        channel: Choice among several channels: mean, first, loudest, or a number. None: the channel that was scanned.
     """
 
     shard_mb: float = Field(default=500.0, gt=0)
@@ -62,16 +62,16 @@ class PackSettings(Config):
 
 @dataclass(frozen=True, eq=False)
 class _Plan:
-    """Which segment goes where: arrays of shape (segments,), because the published corpus has six million.
+    """Assignment of segments to shards: arrays of shape (segments,), because the published corpus has six million.
 
     Attributes:
         recordings: Recordings with segments, in the order of the inventory.
-        held_out: Ids of those that go to the validation split.
+        held_out: Ids of recordings in the validation split.
         recording: Index into ``recordings``, ascending, int32.
         start: First sample in the recording, int64.
         samples: Length, int64.
         first: First segment of every shard, and the number of segments: int64, shape (shards + 1,).
-        too_short: Segments left out because they are shorter than a frame.
+        too_short: Segments skipped because they are shorter than a frame.
     """
 
     recordings: list[InventoryRow]
@@ -102,7 +102,7 @@ class _Plan:
             yield self.recordings[owners[begin]], list(pairs)
 
     def key(self, channel: str) -> str:
-        """Hash of everything that decides the bytes of the pack."""
+        """Hash of everything that affects the bytes of the pack."""
         named = [[row.recording_id, row.identity, row.recording_id in self.held_out] for row in self.recordings]
         content = hashlib.sha256(json.dumps([named, channel], sort_keys=True).encode())
         for values in (self.recording, self.start, self.samples, self.first):
@@ -121,11 +121,11 @@ def pack_segments(
     """Write ``pack/`` from ``segments.parquet``.
 
     Returns:
-        The pack (None in a process that leaves the last step to another), and how it went.
+        The pack (None in a process that leaves the last step to another), and a summary.
 
     Raises:
         CorpusError: nothing to pack, a table is missing, or the folder holds a pack of other segments.
-        OutputError: another run is writing here.
+        OutputError: another run is writing to this folder.
         DiskFullError: the disk is full.
     """
     place, progress = place or Place.from_environment(), progress or NoProgress()
@@ -171,10 +171,10 @@ def _shard_starts(samples: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
 
 
 def _held_out(names: list[str], settings: PackSettings) -> set[str]:
-    """Recordings whose hash falls below the share: adding others then moves none from one split to the other.
+    """Recordings whose hash falls below the fraction: adding others then moves none from one split to the other.
 
-    Where that is none of them (small corpora), the one with the lowest hash; where it is all, the one with the highest
-    stays: only in these two cases may recordings that are added move one.
+    If there is none (small corpora), the one with the lowest hash; if all do, all but the one with the highest. Only
+    in these two cases may added recordings move one.
     """
     if settings.validation_share == 0 or len(names) < 2:
         return set()
@@ -196,7 +196,7 @@ class _Writer:
         self.key = plan.key(channel)
 
     def make_room(self, force: bool) -> None:
-        """Refuse a folder that holds a pack of something else, or take its mark away."""
+        """Refuse a folder that holds a pack of other content; otherwise remove its ``pack.json``."""
         path = self.folder / "pack.json"
         try:
             found = json.loads(path.read_text(encoding="utf-8")).get("source")
@@ -214,7 +214,7 @@ class _Writer:
         path.unlink(missing_ok=True)  # another process may have been faster
 
     def write(self, place: Place, progress: RunProgress, force: bool) -> None:
-        """Make this process's shards that are not whole; with ``force``, all of them."""
+        """Make this process's incomplete shards; with ``force``, all of them."""
         mine = range(place.rank, self.plan.shards, place.world)
         missing = [number for number in mine if force or not self._is_whole(number)]
         total = sum(self.plan.samples_of(number) for number in missing)
@@ -224,7 +224,7 @@ class _Writer:
             progress.done(f"{number:05d}", None)
 
     def records(self) -> list[dict[str, Any]] | None:
-        """Records of all shards, or None where one is not there yet."""
+        """Records of all shards, or None if one is missing."""
         found = [self._record(number) for number in range(self.plan.shards)]
         return None if any(record is None for record in found) else [record for record in found if record is not None]
 
@@ -278,7 +278,7 @@ class _Writer:
         }
 
     def _remove_other_shards(self) -> None:
-        """Shards of an earlier pack that had more of them."""
+        """Delete surplus shards of an earlier, larger pack."""
         for path in (self.folder / "shards").iterdir():
             if path.stem.isdecimal() and int(path.stem) >= self.plan.shards:
                 path.unlink(missing_ok=True)
@@ -330,7 +330,7 @@ class _Writer:
 def _read_segments(
     recording: InventoryRow, wanted: list[tuple[int, int]], channel: Channel
 ) -> Generator[NDArray[np.int16], None, None]:
-    """Audio of a recording's segments (start and length), int16, one after the other.
+    """Read the audio of a recording's segments (start and length), int16, one after the other.
 
     Raises:
         CorpusError: the recording has changed, or ends before a segment does.

@@ -1,9 +1,9 @@
-"""Where speech may be, in every recording of an inventory.
+"""Search for possible speech in every recording of an inventory.
 
-Sources: annotations that exist, a voice-type model, silero-vad, or none at all (whole recordings, for clips that are
-nothing but speech). A threshold too high loses the children first: defaults favour recall, because what a region
-wrongly holds costs some pre-training on noise, and what it lacks is never seen. Recordings are independent; one that
-fails is reported, and a run that was stopped goes on.
+Sources: existing annotations, a voice-type model, silero-vad, or none at all (complete recordings, for clips that are
+entirely speech). A threshold that is too high loses the children first, so defaults favour recall: a region with noise
+costs some pre-training time, while speech outside all regions is never used. Recordings are independent; one that
+fails is reported, and a run that was stopped continues.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ REGIONS = "regions.parquet"
 FAILURES = "regions-failures.csv"
 
 Detector = Callable[[InventoryRow, Callable[[int], None]], Intervals]
-"""Regions of a recording; told a number of samples to report whenever so many more have been heard."""
+"""Regions of a recording; also calls a function each time a number of further samples has been processed."""
 
 _VERSION = 2
 _FEW = 3
@@ -62,11 +62,11 @@ class RegionSettings(Config):
         source: ``whole``, ``annotations``, ``model`` or ``silero``.
         path: The annotations (RTTM, CSV or LENA .its; a file, or a folder of them), or the voice-type model (without
             it: the small one that comes with the package).
-        labels: Labels of annotations, or classes of the model, that count as speech; none given: all.
+        labels: Labels of annotations, or classes of the model, that count as speech; none: all.
         threshold: Probability above which there is speech (model and silero). A region of silero goes on while the
             probability stays above half of it.
         pad_s: Seconds added on both sides of every region.
-        device: Where a model runs.
+        device: Device of the model.
     """
 
     source: Literal["whole", "annotations", "model", "silero"] = "whole"
@@ -82,11 +82,11 @@ class RegionJob:
 
     Args:
         folder: Folder of the corpus.
-        settings: How.
+        settings: Settings of the search.
 
     Raises:
         ConfigError: settings that contradict each other.
-        CorpusError: no inventory; annotations and recordings that have not one id in common.
+        CorpusError: no inventory; annotations and recordings have no id in common.
     """
 
     def __init__(self, folder: RunFolder, settings: RegionSettings) -> None:
@@ -98,7 +98,7 @@ class RegionJob:
 
     @property
     def identity(self) -> str:
-        """Hash of everything that decides a result."""
+        """Hash of all settings that affect a result."""
         settings = json.loads(self._settings.model_dump_json(exclude={"device"}))
         content = {"settings": settings, "source": self._source}
         return fingerprint({**content, "channel": self.rows[0].channel, "version": _VERSION})
@@ -119,11 +119,11 @@ class RegionJob:
             progress.done(row.recording_id, error)
 
     def about(self) -> dict[str, Any]:
-        """What the tables tell besides recordings."""
+        """Content of the tables besides recordings."""
         return {"settings": json.loads(self._settings.model_dump_json(exclude={"device"})), "notes": self._notes}
 
     def is_known(self, row: InventoryRow) -> bool:
-        """Whether regions of a recording are there, of the same recording and made the same way."""
+        """True if regions of this recording file were already found with the same settings."""
         record = self.folder.record(row.recording_id)
         return (
             record is not None
@@ -142,7 +142,7 @@ class RegionJob:
 
 
 def open_region_job(corpus: Path, settings: RegionSettings) -> RegionJob:
-    """The job in a worker: nothing is locked."""
+    """Open the job in a worker process, without a lock."""
     return RegionJob(RunFolder(corpus, "regions"), settings)
 
 
@@ -157,13 +157,13 @@ def find_regions(
 ) -> StepSummary:
     """Find regions in every recording of the inventory.
 
-    Writes ``regions.parquet``, ``regions.json`` and ``regions-failures.csv``. Of several channels, the one is heard
-    that was scanned. With ``part``, only that share is done, and nothing of these is written (`merge` does).
+    Writes ``regions.parquet``, ``regions.json`` and ``regions-failures.csv``. Of several channels, the one that was
+    scanned is used. With ``part``, only that shard is done, and none of these files is written (`merge` does).
 
     Raises:
         ConfigError: settings that contradict each other.
-        CorpusError: no inventory; annotations and recordings that have not one id in common.
-        OutputError: another run is writing here.
+        CorpusError: no inventory; annotations and recordings have no id in common.
+        OutputError: another run is writing to this folder.
     """
     job = RegionJob(RunFolder(corpus, "regions", part), settings)
     with job.folder as folder:
@@ -180,7 +180,7 @@ def find_regions(
 def _usable(
     folder: RunFolder, rows: Sequence[InventoryRow]
 ) -> tuple[list[tuple[RecordingFile, int]], list[tuple[RecordingFile, str]]]:
-    """Recordings and their lengths; and those with an id that cannot name their record, each with the reason."""
+    """Recordings with their lengths; and recordings whose id cannot name a record, each with the reason."""
     good, bad = [], []
     for row in rows:
         file = RecordingFile(row.recording_id, row.path)
@@ -196,9 +196,9 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
     """Write the regions of all recordings, ``regions.json`` and ``regions-failures.csv``.
 
     Args:
-        folder: The folder, held.
-        about: What `RegionJob.about` said.
-        outcome: How the run ended.
+        folder: The folder, locked by the caller.
+        about: Result of `RegionJob.about`.
+        outcome: Outcome of the run.
     """
     summary = _summary(folder, about, outcome)
     write_failures(folder.output / FAILURES, outcome.failures)
@@ -232,7 +232,7 @@ def _regions(folder: RunFolder, outcome: Outcome) -> dict[str, Intervals]:
 
 
 def _detector(settings: RegionSettings, rows: list[InventoryRow]) -> tuple[Detector, str, dict[str, Any]]:
-    """How to find regions, what identifies that, and figures for people."""
+    """Function that finds regions, its identity, and figures for the summary."""
     if settings.source == "whole":
         return lambda row, _: (np.array([0]), np.array([row.samples])), "whole", {}
     if settings.source == "annotations":
@@ -281,10 +281,10 @@ def _annotated(settings: RegionSettings, rows: list[InventoryRow]) -> tuple[Dete
 
 
 def _chosen_labels(settings: RegionSettings, annotations: Mapping[str, Segments]) -> dict[str, str]:
-    """Labels that were asked for and that nothing carries.
+    """Requested labels that no annotation has.
 
     Raises:
-        ConfigError: that is true of all of them.
+        ConfigError: no annotation has any of them.
     """
     there = sorted(set().union(*(set(found.label) for found in annotations.values())))
     absent = [label for label in settings.labels or () if label not in there]
@@ -296,7 +296,7 @@ def _chosen_labels(settings: RegionSettings, annotations: Mapping[str, Segments]
 
 
 def _told(names: Sequence[str]) -> str:
-    """A number of names, and the first of them."""
+    """Number of names, and the first of them."""
     return f"{len(names)}" + (f" ({', '.join(names[:_FEW])}{', ...' if len(names) > _FEW else ''})" if names else "")
 
 
@@ -311,13 +311,13 @@ def _hash(annotations: Mapping[str, Segments]) -> str:
 def _by_recording(
     annotations: Mapping[str, Segments], rows: Sequence[InventoryRow], path: str
 ) -> tuple[dict[str, Segments], list[str]]:
-    """Annotations by recording id, and names in them that no recording has.
+    """Annotations by recording id, and names of annotations without a recording.
 
-    White space in an id is ``_`` in RTTM. A bare file name stands for a recording in a folder where it is the only one
-    of that name.
+    White space in an id is ``_`` in RTTM. A bare file name matches a recording in a folder if it is the only one of
+    that name.
 
     Raises:
-        CorpusError: two annotations mean one recording.
+        CorpusError: two annotations match one recording.
     """
     ids = {rttm_uri(row.recording_id): row.recording_id for row in rows}
     bare: dict[str, list[str]] = {}
@@ -360,7 +360,7 @@ def _model(settings: RegionSettings) -> tuple[Detector, str]:
 
 
 def _heard(recording: Recording, heard: Callable[[int], None]) -> Iterator[NDArray[np.float32]]:
-    """A recording's samples, decoded ahead."""
+    """Samples of a recording, decoded ahead."""
     for block in prefetch(recording.blocks(BLOCK_SAMPLES)):
         heard(len(block.samples))
         yield block.samples

@@ -1,11 +1,11 @@
-"""From where speech may be to what an encoder is trained on: merge, pad, cut, in integer samples.
+"""Conversion of speech regions into training segments: merge, pad, cut, in integer samples.
 
-Regions closer than two seconds become one stretch, stretches below two seconds are padded, stretches above thirty
-are cut where the longest hole in their speech is. No sample of speech is ever lost. The released pre-training data
-was made by the same steps with a comparison that throws away every padded stretch and every piece of up to two
-seconds; :func:`published_segments` does exactly that, for those who want the released behaviour.
+Regions closer than two seconds become one stretch, stretches below two seconds are padded, stretches above thirty are
+cut at the longest pause in their speech. No sample of speech is ever lost. The released pre-training data was made by
+the same steps with a comparison that drops every padded stretch and every piece of up to two seconds;
+:func:`published_segments` reproduces exactly that.
 
-In: intervals of speech of one recording, and its length. Out: disjoint training segments, ascending.
+Input: intervals of speech of one recording, and its length. Output: disjoint training segments, ascending.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class SegmentSettings(Config):
         merge_gaps_s: Gaps strictly shorter are bridged.
         shortest_s: Shorter stretches are padded on both sides to this length.
         longest_s: Longer stretches are cut.
-        published: Do as the released data was made: lose what is at most ``shortest_s`` long.
+        published: Process as for the released data: drop pieces of at most ``shortest_s``.
     """
 
     merge_gaps_s: float = Field(default=2.0, ge=0)
@@ -52,13 +52,13 @@ def training_segments(speech: Intervals, length: int, settings: SegmentSettings)
     """Training segments of a recording.
 
     Args:
-        speech: Where speech may be: start and end samples, any order, overlaps allowed.
+        speech: Regions of possible speech: start and end samples, any order, overlaps allowed.
         length: Samples of the recording.
         settings: Limits.
 
     Returns:
         Disjoint segments, ascending. Without ``published``: they cover all speech inside the recording, are at most
-        ``longest_s`` long, and at least ``shortest_s`` wherever the recording and their neighbours leave the room.
+        ``longest_s`` long, and at least ``shortest_s`` where the recording and their neighbours allow.
     """
     gap, shortest, longest = settings.samples
     if settings.published:
@@ -71,10 +71,10 @@ def training_segments(speech: Intervals, length: int, settings: SegmentSettings)
 
 
 def published_segments(speech: Intervals, gap: int, shortest: int, longest: int) -> Intervals:
-    """What the released preprocessing keeps: padded stretches and pieces up to ``shortest`` are dropped.
+    """Training segments as in the released preprocessing: padded stretches and pieces up to ``shortest`` are dropped.
 
-    It does not know the recording's length and does not join what padding made overlap. In integer samples nothing
-    depends on rounding (in its float seconds about 8 of 100,000 padded stretches survive).
+    It does not use the recording's length and does not merge segments that overlap after padding. In integer samples
+    nothing depends on rounding (in its float seconds about 8 of 100,000 padded stretches survive).
     """
     start, end = (np.asarray(side, dtype=np.int64) for side in speech)
     stretches = close_gaps(start, end, max(gap, 1))
@@ -92,7 +92,7 @@ def _pad(stretches: Intervals, shortest: int, length: int) -> Intervals:
 
 
 def _holes(stretches: Intervals, union: Intervals) -> list[list[tuple[int, int]]]:
-    """What is not speech inside each stretch, ascending."""
+    """Pauses inside each stretch, ascending."""
     found = []
     starts, ends = union
     for begin, stop in np.column_stack(stretches).tolist():
@@ -113,7 +113,7 @@ def _cut_all(stretches: Intervals, union: Intervals, longest: int, drop_up_to: i
 def _cut(begin: int, stop: int, holes: list[tuple[int, int]], longest: int, drop_up_to: int) -> list[tuple[int, int]]:
     """Pieces of at most ``longest`` samples: without the longest hole (the first of equals), else halves.
 
-    What is at most ``drop_up_to`` samples long, the stretch itself or what a cut leaves, is dropped.
+    A stretch or piece of at most ``drop_up_to`` samples is dropped.
     """
     done, todo = [], [(begin, stop, holes)]
     while todo:
@@ -138,7 +138,7 @@ def _without_longest_hole(
 
 
 def _widen(pieces: NDArray[np.int64], shortest: int, longest: int, length: int) -> Intervals:
-    """Give pieces that a cut left short back the silence around them, as far as their neighbours leave room."""
+    """Widen short pieces by the silence around them, as far as their neighbours allow."""
     start, end = pieces[:, 0].copy(), pieces[:, 1].copy()
     for index in np.flatnonzero(end - start < min(shortest, longest)).tolist():
         low = end[index - 1] if index else 0

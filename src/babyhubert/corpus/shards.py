@@ -55,7 +55,7 @@ Split = Literal["train", "validation"]
 
 @dataclass(frozen=True)
 class Shard:
-    """One flat file: its number, what it holds, and its checksum."""
+    """A flat file: its number, content, and checksum."""
 
     number: int
     samples: int
@@ -79,7 +79,7 @@ class Pack:
     """An open pack. Rows are segments, in the order of the shards; arrays have shape (segments,).
 
     Attributes:
-        folder: Where it is.
+        folder: Its folder.
         shards: Its files.
         recordings: Distinct recording ids.
         recording: Index into ``recordings``, int32.
@@ -89,8 +89,8 @@ class Pack:
         shard: Number of the shard, int32.
         offset: First sample in the shard, int64.
         frame_offset: First frame in the shard's labels, int64.
-        validation: Whether held out, bool.
-        facts: What ``pack.json`` says besides.
+        validation: True for held-out segments, bool.
+        facts: Further content of ``pack.json``.
     """
 
     folder: Path
@@ -146,7 +146,7 @@ class Pack:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the audio and its layout: labels belong to a pack with the same one."""
+        """Hash of the audio and its layout: labels store the hash of their pack."""
         return fingerprint([[shard.number, shard.segments, shard.sha256] for shard in self.shards])
 
     @property
@@ -191,10 +191,10 @@ class Labels:
     """One unit for every frame of a pack.
 
     Attributes:
-        folder: Where they are.
+        folder: Their folder.
         pack: The pack they belong to.
         clusters: Number K of units; labels lie in [0, K).
-        facts: What ``labels.json`` says: teacher, k-means and their hashes.
+        facts: Content of ``labels.json``: teacher, k-means and their hashes.
     """
 
     folder: Path
@@ -208,7 +208,7 @@ class Labels:
         """Open the labels of a pack.
 
         Raises:
-            CorpusError: no labels, of another pack, or a file is missing or of another size than the audio asks for.
+            CorpusError: no labels, labels of another pack, or a file that is missing or does not fit the audio's size.
         """
         folder = Path(folder)
         facts = read_facts(folder / "labels.json", LABELS_FORMAT, "babyhubert units assign")
@@ -234,11 +234,11 @@ class Labels:
 
 
 class FlatFiles:
-    """Numbered files of one dtype, mapped when first read; the least recently used are let go.
+    """Numbered files of one dtype, mapped when first read; the least recently used are unmapped.
 
     Args:
-        folder: Where they are.
-        dtype: Of every value.
+        folder: Their folder.
+        dtype: Type of every value.
         files: Name and number of values by number.
 
     Raises:
@@ -271,7 +271,7 @@ def require_size(path: Path, size: int) -> None:
     """Check a file's size in bytes.
 
     Raises:
-        CorpusError: absent, or another size.
+        CorpusError: the file is missing, or has another size.
     """
     try:
         found = path.stat().st_size
@@ -288,7 +288,7 @@ def read_facts(path: Path, version: int, command: str) -> dict[str, Any]:
     """The JSON object that describes a folder.
 
     Raises:
-        CorpusError: absent, unreadable, or of another format version.
+        CorpusError: missing, unreadable, or of another format version.
     """
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
@@ -302,7 +302,7 @@ def read_facts(path: Path, version: int, command: str) -> dict[str, Any]:
 
 
 def write_pack_facts(folder: Path, shards: Sequence[Shard], facts: Mapping[str, Any]) -> None:
-    """Write ``pack.json``, last of all: its presence says that the pack is whole."""
+    """Write ``pack.json``, last of all: a pack with this file is complete."""
     content = {"format": PACK_FORMAT, **facts, "shards": [vars(shard) for shard in shards]}
     write_json(folder / "pack.json", content)
 

@@ -3,9 +3,9 @@
 It was made for adult speech: on child-centred recordings a generic detector misses about two thirds of the key
 child's speech at its usual threshold of 0.5, which is why a low one is the default of ``corpus regions``.
 
-The network looks at 32 ms at a time and carries a state. To use more than a stream at once, a recording is read in
-blocks of 16 minutes, each cut into 16 stretches that run side by side, with 4 s of what comes before each to warm the
-state up. A recording of up to a minute is one stream, and gets exactly the network's own probabilities.
+The network processes 32 ms at a time and carries a state. To run several streams at once, a recording is read in
+blocks of 16 minutes, each cut into 16 stretches that run side by side, each preceded by 4 s of sound to initialise the
+state. A recording of up to a minute is one stream, and gets exactly the network's own probabilities.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from babyhubert.errors import BabyHubertError
 from babyhubert.timebase import SAMPLE_RATE
 
 STEP = 512
-"""Samples the network takes at a time."""
+"""Samples per step of the network."""
 
 _STREAMS = 16
 _STRETCH = 60 * SAMPLE_RATE // STEP * STEP
@@ -32,7 +32,7 @@ _WARM_UP = 4 * SAMPLE_RATE // STEP * STEP
 
 
 class SileroDetector:
-    """Call it with an open recording: float32 probabilities, one for every 512 samples.
+    """Speech detector: call it with an open recording for float32 probabilities, one for every 512 samples.
 
     Raises:
         BabyHubertError: silero-vad is not installed.
@@ -45,8 +45,8 @@ class SileroDetector:
         """Probabilities of the steps of a recording, shape (ceil(n / 512),).
 
         Args:
-            recording: Open.
-            heard: Told how many samples more have been heard, every now and then.
+            recording: An open recording.
+            heard: Called repeatedly with the number of further samples processed.
         """
         found: list[NDArray[np.float32]] = []
         before: NDArray[np.float32] = np.zeros(0, dtype=np.float32)
@@ -62,7 +62,7 @@ class SileroDetector:
 
     @torch.inference_mode()
     def _block(self, audio: NDArray[np.float32], warm_up: int) -> NDArray[np.float32]:
-        """Probabilities of what comes after the first ``warm_up`` samples."""
+        """Probabilities after the first ``warm_up`` samples."""
         steps = -(-(len(audio) - warm_up) // STEP)
         stretch = min(steps * STEP, _STRETCH)
         stretches = -(-steps * STEP // stretch)
@@ -77,15 +77,15 @@ class SileroDetector:
 
 
 def speech_runs(probabilities: NDArray[np.float32], enter: float, stay: float) -> Intervals:
-    """Regions of speech: they last while probabilities are above ``stay``, and reach above ``enter`` at least once.
+    """Regions of speech: probabilities stay above ``stay``, and exceed ``enter`` at least once.
 
     Args:
         probabilities: One for every 512 samples, shape (T,).
-        enter: Threshold that makes a region.
-        stay: Lower threshold that keeps it going, so that quiet beginnings and ends of words belong to it.
+        enter: Threshold that starts a region.
+        stay: Lower threshold that continues it, so that quiet beginnings and ends of words belong to it.
 
     Returns:
-        Start and end samples; the last end may lie up to 511 samples behind the recording.
+        Start and end samples; the last end may lie up to 511 samples after the recording's end.
     """
     edges = np.diff(np.concatenate(([False], probabilities > stay, [False])).astype(np.int8))
     first, stop = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
@@ -95,7 +95,7 @@ def speech_runs(probabilities: NDArray[np.float32], enter: float, stay: float) -
 
 
 def package_file() -> Path:
-    """The network's file: what identifies the detector.
+    """Path of the network's file, which identifies the detector.
 
     Raises:
         BabyHubertError: silero-vad is not installed.

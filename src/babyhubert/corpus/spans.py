@@ -1,7 +1,7 @@
 """Tables of stretches of recordings: ``recording_id``, ``start``, ``end`` in samples at 16 kHz; checked when read.
 
-Regions and training segments are such tables. People bring their own, made by other tools in other units, and a table
-in the wrong unit trains without complaint: every row is compared with the recording it names.
+Regions and training segments are such tables. Users bring their own, made by other tools in other units, and training
+would run without an error on a table in the wrong unit: every row is compared with its recording.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ from babyhubert.timebase import SAMPLE_RATE
 
 SPAN_TYPES = {"recording_id": "string", "start": "int64", "end": "int64"}
 END_TOLERANCE = SAMPLE_RATE // 50
-"""Rows may end so far behind their recording: times rounded to 10 ms, lengths told differently by other decoders."""
+"""Tolerance for rows that end after their recording: times rounded to 10 ms, lengths that other decoders report
+differently.
+"""
 
 _SHORTEST_BELIEVED = SAMPLE_RATE // 50
-"""20 ms: less than a frame and than any speech."""
+"""20 ms: shorter than a frame and than any speech."""
 
 Spans = dict[str, Intervals]
 
@@ -39,11 +41,11 @@ class _Rows:
     Attributes:
         path: The file.
         names: Recording ids, shape (S,).
-        start: In samples, float64, so that what is no number survives until it is reported.
-        end: The same.
-        first_line: What people call the first row (2 in a CSV with a header), or None where the file's own order is
-            not kept.
-        unit: What its times are read as.
+        start: In samples, float64, so that NaN is preserved until it is reported.
+        end: Like ``start``.
+        first_line: Line number of the first row (2 in a CSV with a header), or None if the file's own order is not
+            kept.
+        unit: Unit in which its times are read.
     """
 
     path: Path
@@ -54,7 +56,7 @@ class _Rows:
     unit: str
 
     def describe(self, row: int) -> str:
-        """The file, the row and its values, to begin an error with."""
+        """Name the file, the row and its values, for the beginning of an error message."""
         line = "" if self.first_line is None else f", line {row + self.first_line}"
         times = f"{self.start[row] / SAMPLE_RATE:.10g} to {self.end[row] / SAMPLE_RATE:.10g} s"
         return f"{self.path}{line}: {self.names[row]}, {times},"
@@ -68,7 +70,7 @@ class _Rows:
 
 
 def write_spans(path: Path, spans: Mapping[str, Intervals]) -> None:
-    """Write a table; recordings without a row are left out."""
+    """Write a table; recordings without a row are omitted."""
     counts = [len(start) for start, _ in spans.values()]
     empty = np.zeros(0, dtype=np.int64)
     write_table(
@@ -83,19 +85,19 @@ def write_spans(path: Path, spans: Mapping[str, Intervals]) -> None:
 
 
 def read_spans(path: Path, lengths: Mapping[str, int], *, disjoint: bool) -> Spans:
-    """Read a table of our own (Parquet), or a list that people bring (CSV, RTTM).
+    """Read a table of this package (Parquet), or a list given by the user (CSV, RTTM).
 
     Args:
         path: ``.parquet``; ``.csv`` with ``recording_id,start_s,end_s``; or what `read_annotations` reads.
         lengths: Samples of every known recording, by id.
-        disjoint: Whether rows of a recording may not overlap.
+        disjoint: True if rows of a recording must not overlap.
 
     Returns:
         Start and end samples of each recording that has rows, ascending; ends are cut to the recording's length.
 
     Raises:
-        CorpusError: naming the row: a time that is no number, negative, reversed or behind the end, an unknown
-            recording, rows that overlap, or times in another unit than the file's format says.
+        CorpusError: naming the row: a time that is no number, negative, reversed or after the end, an unknown
+            recording, rows that overlap, or times in another unit than the file's format requires.
         AnnotationError: the file is malformed.
     """
     rows = _with_ids_of(_read(path), lengths)
@@ -114,7 +116,7 @@ def read_spans(path: Path, lengths: Mapping[str, int], *, disjoint: bool) -> Spa
 
 
 def _with_ids_of(rows: _Rows, lengths: Mapping[str, int]) -> _Rows:
-    """The rows with the ids of the inventory, where a list names longer or shorter paths to the same recordings."""
+    """The rows with the ids of the inventory, if a list has longer or shorter paths of the same recordings."""
     unknown = sorted({str(name) for name in rows.names} - lengths.keys())
     if not unknown:
         return rows
@@ -189,10 +191,10 @@ def _read_plain_list(path: Path) -> tuple[list[str], list[float], list[float]]:
 
 
 def _refuse_other_units(rows: _Rows, length: NDArray[np.float64]) -> None:
-    """Most rows end behind their recording, and would not in a smaller unit: say which.
+    """Detect a wrong unit: most rows end after their recording, and would not in a smaller unit.
 
     Raises:
-        CorpusError: they do.
+        CorpusError: the unit is wrong.
     """
     if not len(rows.end):
         return
@@ -206,7 +208,7 @@ def _refuse_other_units(rows: _Rows, length: NDArray[np.float64]) -> None:
 
 
 def _refuse_what_is_too_short(rows: _Rows) -> None:
-    """Rows of which half are shorter than any speech are in a larger unit than their format says."""
+    """Detect a unit that is too small: half of the rows are shorter than any speech."""
     if not len(rows.end):
         return
     samples = rows.end - rows.start
@@ -219,7 +221,7 @@ def _refuse_what_is_too_short(rows: _Rows) -> None:
 
 
 def _groups(names: NDArray[np.object_], order: NDArray[np.int64]) -> list[tuple[str, NDArray[np.int64]]]:
-    """Each name with its rows; ``names`` are sorted, ``order`` says which row stands where."""
+    """Each name with its rows; ``names`` are sorted, ``order`` gives the position of each row."""
     if not len(names):
         return []
     cuts = np.flatnonzero(names[1:] != names[:-1]) + 1

@@ -1,4 +1,4 @@
-"""How a step over recordings ended, for programs and on disk."""
+"""Result of a step over recordings, for programs and on disk."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from babyhubert.runs.record import count_warnings, exit_code
 
 @dataclass(frozen=True)
 class StepSummary:
-    """How a step over recordings ended.
+    """Result of a step over recordings.
 
     Attributes:
         recordings: Recordings that are complete.
         failures: Path and one-line error of each that is not.
-        hours_in: Hours of audio looked at.
+        hours_in: Hours of audio processed.
         hours_out: Hours that go to the next step.
-        facts: More figures, for people.
-        warnings: Path and one line of everything that was odd about reading those that are complete.
+        facts: Further figures for the summary.
+        warnings: Path and one line for each warning about reading complete recordings.
     """
 
     recordings: int
@@ -38,7 +38,7 @@ class StepSummary:
 
 
 def write_summary(path: Path, settings: Mapping[str, Any], summary: StepSummary) -> None:
-    """Write what a step says of itself as JSON."""
+    """Write the summary of a step as JSON."""
     content = {
         "settings": settings,
         "recordings": summary.recordings,

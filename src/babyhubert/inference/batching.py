@@ -1,12 +1,12 @@
-"""How a batch of windows is handed to the model: what keeps the machine busy, on a CPU and on a GPU.
+"""Batching of windows for the model, arranged to keep a CPU or GPU busy.
 
-On a CPU: a window a call, a thread a core, each running its products alone. Cores then never wait for each other
-within a layer, activations of a window stay in its core's cache, and a window's result is the same, to the bit, in any
-batch and on any number of cores.
+On a CPU each call has one window, in one thread per core, and each thread computes its products alone. Cores then
+never wait for each other within a layer, activations of a window stay in its core's cache, and a window's result is
+the same, to the bit, in any batch and on any number of cores.
 
-On a CUDA device in matrix form: batches of the one full size are recorded once as a CUDA graph and replayed, because
-some hundred kernels a batch, each of microseconds, would otherwise wait for Python to start them. The graph holds
-the same kernels, so results are those of the plain call. Batches of other sizes (the ends of recordings) are plain
+On a CUDA device in matrix form, batches of full size are recorded once as a CUDA graph and replayed, because some
+hundred kernels per batch, each of microseconds, would otherwise wait for Python to start them. The graph holds the
+same kernels, so results equal those of the plain call. Batches of other sizes (the ends of recordings) are plain
 calls.
 """
 
@@ -30,20 +30,20 @@ from babyhubert.inference.windows import WindowPlan
 Compute = Callable[[Tensor], Tensor]
 
 _WINDOWS_A_THREAD = 4
-"""Windows each thread gets of one batch: threads wait for the slowest once a batch, not once a window."""
+"""Windows of one batch for each thread: threads wait for the slowest once per batch, not once per window."""
 _MOST_BYTES_AT_ONCE = 4_000_000_000
 _MOST_CHANNELS = 512  # of the first convolution, in every published size
 
 
 def windows_per_call(device: torch.device, window_samples: int, first_convolution_channels: int) -> int:
-    """Windows in one batch where the user does not say."""
+    """Default number of windows in one batch."""
     if device.type == "cpu":
         return _WINDOWS_A_THREAD * windows_at_once(window_samples)
     return windows_per_batch(window_samples, first_convolution_channels)
 
 
 def windows_at_once(window_samples: int) -> int:
-    """Windows that a CPU runs side by side: one a thread of torch, as long as they fit into 4 GB."""
+    """Windows that a CPU processes side by side: one for each of torch's threads, as long as they fit into 4 GB."""
     fitting = _MOST_BYTES_AT_ONCE // activation_bytes(window_samples, _MOST_CHANNELS)
     return max(1, min(torch.get_num_threads(), fitting))
 
@@ -59,17 +59,17 @@ def build_engine(
     *,
     model: str,
 ) -> Engine:
-    """The engine that runs a model's windows, arranged for the device it is on.
+    """Build the engine for a model's windows, arranged for the model's device.
 
     Args:
         compute: Waveforms (B, n) -> frame outputs.
-        encoder: What ``compute`` spends its time in.
-        precision: What the encoder runs in.
+        encoder: Encoder that ``compute`` runs.
+        precision: Precision of the encoder.
         plan: The windows.
-        batch_size: Windows in one call; None: what the device takes.
-        blend: How overlapping windows are joined.
+        batch_size: Windows in one call; None: chosen for the device.
+        blend: Method of joining overlapping windows.
         wanted: See :class:`Engine`.
-        model: Where the model came from, for messages.
+        model: Source of the model, for messages.
     """
     device = next(encoder.parameters()).device
     size = batch_size or windows_per_call(device, plan.length, encoder.config.conv_dim[0])
@@ -78,9 +78,10 @@ def build_engine(
 
 
 def recordings_at_once(device: torch.device) -> int:
-    """Recordings to draw side by side: as many as it takes decoders to keep the device busy.
+    """Number of recordings to decode side by side so that the device stays busy.
 
-    A CPU needs one. An H100 hears base at 22,000 x real time, while a core decodes flac at 5,000 x and mp3 at 500 x.
+    A CPU needs one. An H100 runs the base size at 22,000 x real time, while a core decodes flac at 5,000 x and mp3 at
+    500 x.
     """
     if device.type == "cpu":
         return 1
@@ -92,8 +93,8 @@ def arranged(compute: Compute, device: torch.device, precision: Precision, full:
 
     Args:
         compute: Waveforms (B, n) -> frame outputs.
-        device: Where the model is.
-        precision: What its encoder runs in; ``exact`` is not recorded as a graph.
+        device: Device of the model.
+        precision: Precision of its encoder; ``exact`` is not recorded as a graph.
         full: Windows and samples of a full batch.
     """
     if device.type == "cpu":
@@ -108,7 +109,7 @@ class WindowThreads:
 
     Args:
         compute: Waveforms (1, n) -> frame outputs (1, T(n), ...).
-        threads: How many at once.
+        threads: Number of threads.
     """
 
     def __init__(self, compute: Compute, threads: int) -> None:
@@ -130,7 +131,7 @@ class WindowThreads:
 
 
 def _alone() -> None:
-    """Let products of this thread use this thread only (OpenMP keeps the number a thread)."""
+    """Restrict products of this thread to this thread (OpenMP stores the number per thread)."""
     torch.set_num_threads(1)
 
 
@@ -138,7 +139,7 @@ class RecordedBatch:
     """Replays one CUDA graph for every full batch.
 
     Args:
-        compute: Waveforms (B, n) on the device or not -> frame outputs on the device.
+        compute: Waveforms (B, n) on any device -> frame outputs on the device.
         device: A CUDA device.
         full: Windows and samples of the batches that are replayed.
     """

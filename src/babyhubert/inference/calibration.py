@@ -1,4 +1,4 @@
-"""Calibrated probabilities: a temperature and a bias a class, applied to frame scores."""
+"""Calibrated probabilities: a temperature and a bias per class, applied to frame scores."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from babyhubert.config import read_toml, toml_key
 from babyhubert.errors import ConfigError
 
 _MOST = 1e6
-"""Of a temperature or bias: beyond it nothing is left of a probability."""
+"""Limit of a temperature or bias: beyond it all probabilities become 0 or 1."""
 LEAST_LIKELY, MOST_LIKELY = 2.0**-25, 1 - 2.0**-12
-"""Half the smallest float16 above 0, and half-way from the largest below 1: what a 0 and a 1 may stand for."""
+"""Half the smallest float16 above 0, and half-way from the largest below 1: values that replace 0 and 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +59,10 @@ class Calibration:
 
 
 def read_calibration(path: Path, labels: Sequence[str]) -> Calibration:
-    """A calibration file (TOML, a table a class with ``temperature`` and ``bias``) for the classes of a model.
+    """Read a calibration file (TOML, a table per class with ``temperature`` and ``bias``) for the classes of a model.
 
     Raises:
-        ConfigError: unreadable, a class unknown or missing, or a value that is no correction.
+        ConfigError: unreadable, a class unknown or missing, or an invalid value.
     """
     tables = read_toml(Path(path), "calibrations")
     if unknown := set(tables) - set(labels):
@@ -84,7 +84,7 @@ def _read_pair(path: Path, label: str, table: object) -> tuple[float, float]:
 
 
 def logit(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Log-odds; 0 and 1 as the values that they may stand for."""
+    """Log-odds; 0 and 1 are replaced by the nearest values that float16 rounding allows."""
     clipped = np.clip(np.asarray(probabilities, dtype=np.float64), LEAST_LIKELY, MOST_LIKELY)
     return np.log(clipped) - np.log1p(-clipped)
 

@@ -1,10 +1,10 @@
-"""One engine for every model over long recordings: windows in batches, frames out in order.
+"""The engine that runs any model over long recordings: windows in batches, frames in order.
 
-Recordings go in as streams of blocks, frames of each come out as a stream of events. Windows wait in buckets of
-equal length (nothing is ever padded, because the first layer's normalisation would see the padding) until a batch is
-full. How many recordings are drawn at once, so that a batch may hold windows of several, is a choice: an accelerator
-is faster than one decoder, and short recordings would leave it idle; on a CPU it gains nothing, and one at a time
-makes every recording's result, to the bit, the same whichever others are given with it.
+Recordings are given as streams of blocks; frames of each are returned as a stream of events. Windows are collected by
+length (nothing is ever padded, because the padding would enter the first layer's normalisation) until a batch is full.
+The number of recordings that are read side by side, so that a batch may hold windows of several, depends on the
+device: an accelerator is faster than one decoder, and short recordings would leave it idle. On a CPU it gains nothing,
+and one recording at a time makes every result, to the bit, independent of the other recordings.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Frames:
 
 @dataclass(frozen=True)
 class Finished:
-    """A recording is complete; ``samples`` is its length as it was read."""
+    """End of a recording; ``samples`` is its decoded length."""
 
     key: Hashable
     samples: int
@@ -48,18 +48,18 @@ class Finished:
 
 @dataclass(frozen=True)
 class Failed:
-    """A recording could not be read to its end; nothing more of it will come. The others go on."""
+    """Failure of a recording; no further events of it follow. The other recordings continue."""
 
     key: Hashable
     error: Exception
 
 
 def require_finite(values: NDArray[np.float32], model: str, key: Hashable, start: int) -> None:
-    """Refuse outputs that no decision can be made of: compared with a threshold, NaN would count as silence.
+    """Refuse outputs that are not finite: compared with a threshold, NaN would count as silence.
 
     Args:
         values: Frame outputs of a window.
-        model: Where the model came from.
+        model: Source of the model.
         key: The recording.
         start: First sample of the window.
 
@@ -76,7 +76,7 @@ def require_finite(values: NDArray[np.float32], model: str, key: Hashable, start
 
 @dataclass
 class _Run:
-    """A recording in flight: its windows in order, those computed, and the frames being joined."""
+    """State of a recording: its windows in order, those computed, and the frames being joined."""
 
     key: Hashable
     stitcher: Stitcher
@@ -89,7 +89,7 @@ class _Run:
 
 @dataclass
 class _Traffic:
-    """Windows that wait for a full batch, by length; batches on the device, oldest first."""
+    """Windows that wait for a full batch, by length; and batches on the device, oldest first."""
 
     buckets: OrderedDict[int, list[tuple[_Run, Window]]] = field(default_factory=OrderedDict)
     under_way: deque[tuple[list[tuple[_Run, Window]], Fetch]] = field(default_factory=deque)
@@ -103,12 +103,12 @@ class Engine:
         compute: The model: a batch of equally long waveforms to frame outputs.
         plan: The windows.
         batch_size: Most windows in one call of ``compute``.
-        blend: How overlapping windows are joined.
-        at_once: Recordings drawn side by side. With 1, no batch holds windows of two.
-        wanted: Where given, ``wanted(key, first, stop)`` tells whether anyone needs any of these frames; windows
-            that would supply none that is needed are not computed, and their frames do not come out.
-        ahead: Batches that may be under way on a CUDA device while the next is gathered.
-        model: Where the model came from, for messages.
+        blend: Method of joining overlapping windows.
+        at_once: Recordings read side by side. With 1, no batch holds windows of two.
+        wanted: If given, ``wanted(key, first, stop)`` tells whether any of these frames is needed; windows without a
+            needed frame are not computed, and their frames are not returned.
+        ahead: Batches that may be in progress on a CUDA device while the next is gathered.
+        model: Source of the model, for messages.
     """
 
     compute: Compute
@@ -127,11 +127,11 @@ class Engine:
 
         Args:
             recordings: Pairs of a key and the recording's consecutive blocks, float32, shape (n,), 16 kHz. An error
-                while drawing them fails that recording alone.
+                while reading them fails only that recording.
 
         Yields:
-            For each recording, :class:`Frames` in order (with holes where nobody wanted any), then one
-            :class:`Finished` or :class:`Failed`. Events of recordings that are drawn side by side interleave.
+            For each recording, :class:`Frames` in order (with gaps where no frame was needed), then one
+            :class:`Finished` or :class:`Failed`. Events of recordings that are read side by side interleave.
         """
         traffic = _Traffic()
         buckets = traffic.buckets
@@ -152,7 +152,7 @@ class Engine:
     def _drawn(
         self, recordings: Iterable[tuple[Hashable, Iterable[NDArray[np.float32]]]]
     ) -> Iterator[tuple[_Run, Window | None]]:
-        """Windows of ``at_once`` recordings in turns; after a recording's last, None."""
+        """Yield windows of ``at_once`` recordings in turns; after a recording's last, None."""
         waiting = iter(recordings)
         active: deque[tuple[_Run, Iterator[Window]]] = deque()
         while True:
@@ -217,7 +217,7 @@ class Engine:
                 yield from self._deliver(run)
 
     def _take(self, run: _Run, start: int, values: NDArray[np.float32]) -> None:
-        """Keep a window's outputs; the recording fails where they are not finite."""
+        """Store a window's outputs; the recording fails if they are not finite."""
         if run.closed or isinstance(run.error, ComputationError):
             return
         try:
@@ -256,7 +256,7 @@ class Engine:
 
 
 class FrameSource(Protocol):
-    """What turns recordings into frames: an :class:`Engine`, or another thing that gives the same events."""
+    """Interface of objects that turn recordings into frames: :class:`Engine`, and others with the same events."""
 
     def run(
         self, recordings: Iterable[tuple[Hashable, Iterable[NDArray[np.float32]]]]

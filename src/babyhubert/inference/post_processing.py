@@ -1,4 +1,4 @@
-"""From frame probabilities to segments: threshold, close gaps, drop the short, on integers.
+"""Conversion of frame probabilities to segments, in integers: threshold, close gaps, drop short segments.
 
 The published rules (which contradict the published documentation's order): per class, FIRST gaps strictly shorter than
 ``min_off`` are closed, THEN segments strictly shorter than ``min_on`` are dropped. The published code compares
@@ -34,9 +34,9 @@ def active_runs(scores: NDArray[np.floating], thresholds: Mapping[str, float], c
 
     Args:
         scores: Probabilities, shape (T, C), may be a memory map; columns in the order of ``thresholds``.
-        thresholds: One value a class.
-        close: Gaps strictly shorter than so many samples are closed on the way, which :func:`clean_up` would do: a day
-            of scores that flicker has millions of runs.
+        thresholds: One value per class.
+        close: Gaps strictly shorter than this number of samples are closed at once, which :func:`clean_up` would do
+            later: flickering scores of a day have millions of runs.
     """
     close = max(close, 1)  # where a run goes on into the next stretch, the two touch
     limits = np.array(list(thresholds.values()), dtype=np.float64)
@@ -50,7 +50,7 @@ def active_runs(scores: NDArray[np.floating], thresholds: Mapping[str, float], c
 
 
 def _joined(parts: Sequence[Intervals], close: int) -> Intervals:
-    """Runs of consecutive stretches as one."""
+    """Merge runs of consecutive stretches."""
     nothing = np.empty(0, dtype=np.int64)
     start, end = (np.concatenate(bounds) for bounds in zip((nothing, nothing), *parts, strict=True))
     return close_gaps(start, end, close)

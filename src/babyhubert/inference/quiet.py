@@ -1,10 +1,10 @@
-"""Windows in which a very cheap detector finds nothing: those that nowhere rise above the recording's quiet floor.
+"""Detection of quiet windows: windows in which no step rises above the recording's noise floor.
 
-Most of a day is not speech, and the encoder costs hundreds of times what measuring a level costs. Level alone knows
-no voices, so it cannot prefer those of adults as a detector that was trained on them does (measured: docs/speed.md);
-all it can do is tell where hardly anything sounds. The floor is that of the whole recording, so it works for long ones
-that hold some quiet: an hour in a noisy car is then above the floor and encoded. Where noise never stops, the noise is
-the floor, and voices that do not rise above it by the margin are lost.
+Most of a day is not speech, and the encoder costs hundreds of times as much as measuring a level. A level knows
+nothing about voices, so unlike trained detectors it cannot prefer those of adults (measured: docs/speed.md); it can
+only find windows with hardly any sound. The floor is that of the complete recording, so the method works for long
+recordings with some quiet: an hour in a noisy car is then above the floor and encoded. If noise never stops, the noise
+is the floor, and voices that do not exceed it by the margin are lost.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from babyhubert.errors import ConfigError
 from babyhubert.timebase import FRAME_HOP, SAMPLE_RATE
 
 FRAMES_A_STEP = 5
-"""A level is that of 0.1 s, five frames."""
+"""Levels are measured over 0.1 s, five frames."""
 
 _STEP = FRAMES_A_STEP * FRAME_HOP
 _VOICE_BAND_HZ = (150.0, 4_000.0)
 _FLOOR_PERCENTILE = 10.0
 _NOTHING_DB = -100.0  # digital silence, which says nothing about the floor of what was recorded
 _FEWEST_STEPS = 6_000
-"""Ten minutes: in less there may be no quiet to measure a floor by (a clip may be one long cry)."""
+"""Ten minutes: shorter recordings may hold no quiet to measure a floor by (a clip may be one long cry)."""
 
 _MOST_HELD = 32
-"""Recordings whose steps are held: more than any engine draws at once."""
+"""Recordings whose steps are cached: more than any engine reads at once."""
 
 Blocks = Iterable[NDArray[np.float32]]
 
 
 def levels_in_voice_band(blocks: Blocks) -> NDArray[np.float32]:
-    """Level of every 0.1 s between 150 and 4,000 Hz, in dB relative to full scale: float32 (S,), -100 for nothing.
+    """Level of every 0.1 s from 150 to 4,000 Hz, in dB of full scale: float32 (S,), -100 for digital silence.
 
     Args:
         blocks: A recording's consecutive blocks, float32 (n,), 16 kHz. The last step may be shorter than 0.1 s.
@@ -55,7 +55,7 @@ def levels_in_voice_band(blocks: Blocks) -> NDArray[np.float32]:
 
 
 def _levels(steps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean squares in the band, by Parseval, of steps (S, n) seen through Hann windows, in dB: (S,)."""
+    """Mean squares in the band, by Parseval, of steps (S, n) under Hann windows, in dB: (S,)."""
     samples = steps.shape[1]
     window = np.hanning(samples + 2)[1:-1]
     hertz = np.fft.rfftfreq(samples, 1 / SAMPLE_RATE)
@@ -66,9 +66,9 @@ def _levels(steps: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def steps_above_floor(levels: NDArray[np.float32], margin_db: float) -> NDArray[np.bool_]:
-    """Which steps rise above the floor, the level below which a tenth of the recording lies, by so many decibels.
+    """Mask of the steps that exceed the floor, the level of the quietest tenth of the recording, by some decibels.
 
-    In recordings shorter than ten minutes all do that are not digital silence.
+    In recordings shorter than ten minutes, all steps but digital silence.
     """
     recorded = levels > _NOTHING_DB
     if len(levels) < _FEWEST_STEPS or not recorded.any():
@@ -78,10 +78,10 @@ def steps_above_floor(levels: NDArray[np.float32], margin_db: float) -> NDArray[
 
 @dataclass
 class LoudWindows:
-    """Tells an engine which windows to encode: those that anywhere rise above their recording's floor.
+    """Selection of the windows to encode for an engine: those with a step above their recording's floor.
 
-    A recording is read once more, when its first window is asked for. An engine that draws several recordings at once
-    asks for their windows in turns, so the steps of the last few are held (a day has 576,000, a byte each).
+    A recording is read once more, when its first window is requested. An engine that reads several recordings at once
+    requests their windows in turns, so the steps of the last few are cached (a day has 576,000, of one byte each).
 
     Attributes:
         read: Blocks of the recording of a key.
@@ -100,7 +100,7 @@ class LoudWindows:
         self._loud_steps = lru_cache(_MOST_HELD)(self._find_loud_steps)
 
     def __call__(self, key: Hashable, first: int, stop: int) -> bool:
-        """Whether frames ``first`` to ``stop - 1`` of a recording are to be encoded."""
+        """True if any of the frames ``first`` to ``stop - 1`` of a recording must be encoded."""
         return bool(self._loud_steps(str(key))[first // FRAMES_A_STEP : -(-stop // FRAMES_A_STEP)].any())
 
     def _find_loud_steps(self, name: str) -> NDArray[np.bool_]:
@@ -108,7 +108,7 @@ class LoudWindows:
 
 
 def check_margin(margin_db: float) -> None:
-    """Refuse margins that mean nothing.
+    """Check a margin.
 
     Raises:
         ConfigError: not a positive number.

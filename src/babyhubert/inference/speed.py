@@ -1,9 +1,9 @@
-"""What ``--speed`` names: how much of the recording is encoded twice, and in which arithmetic.
+"""Speed modes (``--speed``): overlap of windows and arithmetic of the encoder.
 
-``exact`` is what the published tools do. The others save in two places. Windows overlap less: at 75% every second is
-encoded four times. And the encoder runs in its matrix form, in the fastest precision that the machine has hardware
-for; ``fast`` takes products of bytes where those are the fastest. Windows keep the length a model was trained on. What
-each costs in accuracy is measured in docs/speed.md.
+``exact`` works as the published tools do. The other modes save time in two ways. Windows overlap less: at 75% every
+second is encoded four times. And the encoder runs in its matrix form, in the fastest precision that the machine has
+hardware for; ``fast`` includes int8 if that is the fastest. Windows keep the length that the model was trained on.
+docs/speed.md has the measured accuracy of each mode.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class SpeedMode:
     """A trade between speed and accuracy.
 
     Attributes:
-        overlap: Share of a window that neighbours have in common; None: as the model was published.
-        blend: How overlapping windows are joined.
-        matrix_form: Whether the encoder runs in matrix form, in the fastest precision of the machine.
-        bytes: Whether products of bytes are among the precisions.
+        overlap: Fraction of a window shared with its neighbour; None: as the model was published.
+        blend: Method of joining overlapping windows.
+        matrix_form: True if the encoder runs in matrix form, in the fastest precision of the machine.
+        bytes: True if int8 is among the precisions.
     """
 
     overlap: float | None
@@ -38,7 +38,7 @@ class SpeedMode:
     bytes: bool = False
 
     def precision(self, device: torch.device, width: int) -> Precision:
-        """The arithmetic of an encoder of a width on a device."""
+        """Precision of an encoder of a given width on a device."""
         if not self.matrix_form:
             return "exact"
         return fastest_precision_of_all(device, width) if self.bytes else fastest_precision(device)
@@ -46,7 +46,7 @@ class SpeedMode:
     def prepare(self, encoder: HubertEncoder) -> Precision:
         """Let an encoder, in evaluation mode and on its device, run in this mode; returns the precision chosen.
 
-        An encoder of a shape that the matrix form does not know runs as it is.
+        An encoder of a shape that the matrix form does not support runs unchanged.
         """
         precision = self.precision(next(encoder.parameters()).device, encoder.config.hidden_size)
         if supports(encoder.config) is not None:

@@ -1,4 +1,4 @@
-"""From the frames of overlapping windows to one frame sequence of the recording, as the windows arrive.
+"""Stitching of overlapping windows into one frame sequence of the recording, as the windows arrive.
 
 Only frames that a later window may still change are held, so memory is bounded by the window.
 """
@@ -11,18 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 Blend = Literal["mean", "taper", "crop"]
-"""How frames that several windows cover are joined.
+"""Method of joining frames that several windows cover.
 
 ``mean``: plain average, as VTC 2.2. ``taper``: average weighted by a triangle over the window, so that frames near a
-window's edge, which lack context on one side, count less. ``crop``: no average, each frame from the window in whose
-middle it lies deepest (for representations, whose average would be no representation)."""
+window's edge, which lack context on one side, count less. ``crop``: no average, each frame from the window in which it
+is farthest from an edge (for representations, whose average would be meaningless).
+"""
 
 
 class Stitcher:
     """Joins window outputs, given in order of their start, into consecutive frames.
 
     Args:
-        blend: How overlapping frames are joined.
+        blend: Method of joining overlapping frames.
     """
 
     def __init__(self, blend: Blend = "mean") -> None:
@@ -37,7 +38,7 @@ class Stitcher:
         """Add the output of one window: float32, shape (T, ...), whose row 0 is frame ``first_frame``.
 
         Raises:
-            ValueError: the window begins before frames already handed out, or leaves a hole after those held.
+            ValueError: the window begins before frames already returned, or leaves a hole after those held.
         """
         offset, held = first_frame - self.first, len(self._weights)
         if not 0 <= offset <= held:
@@ -58,11 +59,11 @@ class Stitcher:
 
     @property
     def reached(self) -> int:
-        """The frame after the last that is held."""
+        """The frame after the last one that is held."""
         return self.first + len(self._weights)
 
     def skip_to(self, frame: int) -> None:
-        """Go on at a later frame: what lies between is left out.
+        """Continue at a later frame; frames between are skipped.
 
         Raises:
             ValueError: frames are held; take them before.
@@ -72,7 +73,7 @@ class Stitcher:
         self.first = frame
 
     def take(self, before_frame: int | None = None) -> NDArray[np.float32]:
-        """Hand out finished frames: those before ``before_frame``, or all that are left. Float32, shape (T, ...)."""
+        """Return finished frames: those before ``before_frame``, or all remaining ones. Float32, shape (T, ...)."""
         count = len(self._weights) if before_frame is None else min(before_frame - self.first, len(self._weights))
         if self._values is None or count <= 0:
             return np.empty((0, *(() if self._values is None else self._values.shape[1:])), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""A model with the heads a command asked for, and the frame outputs of several heads side by side from one pass."""
+"""A model with the heads that a command requested, and the frame outputs of several heads from one pass."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class LoadedModel:
 
     Attributes:
         network: Encoder and heads.
-        name: Where it came from.
+        name: Its source.
         hash: SHA-256 of its weights file.
-        listening: How each head listens.
+        listening: Window settings of each head.
         card: The model folder's ``task.json``.
         speed: The mode it was loaded in.
-        precision: The arithmetic its encoder runs in.
-        settings_hash: Hash of what its folder says beside the weights.
+        precision: Precision of its encoder.
+        settings_hash: Hash of the settings that its folder stores beside the weights.
     """
 
     network: TaskModel
@@ -49,11 +49,11 @@ class LoadedModel:
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """Device of the model."""
         return self.network.device
 
     def describe(self, task: str) -> dict[str, Any]:
-        """The model, for the record of a run."""
+        """Description of the model for the record of a run."""
         return {
             "source": self.name,
             "sha256": self.hash,
@@ -68,7 +68,7 @@ class TaskChoice:
 
     Attributes:
         kind: Its kind.
-        name: Its name; None: ``preferred`` where the model has it, else the only head of the kind.
+        name: Its name; None: ``preferred`` if the model has it, else the only head of the kind.
         preferred: The published task of this kind.
     """
 
@@ -77,7 +77,7 @@ class TaskChoice:
     preferred: str | None = None
 
     def of(self, heads: Mapping[str, Head], source: str) -> str:
-        """The name of the chosen head.
+        """Return the name of the chosen head.
 
         Raises:
             CheckpointError: the model has none of this kind, or the named one is of another.
@@ -109,11 +109,11 @@ def load_task_model(
     device: str = "auto",
     speed: Speed = "exact",
 ) -> LoadedModel:
-    """A model with the heads of some tasks.
+    """Load a model with the heads of some tasks.
 
     Args:
         source: A model folder, a checkpoint file of any published layout, or a hub repository ``owner/name``.
-        tasks: Heads that are needed, or the choice of one; None: all it has, and at least one.
+        tasks: Required heads, or the choice of one; None: all it has, and at least one.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         speed: ``exact``, ``balanced`` or ``fast``: the arithmetic of the encoder.
 
@@ -143,7 +143,7 @@ def load_task_model(
 def plan_of(
     listening: Listening, speed: Speed = "exact", window_s: float | None = None, overlap: float | None = None
 ) -> WindowPlan:
-    """Windows over a whole recording: what is given wins over the speed mode, the mode over what the head asks for.
+    """Window plan for a complete recording: options override the speed mode, which overrides the head's settings.
 
     Raises:
         ConfigError: an impossible window or overlap.
@@ -158,16 +158,16 @@ NO_CONTEXT_WINDOW_S = 10.0
 
 
 class FrameOutputs:
-    """Waveforms in, outputs of several heads for every frame, side by side, out.
+    """Function from waveforms to the outputs of several heads for every frame, concatenated.
 
-    A frames head gives probabilities. A classification head gives the logits each frame alone would have: their mean
-    over an utterance is what the head, which is linear, gives for the mean of the utterance's features. A ctc head
-    gives logits.
+    A frames head gives probabilities. A classification head gives the logits of each single frame: since the head is
+    linear, their mean over an utterance equals its output for the mean of the utterance's features. A ctc head gives
+    logits.
 
     Args:
         network: Encoder and heads.
         tasks: Heads to run, in the order of the output's columns.
-        normalise: Bring each waveform to zero mean and unit variance first.
+        normalise: Normalise each waveform to zero mean and unit variance first.
     """
 
     def __init__(self, network: TaskModel, tasks: Collection[str], *, normalise: bool = False) -> None:
@@ -177,7 +177,7 @@ class FrameOutputs:
 
     @property
     def columns(self) -> dict[str, slice]:
-        """Where each task's outputs are."""
+        """Columns of each task's outputs."""
         found, start = {}, 0
         for task in self._tasks:
             stop = start + len(self._network.head(task).labels)

@@ -1,9 +1,9 @@
 """Decision thresholds by class name.
 
-A thresholds file is TOML (YAML, as published with VTC 2.0, is read as well) with one table a class: ``[KCHI]`` with
-``lower_bound`` (a frame is active where its probability is STRICTLY greater) and, for compatibility with published
-files, ``upper_bound`` (must be 1.0, as in every published file: the published tool never used it). Classes are matched
-by name, never by their order in the file.
+A thresholds file is TOML (YAML, as published with VTC 2.0, is read as well) with one table per class: ``[KCHI]`` with
+``lower_bound`` (a frame is active if its probability is STRICTLY greater) and, for compatibility with published files,
+``upper_bound`` (must be 1.0, as in every published file: the published tool never used it). Classes are matched by
+name, never by their order in the file.
 """
 
 from __future__ import annotations
@@ -28,27 +28,27 @@ _FLOAT_MAX = sys.float_info.max
 _YAML_SUFFIXES = (".yml", ".yaml")
 
 CALIBRATION_FILE = "calibration.toml"
-"""Stands beside the thresholds that are tuned; none itself."""
+"""File beside tuned thresholds that is not a set of thresholds."""
 
 TUNING_FILE = "tuning.json"
-"""Stands there too, and tells what they were tuned on."""
+"""File beside tuned thresholds with a description of the tuning material."""
 
 PUBLISHED: Mapping[str, Thresholds] = {
     "f1": {"KCHI": 0.437, "OCH": 0.378, "MAL": 0.429, "FEM": 0.377},
     "high-precision": {"KCHI": 0.80, "OCH": 0.52, "MAL": 0.75, "FEM": 0.80},
 }
-"""The sets published with VTC 2.1 and 2.2 (``f1.toml`` and ``hp.toml``), for models that bring none."""
+"""The sets published with VTC 2.1 and 2.2 (``f1.toml`` and ``hp.toml``), for models without sets of their own."""
 
 
 def select_thresholds(
     name_or_path: str, labels: Sequence[str], model_sets: Mapping[str, Thresholds] | None = None
 ) -> dict[str, float]:
-    """Thresholds for each of ``labels``.
+    """Return the thresholds of each of ``labels``.
 
     Args:
         name_or_path: A set's name, or a TOML or YAML file.
         labels: The model's classes.
-        model_sets: Sets that a model folder brings, by name. Where it brings any, no others are known by name: the
+        model_sets: Sets stored in a model folder, by name. If there are any, no others are known by name: the
             published ones (``f1``, ``high-precision``) were tuned for the published weights.
 
     Raises:
@@ -66,7 +66,7 @@ def select_thresholds(
 
 
 def check_thresholds(values: Mapping[str, float], labels: Sequence[str], where: str) -> dict[str, float]:
-    """The thresholds in the order of ``labels``.
+    """Return the thresholds in the order of ``labels``.
 
     Raises:
         ConfigError: an unknown or missing class, or a value outside [0, 1].
@@ -83,10 +83,10 @@ def check_thresholds(values: Mapping[str, float], labels: Sequence[str], where: 
 
 
 def read_threshold_sets(folder: Path) -> dict[str, dict[str, float]]:
-    """The sets in a folder that ``tune voice-type`` wrote, by the names of their files (``f1``, ``high-recall``).
+    """Read the sets in a folder that ``tune voice-type`` wrote, by the names of their files (``f1``, ``high-recall``).
 
     Raises:
-        ConfigError: none there, one is malformed, or two have one name.
+        ConfigError: there is none, one is malformed, or two have one name.
     """
     found = [path for suffix in (".toml", *_YAML_SUFFIXES) for path in sorted(folder.glob(f"*{suffix}"))]
     files = [path for path in found if path.name != CALIBRATION_FILE]
@@ -99,12 +99,12 @@ def read_threshold_sets(folder: Path) -> dict[str, dict[str, float]]:
 
 
 def tuning_notes(folder: Path, names: Sequence[str], weights_sha256: str) -> Iterator[str]:
-    """What to know of sets in a folder that ``tune voice-type`` wrote, before a model brings them.
+    """Notes on sets in a folder that ``tune voice-type`` wrote, to be shown before they are stored in a model.
 
     Args:
-        folder: The folder; without ``tuning.json`` there is nothing to say.
+        folder: The folder; without ``tuning.json`` there are no notes.
         names: The sets.
-        weights_sha256: Of the model's weights file.
+        weights_sha256: Hash of the model's weights file.
     """
     tuning = _read_tuning(folder / TUNING_FILE)
     for minimum, sets in _minimum_durations(tuning, names).items():
@@ -130,7 +130,7 @@ def _is_file(path: Path) -> bool:
 
 
 def _read_tuning(path: Path) -> Mapping[str, object]:
-    """The record of a tuning; empty where there is none that can be read."""
+    """Read the record of a tuning; empty if there is none that can be read."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -139,7 +139,7 @@ def _read_tuning(path: Path) -> Mapping[str, object]:
 
 
 def _minimum_durations(tuning: Mapping[str, object], names: Sequence[str]) -> dict[MinimumDurations, list[str]]:
-    """Sets by the minimum durations they were tuned with, as far as these are told."""
+    """Sets by the minimum durations they were tuned with, if recorded."""
     found: dict[MinimumDurations, list[str]] = {}
     for name in names:
         pair = _table(_table(tuning, name.replace("-", "_")), "minimum_samples")
@@ -155,7 +155,7 @@ def _table(content: Mapping[str, object], key: str) -> Mapping[str, object]:
 
 
 def format_thresholds(thresholds: Thresholds) -> str:
-    """The text of a thresholds file."""
+    """Return the text of a thresholds file."""
     return "\n".join(
         f"[{toml_key(name)}]\nlower_bound = {value}\nupper_bound = 1.0\n" for name, value in thresholds.items()
     )

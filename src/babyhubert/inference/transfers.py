@@ -1,7 +1,7 @@
-"""A batch on its way to the device and its results on their way back, without anyone waiting for the other.
+"""Transfer of a batch to the device and of its results back, overlapped with the caller's work.
 
-With a CUDA device, windows are gathered in page-locked memory, and the copy there, the model and the copy back are
-queued; the caller gathers the next batch meanwhile and asks for the results later. Page-locked blocks come from
+With a CUDA device, windows are gathered in page-locked memory, and the copy to the device, the model and the copy back
+are queued; the caller gathers the next batch meanwhile and requests the results later. Page-locked blocks come from
 torch's pool and return to it once their copy is done, so a few blocks serve a whole run.
 """
 
@@ -18,7 +18,7 @@ Fetch = Callable[[], NDArray[np.float32]]
 
 
 def batches_ahead(device: torch.device) -> int:
-    """Batches to keep under way while the next is gathered."""
+    """Number of batches to keep in progress while the next is gathered."""
     return 2 if device.type == "cuda" else 0
 
 
@@ -31,7 +31,7 @@ def send(windows: Sequence[NDArray[np.float32]], compute: Callable[[Tensor], Ten
         page_locked: Gather in page-locked memory, from which CUDA copies without waiting.
 
     Returns:
-        What waits for the results and gives them: float32, (B, T(n), ...).
+        Function that waits for the results and returns them: float32, (B, T(n), ...).
     """
     waveforms = torch.empty((len(windows), len(windows[0])), pin_memory=page_locked and torch.cuda.is_available())
     np.stack(windows, out=waveforms.numpy())

@@ -1,4 +1,4 @@
-"""What the models that judge utterances have in common: the windows they hear them in, and how they are run."""
+"""Base of the models that predict one result per utterance: their windows, and how they are run."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from babyhubert.timebase import FRAME_RECEPTIVE_FIELD, seconds_to_samples
 Result = TypeVar("Result")
 
 PUBLISHED_VOICES = {"addressee": ("FEM", "MAL"), "phonemes": ("KCHI",)}
-"""Voices that the published tasks are asked about: adults, and the key child."""
+"""Voices that the published tasks apply to: adults, and the key child."""
 
 
 @dataclass(frozen=True)
 class Judged(Generic[Result]):
-    """What a model says of one utterance, and the sample of the recording at which its first frame begins."""
+    """Prediction for one utterance, and the sample of the recording at which its first frame begins."""
 
     result: Result
     origin: int
@@ -43,7 +43,9 @@ WindowChoice = Literal["grid", "published", "alone"]
 
 
 def choose_windows(listening: Listening, *, published: bool = False) -> WindowChoice:
-    """Windows for utterances: as published if asked for or pooled so, alone for models trained so, else the grid."""
+    """Choose the windows of utterances: published if requested or pooled so, alone for models trained so, else the
+    grid.
+    """
     if published or listening.pooling == "published":
         return "published"
     return "alone" if listening.context_s == 0 else "grid"
@@ -58,19 +60,19 @@ def plan_utterances(
     overlap: float | None = None,
     pooling: Pooling | None = None,
 ) -> tuple[LoadedModel, WindowPlan, WindowChoice]:
-    """The model with what a user wants otherwise than its head asks for, the windows of the grid, and which are used.
+    """Apply the user's options to a model; return it, the windows of the grid, and the kind of windows in use.
 
     Args:
         loaded: The network.
-        task: Of the head.
+        task: Name of the head.
         published: Windows and rules of the published tool.
         window_s: Length of windows; None: the model's own.
-        overlap: Share that windows have in common; None: the mode's, or the model's own.
-        pooling: Frames that decide an addressee; None: the published tool's if its rules are asked for, else the
+        overlap: Fraction that windows share; None: that of the speed mode, or the model's own.
+        pooling: Frames that decide an addressee; None: the published tool's if its rules are requested, else the
             model's own.
 
     Raises:
-        ConfigError: impossible windows, or an overlap of windows that have none.
+        ConfigError: impossible windows, or an overlap for windows that do not overlap.
     """
     plan = plan_of(loaded.listening[task], loaded.speed, window_s, overlap)
     changes: dict[str, Any] = {} if window_s is None else {"context_s": window_s}
@@ -98,15 +100,15 @@ def only_task(loaded: LoadedModel) -> str:
 
 @dataclass(frozen=True, eq=False)
 class UtteranceModel(ABC, Generic[Result]):
-    """A model that says something of utterances.
+    """A model that predicts one result per utterance.
 
     Attributes:
         loaded: The network.
         plan: Windows over the recording.
-        windows: ``grid``; ``published``: each utterance in a window of its own, by the published rules, one at a
-            time; ``alone``: each utterance without anything around it, for models trained so.
+        windows: ``grid``; ``published``: each utterance in a window of its own, by the published rules, one at a time;
+            ``alone``: each utterance without context, for models trained so.
         batch_size: Windows in one call; None chooses from the device and the model.
-        task: Name of the head; empty: the only one of the network.
+        task: Name of the head; empty: the network's only one.
     """
 
     loaded: LoadedModel
@@ -121,7 +123,7 @@ class UtteranceModel(ABC, Generic[Result]):
 
     @abstractmethod
     def judge(self, frames: Sequence[NDArray[np.float32]]) -> list[Result]:
-        """What it says of utterances, given the outputs of their frames, (t, C) each."""
+        """Predict results of utterances from the outputs of their frames, (t, C) each."""
 
     def __post_init__(self) -> None:
         if not self.task:
@@ -129,32 +131,32 @@ class UtteranceModel(ABC, Generic[Result]):
 
     @classmethod
     def of(cls, loaded: LoadedModel, task: str | None = None) -> Self:
-        """The model with the windows that a head asks for; without a name, its only one."""
+        """Build the model with the windows of a head; without a name, of its only one."""
         task = task or only_task(loaded)
         return cls(*plan_utterances(loaded, task), task=task)
 
     @property
     def voices(self) -> tuple[str, ...]:
-        """Labels of the segments it is asked about; empty: all."""
+        """Labels of the segments that the model applies to; empty: all."""
         settings = self.loaded.card.get(self.task, {})
         return tuple(settings.get("voices", PUBLISHED_VOICES.get(self.task, ())))
 
     def with_changes(self, **changes: Any) -> Self:
-        """The same with other windows, rules or batch size."""
+        """Return a copy with other windows, rules or batch size."""
         return replace(self, **changes)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What its outputs mean, in order."""
+        """Meaning of its outputs, in order."""
         return self.loaded.network.head(self.task).labels
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """Device of the model."""
         return self.loaded.device
 
     def settings(self) -> dict[str, Any]:
-        """Everything that decides a result, for records."""
+        """All settings that affect a result, for records."""
         listening = self.loaded.listening[self.task]
         windows = self.plan.describe() if self.windows == "grid" else {"context_s": listening.context_s}
         return {
@@ -167,37 +169,37 @@ class UtteranceModel(ABC, Generic[Result]):
         }
 
     def asked(self, segments: Segments) -> NDArray[np.int64]:
-        """Rows of a table that the model is asked about; as published, utterances over 30 s are not among them."""
+        """Rows of a table to predict; in published mode without utterances over 30 s."""
         chosen = self.of_its_voices(segments)
         if self.windows == "published":
             chosen &= segments.end - segments.start <= LONGEST_PUBLISHED
         return np.flatnonzero(chosen)
 
     def of_its_voices(self, segments: Segments) -> NDArray[np.bool_]:
-        """Rows of a table whose voice it is asked about, bool (S,)."""
+        """Rows of a table with a voice that the model applies to, bool (S,)."""
         if not self.voices:
             return np.ones(len(segments), dtype=bool)
         return np.isin(segments.label.astype(str), self.voices)
 
     def collector(self, utterances: Utterances, samples: int | None) -> Collector:
-        """What takes the frames that :meth:`source` gives and makes utterances of them."""
+        """Collector that turns the frames of :meth:`source` into utterances."""
         if self.windows == "grid":
             return GridUtterances(utterances, samples)
         return OwnFrames(self.own_windows(utterances))
 
     def own_windows(self, utterances: Utterances) -> OwnWindows:
-        """The window of each utterance where each has its own."""
+        """Window of each utterance, if each has its own."""
         if self.windows == "alone":
             return OwnWindows(utterances, alone, 0)
         context = seconds_to_samples(self.loaded.listening[self.task].context_s)
         return OwnWindows(utterances, partial(self.published_window, context=context), context)
 
     def source(self, utterances: Mapping[str, Utterances], lengths: Mapping[str, int | None]) -> FrameSource:
-        """What turns recordings into the frames that the collector takes.
+        """Frame source whose events the collector takes.
 
         Args:
             utterances: By recording.
-            lengths: Samples of each recording, None where only reading it will tell.
+            lengths: Samples of each recording, None if only decoding can tell.
         """
         listening = self.loaded.listening[self.task]
         compute = FrameOutputs(self.loaded.network, (self.task,), normalise=listening.normalise)
@@ -225,11 +227,11 @@ class UtteranceModel(ABC, Generic[Result]):
         return OwnWindowEngine(WindowThreads(compute, most).each, windows, self.loaded.name, at_once)
 
     def results(self, audio: Path | str | NDArray[np.float32], segments: Segments) -> dict[int, Judged[Result]]:
-        """Results by row of ``segments``, for the rows it is asked about.
+        """Predict results by row of ``segments``, for the rows that the model applies to.
 
         Args:
             audio: A file, or samples: float32, shape (n,), 16 kHz.
-            segments: Who speaks when.
+            segments: Segments of the recording with their voices.
 
         Raises:
             AudioError: the file cannot be read.
@@ -263,16 +265,16 @@ class UtteranceModel(ABC, Generic[Result]):
 
 @dataclass(eq=False)
 class OwnFrames:
-    """Collects what an :class:`OwnWindowEngine` gives: each event is one utterance."""
+    """Collector of the events of an :class:`OwnWindowEngine`: each event is one utterance."""
 
     windows: OwnWindows
 
     def add(self, first: int, values: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """The utterance itself."""
+        """Add the frames of one utterance."""
         yield first, values
 
     def finish(self, samples: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Nothing is left.
+        """End of the recording: no utterance is pending.
 
         Raises:
             AnnotationError: an utterance lies past the end.
@@ -281,7 +283,7 @@ class OwnFrames:
         yield from ()
 
     def origins(self, samples: int) -> NDArray[np.int64]:
-        """Where the first frame of each utterance begins, in a recording of so many samples."""
+        """First sample of each utterance's first frame, in a recording of the given length."""
         return self.windows.origins(samples)
 
 
@@ -290,10 +292,10 @@ Collector = GridUtterances | OwnFrames
 
 @dataclass(eq=False)
 class Judging(Generic[Result]):
-    """Frames in, results out; utterances are judged some at a time.
+    """Accumulator of frames that predicts results for some utterances at a time.
 
     Attributes:
-        judged: By utterance; filled at the end.
+        judged: Predictions by utterance; complete at the end.
     """
 
     model: UtteranceModel[Result]
@@ -305,11 +307,11 @@ class Judging(Generic[Result]):
     at_once: ClassVar[int] = 64
 
     def add(self, first: int, values: NDArray[np.float32]) -> None:
-        """Take frames, as the model's source gives them."""
+        """Add frames from the model's source."""
         self._take(self.collector.add(first, values))
 
     def finish(self, samples: int) -> None:
-        """The recording ended after so many samples.
+        """End the recording after the given number of samples.
 
         Raises:
             AnnotationError: an utterance lies past its end.

@@ -1,8 +1,8 @@
-"""The frames of utterances, out of a recording that streams by.
+"""Frames of utterances, cut from a recording that is streamed.
 
-Two ways to hear an utterance. On the *grid*, windows lie at fixed places of the recording, are encoded once whatever
-lies in them, and each utterance takes its frames: results depend on the recording and not on which other utterances
-there are. As *published*, each utterance has a window of its own.
+There are two kinds of windows for an utterance. In *grid* mode, windows have fixed positions in the recording and are
+encoded once whatever they contain, and each utterance takes its frames: results depend on the recording and not on the
+other utterances. In *published* mode, each utterance has a window of its own.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ENDLESS = np.iinfo(np.int64).max
 
 @dataclass(frozen=True, eq=False)
 class Utterances:
-    """Stretches of one recording that a model is asked about.
+    """Stretches of one recording to predict.
 
     Attributes:
         start: First samples, int64, shape (S,).
@@ -46,15 +46,15 @@ class Utterances:
 
     @property
     def longest(self) -> int:
-        """Samples of the longest; 0 without any."""
+        """Samples of the longest; 0 if there is none."""
         return int((self.end - self.start).max(initial=0))
 
     def frames(self, samples: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First frame of each on the recording's grid and the frame after its last: one at least.
+        """First frame of each on the recording's grid and the frame after its last; at least one frame each.
 
         Args:
-            samples: Length of the recording; None where only reading it will tell. What begins after the last frame
-                and before the end takes the last frame.
+            samples: Length of the recording; None if only decoding can tell. An utterance that begins after the last
+                frame and before the end takes the last frame.
         """
         frames = _ENDLESS if samples is None else max(frame_count(samples), 1)
         first, stop = frame_spans(self.start, self.end, frames)
@@ -62,7 +62,7 @@ class Utterances:
         return first, np.maximum(stop, first + 1)
 
     def check(self, samples: int) -> None:
-        """Whether a recording of so many samples can hold them.
+        """Check that a recording of this length contains them.
 
         Raises:
             AnnotationError: one begins past its end, or it is too short to give a frame.
@@ -81,11 +81,11 @@ class Utterances:
 
 
 class GridUtterances:
-    """Cuts utterances out of the frames of a recording, as these come. Holds the utterances that are not complete.
+    """Cuts utterances out of the frames of a recording, as these arrive. It holds only incomplete utterances.
 
     Args:
-        utterances: Which.
-        samples: Length of the recording where it is known.
+        utterances: The utterances.
+        samples: Length of the recording if it is known.
     """
 
     def __init__(self, utterances: Utterances, samples: int | None) -> None:
@@ -95,11 +95,11 @@ class GridUtterances:
         self._given = np.zeros(len(utterances), dtype=bool)
 
     def wanted(self, first: int, stop: int) -> bool:
-        """Whether any utterance has one of these frames."""
+        """True if any utterance contains one of these frames."""
         return bool(np.any((self._first < stop) & (self._stop > first)))
 
     def add(self, first: int, values: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Take frames, (T, C), from frame ``first``; give the utterances they complete: index and (t, C)."""
+        """Add frames, (T, C), from frame ``first``; return the utterances they complete: index and (t, C)."""
         stop = first + len(values)
         for index in np.flatnonzero((self._first < stop) & (self._stop > first)).tolist():
             part = values[max(self._first[index] - first, 0) : self._stop[index] - first]
@@ -108,7 +108,7 @@ class GridUtterances:
                 yield self._complete(index)
 
     def finish(self, samples: int) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """The recording ended after so many samples: the utterances that reach past its last frame.
+        """End the recording after the given number of samples; return the utterances that reach past its last frame.
 
         Raises:
             AnnotationError: an utterance lies past the end.
@@ -121,7 +121,7 @@ class GridUtterances:
             raise AnnotationError(f"a segment at {start} s begins after the last frame that could be read")
 
     def origins(self, samples: int) -> NDArray[np.int64]:
-        """Where the first frame of each utterance begins, in a recording of so many samples."""
+        """First sample of each utterance's first frame, in a recording of the given length."""
         return self._first * FRAME_HOP
 
     def _complete(self, index: int) -> tuple[int, NDArray[np.float32]]:
@@ -133,7 +133,7 @@ class OwnWindows:
     """A window of its own for each utterance of a recording, cut from a stream whose length need not be known.
 
     Args:
-        utterances: Which.
+        utterances: The utterances.
         rule: The published rule.
         context: Length of its windows, samples.
     """
@@ -144,10 +144,9 @@ class OwnWindows:
         self._context = max(context, FRAME_RECEPTIVE_FIELD)
 
     def cut(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[tuple[int, UtteranceWindow, NDArray[np.float32]]]:
-        """Index of the utterance, its window, and the window's samples, by the window's end.
+        """Yield the index of each utterance, its window, and the window's samples, by the window's end.
 
-        Holds what the windows still to come may need: a window and a block. What :meth:`Utterances.check` refuses gets
-        no window.
+        Memory holds a window and a block. Utterances that :meth:`Utterances.check` refuses get no window.
         """
         inside = [self._window(index, _ENDLESS >> 1) for index in range(len(self._utterances))]
         order = sorted(range(len(inside)), key=lambda index: (inside[index].stop, index))
@@ -176,7 +175,7 @@ class OwnWindows:
         self._utterances.check(samples)
 
     def origins(self, samples: int) -> NDArray[np.int64]:
-        """Where the first frame of each utterance begins, in a recording of so many samples."""
+        """First sample of each utterance's first frame, in a recording of the given length."""
         windows = [self._window(index, samples) for index in range(len(self._utterances))]
         return np.array([w.start + w.first_frame * FRAME_HOP for w in windows], dtype=np.int64)
 
@@ -186,13 +185,13 @@ class OwnWindows:
 
 @dataclass(frozen=True)
 class OwnWindowEngine:
-    """Runs every utterance in its own window: what the published tools give for a batch of one.
+    """Runs every utterance in its own window: the result of the published tools for a batch of one.
 
     Attributes:
         each: The model: waveforms (1, n) of any lengths -> frame outputs (1, T(n), ...) of each.
-        windows: By recording.
-        model: Where the model came from, for messages.
-        at_once: Most windows of a recording in one call, where more than one.
+        windows: Windows by recording.
+        model: Source of the model, for messages.
+        at_once: Maximum number of windows of a recording in one call.
     """
 
     each: Callable[[Sequence[Tensor]], Sequence[Tensor]]
@@ -241,7 +240,7 @@ Found = TypeVar("Found")
 
 
 def _next_ones(source: Iterator[Found], most: int) -> tuple[list[Found], Exception | None]:
-    """The next ones, and what kept the source from giving more: whatever a decoder raises, other recordings go on."""
+    """The next items, and the exception that ended the source, if any: other recordings continue."""
     found: list[Found] = []
     try:
         found.extend(islice(source, most))

@@ -1,4 +1,4 @@
-"""Which windows of a recording the encoder sees.
+"""Plan of the windows of a recording.
 
 A plan is pure integer arithmetic on absolute sample positions, so windows never depend on how a file was read.
 Window starts are multiples of the frame hop: the frames of all windows lie on the recording's one frame grid.
@@ -27,10 +27,10 @@ Tail = Literal["short", "shift"]
 
 
 LONGEST_WINDOW_S = 3600
-"""Of a window: attention compares each of its frames with all others, 180,000 of them in an hour."""
+"""Limit for a window: attention compares each of its frames with all others, 180,000 of them in an hour."""
 
 _PIECE = seconds_to_samples(60)
-"""Of a block, taken at a time: a block may be a whole recording, which is not copied."""
+"""Piece of a block that is processed at a time: a block may be a complete recording, which is not copied."""
 
 
 class Window(NamedTuple):
@@ -41,12 +41,12 @@ class Window(NamedTuple):
 
 
 def with_cores(windows: Iterable[Window]) -> Iterator[tuple[Window, int, int]]:
-    """Windows, and the frames of the recording that lie deeper in each than in its neighbours.
+    """Yield windows with their core: the frames that are farther from an edge in this window than in its neighbours.
 
-    Looks one window ahead.
+    One window is read ahead.
 
     Yields:
-        A window, the first of its frames, and the frame after the last. They tile what the windows cover.
+        A window, the first of its frames, and the frame after the last. They tile the range that the windows cover.
     """
     held, first = None, 0
     for window in windows:
@@ -62,14 +62,14 @@ def with_cores(windows: Iterable[Window]) -> Iterator[tuple[Window, int, int]]:
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """Windows of equal length at a constant hop, and one more where the recording's end is not reached.
+    """Windows of equal length at a constant hop, and one more if the recording's end is not reached.
 
     Attributes:
         length: Samples of a window, at least 400.
-        hop: Samples between window starts: a multiple of 320, no more than the frames of a window cover.
-        tail: What reaches the end of a recording. ``"short"``: a shorter window at the next hop, as VTC up to 2.1
-            does. ``"shift"``: a full window that ends with the recording (up to 319 samples longer, so that it starts
-            on the frame grid and gives the last frame): no frame is judged with less context than a window holds.
+        hop: Samples between window starts: a multiple of 320, at most the range covered by the frames of a window.
+        tail: Kind of the window at the end of a recording. ``"short"``: a shorter window at the next hop, as VTC up to
+            2.1 does. ``"shift"``: a full window that ends with the recording (up to 319 samples longer, so that it
+            starts on the frame grid and gives the last frame): every frame has the full context of a window.
             Recordings shorter than a window are one window in both.
     """
 
@@ -88,7 +88,7 @@ class WindowPlan:
 
     @classmethod
     def from_overlap(cls, seconds: float, overlap: float) -> WindowPlan:
-        """The plan for a window in seconds and the share of it that neighbours have in common.
+        """The plan for a window in seconds and the fraction shared by neighbours.
 
         Without overlap this is exactly the published plan up to VTC 2.1: for 4 s, windows of 64,000 samples every
         63,680 (their 199 frames tile), then a short tail. With overlap, the hop is the nearest number of whole frames
@@ -119,7 +119,7 @@ class WindowPlan:
         return 0 if samples < self.length else (samples - self.length) // self.hop + 1
 
     def tail_start(self, samples: int) -> int | None:
-        """Start of the window that reaches the end of a recording; None where the full windows already do."""
+        """Start of the window at the end of a recording; None if the full windows already reach it."""
         full = self.full_windows(samples)
         covered = (full - 1) * self.hop // FRAME_HOP + frame_count(self.length) if full else 0
         if covered >= frame_count(samples):
@@ -139,7 +139,7 @@ class WindowPlan:
     def cut(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[Window]:
         """Cut consecutive blocks of a recording, of any sizes, into windows; the length need not be known before.
 
-        Holds no more than a window, a hop and a minute. The windows are those of :meth:`spans`.
+        Memory holds at most a window, a hop and a minute. The windows are those of :meth:`spans`.
         """
         held = np.empty(0, dtype=np.float32)
         held_from, next_start = 0, 0
@@ -159,5 +159,5 @@ class WindowPlan:
             yield Window(tail, held[tail - held_from :])
 
     def describe(self) -> dict[str, float | str]:
-        """The plan in seconds, for the record of a run."""
+        """Description of the plan in seconds, for the record of a run."""
         return {"window_s": samples_to_seconds(self.length), "hop_s": samples_to_seconds(self.hop), "tail": self.tail}

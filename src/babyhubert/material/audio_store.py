@@ -1,8 +1,8 @@
-"""Recordings decoded once, to one int16 file that is memory-mapped.
+"""Cache of decoded recordings: one int16 file that is memory-mapped.
 
-Drawing a window is then a copy of a slice, memory does not grow with the corpus, and thousands of short recordings
-need one open file. The file's name is a hash of what it was made from, so tasks on the same recordings share it and a
-changed recording is decoded again.
+Reading a window is then a copy of a slice, memory does not grow with the corpus, and thousands of short recordings
+need one open file. The file's name is a hash of its sources, so tasks on the same recordings share it and a changed
+recording is decoded again.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ class AudioStore:
 
 
 def _kept_bounds(path: Path, index: Path, names: Sequence[str]) -> list[int] | None:
-    """What an earlier run wrote of these recordings, where that is whole; a warning where it is there and is not."""
+    """Bounds of these recordings in the file of an earlier run, if it is complete; a warning if it is there and
+    incomplete.
+    """
     if not index.is_file():
         return None
     try:
@@ -135,7 +137,7 @@ def _decode(files: Sequence[RecordingFile], path: Path) -> list[int]:
 
 
 def _blocks(file: RecordingFile) -> Iterator[NDArray[np.int16] | str]:
-    """Samples of a recording; where it cannot be read, a line that says why instead of the rest."""
+    """Samples of a recording; if it cannot be read, a line with the reason instead of the rest."""
     try:
         with open_recording(file.path) as recording:
             for block in recording.blocks():

@@ -1,9 +1,9 @@
-"""Changes of training windows that do not change what is right about them.
+"""Augmentation of training windows: changes that leave their labels valid.
 
 Every change is drawn from the generator that is passed, works on a whole batch of waveforms, (B, n) float32, and
-leaves rows alone that were not drawn. Levels are measured over a row's own samples, so padding does not dilute them.
-Time and pitch are different: they decide how much audio a window is cut from, so they are drawn before the window
-(:meth:`Augmentation.warps`) and applied while the window is read (:func:`warp`).
+leaves rows unchanged that were not drawn. Levels are measured over a row's own samples, so padding does not dilute
+them. Time and pitch are different: they decide how much audio a window is cut from, so they are drawn before the
+window (:meth:`Augmentation.warps`) and applied while the window is read (:func:`warp`).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class NoiseSettings(Config):
-    """Noise added to a share of the windows.
+    """Noise added to a fraction of the windows.
 
     Attributes:
         probability: Share of windows.
@@ -68,7 +68,7 @@ class NoiseSettings(Config):
 
 
 class ReverberationSettings(Config):
-    """A room around a share of the windows: an impulse response that decays exponentially, of unit energy.
+    """Reverberation of a fraction of the windows: an impulse response that decays exponentially, of unit energy.
 
     Attributes:
         probability: Share of windows.
@@ -82,10 +82,10 @@ class ReverberationSettings(Config):
 
 
 class SpeedSettings(Config):
-    """Faster (and higher) or slower (and lower), as a tape would be.
+    """Faster and higher, or slower and lower, as with a tape.
 
     Attributes:
-        probability: Share of windows.
+        probability: Fraction of windows.
         factor: Range of the factor on tempo and pitch.
     """
 
@@ -118,7 +118,7 @@ class PitchSettings(Config):
 
 
 class AugmentationSettings(Config):
-    """What is done to training windows; nothing by default, as published.
+    """Augmentation of training windows; none by default, as published.
 
     Attributes:
         gain_db: Level changes of up to so many dB, up or down.
@@ -139,10 +139,10 @@ class AugmentationSettings(Config):
 
 @dataclass(frozen=True, eq=False)
 class Warps:
-    """How time and pitch of windows change: factors, 1 where nothing does.
+    """Changes of time and pitch of windows: factors, 1 for no change.
 
     Attributes:
-        tempo: How many seconds of the recording a second of the window holds, float64 (B,).
+        tempo: Seconds of the recording in a second of the window, float64 (B,).
         pitch: Factor on every frequency, float64 (B,).
     """
 
@@ -151,7 +151,7 @@ class Warps:
 
     @classmethod
     def none(cls, count: int) -> Warps:
-        """Windows as they are."""
+        """No changes."""
         return cls(np.ones(count), np.ones(count))
 
 
@@ -160,7 +160,7 @@ class Augmentation:
     """The changes of a run, with the noise recordings opened.
 
     Attributes:
-        settings: What to do.
+        settings: Settings of the changes.
         noise: Noise recordings; None: noise is generated.
     """
 
@@ -169,7 +169,7 @@ class Augmentation:
 
     @classmethod
     def prepare(cls, settings: AugmentationSettings, cache: Path) -> Augmentation:
-        """Open (and decode) the noise folder, if there is one.
+        """Open and decode the noise folder, if there is one.
 
         Raises:
             AudioError: no readable recording there.
@@ -178,7 +178,7 @@ class Augmentation:
         return cls(settings, None if folder is None else AudioStore.build(discover([folder]), cache))
 
     def warps(self, count: int, rng: np.random.Generator) -> Warps:
-        """Changes of time and pitch of so many windows."""
+        """Draw changes of time and pitch of a number of windows."""
         settings, tempo, pitch = self.settings, np.ones(count), np.ones(count)
         if settings.speed is not None:
             factors = _drawn(settings.speed.factor, settings.speed.probability, count, rng, neutral=1.0)
@@ -191,12 +191,12 @@ class Augmentation:
         return Warps(tempo, pitch)
 
     def __call__(self, waveforms: Waveforms, lengths: NDArray[np.int64], rng: np.random.Generator) -> Waveforms:
-        """Rooms, then noise, then level.
+        """Apply reverberation, then noise, then level.
 
         Args:
             waveforms: (B, n), zeros from each row's length on.
             lengths: Samples of each row.
-            rng: What is drawn from.
+            rng: Source of randomness.
         """
         settings = self.settings
         inside = np.arange(waveforms.shape[1]) < lengths[:, None]
@@ -246,14 +246,14 @@ def recorded_noise(store: AudioStore, count: int, samples: int, rng: np.random.G
 
 
 def add_at_snr(waveforms: Waveforms, noise: Waveforms, snr_db: NDArray[np.float64]) -> Waveforms:
-    """Each row plus its noise, scaled so that the row's power is ``snr_db`` over its own; silence stays silence."""
+    """Add to each row its noise, scaled so that the row's power is ``snr_db`` above it; silence stays silence."""
     power, noise_power = (np.square(sound).mean(axis=1, dtype=np.float64) for sound in (waveforms, noise))
     scale = np.sqrt(power / np.maximum(noise_power, 1e-20) * 10 ** (-snr_db / 10))
     return waveforms + noise * scale[:, None].astype(np.float32)
 
 
 def reverberate(waveforms: Waveforms, settings: ReverberationSettings, rng: np.random.Generator) -> Waveforms:
-    """A share of the rows in rooms; the direct sound stays where it was, and a row's power what it was."""
+    """Reverberate a fraction of the rows; the direct sound keeps its position, and a row its power."""
     rows = np.flatnonzero(rng.random(len(waveforms)) < settings.probability)
     if not len(rows):
         return waveforms
@@ -271,13 +271,13 @@ def reverberate(waveforms: Waveforms, settings: ReverberationSettings, rng: np.r
 def mix_scenes(
     waveforms: Waveforms, others: Waveforms, level_db: NDArray[np.float64], rows: NDArray[np.int64]
 ) -> Waveforms:
-    """Rows with another scene added, at a level of its own: (B, n).
+    """Add another scene to rows, at a level of its own: (B, n).
 
     Args:
         waveforms: (B, n).
-        others: What is added to each of ``rows``, (R, n).
-        level_db: Gain of what is added, dB, (R,).
-        rows: Which rows change.
+        others: Scenes added to each of ``rows``, (R, n).
+        level_db: Gain of the added scenes, dB, (R,).
+        rows: Indices of the rows that change.
     """
     mixed = waveforms.copy()
     mixed[rows] += others * (10 ** (level_db[:, None] / 20)).astype(np.float32)
@@ -292,15 +292,14 @@ def _drawn(
 
 
 def source_samples(samples: int, tempo: float) -> int:
-    """Samples that become so many at a tempo."""
+    """Number of source samples for a number of samples at a tempo."""
     return samples if tempo == 1.0 else round(samples * tempo)
 
 
 def warp(waveform: Waveforms, samples: int, pitch: float = 1.0) -> Waveforms:
-    """A waveform of any length brought to a length, with every frequency times a factor.
+    """Change a waveform of any length to a given length, with every frequency times a factor.
 
-    Resampling changes time and pitch together; where they are to change by different factors, :func:`stretch` does
-    the rest.
+    Resampling changes time and pitch together; if their factors differ, :func:`stretch` does the rest.
 
     Args:
         waveform: (n,).
@@ -316,7 +315,7 @@ def warp(waveform: Waveforms, samples: int, pitch: float = 1.0) -> Waveforms:
 
 
 def _resample(waveform: Waveforms, samples: int) -> Waveforms:
-    """Sample t of the result was at t times the ratio of the lengths."""
+    """Resample to another length."""
     if len(waveform) == samples:
         return waveform
     resampled = soxr.resample(waveform, len(waveform), samples, quality="MQ")
@@ -334,10 +333,10 @@ _SEARCH = SAMPLE_RATE // 100
 
 
 def stretch(waveform: Waveforms, samples: int) -> Waveforms:
-    """A waveform made longer or shorter at the same pitch: WSOLA (Verhelst and Roelands 1993), frames of 40 ms.
+    """Make a waveform longer or shorter at the same pitch: WSOLA (Verhelst and Roelands 1993), frames of 40 ms.
 
-    Every 20 ms of the result comes the frame that lies there in the waveform, taken up to 10 ms earlier or later: from
-    where it goes on best from the frame before.
+    Every 20 ms of the result takes the frame at the same position of the waveform, moved by up to 10 ms to where it
+    continues the previous frame best.
 
     Args:
         waveform: (n,).
@@ -360,7 +359,7 @@ def stretch(waveform: Waveforms, samples: int) -> Waveforms:
 
 
 def _best_place(region: Waveforms, goes_on: Waveforms) -> int:
-    """Where in a region a stretch is most like another, by normalised correlation; the middle where nothing sounds."""
+    """Offset in a region at which a stretch has the highest correlation with another; the middle if silent."""
     likeness = np.correlate(region, goes_on, "valid")
     energy = np.cumsum(np.concatenate(([0.0], np.square(region, dtype=np.float64))))
     likeness = likeness / np.sqrt(np.maximum(energy[len(goes_on) :] - energy[: -len(goes_on)], 1e-12))

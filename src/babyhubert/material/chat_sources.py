@@ -1,7 +1,7 @@
-"""CHAT transcripts of CHILDES and PhonBank as material: an utterance a row, and the recordings they are of.
+"""CHAT transcripts of CHILDES and PhonBank as material: one row per utterance, and the recordings.
 
-Transcripts and recordings are kept in separate places, and a header names the recording without its ending: it is
-looked for by name, beside the transcript first.
+Transcripts and recordings are stored in separate folders, and a header names the recording without its extension: it
+is searched by name, beside the transcript first.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from babyhubert.files import files_below
 from babyhubert.material.settings import DataSource, SourceRecording, SourceRow, is_selected
 
 IPA_COLUMN = "ipa_words"
-"""What was pronounced in a row of a CHAT transcript: words in IPA whose phones no space separates."""
+"""Pronunciation in a row of a CHAT transcript: words in IPA without spaces between phones."""
 NO_PHONES_COLUMN = "no_phones"
-"""Why such a row has none."""
+"""Reason why such a row has none."""
 _NO_NAMES = frozenset({"", "child", "chi", "target_child", "target child"})
 
 
@@ -32,10 +32,10 @@ def transcripts_below(folder: Path) -> list[Path]:
 
 
 def read_transcripts(folder: Path, paths: Sequence[Path], source: DataSource) -> list[SourceRecording]:
-    """Recordings of transcripts with a row an utterance.
+    """Read recordings of transcripts with one row per utterance.
 
     Raises:
-        AnnotationError: malformed, without the phonetic tier, or a recording is not there.
+        AnnotationError: malformed, without the phonetic tier, or a recording is missing.
         MissingExtraError: pylangacq is not installed.
     """
     named = {path.relative_to(folder).with_suffix("").as_posix(): path for path in paths}
@@ -83,7 +83,9 @@ def _by_bare_name(root: Path, transcripts: Mapping[str, Path]) -> dict[str, list
 def _audio_of(
     name: str, path: Path, transcript: Transcript, root: Path, recordings: Mapping[str, Sequence[RecordingFile]]
 ) -> Path:
-    """The recording of a transcript: of the name that it gives, else of its own, in a folder like its own if any."""
+    """Recording of a transcript: by the name in its header, else by its own name, preferably in a corresponding
+    folder.
+    """
     wanted = list(dict.fromkeys([transcript.media or path.stem, path.stem]))
     same = next((recordings[bare.casefold()] for bare in wanted if bare.casefold() in recordings), [])
     folder = PurePosixPath(name).parent
@@ -133,7 +135,9 @@ def _pronounced(utterance: Utterance, tier: str) -> dict[str, str]:
 
 
 def _child_of(name: str, transcript: Transcript, speaker: Participant) -> str:
-    """Whose recording it is: corpus and name of the target child; without a name, its folder or else itself."""
+    """Child of a recording: corpus and name of the target child; without a name, its folder, else the recording
+    itself.
+    """
     children = [one for one in (speaker, *transcript.participants) if one.is_target_child]
     child = next((one for one in children if one.name.casefold() not in _NO_NAMES), None)
     if child is not None:

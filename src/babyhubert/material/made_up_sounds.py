@@ -1,10 +1,10 @@
-"""Training windows in which nobody speaks: silence, noise, tones, melodies and everyday sounds, made up or recorded.
+"""Training windows without speech: silence, noise, tones, melodies and everyday sounds, synthesised or recorded.
 
-Without them a model never hears a recorder that was switched off or left in an empty room, and may hear voices there:
-normalisation over the window lifts whatever there is. Melodies are there because a musical toy is harmonic, moves in
-pitch and has pauses, as a child's voice does. Animals, engines and rain are there because whatever is loud and alone
-in a window otherwise passes for the child who wears the recorder. The same sounds behind windows with voices carry no
-label there.
+Without them a model never sees a recorder that was switched off or left in an empty room, and may find voices there,
+since normalisation over the window amplifies whatever there is. Melodies are included because a musical toy is
+harmonic, moves in pitch and has pauses, as a child's voice does. Animals, engines and rain are included because any
+loud sound alone in a window is otherwise taken for the child who wears the recorder. The same sounds in the background
+of windows with voices carry no label.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FADE_S = 0.005
 
 
 class BackgroundSettings(Config):
-    """Everyday sounds behind a share of the windows with voices; they change nothing about who speaks.
+    """Everyday sounds in the background of a fraction of the windows with voices; the labels stay the same.
 
     Attributes:
         probability: Share of windows.
@@ -45,7 +45,7 @@ class BackgroundSettings(Config):
 
 
 class NobodySettings(Config):
-    """``[voice_type.nobody]``: what is left of 1 beside the shares is coloured noise.
+    """``[voice_type.nobody]``: the shares add up to at most 1; the rest is coloured noise.
 
     Attributes:
         probability: Share of windows.
@@ -55,8 +55,8 @@ class NobodySettings(Config):
         melodies_share: Share that are melodies.
         sounds_share: Share that are made-up everyday sounds (:mod:`babyhubert.audio.everyday_sounds`).
         recorded_share: Share that are recorded sounds.
-        folder: Recordings in which nobody speaks, anywhere below it; ``recorded_share`` needs it.
-        select: Which of them to take, as shell patterns of their ids (the path below the folder); all when empty.
+        folder: Recordings without speech, anywhere below it; ``recorded_share`` needs it.
+        select: Recordings to use, as shell patterns of their ids (the path below the folder); all if empty.
         background: The same everyday sounds, made up and recorded, behind windows with voices.
     """
 
@@ -94,8 +94,8 @@ class NonSpeech:
     """Windows without voices, and sounds behind windows with voices, with the recordings opened.
 
     Attributes:
-        settings: What to draw.
-        recorded: Recordings in which nobody speaks; None: there are none.
+        settings: Settings.
+        recorded: Recordings without speech; None: there are none.
     """
 
     settings: NobodySettings
@@ -103,11 +103,11 @@ class NonSpeech:
 
     @classmethod
     def prepare(cls, settings: NobodySettings, cache: Path) -> NonSpeech:
-        """Open (and decode) the folder, if there is one.
+        """Open and decode the folder, if there is one.
 
         Raises:
             AudioError: no readable recording there.
-            ConfigError: none that is selected.
+            ConfigError: no recording is selected.
         """
         if settings.folder is None:
             return cls(settings)
@@ -117,7 +117,7 @@ class NonSpeech:
         return cls(settings, AudioStore.build(files, cache))
 
     def windows(self, count: int, samples: int, rng: np.random.Generator) -> Waveforms:
-        """Sounds of nobody, (count, samples)."""
+        """Sounds without speech, (count, samples)."""
         settings = self.settings
         kind = np.searchsorted(np.cumsum(settings.shares), rng.random(count), side="right")  # beyond them noise
         sounds = coloured_noise(count, samples, (0.0, 2.0), rng)
@@ -133,7 +133,7 @@ class NonSpeech:
         return sounds * np.where(kind == 0, 0.0, level).astype(np.float32)[:, None]
 
     def behind(self, waveforms: Waveforms, rng: np.random.Generator) -> Waveforms:
-        """Windows, a share of them with everyday sounds added: (B, n)."""
+        """Windows, a fraction of them with everyday sounds added: (B, n)."""
         settings = self.settings.background
         if settings is None:
             return waveforms
@@ -182,7 +182,7 @@ def _made(samples: int, rng: np.random.Generator) -> Waveforms:
 
 
 def _unit(sound: Waveforms) -> Waveforms:
-    """A sound at an RMS level of 1 where it sounds; silence stays silence."""
+    """A sound at an RMS level of 1 over its non-silent part; silence stays silence."""
     audible = np.abs(sound) > 1e-3 * np.abs(sound).max(initial=0.0)
     level = np.sqrt(np.square(sound[audible], dtype=np.float64).mean()) if audible.any() else 1.0
     return sound / np.float32(max(level, 1e-9))
@@ -201,9 +201,9 @@ def steady_tones(count: int, samples: int, rng: np.random.Generator, harmonics: 
 
 
 def melody(samples: int, rng: np.random.Generator) -> Waveforms:
-    """One to three voices of a music box, a whistle, an organ or what else such a draw gives, over a little noise.
+    """One to three voices of a music box, whistle, organ or similar instrument, over some noise.
 
-    Each voice has its own timbre and walks over a scale of its own in a common beat, with rests.
+    Each voice has its own timbre and moves over a scale of its own in a common beat, with rests.
     """
     beat = 60 / rng.uniform(50, 220)
     total = np.zeros(samples)
@@ -243,5 +243,5 @@ def _note(
 
 
 def _sine(cycles: NDArray[np.float64]) -> Waveforms:
-    """Sine of a phase in cycles, float32: several times quicker than in float64, and as exact as a waveform needs."""
+    """Sine of a phase in cycles, float32: several times faster than float64, and exact enough for a waveform."""
     return np.sin((2 * np.pi * (cycles - np.floor(cycles))).astype(np.float32))

@@ -1,6 +1,6 @@
-"""Annotated material as fine-tuning knows it: where it is, and the rows and recordings that come out.
+"""Annotated material of fine-tuning: its settings, and the resulting rows and recordings.
 
-:mod:`babyhubert.material.sources` reads it from the layouts that there are.
+:mod:`babyhubert.material.sources` reads it from the supported layouts.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from babyhubert.config import Config, Seed
 
 
 class DataSource(Config):
-    """Where material is.
+    """A source of annotated material.
 
     Attributes:
         path: A folder, a ``.txt`` list, a ``.csv`` or ``.parquet`` table, a ChildProject project, a CHAT transcript
             ``.cha`` or a folder of them.
-        audio: Where the recordings of a list, a table or transcripts are; the folder it stands in when absent.
-        select: Recordings to take, as shell patterns of their ids; all when empty.
-        uem: UEM file or folder of them: what was annotated. Outside, nothing is learnt and nothing scored.
-        recording_column: Column of a table that names the recording, where several could.
-        group_column: Column that says which rows may not be separated by a split (child, speaker). Voice type, which
-            learns whole recordings, wants one value for all rows of a recording.
-        without_speakers: CSV whose column ``speaker_id`` names speakers to leave out, of a test set or of doubtful
-            labels for example. Rows then need a column ``speaker_id`` or ``speaker``. For voice type, which learns
-            whole recordings, what they say counts as not annotated.
+        audio: Folder of the recordings of a list, a table or transcripts; its own folder if absent.
+        select: Recordings to use, as shell patterns of their ids; all if empty.
+        uem: UEM file or folder of them with the annotated stretches. Nothing outside is used for training or scores.
+        recording_column: Column of a table that names the recording, if several could.
+        group_column: Column of the groups that a split must keep together (child, speaker). Voice type, which trains
+            on complete recordings, requires one value for all rows of a recording.
+        without_speakers: CSV whose column ``speaker_id`` names speakers to exclude, for example those of a test set or
+            with doubtful labels. Rows then need a column ``speaker_id`` or ``speaker``. For voice type, which trains
+            on complete recordings, their speech counts as not annotated.
         annotation_set: Set of a ChildProject project.
-        tier: Phonetic tier of CHAT transcripts. ``pho`` is what was actually said; ``mod`` what should have been.
-        times: How often its material stands in training, as if there were so many copies of it: little but fitting
-            material beside much that fits less. Validation hears everything once.
+        tier: Phonetic tier of CHAT transcripts. ``pho`` is the actual pronunciation; ``mod`` the target.
+        times: Weight of its material in training, as a number of copies: useful for a little well-matched material
+            beside much that matches less. Validation uses everything once.
     """
 
     path: str
@@ -51,7 +51,9 @@ class DataSource(Config):
 
     @model_serializer(mode="wrap")
     def _without_what_is_younger_than_runs(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Runs that were begun before there was ``times`` go on: their fingerprint knows nothing of it."""
+        """Omit ``times`` if it is 1, so that runs begun before this setting existed keep their fingerprint and
+        continue.
+        """
         content = serialise(self)
         if self.times == 1:
             del content["times"]
@@ -65,18 +67,19 @@ def _kind_of(value: Any) -> str:
 _Source = Annotated[str, Tag("path")] | Annotated[DataSource, Tag("table")]
 _One = Annotated[_Source, Discriminator(_kind_of)]
 Sources = Annotated[_Source | Annotated[Sequence[_One], Tag("list")], Discriminator(_kind_of)]
-"""A path, a table of :class:`DataSource`, or a list of such; an error is told for the kind that is there."""
+"""A path, a table of :class:`DataSource`, or a list of such; errors name the kind that was given."""
 
 
 class DataSettings(Config):
-    """Material of a task: what to train on and what to validate on.
+    """Training and validation material of a task.
 
     Attributes:
         train: A source, or its path alone; or several.
-        validation: The same; absent, a share of the training groups (children, speakers, else recordings) is held out.
-        validation_share: Share of the groups held out for validation.
-        test_share: Share of the groups that neither training nor validation sees.
-        split_seed: Decides which.
+        validation: The same; if absent, a fraction of the training groups (children, speakers, else recordings) is
+            held out.
+        validation_share: Fraction of the groups held out for validation.
+        test_share: Fraction of the groups used neither in training nor in validation.
+        split_seed: Seed of the split.
     """
 
     train: Sources
@@ -109,11 +112,11 @@ class SourceRecording:
 
     Attributes:
         file: Its id and path.
-        rows: What is annotated in it, perhaps nothing.
-        annotated: Stretches that were annotated; None: all of it.
-        group: What a split may not separate, where that is one for the whole recording.
-        untimed: Rows whose place in it is not known; told, never used.
-        times: How often it stands in training.
+        rows: Its annotated stretches, possibly none.
+        annotated: Stretches that were annotated; None: the complete recording.
+        group: Group that a split keeps together, if it is the same for the complete recording.
+        untimed: Rows without times; reported, never used.
+        times: Number of its copies in training.
     """
 
     file: RecordingFile
@@ -126,12 +129,12 @@ class SourceRecording:
 
 @dataclass
 class LeftOut:
-    """What did not enter the material, and why; told to the user and written beside the run."""
+    """Record of skipped material with reasons; shown to the user and written beside the run."""
 
     items: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, reason: str, item: str) -> None:
-        """Note one piece."""
+        """Add one skipped item."""
         self.items.setdefault(reason, []).append(item)
 
     def __str__(self) -> str:
@@ -141,5 +144,5 @@ class LeftOut:
 
 
 def is_selected(name: str, patterns: Sequence[str]) -> bool:
-    """Whether a recording's name fits one of some shell patterns, or there are none."""
+    """True if a recording's name matches one of some shell patterns, or there are none."""
     return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,4 +1,4 @@
-"""Where annotated material comes from: the data layouts that fine-tuning reads, and which rows of them belong where.
+"""Reading of annotated material in the data layouts that fine-tuning supports, and its split.
 
 - a folder with recordings anywhere below it and their annotations below ``rttm/`` (what the simulator writes);
 - a list ``train.txt`` in a folder with ``wav/`` and ``rttm/``, as published for VTC: one recording a line;
@@ -39,21 +39,21 @@ SECOND_COLUMNS = (("start_s", "end_s"), ("start_time_s", "end_time_s"))
 DURATION_COLUMNS = (("start_time_s", "duration_s"),)
 MILLISECOND_COLUMNS = (("segment_onset", "segment_offset"), ("onset", "offset"))
 BY_SPEAKER_LEFT_OUT = "said by a speaker who is left out"
-"""Why rows of ``without_speakers`` do not enter the material."""
+"""Reason for skipping rows of ``without_speakers``."""
 _CUT_OUT = "audio_filename"
-"""TinyVox's column of files that hold one utterance each; its times count in the original recordings."""
+"""TinyVox's column of files that hold one utterance each; its times refer to the original recordings."""
 
 
 def read_sources(sources: Sources, left_out: LeftOut) -> list[tuple[DataSource, SourceRecording]]:
     """Recordings of one source or of several, each with the source it is from, sorted by id.
 
     Args:
-        sources: Where they are.
-        left_out: Told which recordings of a folder nobody annotated.
+        sources: The sources.
+        left_out: Receives the recordings of a folder without annotations.
 
     Raises:
-        AnnotationError: nothing there, malformed, an annotation names a recording that is not there, or two sources
-            have a recording of the same name.
+        AnnotationError: the source is empty or malformed, an annotation names a missing recording, or two sources have
+            a recording of the same name.
     """
     several = [sources] if isinstance(sources, str | DataSource) else list(sources)
     if not several:
@@ -75,11 +75,11 @@ def read_source(source: DataSource, left_out: LeftOut | None = None) -> list[Sou
     """Recordings of a source with their rows, sorted by id.
 
     Args:
-        source: Where they are.
-        left_out: Told which recordings of a folder nobody annotated.
+        source: The source.
+        left_out: Receives the recordings of a folder without annotations.
 
     Raises:
-        AnnotationError: nothing there, malformed, or an annotation names a recording that is not there.
+        AnnotationError: the source is empty or malformed, or an annotation names a missing recording.
         MissingExtraError: CHAT transcripts without pylangacq.
     """
     path = Path(source.path)
@@ -110,7 +110,7 @@ def read_source(source: DataSource, left_out: LeftOut | None = None) -> list[Sou
 
 
 def absent_speakers(sources: Iterable[DataSource]) -> dict[str, frozenset[str]]:
-    """Who is left out, by the table that ``without_speakers`` names; nobody under an empty name.
+    """Speakers to exclude, by the table that ``without_speakers`` names; none under an empty name.
 
     Raises:
         AnnotationError: a table cannot be read or has no column ``speaker_id``.
@@ -120,10 +120,10 @@ def absent_speakers(sources: Iterable[DataSource]) -> dict[str, frozenset[str]]:
 
 
 def is_by(row: SourceRow, speakers: frozenset[str]) -> bool:
-    """Whether a row is of one of these speakers.
+    """True if a row is of one of these speakers.
 
     Raises:
-        AnnotationError: there are such speakers, and the row does not say whose it is.
+        AnnotationError: there are such speakers, and the row names no speaker.
     """
     if speakers and not any(name in row.fields for name in SPEAKER_COLUMNS):
         raise AnnotationError(f"{row.where}: no column speaker_id, by which without_speakers leaves speakers out")
@@ -131,7 +131,7 @@ def is_by(row: SourceRow, speakers: frozenset[str]) -> bool:
 
 
 def column_of(fields: Mapping[str, str], names: Sequence[str], where: str) -> str:
-    """The first of some columns that a row has.
+    """Return the first of some columns that a row has.
 
     Raises:
         AnnotationError: it has none.
@@ -145,7 +145,7 @@ def column_of(fields: Mapping[str, str], names: Sequence[str], where: str) -> st
 def hold_out(
     groups: Sequence[str], validation_share: float, test_share: float, seed: int
 ) -> tuple[frozenset[str], frozenset[str]]:
-    """Groups for validation and for a later test, drawn from a seed; at least one each where a share is not 0.
+    """Draw groups for validation and for a later test from a seed; at least one each if a fraction is not 0.
 
     Raises:
         AnnotationError: too few groups to hold any out.
@@ -162,7 +162,7 @@ def hold_out(
 
 
 def _grouped(recording: SourceRecording, column: str) -> SourceRecording:
-    """The same with its rows' group as its own, where that is one for all of them."""
+    """The same recording with its rows' group as its own, if all rows share one."""
     groups = {column_of(row.fields, (column,), row.where) for row in recording.rows}
     return replace(recording, group=groups.pop() or None) if len(groups) == 1 else recording
 
@@ -262,7 +262,7 @@ def _files_of_table(path: Path, root: Path, names: Sequence[str], are_paths: boo
 
 
 def read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Rows of a CSV or Parquet table as text, with their line (CSV) or row numbers.
+    """Read rows of a CSV or Parquet table as text, with their line (CSV) or row numbers.
 
     Raises:
         AnnotationError: not such a table, or empty.
@@ -325,7 +325,7 @@ def _number(text: str, column: str, where: str) -> float:
 
 
 def _read_project(folder: Path, source: DataSource) -> list[SourceRecording]:
-    """A ChildProject set: its ranges are what was annotated, its converted CSV files hold the segments."""
+    """Read a ChildProject set: its ranges are the annotated stretches, its converted CSV files hold the segments."""
     recordings, index = folder / "metadata" / "recordings.csv", folder / "metadata" / "annotations.csv"
     annotated = read_rows(index)
     sets = sorted({column_of(fields, ("set",), f"{index}, line {line}") for line, fields in annotated})
@@ -375,12 +375,12 @@ def _project_recording(
 
 
 def _rows_or_none(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Rows of a converted file; a header alone says that nobody spoke."""
+    """Rows of a converted file; a file with only a header has none."""
     return list(CsvTable(path))
 
 
 def _project_row(path: Path, line: int, fields: dict[str, str], child: str | None) -> SourceRow | None:
-    """A row of a converted file; None where it is of nobody (``NA``, as LENA's noise and silence become)."""
+    """Row of a converted file; None if it has no speaker (``NA``, as LENA's noise and silence become)."""
     where = f"{path}, line {line}"
     voice = fields.get("speaker_type", "")
     if voice == "NA":
@@ -425,7 +425,7 @@ Relabel = Callable[[str, str], str | None]
 
 
 def relabeller(labels: Sequence[str], label_map: Mapping[str, str], task: str) -> Relabel:
-    """A function from a row's label and place to the task's label, or None for one that is mapped to nothing.
+    """Build a function from a row's label and position to the task's label, or None for a label mapped to nothing.
 
     The function raises AnnotationError for a label that is neither the task's nor mapped.
     """

@@ -1,7 +1,7 @@
-"""Counts from which the F1 of every threshold follows exactly: two histograms a class, and they add up.
+"""Counts that give the exact F1 of every threshold: two histograms per class, which can be added up.
 
-The published tuner tries ten or a hundred thresholds and never 0.5, on all scores in memory; here every threshold on a
-fine grid (0.001, as the published f1 set was made with) is scored at once, and batches and processes just add theirs.
+The published tuner tries ten or a hundred thresholds and never 0.5, on all scores in memory. Here every threshold on a
+fine grid (0.001, as for the published f1 set) is scored at once, and batches and processes simply add their counts.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def count_levels(probabilities: NDArray[np.floating], positive: NDArray[np.bool_
 
 
 def above(histogram: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How many lie strictly above each threshold of the grid: (..., LEVELS) -> (..., LEVELS - 1)."""
+    """Count of values strictly above each threshold of the grid: (..., LEVELS) -> (..., LEVELS - 1)."""
     return histogram[..., ::-1].cumsum(axis=-1)[..., ::-1][..., 1:]
 
 

@@ -1,8 +1,8 @@
-"""Utterances to train on: where each is, the window it is heard in, and the order in which an epoch shows them.
+"""Training utterances: their positions, their windows, and their order in an epoch.
 
-Shared by the tasks that say something about an utterance (addressee, phonemes). Batches of training hold windows of
-nearly equal length, so that little is padding; batches of validation hold windows of exactly equal length, so that no
-result depends on a neighbour.
+Shared by the utterance-level tasks (addressee, phonemes). Training batches hold windows of nearly equal length, so
+that little is padding; validation batches hold windows of exactly equal length, so that no result depends on other
+rows.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Place = Callable[[Samples, Samples, Samples], Windows]
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a source with its recording and the group that a split may not separate."""
+    """A row of a source with its recording and the group that a split keeps together."""
 
     recording: SourceRecording
     row: SourceRow
@@ -45,12 +45,12 @@ class Row:
 
     @property
     def name(self) -> str:
-        """How the user finds it."""
+        """Name of the row for messages."""
         return self.row.where
 
     @property
     def place(self) -> tuple[Path, int, int | None]:
-        """What is heard in it: file, first sample, and sample after the last."""
+        """Position of its sound: file, first sample, and sample after the last."""
         return self.recording.file.path, self.row.start, self.row.end
 
 
@@ -63,8 +63,8 @@ class Utterances:
         recording: Index of each one's recording, (S,).
         start: First sample, (S,).
         end: Sample after the last, (S,).
-        windows: What each is heard in.
-        times: How often each stands in an epoch of training, (S,).
+        windows: Window of each.
+        times: Number of copies of each in an epoch of training, (S,).
     """
 
     store: AudioStore
@@ -79,10 +79,10 @@ class Utterances:
 
     @classmethod
     def place(cls, rows: Sequence[Row], store: AudioStore, place: Place) -> Utterances:
-        """Utterances of rows whose recordings are in a store, in windows of a rule.
+        """Build utterances of rows whose recordings are in a store, with windows by a rule.
 
         Raises:
-            AnnotationError: nothing of one lies inside its recording.
+            AnnotationError: an utterance lies outside its recording.
         """
         index = {recording_id: number for number, recording_id in enumerate(store.recording_ids)}
         recording = np.array([index[row.recording.file.recording_id] for row in rows], dtype=np.int64)
@@ -99,23 +99,25 @@ class Utterances:
         return cls(store, recording, start, end, place(start, end, lengths), times)
 
     def where(self, keep: NDArray[np.bool_]) -> Utterances:
-        """Some of them, bool (S,)."""
+        """Select utterances by a mask, bool (S,)."""
         parts = (self.recording[keep], self.start[keep], self.end[keep], self.windows[keep], self.times[keep])
         return Utterances(self.store, *parts)
 
     @property
     def seconds(self) -> float:
-        """Audio of the utterances themselves."""
+        """Seconds of audio in the utterances themselves."""
         return float((self.end - self.start).sum()) / SAMPLE_RATE
 
     def read(self, rows: Samples) -> WindowBatch:
-        """Windows of some utterances, as they are."""
+        """Read the windows of some utterances, unchanged."""
         return self._read(self.recording[rows], self.windows[rows], Warps.none(len(rows)))
 
     def read_changed(
         self, rows: Samples, augmentation: Augmentation, context: int | None, rng: np.random.Generator
     ) -> WindowBatch:
-        """The same for training: moved at random by windows of ``context`` (None: not), warped and augmented."""
+        """Read windows for training: moved at random by windows of ``context`` (None: not moved), warped and
+        augmented.
+        """
         windows, recording = self.windows[rows], self.recording[rows]
         if context is not None:
             windows = shifted(windows, self.store.lengths[recording], context, rng)
@@ -154,7 +156,7 @@ class WindowBatch:
     stop_frame: Samples
 
     def batch(self, targets: Mapping[str, NDArray], weight: float) -> Batch:
-        """As the loop takes it."""
+        """Convert to a batch of the training loop."""
         whole = bool((self.lengths == self.waveforms.shape[1]).all())
         return Batch(
             torch.from_numpy(self.waveforms),
@@ -166,13 +168,13 @@ class WindowBatch:
 
 
 class EpochOrder:
-    """The batches of every epoch: each utterance as often as it stands there, similar lengths together.
+    """Batches of every epoch: each utterance with its number of copies, similar lengths together.
 
     Args:
         lengths: Samples of each window, (S,).
-        times: How often each stands in an epoch, (S,).
-        batch_size: Utterances of a batch; the last of an epoch may hold fewer.
-        seed: Decides all epochs.
+        times: Number of copies of each in an epoch, (S,).
+        batch_size: Utterances of a batch; the last one of an epoch may hold fewer.
+        seed: Seed of all epochs.
     """
 
     def __init__(self, lengths: Samples, times: Samples, batch_size: int, seed: int) -> None:
@@ -199,7 +201,7 @@ class EpochOrder:
 
 
 def equal_length_batches(lengths: Samples, batch_size: int) -> Iterator[Samples]:
-    """Every utterance once, in batches of windows of one length."""
+    """Batches of windows of one length that contain every utterance once."""
     order = np.argsort(lengths, kind="stable")
     edges = np.flatnonzero(np.diff(lengths[order])) + 1
     for run in np.split(order, edges):
@@ -214,18 +216,18 @@ def split_rows(
     group_columns: Sequence[str],
     left_out: LeftOut,
 ) -> tuple[list[Row], list[Row]]:
-    """Rows to train on and to validate on.
+    """Read rows and split them into training and validation.
 
     Args:
-        data: Where they are.
+        data: Settings of the material.
         task: Its name, for messages.
-        wanted: Which rows are the task's at all.
-        group_columns: Columns that say which rows a split may not separate, unless a source names its own; without
-            any of them, it keeps recordings whole.
-        left_out: Told what is held out for a test, and what has no time mark.
+        wanted: Selects the rows of the task.
+        group_columns: Columns of the groups that a split keeps together, unless a source names its own; without any of
+            them, recordings are kept together.
+        left_out: Receives rows held out for a test and rows without times.
 
     Raises:
-        AnnotationError: no material, none to validate on, or the same for both.
+        AnnotationError: no material, none for validation, or the same for both.
     """
     train = _rows(data.train, wanted, group_columns, left_out)
     if not train:
@@ -252,7 +254,7 @@ def split_rows(
 
 
 def build_store(rows: Sequence[Row], cache: Path) -> AudioStore:
-    """Audio of the recordings that rows are in."""
+    """Open the audio of the recordings that rows are in."""
     files: dict[str, RecordingFile] = {row.recording.file.recording_id: row.recording.file for row in rows}
     return AudioStore.build(list(files.values()), cache)
 
@@ -279,7 +281,7 @@ def _rows(
 
 
 def _is_annotated(row: SourceRow, annotated: Intervals | None) -> bool:
-    """Whether the middle of an utterance was annotated; of one without an end, its start."""
+    """True if the middle of an utterance was annotated; the start, if it has no end."""
     if annotated is None:
         return True
     start, end = annotated

@@ -1,6 +1,6 @@
-"""The window of audio that an utterance is heard in when it is trained on, many utterances at once.
+"""Windows of audio around training utterances, many utterances at once.
 
-The published windows of one utterance are in :mod:`addressee_windows` and :mod:`phoneme_windows`; the one here leaves
+The published windows of one utterance are in :mod:`addressee_windows` and :mod:`phoneme_windows`; the rule here leaves
 no utterance without context.
 """
 
@@ -17,13 +17,14 @@ from babyhubert.annotation.raster import frame_counts
 from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD, SAMPLE_RATE
 
 LONGEST_PUBLISHED = 30 * SAMPLE_RATE
-"""Longer utterances are not run by the published tools: ``Other`` for the addressee, absent from the phonemes."""
+"""Limit of the published tools: longer utterances are ``Other`` for the addressee, and absent from the phonemes."""
 
 Samples = NDArray[np.int64]
 
 WindowRule = Literal["always", "published"]
-"""``always``: there is context around utterances of any length. ``published``: as the released model has it, none
-around utterances as long as the window."""
+"""``always``: utterances of any length have context. ``published``: as for the released model, utterances as long as
+the window have none.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,16 +53,16 @@ class Windows:
 
 
 def windows_with_context(start: Samples, end: Samples, length: Samples, context: int) -> Windows:
-    """Windows of ``context`` samples around utterances, moved where they would leave the recording.
+    """Windows of ``context`` samples around utterances, moved inside the recording.
 
-    An utterance that leaves less than a quarter of the context on a side gets a longer window that has this much. A
-    context of 0 gives the utterance alone (and never less than one frame needs).
+    An utterance that leaves less than a quarter of the context on a side gets a longer window with a quarter on either
+    side. A context of 0 gives the utterance alone (and never less than one frame needs).
 
     Args:
         start: First sample of each utterance, (S,).
         end: Sample after the last, (S,).
         length: Samples of the recording it is in, (S,).
-        context: Length of the window for utterances that are shorter.
+        context: Length of the window of shorter utterances.
     """
     duration = end - start
     fill = np.maximum((context - duration) // 2, context // 4)
@@ -83,9 +84,9 @@ def windows_by(
 
 
 def shifted(windows: Windows, length: Samples, context: int, rng: np.random.Generator) -> Windows:
-    """The same windows moved at random, by whole frames: the utterance stays inside with a quarter of its context.
+    """Move windows at random, by whole frames: the utterance stays inside with a quarter of its context.
 
-    Inference hears an utterance anywhere in a window; so does training.
+    In inference, an utterance may be anywhere in a window, and so it is in training.
     """
     frames = frame_counts(windows.width)
     spare = context // 4 // FRAME_HOP
@@ -101,7 +102,7 @@ def shifted(windows: Windows, length: Samples, context: int, rng: np.random.Gene
 
 
 class UtteranceWindow(NamedTuple):
-    """A stretch of a recording that a model sees for one utterance.
+    """Window of one utterance.
 
     Attributes:
         start: First sample of the stretch.

@@ -1,9 +1,9 @@
-"""From CTC outputs to symbols: greedy and prefix beam search, with the frames and the confidence of every symbol.
+"""Decoding of CTC outputs into symbols: greedy and prefix beam search, with frames and confidence of every symbol.
 
 Connectionist temporal classification (Graves et al. 2006) gives each frame a distribution over symbols and a blank; a
 sequence's probability is the sum over all frame paths that collapse to it (repeats joined, then blanks dropped).
-Greedy decoding takes the best path, as published for BabAR; prefix beam search (Graves and Jaitly 2014) looks for the
-most probable sequence. All arithmetic is in log probabilities of float64.
+Greedy decoding takes the best path, as published for BabAR; prefix beam search (Graves and Jaitly 2014) searches for
+the most probable sequence. All arithmetic is in log probabilities of float64.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ _HASH_FACTORS = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 
 @dataclass(frozen=True)
 class Symbols:
-    """What was read from one utterance.
+    """Symbols decoded from one utterance.
 
     Attributes:
         ids: Symbols, int64, shape (N,).
         first: Frame at which each begins, int64, shape (N,).
         stop: Frame after its last, int64, shape (N,).
         confidence: Mean probability of each over its frames, float64, shape (N,).
-        log_probability: Of the best path (greedy) or of the sequence as far as the beam saw it (beam search).
+        log_probability: Log probability of the best path (greedy), or of the sequence over the paths that the beam
+            kept (beam search).
     """
 
     ids: NDArray[np.int64]
@@ -58,7 +59,7 @@ def greedy(log_probabilities: LogProbabilities, blank: int) -> Symbols:
 
 
 def align(log_probabilities: LogProbabilities, ids: Sequence[int], blank: int) -> Symbols:
-    """The most probable path of a given sequence: which frames each of its symbols takes.
+    """Align a given sequence: the most probable path, and so the frames of each of its symbols.
 
     Args:
         log_probabilities: Shape (T, C).
@@ -175,7 +176,7 @@ class _Beams:
         return np.logaddexp(self.blank, self.symbol)
 
     def split(self, rows: int) -> tuple[_Beams, _Beams]:
-        """What follows the first ``rows`` utterances, and those."""
+        """Split off the first ``rows`` utterances."""
         return self._take(slice(rows, None)), self._take(slice(rows))
 
     @classmethod
@@ -186,7 +187,7 @@ class _Beams:
         return _Beams(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     def extend(self, frame: LogProbabilities, blank: int) -> tuple[_Beams, NDArray[np.int64], NDArray[np.int64]]:
-        """One frame on, (B, C): the new prefixes, from which place each came, and which symbol it added (-1: none)."""
+        """Extend by one frame, (B, C): the new prefixes, the source of each, and the symbol it added (-1: none)."""
         batch, width = self.last.shape
         classes = frame.shape[1]
         total = self.total
@@ -228,13 +229,13 @@ class _Beams:
 
 
 def _nobody(width: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """Identities and parents for places that hold no prefix, all different, so that nothing is merged with them."""
+    """Identities and parents of empty entries, all different, so that nothing is merged with them."""
     unlike = _hashed(np.arange(2 * width, dtype=np.uint64), np.arange(2 * width))
     return unlike[:width], unlike[width:]
 
 
 def _hashed(identity: NDArray[np.uint64], symbol: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """Identity of a prefix that has grown by a symbol: 64 bits, so that two prefixes never share one in practice."""
+    """Identity of a prefix extended by a symbol: 64 bits, so that two prefixes never share one in practice."""
     spread = (identity ^ (identity >> np.uint64(29))) * _HASH_FACTORS[0]
     return (spread + symbol.astype(np.uint64) + np.uint64(1)) * _HASH_FACTORS[1]
 

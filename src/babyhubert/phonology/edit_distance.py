@@ -1,8 +1,8 @@
 """Edit distances and alignments of many pairs of sequences at once.
 
 The table of a pair is filled row by row, for a batch of pairs together: deletions and substitutions are elementwise,
-and a row's insertions are a running minimum (of the row minus its column numbers). So Python takes a step a row, not a
-step a cell, and thousands of utterances take milliseconds each thousand.
+and a row's insertions are a running minimum (of the row minus its column numbers). So Python runs one step per row
+instead of one per cell, and a thousand utterances take milliseconds.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _MOST_CELLS = 1 << 27
 
 
 class EditCounts(NamedTuple):
-    """What turns each reference into its hypothesis.
+    """Edits that turn each reference into its hypothesis.
 
     Attributes:
         operations: Hits, substitutions, deletions, insertions of each pair, int64, shape (U, 4). Their best total is
             unique; among alignments with that total, the one that matches or substitutes latest in the sequence.
-        confusions: How often reference symbol r (row) stands against hypothesis symbol h (column), int64, shape
+        confusions: Number of times reference symbol r (row) is aligned with hypothesis symbol h (column), int64, shape
             (P + 1, P + 1). Last column: r is missing; last row: h is inserted.
     """
 
@@ -82,7 +82,7 @@ def weighted_distances(reference: Sequences, hypothesis: Sequences, cost: NDArra
     Args:
         reference: U sequences of numbers below P.
         hypothesis: As many.
-        cost: Of substituting symbol r (row) by h (column), shape (P, P); inserting and deleting cost 1.
+        cost: Cost of substituting symbol r (row) by h (column), shape (P, P); inserting and deleting cost 1.
 
     Raises:
         AnnotationError: a pair that is too long.
@@ -96,10 +96,10 @@ def weighted_distances(reference: Sequences, hypothesis: Sequences, cost: NDArra
 
 
 def best_constant(reference: Sequences, symbols: int) -> NDArray[np.int64]:
-    """A constant sequence with a small total distance to all references: what answering without listening can reach.
+    """Find a constant sequence with a small total distance to all references: the error that needs no audio.
 
-    Starts from nothing and inserts, again and again, the symbol at the place that lowers the total most, until none
-    does. A local optimum; its total is never above that of the empty sequence.
+    It starts from the empty sequence and repeatedly inserts the symbol at the position that lowers the total most,
+    until none does. The result is a local optimum; its total is never above that of the empty sequence.
     """
     constant = np.empty(0, dtype=np.int64)
     if not reference:
@@ -116,7 +116,7 @@ def best_constant(reference: Sequences, symbols: int) -> NDArray[np.int64]:
 def _best_insertion(
     truth: NDArray[np.int64], length: NDArray[np.int64], constant: NDArray[np.int64], symbols: int
 ) -> tuple[int, int, int]:
-    """Place and symbol whose insertion into a constant lowers the total distance most, and by how much.
+    """Position and symbol whose insertion into a constant lowers the total distance most, and the decrease.
 
     With ``F[i, j]`` the distance of the first i and j symbols and ``B[i, j]`` that of the rest, inserting a symbol at
     j costs one more than some ``F + B`` unless it equals the reference's symbol i: then ``F[i, j] + B[i + 1, j]``.
@@ -189,10 +189,9 @@ class _Batch:
         return table[np.arange(table.shape[0]), self._lengths[0], self._lengths[1]]
 
     def trace(self, table: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Reference and hypothesis symbols that stand against each other, from the ends: shape (steps, B) each.
+        """Aligned reference and hypothesis symbols, from the ends: shape (steps, B) each.
 
-        ``symbols`` stands for nothing (an insertion or a deletion), ``symbols + 1`` on both sides for a pair that is
-        done.
+        ``symbols`` marks a gap (an insertion or a deletion), ``symbols + 1`` on both sides a finished pair.
         """
         (i, j), pairs = self._lengths.copy(), np.arange(table.shape[0])
         nothing, over = self._symbols, self._symbols + 1

@@ -1,4 +1,4 @@
-"""How different two phonemes are, in articulatory features: the share of panphon's features that differ."""
+"""Distance of two phonemes in articulatory features: the fraction of panphon's features that differ."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""Which frames each phone of an utterance takes, where only their order is known.
+"""Forced alignment: the frames of each phone of an utterance, if only their order is known.
 
-Two ways, neither of which looks at an encoder:
+There are two methods, neither of which uses an encoder:
 
-* ``uniform``: the phones of an utterance share its speech (first to last frame within 35 dB of the loudest) evenly.
-* ``gaussian``: starting from there, one diagonal Gaussian a phone over MFCC with differences (mean and variance
-  normalised within each utterance) and the best path through the phones in order, with optional silence at both ends,
-  in turn. This is what a flat-started monophone recogniser does. It trusts the transcript, and its shortest phone is
-  one frame.
+* ``uniform``: the phones of an utterance divide its speech (first to last frame within 35 dB of the loudest) evenly.
+* ``gaussian``: starting from there, one diagonal Gaussian per phone over MFCC with differences (mean and variance
+normalised within each utterance) and the best path through the phones in order, with optional silence at both ends,
+are estimated in turn. This is what a flat-started monophone recogniser does. It trusts the transcript, and its
+shortest phone is one frame.
 
-Everything is kept in memory, about 30 MB an hour.
+Everything is held in memory, about 30 MB per hour.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _FRAMES_AT_ONCE = 40_000
 
 @dataclass(frozen=True, eq=False)
 class SpokenPhones:
-    """What is said, and what it sounds like.
+    """Phones of an utterance, with its features.
 
     Attributes:
         phones: Indices of its phones, int64 (P,).
@@ -48,7 +48,7 @@ class SpokenPhones:
 
     @classmethod
     def hear(cls, audio: Sequence[NDArray[np.float32]], phones: NDArray[np.int64]) -> SpokenPhones:
-        """Features of an utterance, which may be in several parts, float32, 16 kHz, one after the other.
+        """Compute features of an utterance, which may be in several parts, float32, 16 kHz, one after the other.
 
         Raises:
             MissingExtraError: kaldi-native-fbank is not installed.
@@ -71,7 +71,7 @@ def find_paths(utterances: Sequence[SpokenPhones], aligner: Aligner, silence: in
 
 
 def uniform_path(utterance: SpokenPhones, silence: int) -> NDArray[np.int64]:
-    """A phone for each frame, int64 (T,): evenly over the speech, silence outside it."""
+    """Phone of each frame, int64 (T,): evenly over the speech, silence outside it."""
     level, count = utterance.level, len(utterance.phones)
     loud = np.flatnonzero(level > level.max() - _SPEECH_RANGE_DB)
     begin, end = int(loud[0]), int(loud[-1]) + 1
@@ -85,13 +85,13 @@ def uniform_path(utterance: SpokenPhones, silence: int) -> NDArray[np.int64]:
 def gaussian_paths(
     utterances: Sequence[SpokenPhones], paths: Sequence[NDArray[np.int64]], phones: int, rounds: int = _ROUNDS
 ) -> list[NDArray[np.int64]]:
-    """Better paths: Gaussians of the phones and best paths through them in turn.
+    """Improve paths: estimate Gaussians of the phones and best paths through them in turn.
 
     Args:
-        utterances: What is said.
+        utterances: Phones and features.
         paths: A phone for each frame to begin with.
         phones: Number of phones; the last is silence.
-        rounds: How often, at most; it ends early when no frame changes.
+        rounds: Maximum number of rounds; ends early when no frame changes.
     """
     for _ in range(rounds):
         mean, variance = _gaussians(utterances, paths, phones)
@@ -109,9 +109,9 @@ def best_paths(
     """The likeliest phone for each frame, given their order; silence, the last phone, may stand at both ends.
 
     Args:
-        utterances: What is said; each with at least as many frames as phones.
-        mean: Of each phone, (P, D).
-        variance: Of each phone, (P, D).
+        utterances: Phones and features; each with at least as many frames as phones.
+        mean: Mean of each phone, (P, D).
+        variance: Variance of each phone, (P, D).
     """
     result: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)] * len(utterances)
     for batch in _batches([len(found.features) for found in utterances]):
@@ -164,7 +164,7 @@ def _log_likelihood(
 def _gaussians(
     utterances: Sequence[SpokenPhones], paths: Sequence[NDArray[np.int64]], phones: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and variance of the frames on each phone, (P, D); those of all frames where a phone has none."""
+    """Mean and variance of the frames of each phone, (P, D); those of all frames if a phone has none."""
     features = np.concatenate([found.features for found in utterances]).astype(np.float64)
     path = np.concatenate(paths)
     order = np.argsort(path, kind="stable")
@@ -192,6 +192,6 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 
 def _level(audio: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Power of what each frame sees, in dB, (T,)."""
+    """Power of the samples of each frame, in dB, (T,)."""
     seen = np.lib.stride_tricks.sliding_window_view(audio, FRAME_RECEPTIVE_FIELD)[::FRAME_HOP]
     return 10 * np.log10(np.square(seen).mean(axis=1) + 1e-10)

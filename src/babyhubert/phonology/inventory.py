@@ -1,8 +1,8 @@
-"""Phoneme inventories: the 57 published symbols or a lab's own, and how other symbols are brought into them.
+"""Phoneme inventories: the 57 published symbols or a lab's own, and the mapping of other symbols to them.
 
-A transcription is symbols separated by spaces; ``|`` marks word boundaries and carries no sound. A symbol outside the
-inventory is an error that names it, unless it is mapped: by hand (``phone_map``), or by :func:`simplify`, which drops
-stress, length and ties and takes affricates and diphthongs apart, since the published inventory has neither.
+A transcription consists of symbols separated by spaces; ``|`` marks word boundaries and is no sound. A symbol outside
+the inventory is an error that names it, unless it is mapped: by hand (``phone_map``), or by :func:`simplify`, which
+drops stress, length and ties and splits affricates and diphthongs, since the published inventory has neither.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ _EQUIVALENTS = {"g": "ɡ", "ɝ": "ɜɹ", "ɚ": "əɹ", "r̩": "ɹ", "ʧ": "tʃ",
 """Other spellings of the same sounds; r-coloured vowels become vowel and ɹ."""
 
 _UNHEARD = "ˈˌːˑ.ʰʲʷˠ˞\u0361\u035c\u0329\u032f\u031a\u030d"
-"""Stress, length, syllable dots, secondary articulations, ties, syllabic and unreleased marks."""
+"""Marks without a sound of their own: stress, length, syllable dots, secondary articulations, ties, syllabic,
+unreleased.
+"""
 
 _BETWEEN = frozenset("ˈˌ.‿^+|‖↑↓↗↘‹›")
-"""What words in IPA have between their phones: stress, syllables, links, pauses, compounds, intonation, groups."""
+"""Signs between the phones of a word in IPA: stress, syllables, links, pauses, compounds, intonation, groups."""
 
 _TIES = ("\u0361", "\u035c")
 _MARK_CATEGORIES = ("Mn", "Lm", "Sk", "No")
@@ -39,8 +41,8 @@ class Inventory:
 
     Attributes:
         labels: Symbols and, last, the blank.
-        phone_map: What other symbols stand for, space-separated symbols of the inventory; ``""`` for nothing.
-        simplified: Whether symbols outside it go through :func:`simplify`.
+        phone_map: Mapping of other symbols to space-separated symbols of the inventory; ``""`` for nothing.
+        simplified: True if symbols outside it go through :func:`simplify`.
     """
 
     labels: tuple[str, ...] = PUBLISHED_LABELS
@@ -94,7 +96,7 @@ class Inventory:
 
 
 def read_inventory(path: Path) -> tuple[str, ...]:
-    """Labels from a file: a symbol a line, or JSON ``{symbol: output}`` as published with BabAR; the blank is added.
+    """Read labels from a file: a symbol per line, or JSON ``{symbol: output}`` as of BabAR; adds the blank.
 
     Raises:
         ConfigError: unreadable, empty, a symbol twice, or outputs that are not 0 to N - 1.
@@ -111,7 +113,7 @@ def read_inventory(path: Path) -> tuple[str, ...]:
 
 
 def simplify(symbol: str, inventory: Sequence[str]) -> list[str] | None:
-    """A symbol as symbols of an inventory: marks dropped, what is left taken apart; None where that fails.
+    """Convert a symbol to symbols of an inventory by dropping marks and splitting; None if that fails.
 
     ``tʃ`` becomes ``t ʃ``, ``aɪ`` becomes ``a ɪ``, ``iː`` becomes ``i``, ``ɝ`` becomes ``ɜ ɹ``.
     """
@@ -130,7 +132,7 @@ def simplify(symbol: str, inventory: Sequence[str]) -> list[str] | None:
 
 
 def phones_of(word: str) -> list[str]:
-    """Phones of a word in IPA: letters with their marks; what stands between phones is dropped."""
+    """Phones of a word in IPA: letters with their marks; signs between phones are dropped."""
     found: list[str] = []
     continues = False
     for sign in unicodedata.normalize("NFC", word):
@@ -156,7 +158,7 @@ def _joined(phones: Sequence[str], known: Collection[str]) -> list[str]:
 
 
 def refuse_unknown(unknown: Mapping[str, int], labels: Sequence[str], where: str) -> None:
-    """Name symbols that are not in the inventory.
+    """Raise if symbols are outside the inventory, naming them.
 
     Raises:
         AnnotationError: there are any.

@@ -1,4 +1,4 @@
-"""Canonical syllables of a string of phones, by a table of sonority: needs no library of features."""
+"""Canonical syllables of a string of phones, by a table of sonority: needs no feature library."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ def syllabify(phones: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def is_canonical(syllable: Sequence[str]) -> bool:
-    """Whether a syllable holds a vowel and a true consonant."""
+    """True if a syllable contains a vowel and a true consonant."""
     levels = [sonority(phone) for phone in syllable if phone not in _NO_TRUE_CONSONANT]
     return VOWEL in levels and any(level < GLIDE for level in levels)

@@ -28,7 +28,7 @@ BOUNDARY = "|"
 
 @dataclass(frozen=True)
 class Syllables:
-    """What is written of an utterance.
+    """Syllables of an utterance.
 
     Attributes:
         text: Phonemes with spaces between, ``|`` between syllables.
@@ -44,7 +44,7 @@ class Syllables:
 
 
 def available() -> bool:
-    """Whether the features are installed."""
+    """True if panphon is installed."""
     return find_spec("panphon") is not None
 
 
@@ -61,7 +61,7 @@ def syllables_of(phonemes: Sequence[str]) -> Syllables:
 
 
 def syllabify(phonemes: Sequence[str], heights: Sequence[int]) -> list[tuple[str, ...]]:
-    """Phonemes cut before the least sonorous one between two vowels; adjacent vowels are cut apart.
+    """Split phonemes before the least sonorous one between two vowels; adjacent vowels are split.
 
     Args:
         phonemes: In order.

@@ -1,4 +1,4 @@
-"""Recorded sounds in which nobody speaks, as they come and go around people: a dog outside, rain, a saw next door."""
+"""Recorded background sounds without speech that come and go: a dog outside, rain, a saw next door."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from babyhubert.simulation.noise import Sound
 from babyhubert.timebase import SAMPLE_RATE
 
 LEVELS_DBFS = (-50.0, -16.0)
-"""Range of the RMS level of a recorded background where it sounds."""
+"""Range of the RMS level of a recorded background over its non-silent part."""
 
 _LONGEST_S = 30.0
 _FADE_S = 0.02
@@ -26,8 +26,8 @@ def recorded_backgrounds(paths: Sequence[str], per_minute: float, rng: np.random
 
     Args:
         paths: Recordings; none: no sound.
-        per_minute: How many begin in a minute.
-        rng: Decides which, when, how loud and how often.
+        per_minute: Number that begin per minute.
+        rng: Source of randomness.
 
     Yields:
         First sample and waveform, at most 30 s long.
@@ -49,7 +49,7 @@ def recorded_backgrounds(paths: Sequence[str], per_minute: float, rng: np.random
 
 
 def _stretch(path: Path, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Up to 10 s of a recording from anywhere in it, at an RMS level of 1 where it sounds, its ends faded."""
+    """Up to 10 s of a recording from a random position, at an RMS level of 1, with faded ends."""
     with open_recording(path) as recording:
         samples = recording.n_samples
         if not samples:

@@ -1,7 +1,7 @@
-"""What a home sounds like when nobody speaks: room tone, mains hum, knocks, and the way a room smears a voice.
+"""Household noise without speech: room tone, mains hum, knocks, and room reverberation.
 
-Steady sounds come as an endless stream of chunks of a fixed size, so that a scene of any length needs the memory of
-one chunk and is the same however it is cut; short sounds come as ``(first sample, waveform)`` in order of time.
+Steady sounds are an endless stream of chunks of a fixed size, so that a scene of any length needs the memory of one
+chunk and does not depend on how it is cut; short sounds are pairs of first sample and waveform, in order of time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Sound = tuple[int, NDArray[np.float32]]
 
 
 def room_tone(low_dbfs: float, high_dbfs: float, rng: np.random.Generator) -> Iterator[NDArray[np.float32]]:
-    """Endless coloured noise and hum whose level wanders between two levels: float32 chunks of :data:`CHUNK`."""
+    """Endless coloured noise and hum whose level varies between two levels: float32 chunks of :data:`CHUNK`."""
     colour = noise_filter(float(rng.uniform(0.1, 1.0)))
     mains = float(rng.choice([50.0, 60.0]))
     partials = np.array([1, 2, 3, 4, 6])
@@ -59,7 +59,7 @@ def knocks(per_minute: float, rng: np.random.Generator) -> Iterator[Sound]:
 def passing_noises(per_minute: float, low_dbfs: float, high_dbfs: float, rng: np.random.Generator) -> Iterator[Sound]:
     """Endless noises of one to twelve seconds that swell and fade, in order of time.
 
-    Each has a colour and a band of its own. At its loudest it lies between two levels, or up to 6 dB above the upper.
+    Each has a colour and a band of its own. Its maximum lies between two levels, or up to 6 dB above the upper.
     """
     if per_minute <= 0:
         return

@@ -1,4 +1,4 @@
-"""Articulatory targets of the phones that the synthesiser can say.
+"""Articulatory targets of the phones that the synthesiser can produce.
 
 A subset (13 vowels, 22 consonants) of the 57 IPA symbols that the published phoneme recogniser knows, so that
 simulated truth can train and test it. Frequencies are for a man's vocal tract; a speaker scales them. Vowel formants
@@ -13,10 +13,10 @@ Manner = Literal["vowel", "nasal", "stop", "fricative", "approximant"]
 
 
 class Phone(NamedTuple):
-    """How one phone is made.
+    """Articulation of a phone.
 
     Attributes:
-        manner: Which gestures make it.
+        manner: Kind of gestures.
         formants: First three resonances, Hz.
         seconds: Typical duration.
         voice: Amplitude of the glottal source (1 in a vowel).
@@ -81,6 +81,6 @@ VOWELS = tuple(symbol for symbol, phone in PHONES.items() if phone.manner == "vo
 CONSONANTS = tuple(symbol for symbol, phone in PHONES.items() if phone.manner != "vowel")
 CODAS = ("m", "n", "ŋ", "t", "k", "d", "s", "z", "l", "ɹ", "v")
 BABBLE_CONSONANTS = ("b", "d", "m", "n", "p", "t", "ɡ", "w", "j", "h")
-"""What canonical babbling is mostly made of."""
+"""Most frequent consonants of canonical babbling."""
 
 BABBLE_VOWELS = ("a", "æ", "ə", "ʌ", "ɛ", "u", "i")

@@ -1,9 +1,9 @@
-"""A child-centred recording as a stream: people who take turns, a home around them, and who spoke when, to the sample.
+"""Child-centred scenes as a stream: speakers who take turns, household noise, and segments exact to the sample.
 
-The key child wears the recorder: close, loud and dry. Others are further away: quieter and reverberant. People meet in
-exchanges (with the key child, with another child, among adults), whose kind is the addressee truth of the adults'
-turns; between exchanges nobody speaks, as in most of a real day. A television may talk: speech that carries no label.
-A scene is a recipe: it draws everything from seeds fixed at the start, so it can be played again, block by block, in
+The key child wears the recorder: close, loud and dry. Others are further away: quieter and reverberant. People talk in
+exchanges (with the key child, with another child, among adults), whose kind is the true addressee of the adults'
+turns; between exchanges there is no speech, as in most of a real day. A television may talk: speech without a label. A
+scene is a recipe: it draws everything from seeds fixed at the start, so it can be generated again, block by block, in
 the memory of one chunk.
 """
 
@@ -32,11 +32,11 @@ LONGEST_MINUTES = 36 * 60
 T = TypeVar("T")
 
 Levels = Literal["typical", "independent"]
-"""Rules by which people get a level and a distance.
+"""Rules for the level and distance of speakers.
 
-``typical``: as their class mostly is, adults always further away than the key child. ``independent``: adults anywhere
-from the microphone to another room, loudness and distance drawn apart from each other, everybody sometimes loud or
-low; only children keep their order, since the key child is the one who wears the recorder.
+``typical``: typical of their class, adults always further away than the key child. ``independent``: adults anywhere
+from the microphone to another room, loudness and distance drawn independently, every speaker sometimes loud or quiet;
+only children keep their order, since the key child wears the recorder.
 """
 
 _LEVELS = MappingProxyType({"KCHI": -19.5, "OCH": -29.5, "FEM": -30.5, "MAL": -28.0})
@@ -58,11 +58,11 @@ _TELEVISION_DBFS = -46.0
 
 @dataclass(frozen=True)
 class SceneConfig:
-    """What a scene is like.
+    """Settings of a scene.
 
     Attributes:
         minutes: Length.
-        speech_share: Share of the time that carries labelled speech, above 0 and at most 0.6.
+        speech_share: Fraction of the time with labelled speech, above 0 and at most 0.6.
         overlap_share: Chance that a turn starts before the one it answers has ended; two in five do between adults
             (Heldner & Edlund 2010).
         talking_over_share: Share of these that talk over up to 1.2 s of the other's turn; the rest are early by some
@@ -74,11 +74,11 @@ class SceneConfig:
         clipping_share: Chance that a turn of the key child overloads the microphone; at 0 voices never clip.
         quietest_room_dbfs: Lower end of the room's noise level, RMS dB of full scale.
         loudest_room_dbfs: Upper end.
-        levels_dbfs: Typical level of each class where it sounds, RMS dB of full scale.
+        levels_dbfs: Typical level of each class while speaking, RMS dB of full scale.
         levels: Rule for levels and distances, see :data:`Levels`; ``independent`` uses ``levels_dbfs`` of KCHI alone.
         monologue_share: Share of the exchanges in which one adult speaks alone for several turns: on the telephone, to
             a meeting, reading aloud.
-        backgrounds: Recordings in which nobody speaks; they sound in stretches at any level.
+        backgrounds: Recordings without speech; stretches of them are added at any level.
         backgrounds_per_minute: Rate of them.
     """
 
@@ -130,15 +130,15 @@ class SceneConfig:
 
 @dataclass(frozen=True, eq=False)
 class Turn:
-    """One utterance in its place.
+    """An utterance at its position.
 
     Attributes:
         start: First sample of the utterance in the scene, a whole millisecond.
         label: KCHI, OCH, FEM or MAL.
-        speaker_id: Who speaks.
+        speaker_id: Name of the speaker.
         addressee: KCDS, OCDS or ADS for adults; empty for children.
-        utterance: What is said, clean.
-        waveform: As the microphone gets it, float32, shape (N + reverberation,).
+        utterance: Clean utterance.
+        waveform: Signal at the microphone, float32, shape (N + reverberation,).
     """
 
     start: int
@@ -155,7 +155,7 @@ class Turn:
 
     @property
     def spans(self) -> list[tuple[int, int]]:
-        """Where the turn sounds, samples of the scene."""
+        """Stretches in which the turn sounds, in samples of the scene."""
         start, end = self.utterance.spans
         return [(self.start + int(a), self.start + int(b)) for a, b in zip(start, end, strict=True)]
 
@@ -168,7 +168,7 @@ class Block(NamedTuple):
 
 
 class Seeds(NamedTuple):
-    """What each part of a scene is drawn from."""
+    """Seeds of the parts of a scene."""
 
     conversation: int
     room: int
@@ -180,7 +180,7 @@ class Seeds(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A recording that can be played as often as wanted, always the same."""
+    """A recording that can be generated repeatedly, always the same."""
 
     config: SceneConfig
     cast: Cast
@@ -196,7 +196,7 @@ class Scene:
     def blocks(self, block_samples: int = CHUNK) -> Iterator[Block]:
         """The scene in blocks of ``block_samples`` (the last may be shorter), the same sound for every size.
 
-        Memory: one chunk of 10 s, one block, and the utterances that sound.
+        Memory holds one chunk of 10 s, one block, and the current utterances.
         """
         if block_samples < 1:
             raise ValueError(f"block_samples = {block_samples}: at least one")
@@ -218,12 +218,12 @@ class Scene:
             waiting = [joined[at:]]
 
     def render(self) -> Block:
-        """The whole scene at once: for short ones."""
+        """Render the complete scene at once: for short ones."""
         blocks = list(self.blocks())
         return Block(np.concatenate([b.waveform for b in blocks]), [turn for b in blocks for turn in b.turns])
 
     def segments(self) -> Segments:
-        """The truth as a segments table with the columns ``speaker_id`` and ``addressee``."""
+        """Ground truth as a segments table with the columns ``speaker_id`` and ``addressee``."""
         return turns_to_segments(self.turns())
 
     def _chunks(self) -> Iterator[Block]:
@@ -261,13 +261,13 @@ class Scene:
 
 
 def simulate_scene(config: SceneConfig, voices: Voices, rng: np.random.Generator, index: int = 0) -> Scene:
-    """Draw a scene: its people and everything that happens.
+    """Draw a scene: its speakers and all its events.
 
     Args:
-        config: What the scene is like.
-        voices: Where its people come from.
-        rng: Decides everything.
-        index: Number of the recording among its siblings; other numbers bring other people.
+        config: Settings of the scene.
+        voices: Source of its speakers.
+        rng: Source of randomness.
+        index: Number of the recording in the data set; other numbers have other speakers.
     """
     cast = voices.cast(index, rng)
     return Scene(config, cast, Seeds(*rng.integers(2**63, size=len(Seeds._fields)).tolist()))
@@ -284,14 +284,14 @@ def turns_to_segments(turns: Iterator[Turn] | list[Turn]) -> Segments:
 
 
 class _Queue(Generic[T]):
-    """Looks one ahead into things that come in order of time."""
+    """Iterator with a look-ahead of one over events in order of time."""
 
     def __init__(self, things: Iterator[tuple[int, T]]) -> None:
         self._things = things
         self._next = next(things, None)
 
     def before(self, sample: int) -> list[T]:
-        """Everything not yet taken that starts before ``sample``."""
+        """Events not yet taken that start before ``sample``."""
         taken = []
         while self._next is not None and self._next[0] < sample:
             taken.append(self._next[1])
@@ -300,7 +300,7 @@ class _Queue(Generic[T]):
 
 
 def _mix(sound: Sound, chunk: NDArray[np.float32], first: int) -> bool:
-    """Add what of a sound falls into a chunk that begins at ``first``; whether some of it is still to come."""
+    """Add the part of a sound within a chunk that begins at ``first``; True if more of it follows."""
     start, waveform = sound
     begin, end = max(start, first), min(start + len(waveform), first + len(chunk))
     if end > begin:
@@ -310,7 +310,7 @@ def _mix(sound: Sound, chunk: NDArray[np.float32], first: int) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Person:
-    """A speaker with a class, a place in the room and a level there."""
+    """A speaker with a class, a position in the room and a level there."""
 
     speaker: Speaker
     label: str
@@ -320,7 +320,7 @@ class _Person:
     loudest_peak: float = _LOUDEST_PEAK
 
     def turn(self, kind: str, config: SceneConfig, rng: np.random.Generator) -> Turn:
-        """Say something, not placed in time yet."""
+        """Produce a turn, without a time."""
         utterance = self.speaker.utter(rng, to_child=kind == "KCDS" and self.is_adult)
         heard = utterance.waveform * decibels(self.level_dbfs + float(rng.normal(0, self.level_spread_db)))
         if self.response is not None:
@@ -337,14 +337,14 @@ class _Person:
 
 
 class _Exchange(NamedTuple):
-    """Who takes turns, and whom the adults among them address."""
+    """Speakers of an exchange, and the addressee of its adults."""
 
     kind: str
     people: tuple[_Person, ...]
 
 
 class _Timeline:
-    """Where the next turn may go: at most two people speak at once, and nobody with themselves."""
+    """Free times for the next turn: at most two people speak at once, and no speaker overlaps with themselves."""
 
     def __init__(self) -> None:
         self.clock = 0
@@ -354,7 +354,7 @@ class _Timeline:
         self._own_end: dict[str, int] = {}
 
     def place(self, turn: Turn, gap: int) -> Turn:
-        """The turn at ``gap`` samples (negative: an overlap) after everything so far, or as soon as it may start."""
+        """Place a turn at ``gap`` samples (negative: an overlap) after all others, or as soon as it may start."""
         earliest = max(self._others_end, self._own_end.get(turn.speaker_id, 0)) + SAMPLE_RATE // 10
         if self._last is not None:
             earliest = max(earliest, self._last.start + SAMPLE_RATE // 5)
@@ -362,7 +362,7 @@ class _Timeline:
         return replace(turn, start=start)
 
     def take(self, turn: Turn) -> None:
-        """Count a placed turn."""
+        """Add a placed turn."""
         self._others_end = self.clock
         self.spoken += max(0, turn.end - max(turn.start, self.clock))
         self._own_end[turn.speaker_id] = turn.end
@@ -400,7 +400,7 @@ def _exchange(
     config: SceneConfig,
     rng: np.random.Generator,
 ) -> Iterator[Turn]:
-    """Turns of one exchange, the first after ``rest`` samples of silence. The caller takes each before the next."""
+    """Turns of one exchange, the first after ``rest`` samples of silence. The caller places each before the next."""
     bystanders = [p for p in everybody if not p.is_adult and p not in exchange.people]
     speaking = int(rng.integers(len(exchange.people)))
     gap = rest
@@ -415,16 +415,16 @@ def _exchange(
 
 
 def _turn_count(config: SceneConfig, rng: np.random.Generator) -> int:
-    """Two turns or more, six on average; fewer in short scenes, so that every kind of exchange still finds room."""
+    """Number of turns: two or more, six on average; fewer in short scenes, so that every kind of exchange occurs."""
     room = config.minutes * 60 * config.speech_share / 1.5 / 8
     return 1 + int(rng.geometric(1 / (min(max(room, 2.0), 6.0) - 1)))
 
 
 def _gap(turn_samples: int, config: SceneConfig, rng: np.random.Generator) -> int:
-    """Samples from the end of a turn to the next; negative where the next begins before.
+    """Samples from the end of a turn to the next; negative for an overlap.
 
-    Most overlaps are the next speaker's being a little early: log-normal (Laskowski et al. 2012), with a median of
-    0.2 s and a mean of 0.28 s as between adults on the telephone (Levinson & Torreira 2015).
+    Most overlaps are early starts of the next speaker: log-normal (Laskowski et al. 2012), with a median of 0.2 s and
+    a mean of 0.28 s as between adults on the telephone (Levinson & Torreira 2015).
     """
     if rng.random() >= config.overlap_share:
         return int(0.35 * rng.lognormal(0, 0.7) * SAMPLE_RATE)
@@ -435,7 +435,7 @@ def _gap(turn_samples: int, config: SceneConfig, rng: np.random.Generator) -> in
 
 
 def _place_people(cast: Cast, config: SceneConfig, rng: np.random.Generator) -> list[_Person]:
-    """Give everybody a level and a distance; the key child carries the microphone and stays dry."""
+    """Assign a level and a distance to every speaker; the key child carries the microphone and stays dry."""
 
     def place(speaker: Speaker, label: str, decay_s: float, direct_db: float) -> _Person:
         level = config.levels_dbfs[label] + float(rng.normal(0, 3.0))
@@ -450,7 +450,7 @@ def _place_people(cast: Cast, config: SceneConfig, rng: np.random.Generator) -> 
 
 
 def _place_people_anywhere(cast: Cast, config: SceneConfig, rng: np.random.Generator) -> list[_Person]:
-    """Give adults any level at any distance; other children are further away than the key child, and fainter."""
+    """Assign adults any level at any distance; other children are further away than the key child, and quieter."""
     key_level = config.levels_dbfs["KCHI"] + float(rng.normal(0, 3.0))
     decay_s = float(rng.uniform(0.1, 0.7))
 
@@ -467,7 +467,7 @@ def _place_people_anywhere(cast: Cast, config: SceneConfig, rng: np.random.Gener
 
 
 def _possible_exchanges(people: list[_Person], rng: np.random.Generator) -> list[_Exchange]:
-    """One deck: each kind of exchange that these people can have, so that kinds stay balanced in short scenes."""
+    """All kinds of exchanges that these speakers can have, once each, so that kinds stay balanced in short scenes."""
 
     def some(label: str) -> _Person | None:
         candidates = [person for person in people if person.label == label]
@@ -494,7 +494,7 @@ def _possible_exchanges(people: list[_Person], rng: np.random.Generator) -> list
 
 
 def _television(speakers: tuple[Speaker, ...], share: float, rng: np.random.Generator) -> Iterator[Sound]:
-    """Endless unlabelled talk through a small loudspeaker, in bouts of about 40 s."""
+    """Endless unlabelled speech through a small loudspeaker, in bouts of about 40 s."""
     if not speakers or share <= 0:
         return
     loudspeaker = band(300.0, 4500.0)

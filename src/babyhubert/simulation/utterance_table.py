@@ -27,7 +27,7 @@ VOICES = ("CHI", "TEEN", "FEM", "MAL")
 
 @dataclass(frozen=True)
 class RecordedUtterance:
-    """One row: an audio file, what is said in it, and where the row stands (for messages)."""
+    """A row: an audio file, its phones, and the row's position (for messages)."""
 
     path: Path
     phones: tuple[str, ...]
@@ -37,8 +37,8 @@ class RecordedUtterance:
         """Read, mix down to mono, resample to 16 kHz, trim.
 
         Args:
-            speed: Play it so many times as fast, as a tape would: pitch and resonances move with the tempo.
-            resonances: Factor on the resonances alone, besides.
+            speed: Factor on the tempo as of a tape: pitch and resonances move with it.
+            resonances: Further factor on the resonances alone.
 
         Raises:
             AudioError: unreadable, or silent.
@@ -62,16 +62,16 @@ class RecordedUtterance:
 
 @dataclass(frozen=True)
 class RecordedSpeaker:
-    """A person of whom some utterances are at hand; they come in random order.
+    """A speaker with recorded utterances, used in random order.
 
     Attributes:
         speaker_id: Name.
-        utterances: What the person says.
-        speed: How much faster than recorded the person speaks, see :meth:`RecordedUtterance.load`.
-        resonances: Factor on the resonances of the person's voice, see there.
+        utterances: The utterances.
+        speed: Factor on the tempo, see :meth:`RecordedUtterance.load`.
+        resonances: Factor on the resonances, see there.
         whisper_share: Share of the turns that are whispered.
-        cries: What is heard instead in a share of the turns.
-        cry_share: That share.
+        cries: Recordings that replace a fraction of the turns.
+        cry_share: That fraction.
     """
 
     speaker_id: str
@@ -83,7 +83,7 @@ class RecordedSpeaker:
     cry_share: float = 0.0
 
     def utter(self, rng: np.random.Generator, *, to_child: bool = False) -> Utterance:
-        """Any of the utterances: whom they were meant for is not known."""
+        """Return a random utterance: the intended addressee is unknown."""
         del to_child
         if self.cries and rng.random() < self.cry_share:
             return self.cries[rng.integers(len(self.cries))].load()
@@ -95,11 +95,11 @@ class RecordedSpeaker:
 
 @dataclass(frozen=True)
 class SpeakerChoice:
-    """Who of a table may speak; speakers kept apart make training and test scenes that share nobody.
+    """Selection of a table's speakers, for training and test scenes without common speakers.
 
     Attributes:
-        only: These alone; None: everybody.
-        without: Not these.
+        only: Only these; None: all.
+        without: Excluded speakers.
     """
 
     only: frozenset[str] | None = None
@@ -114,19 +114,20 @@ EVERYBODY = SpeakerChoice()
 
 @dataclass(frozen=True)
 class Casting:
-    """Who plays in the scenes, and how their voices are changed.
+    """Speakers of the scenes, and changes of their voices.
 
     Attributes:
-        speakers: Who of the table may speak.
-        voice_change: Everybody but the key child speaks up to this share faster and higher, or slower and lower, than
-            recorded, one factor a person and recording: few speakers give many voices.
-        key_voice_change: The same for the key child. Much of it takes the pitch away as the mark of the key child and
-            leaves what always holds, that it is close to the microphone.
-        resonance_change: Everybody's resonances are moved up or down by up to this share, apart from the pitch: with
-            ``voice_change`` any pair of pitch and vocal tract.
+        speakers: Selection of the table's speakers.
+        voice_change: All speakers but the key child are made faster and higher, or slower and lower, by up to this
+            fraction, with one factor per speaker and recording: few speakers give many voices.
+        key_voice_change: The same for the key child. With a high value the key child can no longer be recognised by
+            pitch, but only by being close to the microphone.
+        resonance_change: Resonances of all speakers are moved up or down by up to this fraction, independently of
+            pitch: with ``voice_change`` this gives any pair of pitch and vocal tract.
         whisper_share: Share of the turns that are whispered.
-        wearer_share: Share of the recordings in which somebody of any age plays the key child. No child sounds like a
-            grown man, but some sound nearly so, and a model that has only met small children trusts the pitch alone.
+        wearer_share: Fraction of the recordings in which a speaker of any age takes the part of the key child. No
+            child sounds like a grown man, but some sound nearly so, and a model that has only seen small children
+            relies on pitch alone.
         cries: Recordings of infants that replace turns of the key child.
         cry_share: Share of the key child's turns that they replace.
 
@@ -153,22 +154,22 @@ class Casting:
 
 
 AS_RECORDED = Casting()
-"""Everybody, with the voices they have."""
+"""All speakers, with the voices they have."""
 
 
 class RecordedVoices:
-    """Deals the speakers of a table out to recordings: neighbours share nobody as long as there are enough.
+    """Assigns the speakers of a table to recordings: consecutive ones share no speaker as long as there are enough.
 
     CHI speakers become key children and other children, TEEN speakers other children, FEM and MAL speakers the adults
-    (and the television). A person is key child here and other child there only in different recordings.
+    (and the television). A speaker may be the key child of one recording and another child of another.
 
     Args:
         table: The CSV.
-        seed: Order in which speakers are dealt out.
+        seed: Seed of the order of speakers.
         other_children: Other children of a recording, at most.
         women: Women of a recording, at most.
         men: Men of a recording, at most.
-        casting: Who may speak, and how voices are changed.
+        casting: Selection of speakers, and changes of their voices.
 
     Raises:
         AnnotationError: the table is unreadable, lacks a column, has a bad row, or no CHI speaker who may speak.
@@ -197,7 +198,7 @@ class RecordedVoices:
         self._cries = tuple(RecordedUtterance(path, (), "cries") for path in casting.cries)
 
     def cast(self, index: int, rng: np.random.Generator) -> Cast:
-        """People of recording ``index``; ``rng`` decides how many other children are at home."""
+        """Return the speakers of recording ``index``; ``rng`` decides the number of other children."""
         children = self._deal("CHI", index, 1 + self._other_children)
         others = (children[1:] + self._deal("TEEN", index, 1))[: int(rng.integers(1, self._other_children + 1))]
         women = self._deal("FEM", index, self._women + 1)
@@ -236,12 +237,12 @@ class RecordedVoices:
 
 
 def _factor(most: float, rng: np.random.Generator) -> float:
-    """A factor between 1 - most and 1 + most, in whole percents: speeds must resample to the rate exactly."""
+    """A factor between 1 - most and 1 + most, in steps of a percent: speeds must resample to the rate exactly."""
     return 1.0 + round(float(rng.uniform(-most, most)), 2) if most else 1.0
 
 
 def read_utterances(table: Path) -> dict[str, list[RecordedSpeaker]]:
-    """Speakers of a table by voice, in order of their names.
+    """Read the speakers of a table by voice, in order of their names.
 
     Raises:
         AnnotationError: unreadable, a missing column, or a bad row (named).

@@ -1,7 +1,7 @@
-"""What a speaker says: a clean waveform and where it really sounds.
+"""Utterances: a clean waveform and the stretches in which it sounds.
 
-Both sources of speech (the synthesiser and recorded utterances) hand their clean waveform to
-:meth:`Utterance.from_clean`; a scene places, colours and mixes the result without touching its truth.
+Both sources of speech (the synthesiser and recorded utterances) give their clean waveform to
+:meth:`Utterance.from_clean`; a scene places, filters and mixes the result without changing its ground truth.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Utterance:
     """One stretch of clean speech of one speaker.
 
     Attributes:
-        waveform: float32, shape (N,), RMS 1 where it sounds; begins and ends with sound.
-        spans: Where it sounds, as samples in ``[0, N]`` on whole milliseconds: pauses above 0.3 s are left out.
-        phones: IPA symbols; empty for cries and squeals, and where nobody knows.
+        waveform: float32, shape (N,), RMS 1 over its spans; begins and ends with sound.
+        spans: Stretches that sound, as samples in ``[0, N]`` on whole milliseconds: pauses above 0.3 s are excluded.
+        phones: IPA symbols; empty for cries and squeals, and if unknown.
         phone_start: First sample of each phone, int64, shape (P,); None where unknown.
         phone_end: Sample after the last of each phone, int64, shape (P,); None where unknown.
     """
@@ -42,7 +42,7 @@ class Utterance:
     def from_clean(
         cls, waveform: NDArray[np.float32], phones: tuple[str, ...] = (), phone_ends: NDArray[np.int64] | None = None
     ) -> Utterance:
-        """Trim silence off both ends, normalise, and find where it sounds.
+        """Trim silence off both ends, normalise, and find the stretches that sound.
 
         Args:
             waveform: Clean speech, float32, shape (N,), any level.
@@ -69,7 +69,7 @@ class Utterance:
         return cls(kept, spans, phones, starts, ends)
 
     def with_waveform(self, waveform: NDArray[np.float32]) -> Utterance:
-        """The same said otherwise: another waveform of the same length, normalised; places and phones stay."""
+        """Replace the waveform by another of the same length, normalised; spans and phones stay."""
         return replace(self, waveform=_at_unit_level(waveform, self.spans))
 
 
@@ -81,19 +81,19 @@ def _at_unit_level(waveform: NDArray[np.float32], spans: Intervals) -> NDArray[n
 
 
 class Speaker(Protocol):
-    """Somebody who can say something."""
+    """Interface of a speaker."""
 
     @property
     def speaker_id(self) -> str:
         """Name of the speaker, unique to the person."""
 
     def utter(self, rng: np.random.Generator, *, to_child: bool = False) -> Utterance:
-        """Say something, with the exaggerated prosody of child-directed speech on request (where it can be had)."""
+        """Produce an utterance, with the exaggerated prosody of child-directed speech on request (if available)."""
 
 
 @dataclass(frozen=True)
 class Cast:
-    """The people of one recording. ``television`` are heard but never labelled."""
+    """The speakers of one recording. ``television`` are audible but never labelled."""
 
     key_child: Speaker
     other_children: tuple[Speaker, ...]
@@ -103,17 +103,17 @@ class Cast:
 
 
 class Voices(Protocol):
-    """Where the people of recordings come from."""
+    """Source of the speakers of recordings."""
 
     def cast(self, index: int, rng: np.random.Generator) -> Cast:
-        """People of recording ``index``: others than those of its neighbours."""
+        """Speakers of recording ``index``, different from those of its neighbours."""
 
 
 def active_spans(waveform: NDArray[np.float32]) -> Intervals:
-    """Where a clean waveform sounds: samples, on whole milliseconds, pauses up to 0.3 s bridged.
+    """Stretches of a clean waveform that sound: samples, on whole milliseconds, pauses up to 0.3 s bridged.
 
-    Sounding is a 5-ms energy above a threshold between -30 and -20 dB of its 95th percentile: the lower end for clean
-    material, the upper where the material's own background (its 5th percentile) would pass.
+    A waveform sounds where its 5-ms energy is above a threshold between -30 and -20 dB of its 95th percentile: the
+    lower end for clean material, the upper where the material's own background (its 5th percentile) would pass.
     """
     if len(waveform) < _ENERGY_WINDOW or not np.any(waveform):
         empty = np.empty(0, dtype=np.int64)

@@ -1,7 +1,8 @@
-"""Other voices from the ones at hand: longer or shorter vocal tracts, and whispers.
+"""Voice conversion: longer or shorter vocal tracts, and whispers.
 
-Playing a voice faster moves pitch and resonances together. Moving the resonances alone gives, with it, any pair of the
-two: a few speakers then stand for many. Both functions work on magnitudes of short frames and keep the length.
+Playing a voice faster moves pitch and resonances together. Moving the resonances alone gives, in addition, any
+combination of the two, so that a few speakers yield many voices. Both functions work on magnitudes of short frames and
+keep the length.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _LIFTER = 28
 
 
 def move_resonances(waveform: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
-    """A voice with every resonance at ``factor`` times its frequency and the pitch it had.
+    """Multiply every resonance of a voice by ``factor``, keeping its pitch.
 
     Args:
         waveform: float32, shape (N,), 16 kHz.
@@ -36,7 +37,7 @@ def move_resonances(waveform: NDArray[np.float32], factor: float) -> NDArray[np.
 
 
 def whisper(waveform: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """The same articulation over noise instead of a voice, low frequencies weakened as in a whisper."""
+    """Turn a voice into a whisper: noise with the same articulation and weakened low frequencies."""
     envelope = np.exp(_log_envelope(np.abs(_spectra(waveform))))
     noise = _spectra(rng.standard_normal(len(waveform)).astype(np.float32))
     hertz = np.fft.rfftfreq(_FRAME, 1 / SAMPLE_RATE)

@@ -1,10 +1,10 @@
-"""A small formant synthesiser: people of all ages who babble, chat and cry, with known phones.
+"""A small formant synthesiser: speakers of all ages who babble, talk and cry, with known phones.
 
 Source and filter: a band-limited glottal saw-tooth (which has the -6 dB per octave of a glottal pulse after radiation)
 with jitter, shimmer and breath passes a cascade of five resonators whose frequencies glide between phone targets;
 frication and bursts are noise with a spectrum of their own. Filters are applied in the frequency domain on overlapping
-20-ms frames, so that a whole utterance is a few array operations. It sounds like speech to a machine more than to a
-person: enough to exercise every step from segments to phones with exact truth.
+20-ms frames, so that a whole utterance is a few array operations. It is more like speech to a machine than to a
+person: enough to test every step from segments to phones with exact ground truth.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _HIGHER_FORMANTS = (3500.0, 4500.0)
 
 
 class Gesture(NamedTuple):
-    """A stretch with constant targets: what a phone is made of."""
+    """A stretch with constant targets, as a component of a phone."""
 
     seconds: float
     formants: tuple[float, float, float]
@@ -48,7 +48,7 @@ class Gesture(NamedTuple):
 
 
 class _Ranges(NamedTuple):
-    """Between which values the speakers of one kind are drawn."""
+    """Ranges of the parameters of one kind of speaker."""
 
     pitch_hz: tuple[float, float]
     tract_scale: tuple[float, float]
@@ -65,11 +65,11 @@ _RANGES: dict[Voice, _Ranges] = {
 
 @dataclass(frozen=True)
 class SyntheticSpeaker:
-    """One drawn person.
+    """A random speaker.
 
     Attributes:
         speaker_id: Name.
-        voice: Kind of person.
+        voice: Kind of speaker.
         pitch_hz: Habitual fundamental frequency.
         tract_scale: Resonances relative to a man's.
         tempo: Speaking rate, 1 is typical of adults.
@@ -91,7 +91,7 @@ class SyntheticSpeaker:
 
     @classmethod
     def draw(cls, speaker_id: str, voice: Voice, rng: np.random.Generator) -> SyntheticSpeaker:
-        """A new person of a kind."""
+        """Draw a new speaker of a kind."""
         ranges = _RANGES[voice]
         return cls(
             speaker_id=speaker_id,

@@ -2,12 +2,10 @@
 
 ::
 
-    OUT/simulation.json      settings, seed, version: what it takes to make the same again
-    OUT/audio/<id>.wav       16 kHz mono, 16 bits (or .flac)
-    OUT/rttm/<id>.rttm       who speaks when
-    OUT/segments.csv         the same with speaker and addressee
-    OUT/phonemes.csv         one row an utterance: what is said, in IPA, with times where they are known
-    OUT/recordings.csv       written last: its presence says that the rest is complete
+OUT/simulation.json      settings, seed, version: what needed to make the same again OUT/audio/<id>.wav       16 kHz
+mono, 16 bits (or .flac) OUT/rttm/<id>.rttm       who speaks when OUT/segments.csv         the same with speaker and
+addressee OUT/phonemes.csv         one row an utterance: what is said, in IPA, with times where they are known
+OUT/recordings.csv       written last: its presence says that the rest is complete
 
 All times are whole milliseconds by construction, so the files say exactly what the scene knows.
 """
@@ -71,15 +69,15 @@ def write_scenes(
 
     Args:
         output: Folder to fill; new, or one that an earlier call with the same settings filled.
-        recordings: How many. Recording k of a seed is the same however many there are.
+        recordings: Number of recordings. Recording k of a seed does not depend on it.
         minutes: Length of each.
-        seed: Decides everything, at least 0.
+        seed: Seed of everything, at least 0.
         utterances: CSV of recorded utterances; synthetic voices when absent.
-        casting: Who of them may speak, and how their voices are changed.
+        casting: Selection of their speakers, and changes of their voices.
         prefix: Ids are ``<prefix>_000``, ``<prefix>_001`` ...
-        progress: Told about every block written.
-        finished: Told the id of every recording that is complete.
-        config: What scenes are like; its ``minutes`` is replaced.
+        progress: Called for every block written.
+        finished: Called with the id of every complete recording.
+        config: Settings of the scenes; ``minutes`` is replaced.
         audio_format: ``"wav"`` (16-bit PCM) or ``"flac"``.
 
     Returns:
@@ -87,8 +85,8 @@ def write_scenes(
 
     Raises:
         ConfigError: an impossible setting.
-        OutputError: the folder holds something else, or cannot be written.
-        AnnotationError: the table of utterances is bad.
+        OutputError: the folder has other content, or cannot be written.
+        AnnotationError: the table of utterances is invalid.
     """
     if recordings < 1 or seed < 0:
         raise ConfigError(f"recordings = {recordings}, seed = {seed}: at least one recording and a seed from 0 up")
@@ -131,7 +129,7 @@ def write_scene(
     """Stream one scene into an audio file.
 
     Returns:
-        Its turns (without waveforms), and how many samples reached full scale.
+        Its turns (without waveforms), and the number of samples at full scale.
 
     Raises:
         OutputError: the file cannot be written.
@@ -157,14 +155,14 @@ def write_scene(
 
 
 def _without_sound(turn: Turn) -> Turn:
-    """The turn as truth alone: a day's waveforms would not fit in memory."""
+    """Drop the waveform of a turn: those of a day would not fit in memory."""
     nothing = np.empty(0, dtype=np.float32)
     silent = replace(turn.utterance, waveform=np.broadcast_to(np.float32(0), len(turn.utterance.waveform)))
     return replace(turn, waveform=nothing, utterance=silent)
 
 
 def _claim(output: Path, settings: dict[str, Any]) -> None:
-    """Make the folder ours, or refuse to mix two simulations."""
+    """Mark the folder as this simulation's, or refuse to mix two simulations."""
     marker = output / "simulation.json"
     make_folder(output)
     if marker.is_file():
@@ -218,7 +216,7 @@ def _write_tables(
 
 
 def _phoneme_row(recording_id: str, turn: Turn) -> tuple[str, ...]:
-    """One utterance; ``phone_times`` holds one ``start-end`` in seconds a phone, empty where unknown."""
+    """Row of one utterance; ``phone_times`` holds one ``start-end`` in seconds per phone, empty if unknown."""
     said = turn.utterance
     times = ""
     if said.phone_start is not None and said.phone_end is not None:

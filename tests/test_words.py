@@ -16,7 +16,7 @@ RETIRED = re.compile(
     r"\b(listens?|listening|hears?|heard|judge[sd]?|judging|judgement|nobody|standardised?)\b",
     re.IGNORECASE,
 )
-NAMES = re.compile(r"`[^`]*`|^ *\w+: ", re.MULTILINE)
+NAMES = re.compile(r"`+[^`]*`+|^ *\w+: ", re.MULTILINE)
 NODES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 

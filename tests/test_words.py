@@ -8,7 +8,19 @@ from pathlib import Path
 import babyhubert
 
 ROOT = Path(babyhubert.__file__).parent
-DONE = {"audio", "compute", "corpus", "encoder", "inference", "material", "phonology", "simulation"}
+DONE = {
+    "annotation",
+    "audio",
+    "compute",
+    "corpus",
+    "encoder",
+    "inference",
+    "material",
+    "phonology",
+    "report",
+    "simulation",
+    "units",
+}
 """Packages and modules whose docstrings have been brought to these words."""
 
 QUESTIONS = re.compile(r"(What|How|Whether|Where|Who|When|Which|Why|Whom|Whose)\b")

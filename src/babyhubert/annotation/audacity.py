@@ -1,8 +1,8 @@
-"""Audacity's label tracks: a line a label, ``start<TAB>end<TAB>text``, seconds with six decimals.
+"""Audacity's label tracks: one line per label, ``start<TAB>end<TAB>text``, seconds with six decimals.
 
-Overlap and labels without length are allowed there, so a recording is one file. Lines that begin with a backslash
-hold the frequency range of a spectral selection and are passed over. Control characters in a label, a tab among them,
-are written as in web addresses (:mod:`babyhubert.annotation.escapes`) and read back.
+Overlap and labels without length are allowed, so a recording is one file. Lines that begin with a backslash hold the
+frequency range of a spectral selection and are skipped. Control characters in a label, such as a tab, are escaped as
+in web addresses (:mod:`babyhubert.annotation.escapes`) and read back.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def format_audacity(segments: Segments) -> str:
-    """The text of a label track; the empty string when there is no segment."""
+    """Return the text of a label track; the empty string if there is no segment."""
     return "".join(
         f"{format_seconds(start)}000\t{format_seconds(end)}000\t{escape(label, CONTROL)}\n"
         for start, end, label in segments
@@ -48,10 +48,10 @@ def write_audacity(path: Path, segments: Segments) -> None:
 
 
 def read_audacity(path: Path) -> Segments:
-    """Segments of one label track. Decimal commas, which some systems write, are read as points.
+    """Read the segments of one label track. Decimal commas, which some systems write, are read as points.
 
     Raises:
-        AnnotationError: unreadable, or a line that is no label (named).
+        AnnotationError: unreadable, or a line is not a label (named).
     """
     rows = []
     for number, line in enumerate(read_lines(path), start=1):

@@ -1,8 +1,7 @@
-"""CHAT transcripts (``.cha``, CHILDES and PhonBank): who said what and when, and how it was pronounced.
+"""CHAT transcripts (``.cha``, CHILDES and PhonBank): speakers, times, words and pronunciation.
 
-pylangacq takes the file apart; what it passes over in silence (lines that are none, time marks it cannot read, a tier
-that is there twice) is refused here by line. In: a file and the name of its phonetic tier. Out: a
-:class:`Transcript` that counts samples.
+pylangacq parses the file; what it skips silently (invalid lines, unreadable time marks, a duplicate tier) is refused
+here, with its line number. Input: a file and the name of its phonetic tier. Output: a :class:`Transcript` in samples.
 """
 
 from __future__ import annotations
@@ -26,18 +25,18 @@ TARGET_CHILD = "CHI"
 TARGET_CHILD_ROLE = "Target_Child"
 
 _UNINTELLIGIBLE = frozenset({"xxx", "yyy", "www"})
-"""Words of the main line without, or instead of, a spelling."""
+"""Words of the main line without, or in place of, a spelling."""
 
 _BEGINNING = re.compile(r"@|[*%][^\s:]+:|\s")
 _BULLET = "\x15"
 _MARK = re.compile(r"\x15(\d{1,10})_(\d{1,10})-?\x15")
 _SILENT = re.compile(r'\([\d.:]+\)|[.!?‹›]|\+[./?!"]*[.?!]|<\d+(-\d+)?>')
-"""Words of a phonetic tier that are no sounds: pauses, ends of utterances, signs of groups, numbers of words."""
+"""Items of a phonetic tier that are no sounds: pauses, ends of utterances, group signs, numbers of words."""
 
 
 @dataclass(frozen=True)
 class Participant:
-    """Who takes part: code (``CHI``), name and role (``Target_Child``); name and corpus may be empty."""
+    """A participant: code (``CHI``), name and role (``Target_Child``); name and corpus may be empty."""
 
     code: str
     name: str
@@ -46,7 +45,7 @@ class Participant:
 
     @property
     def is_target_child(self) -> bool:
-        """Whether the recording is about this child."""
+        """True for the target child of the recording."""
         return self.code == TARGET_CHILD or self.role == TARGET_CHILD_ROLE
 
 
@@ -55,11 +54,11 @@ class Utterance:
     """One main line with its tiers.
 
     Attributes:
-        line: Of the file, from 1.
-        speaker: Who speaks.
+        line: Line number in the file, from 1.
+        speaker: Code of the speaker.
         span: First sample and the one after the last; None: no time mark.
-        spoken: What can be heard, as spelled.
-        phonetic: The phonetic tier that was asked for; None: it has none.
+        spoken: Audible words, as spelled.
+        phonetic: The requested phonetic tier; None: it has none.
         tiers: Names of all its tiers, without ``%``.
     """
 
@@ -77,9 +76,9 @@ class Utterance:
 
     @property
     def is_intelligible(self) -> bool:
-        """Whether the phonetic tier has all that was said.
+        """True if the phonetic tier covers all words of the utterance.
 
-        ``xxx`` on the main line does no harm where the phonetic tier has a word for it.
+        ``xxx`` on the main line is accepted if the phonetic tier has a word for it.
         """
         words = self.phonetic_words
         if any("*" in word or word in _UNINTELLIGIBLE for word in words):
@@ -90,7 +89,7 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Transcript:
-    """A file: the name of its recording in ``@Media``, if any, who takes part, and what they say."""
+    """A transcript: the recording's name from ``@Media``, if any, the participants, and the utterances."""
 
     media: str | None
     participants: tuple[Participant, ...]
@@ -98,7 +97,7 @@ class Transcript:
 
 
 def read_transcript(path: Path, tier: str) -> Transcript:
-    """A transcript with one of its phonetic tiers (``pho``).
+    """Read a transcript with one of its phonetic tiers (``pho``).
 
     Raises:
         AnnotationError: unreadable, malformed, or without any time mark; the message names the line.
@@ -130,7 +129,7 @@ def read_transcript(path: Path, tier: str) -> Transcript:
 
 
 def _main_lines(path: Path, lines: Sequence[str], tier: str) -> list[int]:
-    """Lines that utterances begin on."""
+    """Lines on which utterances begin."""
     found: list[int] = []
     described = 0
     for number, line in enumerate(lines, start=1):

@@ -1,11 +1,11 @@
 """ChildProject projects: annotations read from their sets, and sets written ready for ChildProject's importer.
 
 A project holds ``metadata/recordings.csv``, audio below ``recordings/raw``, and sets of annotations:
-``annotations/<set>/raw`` as they came, ``annotations/<set>/converted`` as its importer made them, listed with the
-stretches they cover in ``metadata/annotations.csv``, which only the importer may change. What we write is therefore
-``raw`` (ChildProject's ``csv`` format, one file a recording, sub-folders as below ``recordings/raw``),
-``metannots.yml``, and ``import.csv``, the table that its command ``import-annotations`` asks for. Not used: the
-ChildProject package, which is tested against instead.
+``annotations/<set>/raw`` as received, ``annotations/<set>/converted`` as written by its importer, and the stretches
+they cover in ``metadata/annotations.csv``, which only the importer may change. This module therefore writes ``raw``
+(ChildProject's ``csv`` format, one file per recording, sub-folders as below ``recordings/raw``), ``metannots.yml``,
+and ``import.csv``, the table that its command ``import-annotations`` requires. The ChildProject package is not used,
+but tested against.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class ProjectRecording:
 
     Attributes:
         filename: The audio below ``recordings/raw``, with forward slashes.
-        duration_ms: Its length; None where the table does not say.
+        duration_ms: Its length; None if the table does not have it.
     """
 
     filename: str
@@ -57,17 +57,17 @@ class ProjectRecording:
 
     @property
     def recording_id(self) -> str:
-        """The filename without its suffix, as recordings are called everywhere here."""
+        """The filename without its suffix, which is the recording's id everywhere in this package."""
         return PurePosixPath(self.filename).with_suffix("").as_posix()
 
 
 def is_project(folder: Path) -> bool:
-    """Whether a folder is a ChildProject project."""
+    """True for a ChildProject project folder."""
     return (folder / _RECORDINGS).is_file()
 
 
 def find_set(path: Path) -> AnnotationSet | None:
-    """The set that a folder means: a project that has one set, or ``annotations/<set>`` in a project.
+    """Find the set that a folder denotes: a project with one set, or ``annotations/<set>`` in a project.
 
     None for any other folder, also for ``annotations/<set>/raw``, whose files are read as they are.
 
@@ -93,9 +93,9 @@ def find_set(path: Path) -> AnnotationSet | None:
 
 
 def read_each_of_set(chosen: AnnotationSet) -> Iterator[tuple[Path, dict[str, Segments] | AnnotationError]]:
-    """Segments of one recording after the other; an error instead where one of its files cannot be read.
+    """Yield the segments of one recording after the other, or an error if one of its files cannot be read.
 
-    A recording that was annotated and holds nothing has an empty table; one that was not annotated is absent.
+    A recording that was annotated and has no segments has an empty table; one that was not annotated is missing.
     """
     folder = path_below(chosen.project / "annotations", chosen.name) / "converted"
     index = chosen.project / _INDEX
@@ -123,10 +123,10 @@ def read_each_of_set(chosen: AnnotationSet) -> Iterator[tuple[Path, dict[str, Se
 
 
 def _segments_of(path: Path, recording_id: str) -> Segments:
-    """One recording's segments in a converted file, which may hold others' as well.
+    """Segments of one recording in a converted file, which may hold others as well.
 
     Raises:
-        AnnotationError: unreadable, or it is of other recordings only.
+        AnnotationError: unreadable, or it has other recordings only.
     """
     found = read_segments(path, recording_id)
     for name in (recording_id, rttm_uri(recording_id)):
@@ -140,9 +140,9 @@ def _segments_of(path: Path, recording_id: str) -> Segments:
 
 
 def annotated_stretches(chosen: AnnotationSet) -> dict[str, Intervals]:
-    """The stretches of each recording that the set covers, in samples: what may be scored.
+    """Stretches of each recording that the set covers, in samples: the ones that may be scored.
 
-    Rows of the index that :func:`read_each_of_set` gives an error for are not among them.
+    Rows of the index for which :func:`read_each_of_set` yields an error are excluded.
     """
     spans: dict[str, list[tuple[int, int]]] = {}
     for where, row in _rows_of(chosen):
@@ -160,11 +160,11 @@ def _range(row: Mapping[str, str], where: str) -> tuple[int, int]:
 
 
 def read_project_recordings(project: Path) -> list[ProjectRecording]:
-    """The recordings that a project lists; rows without audio (``NA``) are left out.
+    """Read the recordings that a project lists; rows without audio (``NA``) are skipped.
 
     Raises:
-        AnnotationError: no such table, no column ``recording_filename``, a duration that is none, or two recordings
-            with one name.
+        AnnotationError: no such table, no column ``recording_filename``, an invalid duration, or two recordings with
+            one name.
     """
     path = project / _RECORDINGS
     table = CsvTable(path)
@@ -187,19 +187,19 @@ def read_project_recordings(project: Path) -> list[ProjectRecording]:
 
 
 def project_audio(project: Path, recording: ProjectRecording) -> Path:
-    """Where a recording's audio stands in a project, whether its content is here or not."""
+    """Path of a recording's audio in a project, even if its content is not present."""
     return path_below(project / "recordings" / "raw", recording.filename)
 
 
 @dataclass(frozen=True)
 class SetKind:
-    """What a set holds.
+    """Content of a set.
 
     Attributes:
         name: Last part of the set's name.
         columns: Columns after onset, offset and speaker type.
         segmentation: Name of the kind whose segments these are.
-        flags: Fields of ``metannots.yml`` that say what is in it.
+        flags: Fields of ``metannots.yml`` that describe its content.
     """
 
     name: str
@@ -214,7 +214,7 @@ PHONEMES_SET = SetKind("phonemes", ("phonemes", "phonetic_transcription"), "vtc"
 
 
 def kinds_in(segments: Segments) -> tuple[SetKind, ...]:
-    """The sets that a table gives: voice types always, the others where their columns are."""
+    """Kinds of sets in a table: voice types always, the others if their columns exist."""
     kinds = [VOICE_TYPE_SET]
     kinds += [ADDRESSEE_SET] if "addressee" in segments.columns else []
     kinds += [PHONEMES_SET] if "phonemes" in segments.columns else []
@@ -222,11 +222,11 @@ def kinds_in(segments: Segments) -> tuple[SetKind, ...]:
 
 
 def format_set_csv(segments: Segments, kind: SetKind, recording_id: str) -> str:
-    """One recording of a set in ChildProject's ``csv`` format; the header alone where it is silent.
+    """Format one recording of a set in ChildProject's ``csv`` format; the header alone if it has no segments.
 
     Phonemes are the key child's: the set holds the utterances that were transcribed, their number of phonemes (which
-    is what ChildProject's column ``phonemes`` means) and the transcription. ``NA`` stands where nothing was said of a
-    segment, and for labels that are no voice type.
+    is what ChildProject's column ``phonemes`` means) and the transcription. ``NA`` means that a segment has no value,
+    and replaces labels that are no voice type.
 
     Raises:
         AnnotationError: a label CHI, see :mod:`babyhubert.annotation.codes`.
@@ -249,12 +249,12 @@ def format_set_csv(segments: Segments, kind: SetKind, recording_id: str) -> str:
 
 
 def format_metannots(fields: Mapping[str, str]) -> str:
-    """``metannots.yml``: a line a field, texts quoted as JSON does, which YAML reads alike."""
+    """Return ``metannots.yml``: one line per field, texts quoted as in JSON, which YAML reads alike."""
     return "".join(f"{name}: {json.dumps(value, ensure_ascii=False)}\n" for name, value in fields.items())
 
 
 def write_import_table(path: Path, set_name: str, rows: Sequence[tuple[ProjectRecording, int, int]]) -> None:
-    """The table for ``child-project import-annotations``: each recording, and a stretch in ms that was annotated."""
+    """Write the table for ``child-project import-annotations``: each recording, with an annotated stretch in ms."""
     lines: list[Iterable[object]] = [
         ("set", "recording_filename", "time_seek", "range_onset", "range_offset", "raw_filename", "format")
     ]
@@ -264,12 +264,12 @@ def write_import_table(path: Path, set_name: str, rows: Sequence[tuple[ProjectRe
 
 
 def imported_before(project: Path, set_name: str) -> bool:
-    """Whether a project's index already lists annotations of this set."""
+    """True if a project's index already lists annotations of this set."""
     return (project / _INDEX).is_file() and any(row["set"] == set_name for _, row in _index(project))
 
 
 def _index(project: Path) -> list[tuple[str, dict[str, str]]]:
-    """Rows of a project's index, each after the place where it is found."""
+    """Rows of a project's index, each with its position."""
     path = project / _INDEX
     if not path.exists() and not path.is_symlink():
         return []

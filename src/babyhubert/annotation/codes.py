@@ -1,8 +1,8 @@
-"""What other tools call our labels: ChildProject's codes, LENA's codes, the tiers of ACLEW transcripts.
+"""Labels of other tools: ChildProject's codes, LENA's codes, the tiers of ACLEW transcripts.
 
-One trap runs through all of them: ``CHI`` is the *key* child in ChildProject's own files, in ACLEW tiers and in CHAT,
+One ambiguity affects all of them: ``CHI`` is the *key* child in ChildProject's own files, in ACLEW tiers and in CHAT,
 but the *other* children in RTTM files of the first voice-type classifier (VTC 1.0), and ChildProject reads RTTM that
-way. So a label ``CHI`` that came out of an RTTM file is refused wherever it would have to mean one of the two.
+way. So a label ``CHI`` from an RTTM file is refused wherever it would have to mean one of the two.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ TO_CHILDPROJECT = {"KCHI": "CHI"}
 FROM_CHILDPROJECT = {name: label for label, name in TO_CHILDPROJECT.items()}
 
 FROM_LENA = {"CHN": "KCHI", "CXN": "OCH", "FAN": "FEM", "MAN": "MAL"}
-"""Near, clear voices; LENA's other codes (far voices, overlap, television, noise, silence) name no voice of ours."""
+"""Near, clear voices; LENA's other codes (far voices, overlap, television, noise, silence) have no equivalent here."""
 
 TO_LENA = {label: code for code, label in FROM_LENA.items()}
 
 OTHER_LENA_CODES = frozenset(
     {"CHF", "CXF", "FAF", "FUZ", "MAF", "NOF", "NON", "OLF", "OLN", "SIL", "TVF", "TVN"},
 )
-"""What LENA marks besides near voices."""
+"""LENA's codes other than near voices."""
 
 ADDRESSEE_TO_CODE = {"KCDS": "T", "OCDS": "C", "ADS": "A", "Other": "O"}
-"""To the target child, to other children, to adults, to anybody else, as ChildProject and ACLEW code them."""
+"""ChildProject's and ACLEW's codes for speech to the target child, to other children, to adults, to others."""
 
 ADDRESSEE_FROM_CODE = {code: name for name, code in ADDRESSEE_TO_CODE.items()}
 
@@ -45,12 +45,13 @@ DEPENDENT_TIERS = {
     "msc_type": "msc@",
     "phonemes": "phonemes_",
 }
-"""Columns of a segments table that become tiers below a voice's tier: how these tiers' names begin, before the
-voice's (``xds@FA0``, as in ACLEW transcripts). Phonemes go without ``@``: ChildProject's .eaf importer (0.4.6) fails
-on a tier ``...@CHI`` that is none of its own."""
+"""Columns of a segments table that become tiers below a voice's tier, with the beginning of these tiers' names, before
+the voice's (``xds@FA0``, as in ACLEW transcripts). Phonemes have no ``@``: ChildProject's .eaf importer (0.4.6)
+fails on a tier ``...@CHI`` that it does not know.
+"""
 
 OTHER_TIERS = frozenset({"code", "code_num", "context", "on_off", "notes", "comment", "comments", "default"})
-"""Tiers of ACLEW templates (lower case) that say something of the recording, not who speaks."""
+"""Tiers of ACLEW templates (lower case) that describe the recording instead of a speaker."""
 
 _ACLEW_VOICES = {
     "KCHI": re.compile(r"CHI\**|KCHI"),
@@ -58,7 +59,7 @@ _ACLEW_VOICES = {
     "FEM": re.compile(r"FA\d+|MOT\**|FEM"),
     "MAL": re.compile(r"MA\d+|MAL"),
 }
-"""Tiers that ChildProject's importers take for a voice, and those of ours."""
+"""Tiers that ChildProject's importers take for a voice, and those of this package."""
 
 
 CHILDPROJECT_TIERS = frozenset(
@@ -67,11 +68,11 @@ CHILDPROJECT_TIERS = frozenset(
     | {f"FA{number}" for number in range(9)}
     | {f"MA{number}" for number in range(6)}
 )
-"""Those of our tiers that ChildProject's importers (0.4.6) know: its table ends there."""
+"""Tiers of this package that ChildProject's importers (0.4.6) know: its table ends there."""
 
 
 def refuse_ambiguous(labels: Iterable[str], recording_id: str) -> None:
-    """Stop before a label ``CHI`` is written where it would silently become another child.
+    """Refuse a label ``CHI`` before it is written to a file in which it would mean another child.
 
     Raises:
         AnnotationError: there is one.
@@ -84,7 +85,7 @@ def refuse_ambiguous(labels: Iterable[str], recording_id: str) -> None:
 
 
 def tier_names(label: str, naming: TierNaming = "aclew") -> Iterator[str]:
-    """Names for the tiers of one label, without end: the first for its segments, the next for what overlaps these.
+    """Yield names for the tiers of one label, endlessly: the first for its segments, the next for overlapping ones.
 
     With ``aclew`` they are those that ChildProject's importers know: CHI, CHI*; OC0, UC1 to UC6; FA0 to FA8; MA0 to
     MA5. With ``labels``, and for labels that are no voice type: the label itself, then ``label-2`` and so on.
@@ -99,7 +100,7 @@ def tier_names(label: str, naming: TierNaming = "aclew") -> Iterator[str]:
 
 
 def label_of_tier(name: str, all_names: Collection[str]) -> str | None:
-    """What a tier's segments are labelled; None for a tier that does not say who speaks.
+    """Label of a tier's segments; None for a tier that names no speaker.
 
     A tier of unknown name is a label of its own, ``name-2`` belongs to ``name`` where there is such a tier.
     """
@@ -113,7 +114,7 @@ def label_of_tier(name: str, all_names: Collection[str]) -> str | None:
 
 
 def parent_of_tier(name: str) -> str | None:
-    """The tier whose segments a tier says something about, as its name tells; None for any other tier."""
+    """Parent tier according to a tier's name; None for an independent tier."""
     name = name.strip()
     if "@" in name:
         return name.partition("@")[2]

@@ -1,18 +1,18 @@
-"""Segments as CSV, and annotations of whole folders whatever their format.
+"""Segments as CSV.
 
 CSV layouts are told apart by their header; columns beyond those needed are kept as texts:
 
 - ``uid,start_time_s,duration_s,label`` (VTC's combined table; seconds, three decimals; many recordings);
 - ``segment_onset,segment_offset,speaker_type`` (ChildProject's own ``csv`` format; integer milliseconds; one
   recording, named by the file, or many, named by a column ``recording_filename``; CHI there is the key child; rows
-  whose type is ``NA`` are nobody's voice: its importer keeps LENA's noise and silence as such);
+  whose type is ``NA`` are no voice: its importer stores LENA's noise and silence as such);
 - ``recording_id,start_s,end_s,label`` (what the simulator writes; seconds; many recordings; read only);
 - ``filename,onset,offset,speaker`` (what BabAR writes; seconds; many recordings; read only);
 - ``recording_id,spkr,startTime,endTime`` (LENA's codes; seconds; many recordings; see ``lena_table``);
 - ``start,end,speaker,uri``, ``uri,start,duration`` and ``path,onset,length`` (BabyHuBERT's preparation; read only; see
   ``preparation_lists``).
 
-Control characters in labels are written as in web addresses (:mod:`babyhubert.annotation.escapes`) and read back.
+Control characters in labels are escaped as in web addresses (:mod:`babyhubert.annotation.escapes`) and read back.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ _Row = tuple[int, int, str]
 
 
 def format_childproject_csv(segments: Segments) -> str:
-    """ChildProject's ``csv`` format. Without segments it is the header alone: annotated, and silent."""
+    """Format segments in ChildProject's ``csv`` format. Without segments it is the header alone: annotated, and
+    silent.
+    """
     lines: list[tuple[object, ...]] = [("segment_onset", "segment_offset", "speaker_type")]
     lines += [
         (samples_to_ms(start), samples_to_ms(end), TO_CHILDPROJECT.get(label, escape(label, CONTROL)))
@@ -78,7 +80,7 @@ def write_file(path: Path, recording: WrittenRecording) -> Iterable[str]:
 
 
 def format_combined_rows(uid: str, segments: Segments) -> str:
-    """Rows ``uid,start_time_s,duration_s,label`` of one recording, for a table of many."""
+    """Format rows ``uid,start_time_s,duration_s,label`` of one recording, for a table of many."""
     return csv_text(
         (uid, format_seconds(start), format_length(start, end), escape(label, CONTROL))
         for start, end, label in segments
@@ -126,7 +128,7 @@ _RECORDING_FILENAME = "recording_filename"
 
 
 def _name(row: Mapping[str, str], where: str) -> str:
-    """The recording that a row says it is of."""
+    """Recording named in a row."""
     if {"segment_onset", "speaker_type"} <= set(row):
         return id_of_filename(row[_RECORDING_FILENAME], where)
     if set(row) >= SAMPLES_COLUMNS:
@@ -136,10 +138,10 @@ def _name(row: Mapping[str, str], where: str) -> str:
 
 
 def id_of_filename(filename: str, where: str) -> str:
-    """A recording's id from ChildProject's ``recording_filename``: the path without its suffix.
+    """Derive a recording's id from ChildProject's ``recording_filename``: the path without its suffix.
 
     Raises:
-        AnnotationError: it is empty or ``NA``, or no name.
+        AnnotationError: it is empty, ``NA``, or not a valid name.
     """
     name = PurePosixPath(filename.strip())
     if filename.strip() in _NOTHING or not name.name:

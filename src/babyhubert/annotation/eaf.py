@@ -1,9 +1,9 @@
 """ELAN's ``.eaf`` files, written through pympi.
 
-Times are whole milliseconds. Voices stand on top-level tiers; what is said of a voice's segments (``xds@FA0``) on
-tiers below, one value a segment (symbolic association), as in ACLEW transcripts. A piece's text is the transcription,
-so it stays empty where there is none: ChildProject's importer would take any text for one. Characters that XML cannot
-hold are written as in web addresses (:mod:`babyhubert.annotation.escapes`) and read back.
+Times are whole milliseconds. Voices are top-level tiers; values of a voice's segments (``xds@FA0``) are on tiers
+below, one value per segment (symbolic association), as in ACLEW transcripts. The text of a segment is its
+transcription, so it stays empty if there is none: ChildProject's importer would take any text as one. Characters that
+XML cannot hold are escaped as in web addresses (:mod:`babyhubert.annotation.escapes`) and read back.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ _MIME_TYPES = {
 _MOST_BYTES = 1 << 28
 _VOICE_TYPE_OF_TIER = "transcription"
 _NO_DATE = "1970-01-01T00:00:00+00:00"
-"""The same annotations give the same bytes; ELAN puts a date of its own when somebody saves."""
+"""Constant date, so that the same annotations give the same bytes; ELAN sets the date when a file is saved."""
 
 
 def write_eaf(path: Path, tiers: Sequence[Tier], media: Path | None = None) -> None:
-    """Write tiers, linked to a recording by its absolute and its relative place.
+    """Write tiers, linked to a recording by its absolute and its relative path.
 
     Args:
         path: The file.
@@ -88,13 +88,13 @@ def read_tiers(path: Path, recording_id: str) -> list[Tier]:
 
 
 def read_eaf_tiers(path: Path, recording_id: str = "") -> list[Tier]:
-    """Every tier of a file, in its order, with the times of the recording, also where ELAN plays it from later on.
+    """Read every tier of a file, in order, with times of the recording, even if ELAN plays it from a later time on.
 
-    Annotations without times between others that have some are evenly spread there, as ELAN shows them.
+    Annotations without times are spread evenly between neighbours with times, as ELAN shows them.
 
     Args:
         path: The file.
-        recording_id: Which of several linked recordings is meant, where ELAN plays them from different times on.
+        recording_id: Selects one of several linked recordings, if ELAN plays them from different times on.
 
     Raises:
         AnnotationError: unreadable, not an .eaf file, or an annotation without, or with impossible, times.
@@ -113,7 +113,7 @@ def read_eaf_tiers(path: Path, recording_id: str = "") -> list[Tier]:
 
 
 def _media_offset(media: Sequence[Element], recording_id: str, path: Path) -> int:
-    """Milliseconds of the recording before the tiers' time 0."""
+    """Milliseconds of the recording before time 0 of the tiers."""
     offsets = [_time(one.get("TIME_ORIGIN", "0"), f"{path}, TIME_ORIGIN") for one in media]
     if len(set(offsets)) <= 1:
         return offsets[0] if offsets else 0
@@ -134,7 +134,7 @@ def _media_offset(media: Sequence[Element], recording_id: str, path: Path) -> in
 
 
 def _time(text: str, where: str) -> int:
-    """Milliseconds."""
+    """Time in milliseconds."""
     if not re.fullmatch("[+-]?[0-9]{1,18}", text.strip()):
         raise AnnotationError(f"{where}: {shortened(text)} is no time in milliseconds")
     if not 0 <= int(text) <= 1000 * LONGEST_RECORDING_S:
@@ -181,7 +181,7 @@ class _Document:
         return Tier(name, tuple(sorted(pieces)), None if parent is None else unescape(parent, CONTROL))
 
     def _span(self, key: str, where: str) -> tuple[int, int]:
-        """Times of an annotation, or of the one that it stands below, over however many tiers."""
+        """Times of an annotation, or of its ancestor with times, over any number of tiers."""
         seen: set[str] = set()
         while key not in self._spans and key in self._parents and key not in seen:
             seen.add(key)
@@ -212,7 +212,7 @@ class _Document:
         return spans
 
     def _spread(self, following: Mapping[str, str]) -> dict[str, int]:
-        """Times of the slots without any that lie in a row of annotations between two that have one."""
+        """Times of the slots without any, interpolated in a row of annotations between two slots that have one."""
         times: dict[str, int] = {}
         for first, slot in following.items():
             start = self._slots.get(first)
@@ -228,7 +228,7 @@ class _Document:
 
 
 def _add_voice(eaf: Eaf, tier: Tier) -> dict[tuple[int, int], str]:
-    """Add a top-level tier; the annotations' identifiers by their times."""
+    """Add a top-level tier; return the annotations' identifiers by their times."""
     name = escape(tier.name, CONTROL)
     eaf.add_tier(name, _VOICE_TYPE_OF_TIER, part=name)
     identifiers = {}
@@ -239,7 +239,7 @@ def _add_voice(eaf: Eaf, tier: Tier) -> dict[tuple[int, int], str]:
 
 
 def _add_dependent(eaf: Eaf, tier: Tier, identifiers: dict[tuple[int, int], str]) -> None:
-    """Add a tier of values. Straight into pympi's table: its own way looks every time up in the whole parent."""
+    """Add a tier of values, directly into pympi's table: its own method searches the parent for every time."""
     kind = tier.name.removesuffix(str(tier.parent)).rstrip("@_").upper()
     if kind not in eaf.linguistic_types:
         eaf.add_linguistic_type(kind, "Symbolic_Association", timealignable=False)
@@ -253,7 +253,7 @@ def _add_dependent(eaf: Eaf, tier: Tier, identifiers: dict[tuple[int, int], str]
 
 
 def _relative_url(media: Path, folder: Path) -> str | None:
-    """The recording's place seen from the folder of the file; None where they are on different drives."""
+    """Path of the recording relative to the file's folder; None if they are on different drives."""
     try:
         relative = Path(os.path.relpath(media.absolute(), folder.absolute())).as_posix()
     except ValueError:

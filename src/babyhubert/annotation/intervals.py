@@ -41,7 +41,7 @@ def drop_short(start: NDArray[np.int64], end: NDArray[np.int64], shorter_than: i
 
 
 def intersect(a: Intervals, b: Intervals) -> Intervals:
-    """Samples in both sets. Each argument may be in any order and overlap itself."""
+    """Intersection of two sets. Each argument may be in any order and may overlap itself."""
     (a_start, a_end), (b_start, b_end) = union(*a), union(*b)
     first = np.searchsorted(b_end, a_start, side="right")
     stop = np.searchsorted(b_start, a_end, side="left")
@@ -52,7 +52,7 @@ def intersect(a: Intervals, b: Intervals) -> Intervals:
 
 
 def complement(start: NDArray[np.int64], end: NDArray[np.int64], length: int) -> Intervals:
-    """Samples of ``[0, length)`` in no interval."""
+    """Complement within ``[0, length)``."""
     start, end = union(start, end)
     gap_start = np.concatenate(([0], np.clip(end, 0, length)))
     gap_end = np.concatenate((np.clip(start, 0, length), [length]))

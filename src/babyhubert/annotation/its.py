@@ -1,7 +1,7 @@
-"""LENA's ``.its`` files: what its own software heard, as segments.
+"""LENA's ``.its`` files, the output of its own software, as segments.
 
 Only near, clear voices become segments: key child (CHN), other child (CXN), female and male adult (FAN, MAN). Far or
-faint voices, overlap, television and noise carry no label here; a code that LENA does not have is kept as a label.
+faint voices, overlap, television and noise have no label here; a code that LENA does not define is kept as a label.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def read_file(path: Path, recording_id: str) -> Parts:
 
 
 def read_its(path: Path) -> Segments:
-    """Segments of one recording, read as a stream (files of a day are tens of megabytes).
+    """Read the segments of one recording as a stream (files of a day are tens of megabytes).
 
     Raises:
         AnnotationError: unreadable, not a LENA file, or a segment without times.

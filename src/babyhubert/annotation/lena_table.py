@@ -1,8 +1,9 @@
-"""Segments as a table with LENA's codes and names of columns, for scripts written around LENA's exports.
+"""Segments as a table with LENA's codes and column names, for scripts written for LENA's exports.
 
 ``recording_id,spkr,startTime,endTime,duration``: seconds with three decimals; ``spkr`` is CHN (key child, near), CXN
-(other child), FAN and MAN (adults). These are the attributes of the segments in an ``.its`` file. The table says what
-*our* model heard: it holds no far voices, overlap, noise or silence, and no count that LENA estimates.
+(other child), FAN and MAN (adults). These are the attributes of the segments in an ``.its`` file. The table contains
+the predictions of *this package's* model: no far voices, overlap, noise or silence, and none of the counts that LENA
+estimates.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ LENA_HEADER = "recording_id,spkr,startTime,endTime,duration\n"
 
 
 def format_lena_rows(recording_id: str, segments: Segments) -> str:
-    """Rows of one recording; labels that LENA has no code for stand as they are."""
+    """Format rows of one recording; labels without a code in LENA are left unchanged."""
     return csv_text(
         (
             recording_id,

@@ -1,4 +1,4 @@
-"""Parquet tables with a fixed schema, written whole, read strictly."""
+"""Parquet tables with a fixed schema, written atomically, read strictly."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from babyhubert.files import atomic_path
 
 _ROWS, _ROWS_A_BYTE = 1_000_000, 64
 _BYTES, _BYTES_A_BYTE = 1 << 28, 1000
-"""What a table may hold, whatever the size of its file, and so many times its size."""
+"""Limit of a table's content: this number of bytes for a file of any size, or this multiple of its size."""
 
 
 def _pyarrow() -> Any:
@@ -33,7 +33,7 @@ def write_table(
         path: Final name.
         columns: Arrays or lists of equal length by name.
         types: Arrow type by column name (``int64``, ``string``, ``double``, ``bool`` ...), in the order of the file.
-        metadata: Texts that travel in the file.
+        metadata: Texts stored in the file.
     """
     arrow = _pyarrow()
     schema = arrow.schema([(name, _type(arrow, kind)) for name, kind in types.items()], metadata=dict(metadata or {}))
@@ -43,10 +43,10 @@ def write_table(
 
 
 def table_columns(path: Path) -> list[str]:
-    """Names of a table's columns.
+    """Read the names of a table's columns.
 
     Raises:
-        CorpusError: absent or damaged.
+        CorpusError: missing or damaged.
     """
     arrow = _pyarrow()
     with _explained(arrow, path):
@@ -54,10 +54,10 @@ def table_columns(path: Path) -> list[str]:
 
 
 def read_table(path: Path, columns: Sequence[str]) -> dict[str, Any]:
-    """Columns of a table: numpy arrays, lists of text for text columns.
+    """Read columns of a table: numpy arrays, lists of text for text columns.
 
     Raises:
-        CorpusError: absent, damaged, larger than its file can be, or without one of the columns.
+        CorpusError: missing, damaged, larger than its file can be, or without one of the columns.
     """
     arrow = _pyarrow()
     with _explained(arrow, path):
@@ -79,7 +79,7 @@ def read_table(path: Path, columns: Sequence[str]) -> dict[str, Any]:
 
 @contextmanager
 def _explained(arrow: Any, path: Path) -> Iterator[None]:
-    """What goes wrong with a file in one sentence that names it."""
+    """Explain an error of a file in one sentence that names it."""
     try:
         yield
     except FileNotFoundError:
@@ -90,7 +90,7 @@ def _explained(arrow: Any, path: Path) -> Iterator[None]:
 
 
 def _open(arrow: Any, path: Path) -> Any:
-    """A file whose announced size its own allows: a row of our tables takes more than a bit, compressed."""
+    """Open a file whose announced content is plausible for its size: a row takes more than a bit, compressed."""
     path = Path(path)
     size = path.stat().st_size
     if not path.is_file():
@@ -108,7 +108,7 @@ def _open(arrow: Any, path: Path) -> Any:
 
 
 def _texts(column: Any) -> list[str | None]:
-    """A text column, each distinct text held once: millions of rows name a few thousand recordings."""
+    """Read a text column, storing each distinct text once: millions of rows name a few thousand recordings."""
     encoded = column.combine_chunks().dictionary_encode()
     texts = [*encoded.dictionary.to_pylist(), None]
     return [texts[code] for code in encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).tolist()]

@@ -1,12 +1,12 @@
 """Tables that BabyHuBERT's own preparation of recordings reads and writes.
 
-- ``start,end,speaker,uri`` or ``start,duration,speaker,uri``: what a voice activity detector found, in whole
+- ``start,end,speaker,uri`` or ``start,duration,speaker,uri``: output of a voice activity detector, in whole
   milliseconds. The second column is a duration under either name: that is how the published code reads it. Values that
   cannot be durations, because rows of a recording would overlap, and can all be ends are read as the header says.
 - ``uri,start,duration``: the segments made of that, in seconds.
-- ``path,onset,length``: the segments to train on, in samples at 16 kHz.
+- ``path,onset,length``: the training segments, in samples at 16 kHz.
 
-The last two have no labels; their rows are called SPEECH, as there.
+The last two have no labels; their rows are labelled SPEECH, as there.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Row = tuple[int, int, str]
 
 
 def vad_meaning(path: Path) -> Meaning | None:
-    """What the second column of a detector's table holds; None for any other file.
+    """Determine the meaning of the second column of a detector's table; None for any other file.
 
     Raises:
         AnnotationError: the file cannot be read.
@@ -53,7 +53,7 @@ def vad_meaning(path: Path) -> Meaning | None:
 
 
 def vad_row(path: Path) -> Callable[[Mapping[str, str], str], Row]:
-    """What reads the rows of a detector's table.
+    """Return the function that reads the rows of a detector's table.
 
     Raises:
         AnnotationError: the file cannot be read.
@@ -62,7 +62,7 @@ def vad_row(path: Path) -> Callable[[Mapping[str, str], str], Row]:
 
 
 def seconds_row(row: Mapping[str, str], where: str) -> Row:
-    """A row of ``uri,start,duration``.
+    """Read a row of ``uri,start,duration``.
 
     Raises:
         AnnotationError: no times.
@@ -71,7 +71,7 @@ def seconds_row(row: Mapping[str, str], where: str) -> Row:
 
 
 def samples_row(row: Mapping[str, str], where: str) -> Row:
-    """A row of ``path,onset,length``.
+    """Read a row of ``path,onset,length``.
 
     Raises:
         AnnotationError: no times.

@@ -1,6 +1,6 @@
-"""Segments from and to ``pyannote.core.Annotation``, for those who work with pyannote.
+"""Conversion of segments from and to ``pyannote.core.Annotation``.
 
-Reading asks nothing of pyannote but the object itself; writing needs the package ``pyannote.core``.
+Reading requires nothing of pyannote but the object itself; writing needs the package ``pyannote.core``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def from_annotation(annotation: Annotation) -> Segments:
-    """Segments of an annotation: every track, to the nearest sample."""
+    """Convert an annotation to segments: every track, to the nearest sample."""
     return Segments.from_rows(
         (seconds_to_samples(segment.start), seconds_to_samples(segment.end), str(label))
         for segment, _, label in annotation.itertracks(yield_label=True)
@@ -24,9 +24,9 @@ def from_annotation(annotation: Annotation) -> Segments:
 
 
 def to_annotation(segments: Segments, uri: str | None = None) -> Annotation:
-    """An annotation with one track a segment, numbered in the order of the table.
+    """Convert segments to an annotation with one track per segment, numbered in the order of the table.
 
-    Segments without length are absent from it: pyannote takes them for nothing.
+    Segments without length are skipped: pyannote ignores them.
 
     Raises:
         MissingExtraError: ``pyannote.core`` is not installed.

@@ -1,9 +1,9 @@
-"""The frame grid: the only place that knows how samples and frames correspond.
+"""The frame grid: conversion between samples and frames, defined only here.
 
-The encoder's seven convolutions have a total stride of 320 samples and see 400 at a time, so frame ``i`` *sees*
-samples ``[320 i, 320 i + 400)``. A frame *owns* the cell ``[320 i, 320 (i + 1))``: cells tile the recording, so
-labels and decisions live on cells. One rasteriser (segments to frames) and its inverse (frames to segments) serve
-training, inference, tuning and evaluation.
+The encoder's seven convolutions have a total stride of 320 samples and a receptive field of 400, so frame ``i``
+*depends on* samples ``[320 i, 320 i + 400)``. A frame *owns* the cell ``[320 i, 320 (i + 1))``: cells tile the
+recording, so labels and decisions refer to cells. One rasteriser (segments to frames) and its inverse (frames to
+segments) serve training, inference, tuning and evaluation.
 """
 
 from __future__ import annotations
@@ -35,10 +35,9 @@ def frame_spans(
         n_frames: Number of frames of the grid.
         rule: ``"cell"``: both ends go to the nearest cell boundary, so ``frames_to_segments`` gives them back with at
             most 160 samples (10 ms) of error and none on the grid; a segment too short for that turns on the cell that
-            holds its middle; an empty one turns on nothing. ``"published"``: VTC-2's training rule, a frame is on when
-            the 400 samples it sees share one sample with the segment *closed at both ends*, which dilates every
-            segment by about 15 ms before and 10 ms after.
-
+            contains its middle; an empty one turns on no cell. ``"published"``: VTC-2's training rule, a frame is on
+            if its 400 samples share one sample with the segment *closed at both ends*, which dilates every segment by
+            about 15 ms before and 10 ms after.
     """
     start = np.asarray(start, dtype=np.int64)
     end = np.asarray(end, dtype=np.int64)
@@ -70,14 +69,13 @@ def segments_to_frames(
 
 
 def frames_to_segments(active: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Runs of active frames as samples: a run of frames ``a..b`` becomes ``[320 a, 320 (b + 1))``.
+    """Convert runs of active frames to samples: a run of frames ``a..b`` becomes ``[320 a, 320 (b + 1))``.
 
     Args:
         active: bool, shape (T,).
 
     Returns:
         Start and end samples, int64, shape (S,) each, ascending, disjoint and not touching.
-
     """
     edges = np.diff(np.concatenate(([False], np.asarray(active, dtype=bool), [False])).astype(np.int8))
     return np.flatnonzero(edges == 1) * FRAME_HOP, np.flatnonzero(edges == -1) * FRAME_HOP

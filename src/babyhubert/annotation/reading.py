@@ -1,4 +1,4 @@
-"""Segments from a file or folder of any known annotation format."""
+"""Reading of segments from a file or folder of any known annotation format."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from babyhubert.errors import AnnotationError
 
 
 def read_segments(path: Path, recording_id: str | None = None) -> dict[str, Segments]:
-    """Segments of every recording in a file, whose format is told by its suffix (and header).
+    """Read the segments of every recording in a file; its suffix (and header) determine the format.
 
     Read are the formats of :mod:`babyhubert.annotation.formats`.
 
@@ -25,18 +25,17 @@ def read_segments(path: Path, recording_id: str | None = None) -> dict[str, Segm
 
     Raises:
         AnnotationError: unreadable, an unknown format or header, or a malformed row (named).
-
     """
     return refuse_failures(_read_parts(Path(path), recording_id))
 
 
 def _read_parts(path: Path, recording_id: str | None) -> Parts:
-    """As :func:`read_segments`, with an error in place of a recording with a malformed row."""
+    """Read a file like :func:`read_segments`, with an error in place of a recording with a malformed row."""
     return format_of(path).read(path, recording_id or path.stem)
 
 
 def read_annotations(path: Path) -> dict[str, Segments]:
-    """Segments of a file, of a set of a ChildProject project, or of all files of one kind below a folder.
+    """Read the segments of a file, of a set of a ChildProject project, or of all files of one kind below a folder.
 
     The kind is the first found in the order of :mod:`babyhubert.annotation.formats`. A file that names no recording
     in its lines (an empty RTTM, a ChildProject CSV) takes its path below the folder, without suffix, as the id. Of the
@@ -44,8 +43,7 @@ def read_annotations(path: Path) -> dict[str, Segments]:
     annotations are read, as its index ``metadata/annotations.csv`` lists them.
 
     Raises:
-        AnnotationError: nothing there, no segments file below it, or one recording annotated by two files.
-
+        AnnotationError: no such path, no segments file below it, or one recording annotated by two files.
     """
     found: dict[str, Segments] = {}
     for _, part in read_each(path):
@@ -56,11 +54,10 @@ def read_annotations(path: Path) -> dict[str, Segments]:
 
 
 def read_each(path: Path) -> Iterator[tuple[Path, dict[str, Segments] | AnnotationError]]:
-    """What :func:`read_annotations` reads, file by file; a file that cannot be read gives its error instead.
+    """Read file by file what :func:`read_annotations` reads; a file that cannot be read yields its error instead.
 
     Raises:
-        AnnotationError: nothing there, or no segments file below it.
-
+        AnnotationError: no such path, or no segments file below it.
     """
     from babyhubert.annotation.childproject import find_set, read_each_of_set
 
@@ -89,7 +86,7 @@ def read_each(path: Path) -> Iterator[tuple[Path, dict[str, Segments] | Annotati
 
 
 def _segment_files(folder: Path) -> tuple[list[Path], list[tuple[Path, AnnotationError]]]:
-    """Files of the first kind there is, and an error for each folder that cannot be read."""
+    """Files of the first kind found, and an error for each folder that cannot be read."""
     closed: list[tuple[Path, AnnotationError]] = []
 
     def note(error: OSError) -> None:

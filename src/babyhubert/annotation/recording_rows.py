@@ -1,4 +1,4 @@
-"""Rows of a file of many recordings, gathered by recording; what is wrong with one does not stop the others."""
+"""Rows of a file of many recordings, collected by recording; an error in one does not stop the others."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Parts = dict[str, "Segments | AnnotationError"]
 
 
 class RecordingRows:
-    """Segments of recordings as their rows come.
+    """Segments of recordings, collected row by row.
 
     Args:
-        columns: Names of further columns, one text a row each.
+        columns: Names of further columns, one text per row each.
     """
 
     def __init__(self, columns: tuple[str, ...] = ()) -> None:
@@ -30,7 +30,7 @@ class RecordingRows:
 
     @contextmanager
     def of(self, recording_id: str, where: str) -> Iterator[None]:
-        """What goes wrong with a row is the recording's first error, and the next row may come.
+        """Record an error in a row as the recording's first error, and continue with the next row.
 
         Raises:
             AnnotationError: the row names no recording.
@@ -44,10 +44,10 @@ class RecordingRows:
             self._failures.setdefault(recording_id, error)
 
     def note(self, recording_id: str) -> None:
-        """A recording is there, if without segments.
+        """Add a recording, even without segments.
 
         Raises:
-            AnnotationError: it cannot have such a name.
+            AnnotationError: the name is invalid.
         """
         if CONTROL.search(recording_id):
             raise AnnotationError(f"{self._where}: {recording_id!r} cannot be the name of a recording")
@@ -55,7 +55,7 @@ class RecordingRows:
         self._values.setdefault(recording_id, [])
 
     def add(self, recording_id: str, start: int, end: int, label: str, values: tuple[str, ...] = ()) -> None:
-        """One segment.
+        """Add one segment.
 
         Raises:
             AnnotationError: its label is empty.
@@ -84,7 +84,7 @@ class RecordingRows:
 
 
 def refuse_failures(parts: Mapping[str, Segments | AnnotationError]) -> dict[str, Segments]:
-    """The parts where all are whole.
+    """Return the parts if none is an error.
 
     Raises:
         AnnotationError: one of them is an error.

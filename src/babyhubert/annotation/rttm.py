@@ -1,10 +1,10 @@
-"""RTTM, the diarisation community's segment file, in every dialect the published tools write.
+"""RTTM, the segment format of speaker diarisation, in every dialect that the published tools write.
 
 A line is ``SPEAKER <uri> <channel> <start s> <duration s> <NA> <NA> <label> <score> <NA>``. Two published dialects
 exist: VTC-2's first generation puts ``<NA>`` where the channel belongs, the second writes ``1``. Readers here take
 both, any white space, comments (``;;``), missing trailing fields, and names with blanks, which other tools write; the
 writer gives the ten standard fields, channel 1, three decimals, sorted by start, then label. White space in a label is
-written as in web addresses (:mod:`babyhubert.annotation.escapes`) and read back.
+escaped as in web addresses (:mod:`babyhubert.annotation.escapes`) and read back.
 """
 
 from __future__ import annotations
@@ -39,20 +39,19 @@ _NO_VALUE = "<NA>"
 
 
 def read_rttm(path: Path) -> dict[str, Segments]:
-    """Segments of every recording a file names. An empty file names none.
+    """Read the segments of every recording in a file. An empty file has none.
 
     Raises:
         AnnotationError: the file cannot be read, or a line is malformed; the message names the line.
-
     """
     return refuse_failures(read_rttm_parts(path))
 
 
 def read_rttm_parts(path: Path) -> Parts:
-    """As :func:`read_rttm`; a recording with an impossible time or label gives its error, and the others go on.
+    """Read a file like :func:`read_rttm`; a recording with an invalid time or label gives its error.
 
     Raises:
-        AnnotationError: the file cannot be read, or a line is none.
+        AnnotationError: the file cannot be read, or a line is invalid.
     """
     recordings = RecordingRows()
     for number, line in enumerate(read_lines(path), start=1):
@@ -73,9 +72,9 @@ def read_rttm_parts(path: Path) -> Parts:
 
 
 def _fields(line: str) -> tuple[str, str, str, str] | None:
-    """Name, start, duration and label of a SPEAKER line, whose name or label may hold blanks; None for no such line.
+    """Name, start, duration and label of a SPEAKER line, whose name or label may hold blanks; None for other lines.
 
-    The two times before two ``<NA>`` are what all else is counted from.
+    Fields are counted from the two times before two ``<NA>``.
     """
     tokens = list(_TOKEN.finditer(line))
     texts = [token[0] for token in tokens]
@@ -99,7 +98,7 @@ def _fields(line: str) -> tuple[str, str, str, str] | None:
 
 
 def _last_of_label(texts: list[str], first: int) -> int:
-    """The field that a label ends with: score and look-ahead, one of them or none may follow."""
+    """Last field of a label: score and look-ahead, one of them or none may follow."""
     last = len(texts) - 1
     while last > first and last > len(texts) - 3 and _is_score(texts[last]):
         last -= 1
@@ -111,13 +110,12 @@ def _is_score(text: str) -> bool:
 
 
 def format_rttm(uri: str, segments: Segments) -> str:
-    """The text of an RTTM file; the empty string when there is no segment.
+    """Return the text of an RTTM file; the empty string if there is no segment.
 
     Both ends are rounded to the millisecond and the duration is their difference, so ends are as exact as starts.
 
     Raises:
         AnnotationError: a label CHI, which other tools read as another child (:mod:`babyhubert.annotation.codes`).
-
     """
     refuse_ambiguous(segments.label, uri)
     uri = rttm_uri(uri)
@@ -141,5 +139,5 @@ def read_file(path: Path, recording_id: str) -> Parts:
 
 
 def write_rttm(path: Path, uri: str, segments: Segments) -> None:
-    """Write one recording's segments; an empty file when there are none, as the published tool does."""
+    """Write one recording's segments; an empty file if there are none, as the published tool does."""
     write_text(path, format_rttm(uri, segments))

@@ -1,7 +1,7 @@
-"""The segments table: who (or what) from which sample to which, for one recording.
+"""The segments table of one recording: start, end and label.
 
-Columns rather than rows, because a day has tens of thousands of segments; integer samples at 16 kHz, half-open.
-Files of many recordings are plain dictionaries ``{recording id: Segments}``.
+It has columns rather than rows, because a day has tens of thousands of segments; times are integer samples at 16 kHz,
+half-open. Files of many recordings are plain dictionaries ``{recording id: Segments}``.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Segments:
 
     @classmethod
     def concatenate(cls, tables: Iterable[Segments]) -> Segments:
-        """The rows of several tables of one recording; a column that one of them lacks is an empty text there."""
+        """Join the rows of several tables of one recording; a column that one of them lacks is an empty text there."""
         tables = [table for table in tables if len(table)]
         if not tables:
             return cls.empty()
@@ -114,7 +114,7 @@ class Segments:
         return tuple(sorted(set(self.label)))
 
     def where(self, keep: NDArray[np.bool_]) -> Segments:
-        """The rows for which ``keep`` (bool, shape (S,)) is true."""
+        """Select the rows for which ``keep`` (bool, shape (S,)) is true."""
         return Segments(
             self.start[keep], self.end[keep], self.label[keep], {name: c[keep] for name, c in self.columns.items()}
         )
@@ -129,5 +129,5 @@ class Segments:
         return union(self.start[keep], self.end[keep])
 
     def _is(self, label: str) -> NDArray[np.bool_]:
-        """Rows of one label; compared as an object, since NumPy's own texts end before a NUL."""
+        """Mask of the rows of one label, compared as objects, since NumPy's own texts end before a NUL."""
         return np.asarray(self.label == np.array(label, dtype=object), dtype=bool)

@@ -1,6 +1,6 @@
 """Text of annotation files: lines, rows and times, with errors that name file and line.
 
-A pipe would wait for ever and a device never end, so what is no regular file is refused before anything is read.
+A pipe would wait for ever and a device never end, so anything but a regular file is refused before reading.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from babyhubert.files import without_guard
 from babyhubert.timebase import LONGEST_RECORDING_S, seconds_to_samples
 
 MOST_BYTES = 1 << 30
-"""Of a text file: a table of a thousand days is a tenth of it."""
+"""Limit for a text file: a table of a thousand days is a tenth of it."""
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -28,7 +28,7 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     """Content of a regular file.
 
     Raises:
-        AnnotationError: absent, not a regular file, closed to us, or larger than ``most`` bytes.
+        AnnotationError: missing, not a regular file, not permitted, or larger than ``most`` bytes.
     """
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
@@ -49,7 +49,7 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def read_text(path: Path, most: int = MOST_BYTES) -> str:
-    """Content of a UTF-8 text file, with the line ends that it has.
+    """Read a UTF-8 text file, with its line ends.
 
     Raises:
         AnnotationError: as :func:`read_bytes`, or not UTF-8.
@@ -61,7 +61,7 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
 
 
 def read_lines(path: Path) -> list[str]:
-    """Lines of a UTF-8 text file: they end with line feeds, carriage returns or both, and with nothing else.
+    """Read the lines of a UTF-8 text file: they end with line feeds, carriage returns or both, and with nothing else.
 
     Raises:
         AnnotationError: as :func:`read_text`.
@@ -71,7 +71,9 @@ def read_lines(path: Path) -> list[str]:
 
 
 def unreadable(path: Path, error: OSError) -> AnnotationError:
-    """Why an annotation file cannot be opened; for a link without content (DataLad), how to fetch it."""
+    """Reason why an annotation file cannot be opened; for a link without content (DataLad), the command that fetches
+    it.
+    """
     if isinstance(error, FileNotFoundError):
         return AnnotationError(absence(Path(path)))
     return AnnotationError(f"{path}: cannot be read ({error.strerror or error})")
@@ -92,10 +94,10 @@ class CsvTable:
         self.columns = [without_guard(name) for name in self._next() or ()]
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """The line on which a row ends, and its fields by column: empty where a row is short.
+        """Yield the line on which a row ends, and its fields by column: empty if a row is short.
 
         Raises:
-            AnnotationError: the file is no CSV from here on, or a row has more fields than the header.
+            AnnotationError: the file is not a CSV from here on, or a row has more fields than the header.
         """
         width = len(self.columns)
         while (fields := self._next()) is not None:
@@ -110,7 +112,7 @@ class CsvTable:
             yield self._reader.line_num, dict(zip(self.columns, fields, strict=True))
 
     def require(self, *columns: str) -> None:
-        """Stop where a column is missing.
+        """Raise if a column is missing.
 
         Raises:
             AnnotationError: one is; the message names it and the header.
@@ -140,11 +142,11 @@ def parse_number(text: str) -> float | None:
 
 
 def parse_time(text: str, name: str, where: str) -> float:
-    """Seconds from a text.
+    """Parse seconds.
 
     Raises:
         AnnotationError: not a number, negative, or later than any recording lasts; the message begins with ``where``
-            and says ``name``.
+            and contains ``name``.
     """
     seconds = parse_number(text)
     if seconds is None:
@@ -179,27 +181,25 @@ def parse_milliseconds(text: str, name: str, where: str) -> int:
 
 
 def shortened(text: str, most: int = 80) -> str:
-    """A text in quotes for a message, its end cut where it is long."""
+    """Quote a text for a message, shortened if it is long."""
     return repr(text if len(text) <= most else text[:most] + "...")
 
 
 def parse_span(start: str, duration: str, where: str) -> tuple[int, int]:
-    """Start and end samples from two texts in seconds.
+    """Parse a start and a duration in seconds into start and end samples.
 
     Raises:
         AnnotationError: as :func:`parse_time`.
-
     """
     start_s, duration_s = parse_time(start, "start", where), parse_time(duration, "duration", where)
     return seconds_to_samples(start_s), seconds_to_samples(start_s + duration_s)
 
 
 def parse_ends(start: str, end: str, where: str) -> tuple[int, int]:
-    """Start and end samples from two texts in seconds, both times of the recording.
+    """Parse a start and an end in seconds into samples.
 
     Raises:
         AnnotationError: as :func:`parse_time`, or the end comes first.
-
     """
     first, last = (
         seconds_to_samples(parse_time(text, name, where)) for text, name in ((start, "start"), (end, "end"))
@@ -210,7 +210,7 @@ def parse_ends(start: str, end: str, where: str) -> tuple[int, int]:
 
 
 def read_speaker_ids(table: Path) -> frozenset[str]:
-    """Names in the column ``speaker_id`` of a CSV.
+    """Read the names in the column ``speaker_id`` of a CSV.
 
     Raises:
         AnnotationError: unreadable, or no such column.

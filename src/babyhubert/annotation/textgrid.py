@@ -1,11 +1,11 @@
 """Praat's TextGrids in their text forms, long and short.
 
-Times are seconds. Every tier covers the whole recording: gaps are intervals without text, so an interval *is* a
-segment only if it has a text; the writer puts the tier's name there where there is no transcription.
+Times are seconds. Every tier covers the complete recording: gaps are intervals without text, so an interval *is* a
+segment only if it has a text; the writer inserts the tier's name if there is no transcription.
 
-Praat reads such a file as a row of numbers and quoted texts, and takes all else for comments. So does the reader
-here, and it checks that there are as many as the file announces. Control characters in names and texts are written as
-in web addresses (:mod:`babyhubert.annotation.escapes`) and read back.
+Praat reads such a file as a sequence of numbers and quoted texts, and ignores everything else as comments. So does
+this reader, and it checks that there are as many as the file announces. Control characters in names and texts are
+escaped as in web addresses (:mod:`babyhubert.annotation.escapes`) and read back.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _TOKEN = re.compile(
     r'|(?P<open>")'
 )
 _TOUCHING_MS = 1
-"""Intervals that overlap by no more do so by rounding."""
+"""Limit of an overlap of intervals that is due to rounding."""
 
 
 def write_textgrid(path: Path, tiers: Sequence[Tier], duration_ms: int) -> None:
@@ -46,8 +46,8 @@ def write_textgrid(path: Path, tiers: Sequence[Tier], duration_ms: int) -> None:
 
     Args:
         path: The file.
-        tiers: At least one; Praat opens no TextGrid without.
-        duration_ms: Length of the recording; the file reaches further where a segment does.
+        tiers: At least one; Praat opens no TextGrid without tiers.
+        duration_ms: Length of the recording; a segment beyond it extends the file.
 
     Raises:
         OutputError: the file cannot be written.
@@ -117,10 +117,10 @@ def _quoted(text: str) -> str:
 
 
 def read_textgrid_tiers(path: Path) -> list[Tier]:
-    """Every interval tier of a file, in its order, without the intervals that have no text.
+    """Read every interval tier of a file, in order, without the intervals that have no text.
 
     Raises:
-        AnnotationError: unreadable, not a TextGrid, of the binary kind, or not what it announces.
+        AnnotationError: unreadable, not a TextGrid, binary, or inconsistent with its announced sizes.
     """
     tokens = _Tokens(path, _decode(path, read_bytes(path, _MOST_BYTES)))
     if not tokens.begin_a_textgrid():
@@ -186,7 +186,7 @@ def _decode(path: Path, content: bytes) -> str:
 
 
 class _Tokens:
-    """The numbers and texts of a file, one after the other."""
+    """The numbers and texts of a file, in order."""
 
     def __init__(self, path: Path, text: str) -> None:
         self.path = path
@@ -194,34 +194,34 @@ class _Tokens:
         self._found = (match for match in _TOKEN.finditer(text) if match.lastgroup)
 
     def begin_a_textgrid(self) -> bool:
-        """The first two tokens, which say what a file is."""
+        """Read the first two tokens, which identify the file."""
         kind, name = (match and match["text"] for match in (next(self._found, None), next(self._found, None)))
         return kind in ("ooTextFile", "ooTextFile short") and name == "TextGrid"
 
     def text(self, what: str) -> str:
-        """The next token, a text."""
+        """Read the next token, a text."""
         return self._next("text", what).replace('""', '"')
 
     def number(self, what: str) -> float:
-        """The next token, a number."""
+        """Read the next token, a number."""
         value = float(self._next("number", what))
         if not math.isfinite(value):
             raise AnnotationError(f"{self.path}, {what}: a number that is too large")
         return value
 
     def size(self, what: str) -> int:
-        """The next token, a number of things that follow; each takes a few characters."""
+        """Read the next token, a number of items that follow; each takes a few characters."""
         value = self.number(what)
         if not value.is_integer() or not 0 <= value <= self._length:
             raise AnnotationError(f"{self.path}, {what}: {value:g} cannot be their number in a file of this size")
         return int(value)
 
     def exists(self) -> bool:
-        """The next token, which says if there are tiers."""
+        """Read the next token, which tells if there are tiers."""
         return self._next("flag", "tiers") == "<exists>"
 
     def finish(self) -> None:
-        """Raise where something follows."""
+        """Raise if something follows."""
         if next(self._found, None) is not None:
             raise AnnotationError(f"{self.path}: holds more than it announces; open it in Praat and save it again")
 

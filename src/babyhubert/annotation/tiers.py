@@ -1,8 +1,8 @@
-"""A segments table as tiers, the way annotation tools show it, and back.
+"""Conversion of a segments table to tiers, as annotation tools show it, and back.
 
-ELAN and Praat hold one line of disjoint, non-empty pieces a tier, in milliseconds or seconds. A label becomes a tier;
-where segments of one label overlap, a second tier takes the overlapping ones, and so on, so that nothing is merged or
-lost. Columns such as the addressee become tiers below a voice's tier (``xds@FA0``).
+ELAN and Praat have one line of disjoint, non-empty pieces per tier, in milliseconds or seconds. A label becomes a
+tier; if segments of one label overlap, a second tier takes the overlapping ones, and so on, so that nothing is merged
+or lost. Columns such as the addressee become tiers below a voice's tier (``xds@FA0``).
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Tier:
     Attributes:
         name: Such as ``FA0`` or ``xds@FA0``.
         pieces: Each at least 1 ms long.
-        parent: The tier whose pieces these say something about, each at the very times of one of them.
+        parent: The tier whose pieces these describe, each at exactly the times of one of them.
     """
 
     name: str
@@ -55,13 +55,13 @@ class Tier:
 
 @dataclass(frozen=True)
 class TierLayout:
-    """Tiers of one recording and what could not be put into them.
+    """Tiers of one recording, and the segments that do not fit.
 
     Attributes:
         tiers: Parents before their dependents.
         extra: Tiers that were added because segments of one label overlap.
-        too_short: Segments shorter than a millisecond: no tier can hold them.
-        misread: Labels that would be read back as another, or as none.
+        too_short: Number of segments shorter than a millisecond: no tier can hold them.
+        misread: Labels that would be read back as another label, or as none.
     """
 
     tiers: tuple[Tier, ...]
@@ -70,7 +70,7 @@ class TierLayout:
     misread: tuple[str, ...]
 
     def notes(self) -> Iterator[str]:
-        """What a user must know, a sentence each."""
+        """Notes for the user, one sentence each."""
         if self.extra:
             yield f"overlapping segments of one label are on further tiers: {', '.join(self.extra)}"
         unknown = [name for name in self.extra if name not in CHILDPROJECT_TIERS]
@@ -83,7 +83,7 @@ class TierLayout:
 
 
 def lay_out(segments: Segments, recording_id: str, naming: TierNaming = "aclew") -> TierLayout:
-    """Tiers of a segments table; those of the four voice types are always there, if empty.
+    """Convert a segments table to tiers; those of the four voice types are always there, even if empty.
 
     Raises:
         AnnotationError: a label CHI, see :mod:`babyhubert.annotation.codes`.
@@ -110,10 +110,10 @@ def lay_out(segments: Segments, recording_id: str, naming: TierNaming = "aclew")
 
 
 def segments_of(tiers: Iterable[Tier]) -> Segments:
-    """The segments table that tiers mean; pieces of tiers that do not say who speaks are not part of it.
+    """Convert tiers to a segments table; pieces of tiers that name no speaker are not part of it.
 
-    A dependent piece belongs to the piece of its parent that holds its middle; one without such a piece says something
-    of a segment that was deleted, and goes with it.
+    A dependent piece belongs to the piece of its parent that contains its middle; one without such a piece describes a
+    deleted segment, and is dropped with it.
     """
     tiers = list(tiers)
     names = frozenset(tier.name.strip() for tier in tiers)
@@ -137,7 +137,7 @@ def segments_of(tiers: Iterable[Tier]) -> Segments:
 
 
 def column_texts(segments: Segments, column: str) -> NDArray[np.object_]:
-    """One column as texts, empty where it says nothing; all empty where there is no such column: shape (S,)."""
+    """A column as texts, empty for missing values or a missing column: shape (S,)."""
     texts = np.full(len(segments), "", dtype=object)
     for row, value in enumerate(segments.columns.get(column, ())):
         texts[row] = "" if value is None or value != value else str(value)  # NaN differs from itself
@@ -145,7 +145,7 @@ def column_texts(segments: Segments, column: str) -> NDArray[np.object_]:
 
 
 def _disjoint_lines(start: NDArray[np.int64], end: NDArray[np.int64]) -> list[list[int]]:
-    """Rows (sorted by start) dealt out so that none overlap within a line; the first line is always there."""
+    """Rows (sorted by start) distributed over lines without overlap; the first line always exists."""
     lines: list[list[int]] = [[]]
     free, busy = [0], list[tuple[int, int]]()
     for row, (begins, ends) in enumerate(zip(start.tolist(), end.tolist(), strict=True)):
@@ -188,7 +188,7 @@ def _with_dependents(
 
 
 def _dependents_of(parent: Tier, tiers: Mapping[str, Sequence[Tier]]) -> Iterator[tuple[str, list[tuple[int, str]]]]:
-    """Columns that tiers below ``parent`` fill, found by name, each as numbers of the parent's pieces and values."""
+    """Columns that tiers below ``parent`` fill, found by name, each as indices of the parent's pieces and values."""
     ends = np.array([piece.end for piece in parent.pieces], dtype=np.int64)
     found = [
         (column, tier)

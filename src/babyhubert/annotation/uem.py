@@ -1,4 +1,4 @@
-"""UEM files: which stretches of which recordings were annotated, and so may be scored.
+"""UEM files: the stretches of recordings that were annotated, and so may be scored.
 
 A line is ``<uri> <channel> <start s> <end s>``, separated by any white space; ``;;`` begins a comment. Fields are
 counted from the end: other tools write names with blanks.

@@ -1,12 +1,12 @@
-"""Which crops of which segments make up every batch of a run: a pure function of the seed.
+"""Batches of a run: the crops of segments in each, a pure function of the seed.
 
-Segments of similar length go together and are cropped to the shortest of them, or to one of a few lengths, so no batch
-is ever padded: nothing but speech is encoded, group-norm statistics are clean, and attention needs no mask. Crops
-begin on multiples of 320 samples, where frames begin, so label i of the crop is exactly label ``start / 320 + i`` of
-the segment.
+Segments of similar length are grouped and cropped to the shortest of them, or to one of a few lengths, so no batch is
+ever padded: only speech is encoded, group-norm statistics are clean, and attention needs no mask. Crops begin on
+multiples of 320 samples, where frames begin, so label i of the crop is exactly label ``start / 320 + i`` of the
+segment.
 
-Batches form one endless stream, epoch after epoch; a step takes the next ones, however many processes there are, and
-no batch is taken twice. The place in the stream (:class:`Cursor`) is all that a resumed run needs to know.
+Batches form one endless stream, epoch after epoch; a step takes the next ones, for any number of processes, and no
+batch is taken twice. The position in the stream (:class:`Cursor`) is all that a resumed run needs.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from babyhubert.pretraining.masking import MaskSettings, most_masked, span_mask
 from babyhubert.timebase import FRAME_HOP, SAMPLE_RATE, frame_count, samples_for_frames, seconds_to_samples
 
 IGNORED = -100
-"""A target that torch's cross-entropy leaves out."""
+"""A target that torch's cross-entropy ignores."""
 _VALIDATION_STREAM = 2**32 - 1
-"""Stands where the epoch stands in training, so that validation draws from a generator of its own."""
+"""Replaces the epoch in validation, so that validation draws from a generator of its own."""
 
 
 class BatchSettings(Config):
@@ -41,13 +41,13 @@ class BatchSettings(Config):
 
     Attributes:
         seconds: Audio of one batch of one process before cropping, at most.
-        shortest_s: Segments below are not used.
-        longest_s: Segments above are not used.
+        shortest_s: Shorter segments are not used.
+        longest_s: Longer segments are not used.
         buckets: Classes of length, of equal width; segments are shuffled within theirs.
         lengths: So many lengths, spaced evenly in ratio from ``shortest_s`` to ``longest_s``, instead of buckets:
             segments are cropped to the next one below, and the batches of a length have as many rows as fit, so that
-            a GPU meets the same few shapes again and again and replays them (docs/speed.md). With 32 lengths 4.5%
-            of the audio is cropped away. In place of ``buckets``. Absent, as published: cropped to the shortest row.
+            the same few shapes recur on a GPU and are replayed (docs/speed.md). With 32 lengths 4.5% of the audio is
+            cropped away. Replaces ``buckets``. If absent, as published: cropped to the shortest row.
     """
 
     seconds: float = Field(default=175.0, gt=0)
@@ -58,14 +58,14 @@ class BatchSettings(Config):
 
 
 class Cursor(NamedTuple):
-    """A place in the stream of batches: the next batch is number ``batch`` of ``epoch``."""
+    """Position in the stream of batches: the next batch is number ``batch`` of ``epoch``."""
 
     epoch: int = 0
     batch: int = 0
 
 
 class Request(NamedTuple):
-    """A batch to be read: its rows, the samples that are taken of each, and where its random numbers come from."""
+    """A batch to be read: its rows, the samples that are taken of each, and the seed of its random numbers."""
 
     rows: NDArray[np.int64]
     samples: int
@@ -74,7 +74,7 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True)
 class Batch:
-    """Crops of equal length, with what is to be predicted.
+    """Crops of equal length, with their targets.
 
     Attributes:
         pcm: Audio as stored, int16, (B, n).
@@ -96,13 +96,13 @@ class Batch:
     def of(
         cls, pcm: NDArray[np.int16], units: NDArray[np.int64], mask: NDArray[np.bool_], room: int | None = None
     ) -> Batch:
-        """A batch on the CPU; positions and targets follow from the mask.
+        """Make a batch on the CPU; positions and targets follow from the mask.
 
         Args:
             pcm: Audio.
             units: Labels.
             mask: Masked frames.
-            room: M, so that batches of one shape are alike in this too; None: as many as are masked.
+            room: M, constant for batches of one shape; None: the number of masked frames.
         """
         masked = np.flatnonzero(mask)
         positions = np.zeros(len(masked) if room is None else room, dtype=np.int64)
@@ -113,20 +113,20 @@ class Batch:
 
     @property
     def seconds(self) -> float:
-        """Audio in it."""
+        """Seconds of audio."""
         return self.pcm.numel() / SAMPLE_RATE
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """All of it but the number."""
+        """All tensors."""
         return self.pcm, self.units, self.mask, self.positions, self.targets
 
     def pin_memory(self) -> Batch:
-        """In memory that accelerators copy from without waiting (called by torch's loader)."""
+        """Copy to page-locked memory, from which accelerators copy without waiting (called by torch's loader)."""
         return self._with(*(tensor.pin_memory() for tensor in self.tensors))
 
     def to(self, device: torch.device) -> Batch:
-        """On a device."""
+        """Copy to a device."""
         return self._with(*(tensor.to(device, non_blocking=True) for tensor in self.tensors))
 
     def _with(self, pcm: Tensor, units: Tensor, mask: Tensor, positions: Tensor, targets: Tensor) -> Batch:
@@ -134,7 +134,7 @@ class Batch:
 
 
 def waveforms(pcm: Tensor) -> Tensor:
-    """Stored samples as the encoder takes them: float32 in [-1, 1]."""
+    """Stored samples as input of the encoder: float32 in [-1, 1]."""
     return pcm.float() / FULL_SCALE
 
 
@@ -145,7 +145,7 @@ class BatchPlan:
         rows: Rows of the pack, int64.
         samples: Length of each, int64.
         settings: Batch size and limits.
-        seed: Decides shuffles, crops and masks.
+        seed: Seed of shuffles, crops and masks.
 
     Attributes:
         rows: Rows in use, by ascending length bucket.
@@ -187,13 +187,13 @@ class BatchPlan:
         return [batches[index] for index in rng.permutation(len(batches))]
 
     def validation(self) -> list[Request]:
-        """The same batches, crops and masks whenever they are asked for, longest first."""
+        """Batches of the validation split, always with the same crops and masks, longest first."""
         batches = self._cut(np.lexsort((self.rows, self._samples_of[self.rows])))
         requests = [self._request(rows, _VALIDATION_STREAM, number) for number, rows in enumerate(batches)]
         return sorted(requests, key=lambda request: request.samples, reverse=True)
 
     def stream(self, cursor: Cursor = Cursor()) -> Iterator[tuple[Cursor, Request]]:  # noqa: B008 (immutable)
-        """Batches from a place on, without end, each with the place of the one after it."""
+        """Batches from a position on, without end, each with the position of the next one."""
         epoch, first = cursor
         while True:
             batches = self.epoch(epoch)
@@ -203,9 +203,9 @@ class BatchPlan:
             epoch, first = epoch + 1, 0
 
     def steps(self, cursor: Cursor, place: Place, accumulate: int) -> Iterator[tuple[Cursor, list[Request]]]:
-        """Steps of all processes from a place on: where the stream stands after each, and this one's batches of it.
+        """Steps of all processes from a position on: the position after each, and this process's batches of it.
 
-        The batches of a step are dealt out in turn, so that none is taken twice.
+        The batches of a step are assigned in turn, so that none is taken twice.
         """
         stream = self.stream(cursor)
         while True:
@@ -223,7 +223,7 @@ class BatchPlan:
         return self._cut_by_budget(order) if self._lengths is None else self._cut_by_length(order, self._lengths)
 
     def _cut_by_budget(self, order: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        """Fill batches in an order, as many rows as fit; a row longer than a batch is a batch."""
+        """Batches in a given order, of as many rows as fit; a row longer than a batch is a batch of its own."""
         lengths = self._samples_of[self.rows[order]]
         ends = np.cumsum(lengths)
         cuts, begin = [], 0
@@ -238,7 +238,8 @@ class BatchPlan:
         """Batches of as many rows as fit, length by length, longest first.
 
         Rows that do not fill a batch go to the next shorter length. That has room for more of them, so each of its
-        full batches has a row of its own, which decides how it is cropped. What is left is one smaller batch.
+        full batches has a row of its own length, which decides how it is cropped. The remaining rows are one smaller
+        batch.
         """
         kind, cuts, left = self._bucket[order], list[NDArray[np.int64]](), order[:0]
         for number in reversed(range(len(lengths))):
@@ -259,7 +260,7 @@ class BatchReader(torch.utils.data.Dataset[Batch]):
 
     Args:
         labels: Labels of a pack.
-        mask: How to mask.
+        mask: Settings of the mask.
         fixed_crops: Crop around the middle instead of at random (validation).
     """
 

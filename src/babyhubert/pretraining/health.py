@@ -1,7 +1,7 @@
-"""The silent mistakes people lose weeks to, each turned into a stop with a sentence.
+"""Checks against errors that waste weeks of training without a message, each with an explanation.
 
-A run on wrong labels trains without complaint: the loss falls to what unit frequencies alone allow, and stays. So
-labels are looked at before the first step, and progress is compared with chance once the learning rate has peaked.
+A run on wrong labels trains without an error: the loss falls to the entropy of the unit frequencies, and stays. So
+labels are checked before the first step, and progress is compared with chance after the learning rate's maximum.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ _MARGIN_NATS = 0.02
 
 
 def check_labels(labels: Labels, settings: HealthSettings) -> UnitCounts:
-    """Look at the labels, and at the audio they belong to, before anything is trained.
+    """Check the labels, and their audio, before training.
 
     At most 64 shards are read, evenly spread over the pack.
 
     Raises:
-        CorpusError: a label that is no unit, a shard without sound, or too many dead units.
+        CorpusError: an invalid label, a shard without sound, or too many dead units.
     """
     counts = np.zeros(labels.clusters, dtype=np.int64)
     shards = labels.pack.shards
@@ -51,7 +51,7 @@ def check_labels(labels: Labels, settings: HealthSettings) -> UnitCounts:
 
 
 def _require_sound(pack: Pack, number: int) -> None:
-    """Whether the first of a shard's segments that hold anything but zeros is found within a few."""
+    """Check that one of a shard's first segments contains anything but zeros."""
     rows = pack.rows_of(number)
     if len(rows) and not any(pack.pcm(row).any() for row in rows[:: max(1, len(rows) // 16)].tolist()):
         raise CorpusError(
@@ -65,9 +65,9 @@ def check_progress(cross_entropy: float, statistics: UnitCounts, step: int, sett
 
     Args:
         cross_entropy: Mean over masked frames of the last interval, nats.
-        statistics: Of the labels.
-        step: For the message.
-        settings: Whether to stop.
+        statistics: Statistics of the labels.
+        step: Number of the step, for the message.
+        settings: Settings of the checks.
 
     Raises:
         TrainingError: the model predicts no better than unit frequencies do.

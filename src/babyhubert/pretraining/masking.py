@@ -1,8 +1,8 @@
-"""Which frames the encoder has to guess: spans of masked frames, the same number in every row.
+"""Masks of masked prediction: spans of masked frames, the same number in every row.
 
-The published masking (torchaudio's defaults for HuBERT pre-training): spans of 10 frames, as many as 0.8 times the
-frames over the span length, overlaps allowed, rows then trimmed to the smallest count so that masked frames of a
-batch make one rectangular array.
+The published masking (torchaudio's defaults for HuBERT pre-training) has spans of 10 frames, as many as 0.8 times the
+frames over the span length, with overlaps allowed; rows are then trimmed to the smallest count so that masked frames
+of a batch make one rectangular array.
 """
 
 from __future__ import annotations
@@ -35,11 +35,10 @@ def span_mask(rows: int, frames: int, settings: MaskSettings, rng: np.random.Gen
     """Draw a mask: bool, shape (rows, frames), True where masked, equally often in every row.
 
     The number of spans is ``probability * frames / span`` rounded up or down at random, the same for all rows; their
-    starts are drawn without replacement; what rows have beyond the smallest count is unmasked frame by frame at
-    random.
+    starts are drawn without replacement; frames beyond the smallest count are unmasked at random.
 
     Raises:
-        ValueError: fewer than 2 frames, of which nothing could be left to predict from.
+        ValueError: fewer than 2 frames, so that none could stay visible.
     """
     if frames < 2:
         raise ValueError(f"{frames} frames cannot be masked in part: 2 at least")
@@ -57,7 +56,7 @@ def span_mask(rows: int, frames: int, settings: MaskSettings, rng: np.random.Gen
 
 
 def most_masked(frames: int, settings: MaskSettings) -> int:
-    """How many frames of a row :func:`span_mask` masks at most."""
+    """Maximum number of frames of a row that :func:`span_mask` masks."""
     span = min(settings.span, frames - 1)
     spans = max(settings.least, math.ceil(settings.probability * frames / settings.span))
     return min(min(spans, frames - span) * span, frames)

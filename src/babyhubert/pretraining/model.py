@@ -1,8 +1,8 @@
-"""Masked prediction: the encoder hears audio with frames hidden, and the head says which unit each hidden frame was.
+"""Masked prediction: the encoder gets audio with masked frames, and the head predicts the unit of each masked frame.
 
-Masked frames go through the head in one matrix product of (M, P) by (P, K), where M is the most that a mask of this
-shape can have, so that shapes do not depend on the mask. The published loss also computes all unmasked frames and
-multiplies them by 0, and builds a (K + 1, N, P) tensor to do so; the value is the same.
+Masked frames go through the head in one matrix product of (M, P) by (P, K), where M is the maximum for a mask of this
+shape, so that shapes do not depend on the mask. The published loss also computes all unmasked frames and multiplies
+them by 0, and builds a (K + 1, N, P) tensor to do so; the value is the same.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from babyhubert.pretraining.batches import IGNORED, Batch, waveforms
 from babyhubert.pretraining.spectrum import SpectrumHead
 
 PENALTY_WEIGHT = 10.0
-"""On the mean square of the convolutions' output, times the masked frames (Hsu et al. 2021, base recipe)."""
+"""Weight of the mean square of the convolutions' output, times the masked frames (Hsu et al. 2021, base recipe)."""
 
 
 class LossWeights(Config):
-    """``[loss]``: what its parts count beside the cross-entropy of masked frames, which counts 1.
+    """``[loss]``: weights of its parts relative to the cross-entropy of masked frames.
 
     Attributes:
-        unmasked: Cross-entropy of frames that were heard. Published: 0 (Hsu et al. 2021, eq. 4 with alpha = 1). Above
-            0 the convolutions learn to hear long before context is understood, which a short run cannot wait for.
-        penalty: Mean square of the convolutions' output, times the masked frames.
-        spectrum: Squared error of a mel spectrum read off the convolutions by one linear layer
+        unmasked: Weight of the cross-entropy of visible frames. Published: 0 (Hsu et al. 2021, eq. 4 with alpha = 1).
+            Above 0 the convolutions learn long before context does, which helps short runs.
+        penalty: Weight of the mean square of the convolutions' output, times the masked frames.
+        spectrum: Weight of the squared error of a mel spectrum predicted from the convolutions by one linear layer
             (:mod:`babyhubert.pretraining.spectrum`), times the masked frames. Published: 0.
     """
 
@@ -48,17 +48,18 @@ PUBLISHED_WEIGHTS = LossWeights()
 
 
 class Outcome(NamedTuple):
-    """What a batch gave: float32 on the model's device, scalars but for one.
+    """Losses and counts of a batch: float32 on the model's device, scalars but for one.
 
     Attributes:
-        loss: Cross-entropy summed over masked frames, plus that of unmasked frames, and penalty and spectrum times
-            the number of masked frames, each weighted; to be divided by the masked frames of the whole step.
+        loss: Cross-entropy summed over masked frames, plus that of unmasked frames, and penalty and spectrum times the
+            number of masked frames, each weighted; to be divided by the masked frames of the whole step.
         cross_entropy: Summed over masked frames, nats.
         penalty: Mean square of the convolutions' output.
-        correct: Masked frames whose most probable unit is the right one.
-        predicted: Probability given to each unit, summed over masked frames, (K,): which units are predicted at all.
-        unmasked_correct: Right predictions of all other frames; 0 where it was not asked for.
-        spectrum: Mean squared error of the spectrum; 0 where its weight is.
+        correct: Masked frames whose most probable unit is correct.
+        predicted: Probability of each unit, summed over masked frames, (K,): shows the units that are predicted at
+            all.
+        unmasked_correct: Correct predictions of all other frames; 0 if not requested.
+        spectrum: Mean squared error of the spectrum; 0 if its weight is 0.
     """
 
     loss: Tensor
@@ -75,8 +76,8 @@ class MaskedPrediction(nn.Module):
 
     Args:
         encoder: Any HuBERT encoder.
-        head: Of the same width.
-        weights: Of the parts of the loss; the published ones by default.
+        head: Head of the same width.
+        weights: Weights of the parts of the loss; the published ones by default.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class MaskedPrediction(nn.Module):
         embeddings: EmbeddingStart = "published",
         weights: LossWeights = PUBLISHED_WEIGHTS,
     ) -> MaskedPrediction:
-        """A model with weights drawn as published, but for the unit embeddings, which begin as asked."""
+        """Build a model with weights drawn as published, except for the unit embeddings, which begin as chosen."""
         encoder = initialise(HubertEncoder(config), generator)
         return cls(encoder, PretrainingHead(config.hidden_size, units).initialise(generator, embeddings), weights)
 
@@ -110,10 +111,10 @@ class MaskedPrediction(nn.Module):
         embeddings: EmbeddingStart = "published",
         weights: LossWeights = PUBLISHED_WEIGHTS,
     ) -> MaskedPrediction:
-        """A model that goes on from an encoder.
+        """Build a model from an encoder's checkpoint.
 
         Units of another k-means are other classes: unit embeddings are always drawn anew. The mask vector and the
-        final projection are kept where the checkpoint has them.
+        final projection are kept if the checkpoint has them.
         """
         encoder = build_encoder(checkpoint).train()
         head = PretrainingHead(checkpoint.config.hidden_size, units).initialise(generator, embeddings)
@@ -124,7 +125,7 @@ class MaskedPrediction(nn.Module):
         return cls(encoder, head, weights)
 
     def forward(self, batch: Batch, measure_unmasked: bool = False) -> Outcome:
-        """The loss of a batch and what it tells. ``measure_unmasked`` costs a second product."""
+        """Compute the loss of a batch and its counts. ``measure_unmasked`` costs a second product."""
         heard = waveforms(batch.pcm)
         output = self.encoder(heard, mask=batch.mask, mask_embedding=self.head.mask_embedding)
         assert output.features is not None
@@ -153,7 +154,7 @@ class MaskedPrediction(nn.Module):
         return Outcome(loss, cross_entropy.detach(), penalty.detach(), correct, predicted, unmasked, spectrum.detach())
 
     def to_checkpoint(self) -> Checkpoint:
-        """Its weights in the package's canonical form."""
+        """Return its weights in the package's canonical form."""
         return Checkpoint(
             "babyhubert",
             self.encoder.config,

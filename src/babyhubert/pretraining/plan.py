@@ -1,8 +1,9 @@
-"""What a recipe will cost, before it is run: disk, memory, and accelerator hours.
+"""Cost of a recipe before it is run: disk, memory, and accelerator hours.
 
-Arithmetic of a multiply-add as two operations; norms and activations are not counted. The pace is that of a published
-run: 400,000 steps of 175 s a GPU on 16 H100 took about 10 hours (minimal_hubert), 1,944 hours of audio a GPU hour for
-the base size. Other sizes are scaled by arithmetic alone, which flatters small ones; measure yours and give it.
+A multiply-add counts as two operations; norms and activations are not counted. The speed is that of a published run:
+400,000 steps of 175 s per GPU on 16 H100 took about 10 hours (minimal_hubert), 1,944 hours of audio per GPU hour for
+the base size. Other sizes are scaled by operations alone, which underestimates the time of small ones; measure your
+own speed and give it.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from babyhubert.pretraining.recipe import Recipe
 from babyhubert.timebase import SAMPLE_RATE
 
 PUBLISHED_PACE = 400_000 * 175 * 16 / 3600 / (10 * 16)
-"""Hours of audio an H100 hour, base size, training."""
+"""Hours of audio per H100 hour, base size, training."""
 
 _GB = 1e9
 _SNAPSHOT_BYTES = 12
-"""Of each parameter: its value and AdamW's two moments, float32."""
+"""Bytes for each parameter: its value and AdamW's two moments, float32."""
 
 _INDEX_BYTES = 60
 _MEAN_SEGMENT_S = 6.0
@@ -40,15 +41,15 @@ def operations_per_second(config: HubertConfig, window_s: float = 10.0) -> float
 
 @dataclass(frozen=True)
 class Cost:
-    """What a recipe costs for so many hours of training segments.
+    """Cost of a recipe for a number of hours of training segments.
 
     Attributes:
-        hours: Of training segments.
+        hours: Hours of training segments.
         disk_gb: Shards, labels of all iterations, snapshots.
         memory_gb: The largest process, without the model: k-means.
-        passes: Over the material, in each iteration.
+        passes: Passes over the material in each iteration.
         accelerator_hours: Labels and training of all iterations.
-        days: The same on so many accelerators.
+        days: The same on a number of accelerators.
     """
 
     hours: float
@@ -64,9 +65,9 @@ def plan(recipe: Recipe, hours: float, accelerators: int = 1, pace: float | None
 
     Args:
         recipe: The recipe.
-        hours: Of training segments, not of recordings.
-        accelerators: GPUs at work.
-        pace: Hours of audio a GPU hour in training; the published one, scaled by size, where None.
+        hours: Hours of training segments, not of recordings.
+        accelerators: Number of GPUs.
+        pace: Hours of audio per GPU hour in training; None: the published one, scaled by size.
     """
     base = operations_per_second(HubertConfig.of_size("base"))
     seconds = hours * 3600

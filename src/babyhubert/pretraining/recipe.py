@@ -1,9 +1,9 @@
-"""The whole recipe: from a folder of recordings to the encoder of the last iteration.
+"""The complete recipe: from a folder of recordings to the encoder of the last iteration.
 
-scan -> regions -> segments -> pack, then for each iteration units -> labels -> report -> training. Every step is told
-in ``recipe.json`` with a fingerprint of its settings and of what it was made from. A step whose fingerprint stands
-there is not run again, one that was stopped goes on, and one whose settings changed after it was made is an error:
-nothing that took weeks is replaced silently.
+scan -> regions -> segments -> pack, then for each iteration units -> labels -> report -> training. Every step is
+recorded in ``recipe.json`` with a fingerprint of its settings and inputs. A step whose fingerprint is stored there is
+not run again, one that was stopped continues, and one whose settings changed since is an error: results of weeks are
+never replaced silently.
 
 Output::
 
@@ -62,8 +62,8 @@ class AudioSettings(Config):
     """``[audio]``: recordings, relative to the working directory; files or folders.
 
     Attributes:
-        paths: Where they are.
-        channel: What to take of several channels.
+        paths: Paths of recordings.
+        channel: Choice among several channels.
     """
 
     paths: list[str] = Field(min_length=1)
@@ -75,8 +75,8 @@ class IterationSettings(Config):
 
     Attributes:
         units: Teacher and k-means; ``previous:7`` is layer 7 of the iteration before.
-        training: The run, as in ``babyhubert pretrain``; without ``[data]``. ``encoder.start = "previous"`` goes on
-            from the model of the iteration before; without a start, the encoder is drawn anew, as published.
+        training: The run, as in ``babyhubert pretrain``; without ``[data]``. ``encoder.start = "previous"`` continues
+            from the model of the previous iteration; without a start, the encoder is drawn anew, as published.
     """
 
     units: FitSettings
@@ -97,19 +97,19 @@ class Recipe(Config):
 
 @dataclass(frozen=True)
 class RecipeResult:
-    """How a recipe ended: the model when it is finished, and the last training run."""
+    """Result of a recipe: the model when it is finished, and the last training run."""
 
     model: Path | None
     last: PretrainingResult | None
 
     @property
     def finished(self) -> bool:
-        """Whether everything is done."""
+        """True if all steps are done."""
         return self.model is not None
 
 
 class _Journal:
-    """What was made from what, in ``recipe.json``."""
+    """Record of steps and their inputs, in ``recipe.json``."""
 
     def __init__(self, path: Path, group: Group, say: Say) -> None:
         self._path, self._group, self._say = path, group, say
@@ -126,13 +126,13 @@ class _Journal:
         """Run a step unless it is done.
 
         Args:
-            name: Of the step.
+            name: Name of the step.
             made_from: Settings and inputs, as JSON values.
-            run: Does it, in every process.
-            made: What identifies the result that stands there now, None where there is none.
+            run: Runs the step, in every process.
+            made: Identity of the stored result, None if there is none.
 
         Raises:
-            ConfigError: it was done from something else.
+            ConfigError: it was done from other inputs.
             CorpusError: no result.
         """
         key = fingerprint(made_from)
@@ -162,13 +162,13 @@ class _Journal:
 
 
 def cook(recipe: Recipe, output: Path, group: Group, say: Say = print) -> RecipeResult:
-    """Run a recipe, or go on with it.
+    """Run a recipe, or continue it.
 
     Args:
-        recipe: What to do.
-        output: Folder for everything.
+        recipe: The recipe.
+        output: Folder of all results.
         group: The processes of the job; each calls this.
-        say: Told a line of text now and then, in the first process.
+        say: Called with lines of text, in the first process.
 
     Raises:
         ConfigError, CorpusError, TrainingError, OutputError: as of the steps.
@@ -200,7 +200,7 @@ def cook(recipe: Recipe, output: Path, group: Group, say: Say = print) -> Recipe
 
 
 def _corpus_steps(recipe: Recipe, corpus: Path, journal: _Journal, group: Group, say: Say) -> str:
-    """From recordings to a pack; its fingerprint."""
+    """Run the steps from recordings to a pack; return its fingerprint."""
     group.first_only(lambda: _scan(recipe.audio, corpus, say))
     inventory = file_sha256(corpus / INVENTORY)
     regions_from = [json.loads(recipe.regions.model_dump_json(exclude={"device"})), inventory]
@@ -226,7 +226,7 @@ def _corpus_steps(recipe: Recipe, corpus: Path, journal: _Journal, group: Group,
 
 
 def _scan(audio: AudioSettings, corpus: Path, say: Say) -> None:
-    """Always looked at again: it costs a look at each file where nothing has changed."""
+    """Scan again: unchanged files cost one look each."""
     checked = check_recordings(discover([Path(path) for path in audio.paths]), corpus, 0)
     summary = scan(checked, corpus, channel=parse_channel(audio.channel))
     _tell(say, "scan", summary)
@@ -243,7 +243,7 @@ def _pack(corpus: Path, recipe: Recipe, group: Group, say: Say) -> None:
 def _unit_steps(
     number: int, settings: FitSettings, pack: Pack, packed: str, folder: Path, journal: _Journal, group: Group
 ) -> tuple[Labels, str]:
-    """K-means and labels of an iteration, and what identifies the labels."""
+    """Make k-means and labels of an iteration; return the identity of the labels."""
     content = settings.model_dump(exclude={"device", "memory_gb", "batch_seconds"})
     kmeans = journal.step(
         f"units {number}",
@@ -288,7 +288,7 @@ def _training_step(
     say: Say,
     lineage: list[str],
 ) -> PretrainingResult | None:
-    """Train; None where it was done before."""
+    """Train; None if it was done before."""
     results: list[PretrainingResult] = []
 
     def train() -> None:
@@ -310,7 +310,7 @@ def _training_step(
 
 
 class _StoppedError(Exception):
-    """The training was asked to stop, and saved."""
+    """The training was stopped on request, and saved."""
 
 
 def _with_teacher(units: FitSettings, model: Path | None, device: str) -> FitSettings:
@@ -367,7 +367,7 @@ def _model_of(folder: Path) -> str | None:
 
 
 def _put_model(source: Path, target: Path) -> None:
-    """Copy the last iteration's model to where people look for the result."""
+    """Copy the last iteration's model to the output folder."""
     if _model_of(target) == _model_of(source):
         return
     temporary = temporary_beside(target)

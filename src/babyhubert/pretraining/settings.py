@@ -26,12 +26,12 @@ class DataSettings(Config):
 
 
 class EncoderSettings(Config):
-    """``[encoder]``: what is trained.
+    """``[encoder]``: the encoder to train.
 
     Attributes:
         size: ``nano``, ``mini``, ``small``, ``base`` or ``large``, drawn at random; not with ``start``.
-        start: A model folder, checkpoint or hub repository to go on from.
-        settings: Changes of what holds no weights: dropouts, ``layer_drop``, ``feature_grad_scale``.
+        start: A model folder, checkpoint or hub repository to start from.
+        settings: Changes of settings without weights: dropouts, ``layer_drop``, ``feature_grad_scale``.
     """
 
     size: str = "base"
@@ -40,10 +40,10 @@ class EncoderSettings(Config):
 
 
 class HeadSettings(Config):
-    """``[head]``: what predicts units from frames.
+    """``[head]``: the layer that predicts units from frames.
 
     Attributes:
-        embeddings: How unit embeddings begin: ``published`` (uniform in [0, 1)) or ``centred`` (uniform in [-1, 1)),
+        embeddings: Initial unit embeddings: ``published`` (uniform in [0, 1)) or ``centred`` (uniform in [-1, 1)),
             which leaves chance thousands of steps earlier.
     """
 
@@ -74,16 +74,15 @@ class OptimiserSettings(Config):
 
 
 class MachineSettings(Config):
-    """``[machine]``: how it runs; nothing here is part of what is trained.
+    """``[machine]``: execution; no setting here affects the trained model.
 
     Attributes:
         device: ``auto``, ``cpu``, ``cuda`` (each process takes the GPU of its local rank) or ``mps``.
         precision: ``bf16`` (autocast; parameters stay float32), ``float32``, or ``auto``: bf16 on GPUs made for it.
-        compile: Whether the transformer's blocks go through ``torch.compile``; ``auto``: on CUDA.
-        replay: ``auto``: where ``batches.lengths`` makes shapes few, gradients lie in one tensor, which is added up
-            over processes without DistributedDataParallel, and on CUDA passes of shapes that come again are replayed
-            as CUDA graphs, which takes the memory of one more batch. Not with ``gradient_checkpointing``. ``no``:
-            never.
+        compile: Compile the transformer's blocks with ``torch.compile``; ``auto``: on CUDA.
+        replay: ``auto``: if ``batches.lengths`` limits the shapes, gradients are one tensor, which is added up over
+            processes without DistributedDataParallel, and on CUDA passes of recurring shapes are replayed as CUDA
+            graphs, which takes the memory of one more batch. Not with ``gradient_checkpointing``. ``no``: never.
         gradient_checkpointing: Recompute activations instead of keeping them: less memory, a third more time.
         workers: Processes that read batches ahead, for each training process.
         log_every: Steps between lines of the log.
@@ -109,12 +108,12 @@ class MachineSettings(Config):
 
 
 class HealthSettings(Config):
-    """``[health]``: when to stop, loudly, before weeks are lost.
+    """``[health]``: conditions that end a run early with an error.
 
     Attributes:
-        most_dead_units: Largest share of units that never occur in the labels.
-        stop_at_chance: End the run when, after the warm-up, it predicts no better than the units' frequencies do.
-        most_skipped_steps: So many steps in a row without a finite gradient end the run.
+        most_dead_units: Largest fraction of units that never occur in the labels.
+        stop_at_chance: End the run if, after the warm-up, it predicts no better than the units' frequencies do.
+        most_skipped_steps: Number of consecutive steps without a finite gradient that ends the run.
     """
 
     most_dead_units: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -123,7 +122,7 @@ class HealthSettings(Config):
 
 
 class CardSettings(Config):
-    """``[card]``: what the model folder says of itself; ``licence`` must agree with that of what it starts from."""
+    """``[card]``: content of the model folder's card; ``licence`` must agree with that of the starting model."""
 
     description: str = ""
     trained_on: str = ""
@@ -131,7 +130,7 @@ class CardSettings(Config):
 
 
 class TrainingSettings(Config):
-    """All of an iteration but its data and its place."""
+    """All settings of an iteration except data and output."""
 
     seed: Seed = 0
     encoder: EncoderSettings = EncoderSettings()
@@ -146,7 +145,7 @@ class TrainingSettings(Config):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of what decides the result: a run is only ever continued with the same one."""
+        """Hash of all settings that affect the result: a run is only continued with the same one."""
         exclude: dict[str, Any] = {"machine": True, "health": True, "card": True}
         if self.batches.lengths is None:  # runs from before it existed go on
             exclude["batches"] = {"lengths"}

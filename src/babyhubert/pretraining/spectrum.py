@@ -1,10 +1,10 @@
-"""A second thing to predict from the convolutions: the mel spectrum of each frame.
+"""Prediction of the mel spectrum of each frame from the convolutions, as a second objective.
 
-A run of thousands of steps cannot wait until the convolutions have learnt from unit labels alone how to tell one
-spectrum from another: they meet a class a frame, through blocks that know nothing yet. Forty numbers a frame, read off
-the convolutions by one linear layer, teach them in minutes. Published pre-training has nothing of the kind.
+A run of some thousand steps is too short for the convolutions to learn from unit labels alone to distinguish spectra:
+their only signal is one class per frame, through blocks that are still untrained. Forty numbers per frame, predicted
+from the convolutions by one linear layer, teach them in minutes. Published pre-training has no such objective.
 
-The spectrum is standardised within its window, since a group-norm encoder cannot know how loud the recording is.
+The spectrum is normalised within its window, since a group-norm encoder cannot know the level of the recording.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _TRANSFORM = 512
 _QUIETEST = 1e-7
 """Floor of a band's energy for samples in [-1, 1]; about that of 16-bit rounding."""
 _LEAST_DEVIATION = 0.1
-"""Of log energies in a window: digital silence stays flat instead of becoming its own rounding noise."""
+"""Minimum deviation of log energies in a window: digital silence stays flat instead of becoming rounding noise."""
 
 
 class SpectrumHead(nn.Module):
-    """How far the convolutions are from telling the spectrum.
+    """Prediction error of the spectrum from the convolutions.
 
-    The one linear layer begins at zero, so that convolutions that were trained before are not shaken.
+    The linear layer begins at zero, so that convolutions that were trained before are not disturbed.
 
     Args:
         channels: Width C of the convolutions' output.
@@ -46,11 +46,11 @@ class SpectrumHead(nn.Module):
         self.register_buffer("window", torch.hann_window(FRAME_RECEPTIVE_FIELD), persistent=False)
 
     def forward(self, features: Tensor, waveforms: Tensor) -> Tensor:
-        """Mean squared error over frames and bands, float32 scalar; 1 where nothing is known.
+        """Mean squared error over frames and bands, float32 scalar; 1 for a prediction without information.
 
         Args:
             features: Output of the convolutions, (B, T, C).
-            waveforms: What they heard, (B, n).
+            waveforms: Their input, (B, n).
         """
         with torch.autocast(features.device.type, enabled=False):
             told = self.linear(F.layer_norm(features.float(), features.shape[-1:]))
@@ -58,7 +58,7 @@ class SpectrumHead(nn.Module):
 
     @torch.no_grad()
     def spectrum(self, waveforms: Tensor) -> Tensor:
-        """Log mel energies of what each frame sees, mean 0 and deviation 1 in each row: (B, n) -> (B, T, 40)."""
+        """Log mel energies of each frame, mean 0 and deviation 1 in each row: (B, n) -> (B, T, 40)."""
         frames = waveforms.unfold(1, FRAME_RECEPTIVE_FIELD, FRAME_HOP) * self.window
         energies = torch.fft.rfft(frames, _TRANSFORM).abs().square() @ self.bank
         levels = (energies + _QUIETEST).log()

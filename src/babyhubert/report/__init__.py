@@ -1,1 +1,1 @@
-"""What a person looks at: the HTML page of a run, and the figure for a paper."""
+"""Presentation of results: the HTML page of a run, and a figure of publication quality."""

@@ -1,4 +1,4 @@
-"""Short sounds to listen to, on request only: recordings of children are private, and a page is easily passed on."""
+"""Short sound clips for the page, on request only: recordings of children are private, and a page is easily shared."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ _LONGEST = 8 * SAMPLE_RATE
 
 
 class Clip(NamedTuple):
-    """One sound: which segment it is of, and its MP3 file as base64."""
+    """A sound clip: index of its segment, and its MP3 file as base64."""
 
     segment: Segment
     mp3: str
 
 
 def draw_clips(recording: RecordingResult, channel: Channel, count: int, seed: int = 0) -> list[Clip]:
-    """Sounds of segments drawn at random, as evenly over voice types as there are segments, in order of time.
+    """Draw clips of random segments, balanced over voice types, in order of time.
 
-    Each has half a second around it and is cut after eight seconds.
+    Each has a margin of half a second and ends after eight seconds.
 
     Args:
         recording: The recording.
-        channel: Which channel the run took.
-        count: How many.
-        seed: Decides which.
+        channel: Channel that the run used.
+        count: Number of clips.
+        seed: Seed of the choice.
 
     Raises:
-        AudioError: the recording is absent or cannot be read.
+        AudioError: the recording is missing or cannot be read.
     """
     generator = np.random.default_rng([seed, *recording.recording_id.encode(errors="surrogatepass")])
     drawn = _draw(recording.segments, count, generator)

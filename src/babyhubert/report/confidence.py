@@ -1,7 +1,7 @@
-"""How sure the model was: from the frame scores that ``segment`` keeps.
+"""Confidence of the model, from the frame scores that ``segment`` stores.
 
-The score of a segment is the mean of its class over its frames. It tells strong from weak detections of one model; it
-is no probability that the segment is right.
+The score of a segment is the mean of its class over its frames. It distinguishes strong from weak detections of one
+model; it is not the probability that the segment is correct.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from babyhubert.frame_store import open_frames
 from babyhubert.measures.results import RecordingResult
 
 DOUBTFUL = 0.1
-"""A frame is doubtful when its score is closer than this to the threshold."""
+"""A frame is doubtful if its score is closer than this to the threshold."""
 
 
 class Confidence(NamedTuple):
@@ -35,12 +35,12 @@ class Confidence(NamedTuple):
 def confidence_of(
     recording: RecordingResult, classes: Sequence[str], thresholds: Mapping[str, float]
 ) -> Confidence | None:
-    """Scores of a recording's segments; None where no scores are kept or they are not those of these classes.
+    """Scores of a recording's segments; None if no scores are stored, or scores of other classes.
 
     Args:
-        recording: Its segments, in order, and where its scores are.
-        classes: What the columns of the scores stand for.
-        thresholds: By class.
+        recording: Its segments, in order, and the path of its scores.
+        classes: Classes of the columns of the scores.
+        thresholds: Thresholds by class.
     """
     if recording.scores is None:
         return None

@@ -1,4 +1,4 @@
-"""What the page shows of one recording, as a JSON object: packed segments, measures, distributions, levels.
+"""Content of the page for one recording, as a JSON object: packed segments, measures, distributions, levels.
 
 Times are milliseconds from the beginning of the recording.
 """
@@ -24,7 +24,7 @@ from babyhubert.report.packing import pack_bytes, pack_integers, pack_spans
 from babyhubert.timebase import SAMPLE_RATE, SAMPLES_PER_MS, samples_to_ms
 
 STRIP_PARTS = 48
-"""Parts of a recording in the small picture of the table."""
+"""Number of parts of a recording in the thumbnail of the table."""
 
 LENGTH_STEP_MS, LENGTH_BINS = 250, 20
 OFFSET_STEP_MS, OFFSET_FROM_MS, OFFSET_TO_MS = 200, -1000, 5000
@@ -34,7 +34,7 @@ _DECIMALS = 4
 
 
 def row_of(measured: RecordingMeasures, recording: RecordingResult, warnings: Sequence[str]) -> dict[str, Any]:
-    """A recording's row in the table of all: its measures and the small picture of its day."""
+    """Row of a recording in the table of all recordings: its measures and the thumbnail of its day."""
     return {
         "id": recording.recording_id,
         "start": _seconds_of_day(measured.hours.start),
@@ -45,7 +45,7 @@ def row_of(measured: RecordingMeasures, recording: RecordingResult, warnings: Se
 
 
 def strip_of(recording: RecordingResult) -> str:
-    """For each voice type the share of each 48th part that it speaks, in 255ths, packed."""
+    """Fraction of each 48th part in which each voice type speaks, in 255ths, packed."""
     edges = np.linspace(0, max(recording.samples, 1), STRIP_PARTS + 1).astype(np.int64)
     shares = []
     for label in VOICE_TYPES:
@@ -65,16 +65,16 @@ def detail_of(
     clips: Sequence[Clip],
     notes: Sequence[str],
 ) -> dict[str, Any]:
-    """Everything the page shows of one recording.
+    """Details of one recording on the page.
 
     Args:
-        recording: What was found in it.
+        recording: Its results.
         measured: Its measures.
-        settings: Of the measures.
-        confidence: Scores of its segments, where they are kept.
-        levels: Its levels, where its audio could be read.
-        clips: Sounds to listen to.
-        notes: What to tell about it: warnings of the reader, what is missing here and why.
+        settings: Settings of the measures.
+        confidence: Scores of its segments, if they are stored.
+        levels: Its levels, if its audio could be read.
+        clips: Sound clips.
+        notes: Notes about it: warnings of the reader, and missing content with the reason.
     """
     return {
         "id": recording.recording_id,
@@ -132,13 +132,13 @@ def _addressees(own: Segments, addressed: Segments) -> NDArray[np.int64]:
 
 
 def _lengths(segments: Segments) -> list[int]:
-    """How many segments have each length; the last place holds all longer ones."""
+    """Number of segments of each length; the last bin holds all longer ones."""
     place = (segments.end - segments.start) // (LENGTH_STEP_MS * SAMPLES_PER_MS)
     return np.bincount(np.minimum(place, LENGTH_BINS), minlength=LENGTH_BINS + 1).tolist()
 
 
 def _offsets(segments: Segments, settings: MeasureSettings) -> dict[str, list[int]]:
-    """How long after the other's end key child and adults set in, whatever the limits of a turn."""
+    """Gaps between a speaker's end and the answer of key child or adults, without the limits of a turn."""
     found = floor_transfers(
         speech_of(segments), gap=OFFSET_TO_MS * SAMPLES_PER_MS, overlap=-OFFSET_FROM_MS * SAMPLES_PER_MS
     )

@@ -1,6 +1,6 @@
-"""How loud a recording is, second by second, and where it clips: the strip below the timeline.
+"""Level and clipping of a recording, second by second: the strip below the timeline.
 
-Audio is streamed once and the result kept in ``OUT/.babyhubert/report/levels/``, until the file changes.
+Audio is streamed once and the result stored in ``OUT/.babyhubert/report/levels/``, until the file changes.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from babyhubert.runs.folder import STATE_FOLDER
 from babyhubert.timebase import SAMPLE_RATE
 
 CLIPPED = 0.999
-"""Share of full scale from which a sample counts as clipped, as in the inventory of a corpus."""
+"""Fraction of full scale from which a sample counts as clipped, as in the inventory of a corpus."""
 
 FLOOR_DBFS = -100
 _BLOCK = 60 * SAMPLE_RATE
 
 
 class Levels(NamedTuple):
-    """One value a second, the last second shorter.
+    """One value per second; the last second may be shorter.
 
     Attributes:
         level: Half decibels above -100 dBFS, uint8 (S,); 0 is digital silence, or nearly.
@@ -40,18 +40,18 @@ class Levels(NamedTuple):
 def levels_of(
     folder: Path, recording_id: str, audio: Path, channel: Channel, advance: Callable[[int], None] | None = None
 ) -> Levels:
-    """Levels of a recording: kept ones where its file is unchanged, else measured and kept.
+    """Levels of a recording: stored ones if its file is unchanged, else measured and stored.
 
     Args:
         folder: The output folder.
-        recording_id: Name under which they are kept.
+        recording_id: Name under which they are stored.
         audio: The recording.
-        channel: Which channel the run took.
-        advance: Told how many more samples were read.
+        channel: Channel that the run used.
+        advance: Called with the number of further samples read.
 
     Raises:
-        AudioError: the file is absent or cannot be read.
-        OutputError: they cannot be kept.
+        AudioError: the file is missing or cannot be read.
+        OutputError: they cannot be stored.
     """
     kept = path_below(folder / STATE_FOLDER / "report" / "levels", recording_id, ".npz")
     identity = _identity(audio, channel)
@@ -68,7 +68,7 @@ def measure_levels(audio: Path, channel: Channel = "mean", advance: Callable[[in
     """Stream a recording and measure every second of it.
 
     Raises:
-        AudioError: the file is absent or cannot be read.
+        AudioError: the file is missing or cannot be read.
     """
     levels, clipped = [], []
     with open_recording(audio, channel) as recording:

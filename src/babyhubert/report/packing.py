@@ -1,6 +1,6 @@
-"""Columns of whole numbers as short text for the page: variable-length bytes, then base64.
+"""Packing of integer columns into short text for the page: variable-length bytes, then base64.
 
-Times are written as differences, so that one of a day's 20,000 segments takes about five characters. ``page.js`` holds
+Times are stored as differences, so that one of a day's 20,000 segments takes about five characters. ``page.js`` holds
 the reader of each format.
 """
 
@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 
 def pack_bytes(values: NDArray) -> str:
-    """One byte a value (0 to 255), base64."""
+    """One byte per value (0 to 255), base64."""
     return base64.b64encode(np.asarray(values).astype(np.uint8).tobytes()).decode("ascii")
 
 
 def pack_integers(values: Iterable[int]) -> str:
-    """Integers of any sign and size: zigzag, seven bits a byte with the lowest first, base64."""
+    """Integers of any sign and size: zigzag, seven bits per byte with the lowest first, base64."""
     packed = bytearray()
     for value in values:
         rest = value << 1 if value >= 0 else (-value << 1) - 1

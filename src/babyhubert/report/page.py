@@ -1,8 +1,8 @@
-"""The HTML page of a run: one file that needs no network, and no other file while it stays below a few megabytes.
+"""The HTML page of a run: one file that needs no network, and no other file as long as it stays below a few megabytes.
 
-``page.html``, ``page.css`` and ``page.js`` beside this module are readable sources; here they are joined with data.
-While the details of all recordings together fit :data:`DETAIL_BYTES`, they are all in ``report.html``. Beyond, each
-recording has a page of its own, ``report/<id>.html``, and ``report.html`` is the table that links to them.
+``page.html``, ``page.css`` and ``page.js`` beside this module are readable sources; here they are joined with data. If
+the details of all recordings together fit :data:`DETAIL_BYTES`, they are in ``report.html``. Otherwise each recording
+has a page of its own, ``report/<id>.html``, and ``report.html`` is the table that links to them.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from babyhubert.runs.folder import STATE_FOLDER, report_lock
 from babyhubert.version import __version__
 
 DETAIL_BYTES = 4_000_000
-"""Most bytes of details in ``report.html``; with them the page stays below 5 MB."""
+"""Maximum bytes of details in ``report.html``; with them the page stays below 5 MB."""
 
 _MARKER = re.compile(r"<!-- (title|style|data|script) -->")
 
 
 @dataclass(frozen=True)
 class PageSettings:
-    """What goes into the page.
+    """Content of the page.
 
     Attributes:
         levels: Read the audio (once) for levels and clipping.
-        clips: Sounds of so many segments a recording.
-        seed: Decides which.
+        clips: Number of sound clips per recording.
+        seed: Seed of their choice.
         start_times: Table of start times; see `measures.hours`.
     """
 
@@ -58,12 +58,12 @@ class PageSettings:
 
 @dataclass(frozen=True)
 class WrittenPage:
-    """What was written.
+    """Result of writing the page.
 
     Attributes:
         path: ``report.html``.
-        recordings: How many are in it.
-        separate: Whether recordings have pages of their own.
+        recordings: Number of recordings in it.
+        separate: True if recordings have pages of their own.
         failures: Path and one-line error of each recording whose results cannot be read.
     """
 
@@ -76,7 +76,7 @@ class WrittenPage:
 def write_page(
     results: RunResults, settings: PageSettings = PageSettings(), progress: RunProgress | None = None
 ) -> WrittenPage:
-    """Write ``report.html`` into an output folder, and a page a recording where they do not fit into one.
+    """Write ``report.html`` into an output folder, and a page per recording if they do not fit into one.
 
     Raises:
         AnnotationError: the table of start times is malformed.
@@ -117,7 +117,7 @@ def _write_page(results: RunResults, settings: PageSettings, progress: RunProgre
 
 
 def join_page(title: str, data: Mapping[str, Any]) -> str:
-    """The template with title, style, data and script put in."""
+    """Insert title, style, data and script into the template."""
     parts = {
         "title": html.escape(title),
         "style": f"<style>\n{_source('page.css')}</style>",
@@ -162,7 +162,7 @@ def _contents(
 def _sounds(
     folder: Path, recording: RecordingResult, settings: PageSettings, progress: RunProgress, notes: list[str]
 ) -> tuple[Levels | None, list[Clip]]:
-    """Levels and clips, as far as the audio can be read; why not goes to the notes."""
+    """Levels and clips, if the audio can be read; the reason otherwise goes to the notes."""
     levels, clips = None, []
     left = recording.samples if settings.levels else 0
 
@@ -227,7 +227,7 @@ def _about(results: RunResults) -> dict[str, Any]:
 
 
 def _kept(run: Mapping[str, Any]) -> dict[str, Any]:
-    """What is told of another command that ran into the folder."""
+    """Note about another command that ran in the folder."""
     return {key: run[key] for key in ("ended", "device", "model", "settings") if key in run}
 
 
@@ -254,7 +254,7 @@ def _part(content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _json(content: Any) -> str:
-    """JSON that may stand within a script element: no character in it can end that element or open a comment."""
+    """JSON that is safe within a script element: no character in it can end that element or open a comment."""
     text = json.dumps(content, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

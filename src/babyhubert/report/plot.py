@@ -1,6 +1,7 @@
-"""The figure for a paper: one recording's timeline with a lane a voice type, and minutes of speech an hour below.
+"""A figure for publications: a recording's timeline with a lane per voice type, and minutes of speech per hour.
 
-Over more than half an hour the lanes show how much of each stretch is spoken; over less, the segments themselves.
+Over more than half an hour the lanes show the fraction of each stretch with speech; over less, the segments
+themselves.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from babyhubert.timebase import SAMPLE_RATE
 
 FORMATS = (".pdf", ".png", ".svg")
 COLOURS = {"KCHI": "#d55e00", "OCH": "#e69f00", "FEM": "#009e73", "MAL": "#0072b2"}
-"""Of Okabe and Ito, told apart by every kind of colour vision, as in ``page.css``; top lane first."""
+"""Colours of Okabe and Ito, distinguishable with every kind of colour vision, as in ``page.css``; top lane first."""
 
 NAMES = {"KCHI": "key child", "OCH": "other\nchildren", "FEM": "women", "MAL": "men"}
 _SEGMENTS_UP_TO = HOUR // 2
@@ -32,14 +33,14 @@ _MINUTE = 60 * SAMPLE_RATE
 
 @dataclass(frozen=True)
 class FigureSettings:
-    """What the figure shows and how large it is.
+    """Content and size of the figure.
 
     Attributes:
         start: First sample shown.
         stop: Sample after the last shown.
         size: Width and height in inches.
         dpi: Dots per inch of a PNG.
-        title: Above the figure; nothing when empty.
+        title: Title above the figure; none if empty.
     """
 
     start: int
@@ -50,7 +51,7 @@ class FigureSettings:
 
 
 def require_matplotlib() -> Any:
-    """Matplotlib's figure class, which needs no display and keeps no global state.
+    """Import matplotlib's figure class, which needs no display and keeps no global state.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -79,12 +80,12 @@ def parse_size(text: str) -> tuple[float, float]:
 
 
 def parse_moment(option: str, text: str, hours: Hours) -> int:
-    """The sample of a moment of the figure.
+    """Parse a moment of the figure into a sample.
 
     Args:
         option: Name of the option, for messages.
-        text: ``H:MM`` or ``H:MM:SS``; time of day where the beginning is known, else time since the beginning.
-        hours: Of the recording.
+        text: ``H:MM`` or ``H:MM:SS``; time of day if the beginning is known, else time since the beginning.
+        hours: Hours of the recording.
 
     Raises:
         ConfigError: not such a time, or not within the recording.
@@ -110,9 +111,9 @@ def draw_figure(path: Path, recording: RecordingResult, settings: FigureSettings
 
     Args:
         path: Its file; the suffix (.pdf, .png or .svg) decides the format.
-        recording: What was found.
-        settings: What is shown.
-        start: Samples from midnight to the beginning of the recording, where known.
+        recording: Results of the recording.
+        settings: Content and size.
+        start: Samples from midnight to the beginning of the recording, if known.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -164,7 +165,7 @@ def _draw_lanes(axis: Any, recording: RecordingResult, settings: FigureSettings,
 
 
 def _draw_minutes(axis: Any, recording: RecordingResult, settings: FigureSettings, hours: Hours) -> None:
-    """Minutes within the range, so that the first and the last bar may stand for less than an hour."""
+    """Minutes of speech within the range: the first and the last bar may cover less than an hour."""
     inside = np.flatnonzero((hours.edges[1:] > settings.start) & (hours.edges[:-1] < settings.stop))
     bounds = np.clip(hours.edges[np.append(inside, inside[-1:] + 1)], settings.start, settings.stop)
     names = [name.removesuffix(":00") for name in hours.names]
@@ -190,7 +191,7 @@ def _bare(axis: Any) -> None:
 
 
 def _ticks(start: int, stop: int, shift: int) -> NDArray[np.int64]:
-    """Six to twelve round moments between two samples; ``shift``: samples from midnight to the beginning."""
+    """Six to twelve round times between two samples; ``shift``: samples from midnight to the beginning."""
     steps = [s * SAMPLE_RATE for s in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600)]
     step = next((step for step in steps if (stop - start) / step <= 12), steps[-1])
     first = -(-(start + shift) // step) * step - shift

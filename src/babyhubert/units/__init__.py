@@ -1,1 +1,1 @@
-"""Discrete units: teacher features, k-means over them, a label for every frame, and how good the labels are."""
+"""Discrete units: teacher features, k-means over them, a label for every frame, and the quality of the labels."""

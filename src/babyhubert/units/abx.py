@@ -1,8 +1,8 @@
 """ABX error of units, computed by fastabx: how often a sound's units are nearer to another phone's than to its own.
 
 Items are lines ``#file onset offset #phone prev-phone next-phone speaker`` (seconds), as in the ZeroSpeech challenge.
-Units of a recording are laid on one 50 Hz line from its beginning; items that a pack does not cover whole, or that are
-shorter than a frame, cannot be judged and are left out and counted. fastabx needs Python 3.12.
+Units of a recording are placed on one 50 Hz line from its beginning; items that are not completely inside a pack's
+segments, or shorter than a frame, are skipped and counted. fastabx needs Python 3.12.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class AbxErrors:
 
     Attributes:
         within_speaker: All three sounds by one speaker.
-        across_speaker: X by another speaker than A and B; None where the items have one speaker only.
-        items: Items judged.
-        left_out: Items that the labels do not cover, or shorter than a frame.
+        across_speaker: X by another speaker than A and B; None if the items have one speaker only.
+        items: Number of items used.
+        left_out: Number of items that the labels do not cover, or shorter than a frame.
     """
 
     within_speaker: float
@@ -47,7 +47,7 @@ class AbxErrors:
 
 
 def abx_errors(labels: Labels, item: Path, seed: int = 0) -> AbxErrors:
-    """ABX of units, distances of 0 and 1 between units summed over time-warped sounds.
+    """ABX errors of units, with distances of 0 and 1 between units summed over time-warped sounds.
 
     Groups are sampled as in ZeroSpeech: at most 10 of A, B and X each, at most 5 speakers of X.
 
@@ -74,10 +74,10 @@ def abx_errors(labels: Labels, item: Path, seed: int = 0) -> AbxErrors:
 
 
 def read_items(path: Path) -> list[dict[str, str]]:
-    """Lines of an item file by column.
+    """Read the lines of an item file by column.
 
     Raises:
-        AnnotationError: unreadable, a column is missing, or a time is none.
+        AnnotationError: unreadable, a column is missing, or a time is invalid.
     """
     table = CsvTable(path, delimiter=" ")
     missing = [name for name in COLUMNS if name not in table.columns]
@@ -95,7 +95,7 @@ def read_items(path: Path) -> list[dict[str, str]]:
 
 
 def unit_lines(labels: Labels, files: list[str], where: str) -> dict[str, NDArray[np.int64]]:
-    """Units of recordings on a 50 Hz line from their beginning, int64; -1 where no segment is.
+    """Units of recordings on a 50 Hz line from their beginning, int64; -1 outside segments.
 
     Raises:
         CorpusError: none of the files is in the pack.
@@ -114,7 +114,7 @@ def unit_lines(labels: Labels, files: list[str], where: str) -> dict[str, NDArra
 
 
 def is_covered(row: dict[str, str], lines: dict[str, NDArray[np.int64]]) -> bool:
-    """Whether an item has a frame, and a unit on each; frames as fastabx counts them."""
+    """True for an item with at least one frame, and a unit on each; frames as fastabx counts them."""
     line = lines.get(row["#file"])
     begin = math.ceil(float(row["onset"]) * _FREQUENCY - 0.5)
     end = math.floor(float(row["offset"]) * _FREQUENCY - 0.5) + 1

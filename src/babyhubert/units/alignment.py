@@ -1,12 +1,12 @@
-"""When each phone of a transcript is said, where nobody has marked it, so that units can be measured on phones.
+"""Alignment of transcripts without times, so that units can be measured on phones.
 
-The ways are those of :mod:`babyhubert.phonology.forced_alignment`. They do not look at units, so any units can be
+The methods are those of :mod:`babyhubert.phonology.forced_alignment`. They do not use units, so any units can be
 compared on the result. ``uniform`` boundaries are often wrong by more than a phone, so every measure on them is far
-below what a careful alignment gives. ``gaussian`` sees what units made of MFCC see, which favours those a little over
-others.
+below that of a careful alignment. ``gaussian`` uses the same features as units made of MFCC, which favours those a
+little over others.
 
-Utterances are recordings of a pack; where a recording was cut into several segments, its phones are laid over them one
-after the other.
+Utterances are recordings of a pack; if a recording was cut into several segments, its phones are distributed over them
+in order.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ UNKNOWN_PHONE = "?"
 
 @dataclass(frozen=True, eq=False)
 class _Placed:
-    """A recording of a pack and what is said in it: its id, and its segments' rows in order of time."""
+    """A recording of a pack with its phones: its id, and its segments' rows in order of time."""
 
     recording: str
     rows: Sequence[int]
@@ -37,17 +37,17 @@ class _Placed:
 
 
 def align(pack: Pack, transcripts: Path, aligner: Aligner) -> Alignment:
-    """Times of the phones of a transcript table.
+    """Align the phones of a transcript table in time.
 
     Args:
-        pack: Holds the audio.
+        pack: Pack with the audio.
         transcripts: CSV with ``utterance_id`` (or ``recording_id``) and ``phones`` separated by blanks. Utterances
-            with an unknown phone (``?``), and those with fewer frames than phones, are left out.
+            with an unknown phone (``?``), and those with fewer frames than phones, are skipped.
         aligner: See the module.
 
     Raises:
         AnnotationError: the table cannot be read.
-        CorpusError: it does not concern this pack, or nothing can be aligned.
+        CorpusError: it has no utterance of this pack, or nothing can be aligned.
         MissingExtraError: kaldi-native-fbank is not installed.
     """
     texts = read_transcripts(transcripts)
@@ -64,7 +64,7 @@ def align(pack: Pack, transcripts: Path, aligner: Aligner) -> Alignment:
 
 
 def read_transcripts(path: Path) -> dict[str, tuple[str, ...]]:
-    """Phones by utterance id; utterances with an unknown phone or none at all are left out.
+    """Read phones by utterance id; utterances with an unknown phone or none at all are skipped.
 
     Raises:
         AnnotationError: the table cannot be read, or has no such columns.
@@ -89,7 +89,7 @@ def _utterances(pack: Pack, said: Mapping[int, Sequence[int]]) -> Iterator[_Plac
 
 
 def _spans(pack: Pack, utterance: _Placed, path: NDArray[np.int64]) -> Iterator[tuple[str, int, int, int]]:
-    """Runs of a path as (recording id, start sample, end sample, phone), each frame centred on what it sees."""
+    """Runs of a path as (recording id, start sample, end sample, phone), each frame centred on its samples."""
     lead = (FRAME_RECEPTIVE_FIELD - FRAME_HOP) // 2
     done = 0
     for row in utterance.rows:

@@ -1,8 +1,8 @@
-"""A unit for every frame of a pack: the labels that masked prediction learns to guess.
+"""Labels of every frame of a pack, which masked prediction learns to predict.
 
-Both splits are labelled, a shard at a time, while features are still in memory: nothing but uint16 labels is ever
-written. Each shard's labels have a record beside them (``shards/00000.json``), so an interrupted run goes on where it
-was and any number of processes share the shards; ``labels.json`` is written last, by whoever finds all of them whole.
+Both splits are labelled, a shard at a time, while features are still in memory: only uint16 labels are ever written.
+Each shard's labels have a record beside them (``shards/00000.json``), so an interrupted run continues and any number
+of processes share the shards; ``labels.json`` is written last, by the process that finds all of them complete.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _FACTS = "labels.json"
 
 
 class AssignSettings(Config):
-    """How labels are made.
+    """Settings of labelling.
 
     Attributes:
-        teacher: Its name; the one recorded with the k-means if None. Needed when that was a path that is no more.
-        precision: Of the teacher; the one recorded with the k-means if None.
-        device: Where teacher and distances are computed.
+        teacher: Its name; the one recorded with the k-means if None. Needed if that was a path that no longer exists.
+        precision: Precision of the teacher; the one recorded with the k-means if None.
+        device: Device of the teacher and the distances.
         batch_seconds: Most audio in one call of the teacher.
     """
 
@@ -64,15 +64,15 @@ def assign(
     Args:
         pack: The material; it may be another one than the k-means was learned from.
         kmeans: The units.
-        output: Folder for the labels; a run that stopped there is continued.
-        settings: How.
+        output: Folder for the labels; a run that stopped in it is continued.
+        settings: Settings of labelling.
         teacher: Instead of the one that settings or k-means name.
-        place: Which of several processes this is; from the launcher's environment if None.
-        progress: Told how far it is.
-        replace: Replace labels of another pack or k-means that stand there.
+        place: Rank of this process; from the launcher's environment if None.
+        progress: Called with the progress.
+        replace: Replace stored labels of another pack or k-means.
 
     Returns:
-        The labels, also if they were there before; None in a process that leaves the last step to another.
+        The labels, also if they existed before; None in a process that leaves the last step to another.
 
     Raises:
         CorpusError: the k-means belongs to another teacher, features are not finite, the pack is damaged.
@@ -100,7 +100,7 @@ def assign(
 
 
 def _make_room(output: Path, own: str, replace: bool) -> None:
-    """Refuse, or take away, the facts of other labels in the folder."""
+    """Refuse the ``labels.json`` of other labels in the folder, or remove it."""
     path = output / _FACTS
     if not path.exists():
         return
@@ -140,7 +140,7 @@ def _label_shards(
 
 
 def _rows_of(pack: Pack, shard: Shard) -> NDArray[np.int64]:
-    """Rows of a shard, after making sure that their frames fill its label file without gap or overlap."""
+    """Rows of a shard; checks that their frames fill its label file without gap or overlap."""
     rows = pack.rows_of(shard.number)
     ends = np.cumsum(pack.frames[rows])
     filled = int(ends[-1]) if len(rows) else 0

@@ -1,8 +1,8 @@
-"""Segments of a pack through a teacher, in batches whose composition cannot change a feature.
+"""Teacher features of a pack's segments, in batches whose composition cannot change a feature.
 
 Only segments of exactly equal length share a batch: with padding, the group norm of HuBERT and WavLM base models would
-mix the padding into every frame. What is equally long is found within a shard, so a shard's batches are the same
-however many processes there are and wherever a run was interrupted.
+mix the padding into every frame. Segments of equal length are grouped within a shard, so a shard's batches are the
+same for any number of processes and after any interruption.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class BatchFeatures(NamedTuple):
 
 
 def equal_length_batches(pack: Pack, rows: NDArray[np.int64], seconds: float) -> Iterator[NDArray[np.int64]]:
-    """Rows grouped by exact length, short ones first; rows without a frame are left out.
+    """Rows grouped by exact length, short ones first; rows without a frame are skipped.
 
     Args:
         pack: The material.
-        rows: Which segments, int64.
+        rows: Rows of the segments, int64.
         seconds: Most audio in a batch; a longer segment is a batch of its own.
     """
     rows = rows[pack.frames[rows] > 0]
@@ -47,7 +47,7 @@ def equal_length_batches(pack: Pack, rows: NDArray[np.int64], seconds: float) ->
 
 
 def teach(pack: Pack, rows: NDArray[np.int64], teacher: Teacher, seconds: float) -> Iterator[BatchFeatures]:
-    """Features of segments, a batch at a time; memory is bounded by ``seconds`` and the longest segment.
+    """Features of segments, one batch at a time; memory is bounded by ``seconds`` and the longest segment.
 
     Raises:
         CorpusError: features are not finite (the segment is named), or the audio is cut short.
@@ -66,7 +66,7 @@ def teach(pack: Pack, rows: NDArray[np.int64], teacher: Teacher, seconds: float)
 
 
 def segment_name(pack: Pack, row: int) -> str:
-    """A segment as a person finds it: recording and times."""
+    """Name of a segment for messages: recording and times."""
     begin = int(pack.start[row])
     end = begin + int(pack.samples[row])
     times = f"{samples_to_seconds(begin):.3f} to {samples_to_seconds(end):.3f} s"
@@ -74,7 +74,9 @@ def segment_name(pack: Pack, row: int) -> str:
 
 
 def shards_of(pack: Pack, place: Place) -> list[int]:
-    """Shards one of several processes works on: the largest left goes to whoever has least, the same for everybody."""
+    """Shards of one of several processes: the largest remaining one goes to the process with the least, the same
+    everywhere.
+    """
     load = [0] * place.world
     mine = []
     for shard in sorted(pack.shards, key=lambda shard: (-shard.samples, shard.number)):

@@ -1,4 +1,4 @@
-"""How often each unit occurs, and what that alone allows to predict."""
+"""Frequencies of units, and the prediction that they alone allow."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class UnitCounts:
 
     @property
     def entropy(self) -> float:
-        """Nats: the loss of a model that knows the frequencies and nothing else."""
+        """Entropy in nats: the loss of a model that knows only the frequencies."""
         return _entropy(self.counts)
 
     @property
     def perplexity(self) -> float:
-        """Number of equally likely units that would be as unpredictable."""
+        """Number of equally likely units with the same entropy."""
         return perplexity(self.counts)
 
     @property
     def largest_share(self) -> float:
-        """Share of frames of the most frequent unit: the accuracy of always saying it."""
+        """Fraction of frames of the most frequent unit: the accuracy of always predicting it."""
         return float(self.counts.max() / self.counts.sum())
 
 

@@ -1,9 +1,9 @@
-"""K-means over a teacher's features: learned from a uniform sample of frames, kept as a small folder.
+"""K-means over a teacher's features: learned from a uniform sample of frames, stored as a small folder.
 
-Into :func:`fit_units` go a pack and the name of a teacher, out comes ``OUT/kmeans.safetensors`` (centres) with
-``OUT/kmeans.json`` (what it was learned from). Features of the sample are kept a shard at a time in
-``OUT/.babyhubert/sample`` until then, so an interrupted run goes on where it was, and any number of processes (see
-`training.processes`) share the shards; the one that finds the sample complete learns the centres.
+:func:`fit_units` takes a pack and the name of a teacher, and writes ``OUT/kmeans.safetensors`` (centres) and
+``OUT/kmeans.json`` (their origin). Features of the sample are stored shard by shard in ``OUT/.babyhubert/sample``
+until then, so an interrupted run continues, and any number of processes (see `training.processes`) share the shards;
+the one that finds the sample complete learns the centres.
 
 Published k-means files (``km_model/model_<S>s.pt``) are joblib pickles, which run code when opened. They are not read.
 """
@@ -40,7 +40,7 @@ from babyhubert.version import __version__
 
 KMEANS_FORMAT = 1
 MOST_CLUSTERS = 65_536
-"""Labels are uint16."""
+"""Limit of the number of units: labels are uint16."""
 
 _CENTRES = "kmeans.safetensors"
 _FACTS = "kmeans.json"
@@ -48,24 +48,24 @@ _DISTANCES_AT_ONCE = 1 << 24
 
 
 class FitSettings(Config):
-    """How units are learned. The defaults of k-means are those of the published run, which had no seed.
+    """Settings of k-means. The defaults are those of the published run, which had no seed.
 
     Attributes:
         teacher: Its name, see `units.teachers`.
-        precision: Of the teacher; ``bfloat16`` needs CUDA.
-        device: Where the teacher runs.
+        precision: Precision of the teacher; ``bfloat16`` needs CUDA.
+        device: Device of the teacher.
         batch_seconds: Most audio in one call of the teacher.
         frames: Frames k-means learns from, at most.
-        memory_gb: Memory for these frames and k-means' own copies, in 10^9 bytes; fewer frames are taken where it
-            does not hold them. The program itself and the teacher come on top.
+        memory_gb: Memory for these frames and k-means' own copies, in 10^9 bytes; fewer frames are taken if they do
+            not fit. The program itself and the teacher need memory in addition.
         clusters: Number K of units.
         max_iter: Passes over the sample, at most.
         batch_size: Frames in one step of k-means.
-        tol: Smallest movement of the centres that counts as one; 0 does not look at it.
+        tol: Smallest movement of the centres that counts as one; 0 disables this test.
         max_no_improvement: Steps without a better smoothed inertia after which it ends.
         n_init: Starts (k-means++) that are tried.
         reassignment_ratio: Share of the largest cluster's weight below which a centre is moved elsewhere.
-        seed: Decides the sample and the starts.
+        seed: Seed of the sample and the starts.
     """
 
     teacher: str
@@ -109,9 +109,9 @@ class KMeans:
     """Learned centres.
 
     Attributes:
-        folder: Where they are kept.
+        folder: Their folder.
         centres: Float32, (K, D).
-        facts: What ``kmeans.json`` says: teacher, pack, settings, sizes, inertia, versions.
+        facts: Content of ``kmeans.json``: teacher, pack, settings, sizes, inertia, versions.
     """
 
     folder: Path
@@ -123,7 +123,7 @@ class KMeans:
         """Read a k-means folder.
 
         Raises:
-            CorpusError: absent, damaged, or a pickled k-means.
+            CorpusError: missing, damaged, or a pickled k-means.
         """
         folder = Path(folder)
         if folder.is_file():
@@ -163,7 +163,7 @@ class KMeans:
         return "bfloat16" if self.facts["teacher"].get("precision") == "bfloat16" else "float32"
 
     def require_teacher(self, teacher: Teacher) -> None:
-        """Check that a teacher gives the features these centres were learned from.
+        """Check that a teacher gives the features from which these centres were learned.
 
         Raises:
             CorpusError: another model, layer, precision or width.
@@ -188,7 +188,7 @@ class KMeans:
 
 
 def assign_units(features: Tensor, centres: Tensor) -> Tensor:
-    """Nearest centre of each frame by squared distance, as one matrix product a block of frames.
+    """Nearest centre of each frame by squared distance, as one matrix product per block of frames.
 
     Args:
         features: (N, D).
@@ -218,15 +218,15 @@ def fit_units(
 
     Args:
         pack: The material.
-        output: Folder for the k-means; a run that stopped there is continued.
-        settings: How.
-        teacher: Instead of the one that the settings name.
-        place: Which of several processes this is; from the launcher's environment if None.
-        progress: Told how far it is.
-        replace: Replace a k-means of other material or settings that stands there.
+        output: Folder for the k-means; a run that stopped in it is continued.
+        settings: Settings of k-means.
+        teacher: Teacher to use instead of the one in the settings.
+        place: Rank of this process; from the launcher's environment if None.
+        progress: Called with the progress.
+        replace: Replace a stored k-means of other material or settings.
 
     Returns:
-        The k-means, also if it was there before; None in a process that leaves the last step to another.
+        The k-means, also if it existed before; None in a process that leaves the last step to another.
 
     Raises:
         CorpusError: fewer frames than clusters, features that are not finite or off the frame grid.
@@ -271,10 +271,10 @@ class _Fit:
         self.fingerprint = fingerprint({**sampled, "kmeans": self._learning()})
 
     def finished(self, replace: bool) -> bool:
-        """Whether this very k-means stands in the folder.
+        """True if exactly this k-means is stored in the folder.
 
         Raises:
-            OutputError: another one does, and it may not be replaced.
+            OutputError: another one is stored there, and it must not be replaced.
         """
         path = self.output / _FACTS
         try:
@@ -293,7 +293,7 @@ class _Fit:
         return False
 
     def collect(self, place: Place, progress: RunProgress) -> None:
-        """Make the parts of the sample that are this process's and not there yet."""
+        """Make those parts of the sample that are assigned to this process and missing."""
         mine = shards_of(self.pack, place)
         missing = self.parts.missing(mine)
         progress.start(len(missing), samples_in(self.pack, missing), len(mine) - len(missing))
@@ -320,7 +320,7 @@ class _Fit:
         return result
 
     def learn(self) -> None:
-        """Put the sample together, learn the centres, and write both files, the facts last."""
+        """Assemble the sample, learn the centres, and write both files, ``kmeans.json`` last."""
         features = self._merged()
         model = (
             _sklearn()

@@ -1,8 +1,8 @@
-"""Work over shards that can be continued: one result file a shard, and beside it a record of what it was made from.
+"""Resumable work over shards: one result file per shard, and a record of its inputs beside it.
 
-A part is whole when its record has the fingerprint of the present work and the file the recorded checksum. The file
-is written first, the record last, both atomically; anything else is made again. Several processes share a folder of
-parts; whoever finds all of them whole, alone under a lock, goes on with them.
+A part is complete if its record has the fingerprint of the present work and its file the recorded checksum. The file
+is written first, the record last, both atomically; any other part is made again. Several processes share a folder of
+parts; the one that finds all of them complete, alone under a lock, continues with them.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Parts:
     """The parts of one piece of work.
 
     Attributes:
-        folder: Where they stand.
-        suffix: Of the result files, such as ``.u16``; records end in ``.json``.
-        fingerprint: Of all that decides the results.
+        folder: Their folder.
+        suffix: Suffix of the result files, such as ``.u16``; records end in ``.json``.
+        fingerprint: Hash of all settings and inputs that affect the results.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class Parts:
         return self.folder / f"{shard:05d}{self.suffix}"
 
     def record(self, shard: int) -> dict[str, Any] | None:
-        """What is recorded of a shard, or None where nothing is, or it belongs to other work."""
+        """Record of a shard, or None if there is none, or it belongs to other work."""
         try:
             record = json.loads(self.path(shard).with_suffix(".json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -53,7 +53,7 @@ class Parts:
         return record if fits and "sha256" in record else None
 
     def is_whole(self, shard: int) -> bool:
-        """Whether a shard's result stands, belongs to this work, and is undamaged."""
+        """True if a shard's result is stored, belongs to this work, and is undamaged."""
         record = self.record(shard)
         return record is not None and self.path(shard).is_file() and file_sha256(self.path(shard)) == record["sha256"]
 
@@ -83,7 +83,7 @@ class Parts:
                 file.readinto(target.data.cast("B"))
 
     def missing(self, shards: Sequence[int]) -> list[int]:
-        """Those of some shards whose result must still be made."""
+        """Shards whose result must still be made."""
         return [shard for shard in shards if not self.is_whole(shard)]
 
 

@@ -1,7 +1,7 @@
-"""Units against phones: a phone for each frame, and how much units tell about phones.
+"""Comparison of units with phones: the phone of each frame, and the information of units about phones.
 
-Into this module go labels of a pack and a table of who-says-what-when (``recording_id,start_s,end_s,phone``); out come
-the measures of the HuBERT paper (Hsu et al. 2021, arXiv:2106.07447, section IV.E): phone purity, cluster purity, and
+Input: labels of a pack and a table of phones with times (``recording_id,start_s,end_s,phone``). Output: the measures
+of the HuBERT paper (Hsu et al. 2021, arXiv:2106.07447, section IV.E): phone purity, cluster purity, and
 phone-normalised mutual information (PNMI).
 """
 
@@ -36,7 +36,7 @@ class PhoneSpans(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
-    """Who says what when.
+    """Phones with times.
 
     Attributes:
         phones: Names of phones; spans hold indices into them.
@@ -48,7 +48,7 @@ class Alignment:
 
     @classmethod
     def from_spans(cls, found: Iterable[tuple[str, int, int, str]]) -> Alignment:
-        """From (recording id, start sample, end sample, phone), in any order.
+        """Build from (recording id, start sample, end sample, phone), in any order.
 
         Raises:
             AnnotationError: two phones of a recording overlap.
@@ -86,7 +86,7 @@ class Alignment:
         write_text(path, csv_text(lines))
 
     def of_frames(self, pack: Pack, row: int, recording: str) -> NDArray[np.int64]:
-        """Phone at the middle of what each frame of a segment sees, int64 (T,); -1 where there is none."""
+        """Phone at the centre of each frame's samples, int64 (T,); -1 if there is none."""
         spans = self.spans[recording]
         middle = int(pack.start[row]) + FRAME_HOP * np.arange(pack.frames[row]) + FRAME_RECEPTIVE_FIELD // 2
         place = np.searchsorted(spans.end, middle, side="right")
@@ -96,7 +96,7 @@ class Alignment:
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """Rows of a CSV table with their line numbers; every column named must be there.
+    """Read the rows of a CSV table with their line numbers; every required column must be there.
 
     Raises:
         AnnotationError: unreadable, empty, or without one of the columns.
@@ -121,9 +121,9 @@ def _read_span(path: Path, line: int, row: dict[str, str]) -> tuple[str, int, in
 
 
 def match_recordings(pack: Pack, names: Iterable[str], where: str) -> dict[int, str]:
-    """Which name of a table belongs to which recording of a pack (its number).
+    """Match the names of a table to the recordings of a pack (by number).
 
-    Equal ids match; where they do not, the last parts of their paths without suffix.
+    Equal ids match; otherwise, equal last parts of their paths without suffix.
 
     Raises:
         CorpusError: none matches, a last part belongs to several recordings, or two names fit one recording.
@@ -154,10 +154,10 @@ def _stem(name: str) -> str:
 
 
 def count_together(labels: Labels, alignment: Alignment, where: str) -> NDArray[np.int64]:
-    """How often each unit falls on each phone, int64 (K, P), over the frames that have a phone.
+    """Count of frames for each unit and phone, int64 (K, P), over the frames that have a phone.
 
     Raises:
-        CorpusError: the alignment does not concern these labels.
+        CorpusError: the alignment has no phone on these labels.
     """
     pack = labels.pack
     names = match_recordings(pack, alignment.spans, where)
@@ -175,14 +175,14 @@ def count_together(labels: Labels, alignment: Alignment, where: str) -> NDArray[
 
 @dataclass(frozen=True)
 class Agreement:
-    """How much units tell about phones, over ``frames`` frames.
+    """Information of units about phones.
 
     Attributes:
         frames: Frames with a phone.
-        pnmi: Mutual information of units and phones over the entropy of phones: the share of uncertainty about the
-            phone that the unit takes away.
-        phone_purity: Share of frames whose phone is the commonest of their unit.
-        cluster_purity: Share of frames whose unit is the commonest of their phone.
+        pnmi: Mutual information of units and phones over the entropy of phones: the fraction of uncertainty about the
+            phone that the unit removes.
+        phone_purity: Fraction of frames whose phone is the most frequent one of their unit.
+        cluster_purity: Fraction of frames whose unit is the most frequent one of their phone.
     """
 
     frames: int
@@ -192,7 +192,7 @@ class Agreement:
 
     @classmethod
     def of_counts(cls, counts: NDArray[np.int64]) -> Agreement:
-        """From how often each unit falls on each phone, (K, P). PNMI is 0 where there is one phone only."""
+        """Compute from the counts of each unit and phone, (K, P). PNMI is 0 if there is only one phone."""
         total = int(counts.sum())
         joint = counts / total
         units, phones = joint.sum(axis=1), joint.sum(axis=0)

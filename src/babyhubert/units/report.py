@@ -1,7 +1,7 @@
-"""How good units are: how many are used and how evenly, how long they last, and what they tell about phones.
+"""Quality of units: number in use, evenness, durations, and information about phones.
 
-In go labels of a pack and, optionally, phones with or without times and ABX items; out come a table on the terminal,
-``report.json``, ``units.png``, and ``alignment.csv`` where the times of phones had to be found.
+Input: labels of a pack and, optionally, phones with or without times and ABX items. Output: a table on the terminal,
+``report.json``, ``units.png``, and ``alignment.csv`` if the times of phones were estimated.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _SHOWN_DEAD = 20
 
 
 class ReportSettings(Config):
-    """What units are compared with.
+    """References for units.
 
     Attributes:
         alignment: CSV ``recording_id,start_s,end_s,phone``.
         transcripts: CSV ``utterance_id,phones``, instead of an alignment.
-        aligner: How times are found for transcripts, see `units.forced_alignment`.
+        aligner: Method of estimating times for transcripts, see `units.forced_alignment`.
         abx: Item file of the ZeroSpeech form.
-        seed: Decides which ABX items are judged.
+        seed: Seed of the choice of ABX items.
     """
 
     alignment: str | None = None
@@ -51,7 +51,7 @@ class ReportSettings(Config):
 
 @dataclass(frozen=True, eq=False)
 class Usage(UnitCounts):
-    """Which units occur, and how long they last.
+    """Frequencies and durations of units.
 
     Attributes:
         runs: Runs of each length in frames, int64 (longest + 1,); runs end with their segment.
@@ -72,17 +72,17 @@ class Usage(UnitCounts):
 
 @dataclass(frozen=True, eq=False)
 class UnitReport:
-    """All that was found.
+    """Results of a unit report.
 
     Attributes:
-        usage: Over all frames of both splits.
+        usage: Usage over all frames of both splits.
         facts: Teacher, k-means and pack of the labels.
         phones: Names of phones, empty without phones.
         together: Frames of each unit on each phone, int64 (K, P), or None.
-        timing: Where times of phones come from: ``given``, ``uniform`` or ``gaussian``; None without phones.
-        agreement: With phones, over all frames with a phone, silence included.
-        without_silence: The same without frames of silence, where there are any.
-        abx: ABX errors, if asked for.
+        timing: Source of the times of phones: ``given``, ``uniform`` or ``gaussian``; None without phones.
+        agreement: Agreement with phones, over all frames with a phone, silence included.
+        without_silence: The same without frames of silence, if there are any.
+        abx: ABX errors, if requested.
     """
 
     usage: Usage
@@ -95,7 +95,7 @@ class UnitReport:
     abx: AbxErrors | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Return JSON values."""
         usage = self.usage
         return {
             "labels": self.facts,
@@ -116,7 +116,7 @@ class UnitReport:
         }
 
     def table(self) -> Table:
-        """As a person wants it."""
+        """Return a table for the terminal."""
         usage = self.usage
         table = Table(title=f"Units of {self.facts['teacher']['name']}", title_justify="left", show_header=False)
         table.add_column("measure")
@@ -151,7 +151,7 @@ def report(labels: Labels, output: Path, settings: ReportSettings | None = None)
     Raises:
         ConfigError: both an alignment and transcripts, or ABX without fastabx.
         AnnotationError: a table cannot be read.
-        CorpusError: a table does not concern this pack, or there are no frames.
+        CorpusError: a table has no recording of this pack, or there are no frames.
         MissingExtraError: matplotlib, or what an aligner needs, is not installed.
         OutputError: the folder cannot be written.
     """
@@ -175,7 +175,7 @@ def measure_usage(labels: Labels) -> Usage:
     """Count units and runs over all labels, some million frames at a time.
 
     Raises:
-        CorpusError: no frames, or a label that is no unit.
+        CorpusError: no frames, or an invalid label.
     """
     pack = labels.pack
     counts = np.zeros(labels.clusters, dtype=np.int64)
@@ -196,7 +196,7 @@ def measure_usage(labels: Labels) -> Usage:
 
 
 def _blocks(pack: Pack, rows: NDArray[np.int64]) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
-    """First and past-the-last frame of blocks of whole segments of a shard, and where segments begin in them."""
+    """First and past-the-last frame of blocks of complete segments of a shard, and their segments' beginnings."""
     offsets, frames = pack.frame_offset[rows], pack.frames[rows]
     group = (np.cumsum(frames) - frames) // _FRAMES_AT_ONCE
     for part in np.split(np.arange(len(rows)), np.flatnonzero(np.diff(group)) + 1):
@@ -206,7 +206,7 @@ def _blocks(pack: Pack, rows: NDArray[np.int64]) -> Iterator[tuple[int, int, NDA
 
 
 def _run_lengths(units: NDArray[np.uint16], begins: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Runs of each length, int64; a run ends where the unit changes and where a segment begins."""
+    """Number of runs of each length, int64; a run ends if the unit changes or a segment begins."""
     border = np.concatenate([[True], units[1:] != units[:-1]])
     border[begins] = True
     return np.bincount(np.diff(np.append(np.flatnonzero(border), len(units))))
@@ -246,7 +246,7 @@ def _with_phones(found: UnitReport, labels: Labels, alignment: Alignment, where:
 
 
 def draw(found: UnitReport, path: Path) -> None:
-    """Picture of a report: how often units occur, how long they last, which phones they stand for.
+    """Draw the figure of a report: frequencies, durations, and phones of units.
 
     Raises:
         MissingExtraError: matplotlib is not installed.

@@ -1,9 +1,9 @@
-"""Which frames k-means learns from: a uniform sample without replacement over the whole training split.
+"""Choice of the frames for k-means: a uniform sample without replacement over the complete training split.
 
-Every frame of the training split has a number, in the order of the pack's index, and from it and a seed a 64-bit key;
-the sample is the frames with the smallest keys. So it is the same whatever the order of work, the batches and the
-number of processes, parts found by different processes are simply put together, and it is known before any teacher
-has run: segments without a chosen frame need not be heard at all.
+Every frame of the training split has a number, in the order of the pack's index, from which a seeded function computes
+a 64-bit key; the sample is the frames with the smallest keys. So it does not depend on the order of work, the batches
+and the number of processes; parts of different processes are simply joined; and it is known before any teacher has
+run, so segments without a chosen frame are skipped.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STEP = np.uint64(0x9E3779B97F4A7C15)
 def frame_keys(numbers: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
     """Keys of frame numbers, uint64, same shape: different numbers have different keys.
 
-    SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195) started at a point that the seed decides.
+    SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195) started at a point that depends on the seed.
     """
     start = _scramble(np.array([seed % 2**64], dtype=np.uint64) + _STEP)
     return _scramble(start + numbers * _STEP)
@@ -37,7 +37,7 @@ def _scramble(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def largest_chosen_key(total: int, size: int, seed: int) -> int:
-    """The key such that exactly ``size`` of ``total`` frames have this one or a smaller one.
+    """Find the key such that exactly ``size`` of ``total`` frames have this one or a smaller one.
 
     Takes about ten seconds for a thousand million frames and memory of the order of the sample's keys.
     """
@@ -66,7 +66,7 @@ class FrameSample:
 
     Attributes:
         pack: The material.
-        seed: Decides the choice.
+        seed: Seed of the choice.
         total: Frames of the training split.
         size: Frames chosen, at most ``total``.
     """

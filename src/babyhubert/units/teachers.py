@@ -1,16 +1,16 @@
-"""Teachers: what turns audio into the features that units are made of.
+"""Teachers: models that turn audio into the features from which units are made.
 
 A teacher takes a batch of equally long waveforms, as they were recorded (one that was trained on normalised ones
-normalises them itself), and gives one vector a frame on the package's
-frame grid, always in evaluation mode and without gradients. It is named by a text:
+normalises them itself), and gives one vector per frame on the package's frame grid, always in evaluation mode and
+without gradients. Its name is a text:
 
     mfcc                     39 coefficients, see `units.mfcc`
     wavlm-base-plus:6        microsoft/wavlm-base-plus on the hub, output of its 6th transformer block
     wavlm:PATH_OR_REPO:6     any WavLM in transformers' layout
     PATH_OR_REPO:7           any HuBERT checkpoint that this package reads
 
-Layer k is transformers' ``hidden_states[k]``: 0 is the input of the first block, k the output of the k-th block as it
-leaves it. Blocks above the wanted one are never run.
+Layer k is transformers' ``hidden_states[k]``: 0 is the input of the first block, k the output of the k-th block.
+Blocks above the chosen one are never run.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class TeacherName:
     """A teacher's name in its parts.
 
     Attributes:
-        text: As it was given.
-        kind: What reads it.
+        text: The complete name.
+        kind: Kind of the teacher.
         source: Path or repository; empty for ``mfcc``.
         layer: Index into ``hidden_states``; 0 for ``mfcc``.
     """
@@ -83,13 +83,13 @@ class TeacherName:
 
 
 class Teacher(ABC):
-    """Turns equally long waveforms into features.
+    """A model that turns equally long waveforms into features.
 
     Attributes:
-        name: For people.
-        identity: What decides the features: kind, hash of the weights, layer, precision (JSON values).
+        name: Name for messages.
+        identity: All settings that affect the features: kind, hash of the weights, layer, precision (JSON values).
         dim: Width D of the features.
-        device: Where it runs and where its features are.
+        device: Device of the model and its features.
     """
 
     def __init__(self, name: str, identity: Mapping[str, Any], dim: int, device: torch.device) -> None:
@@ -123,7 +123,7 @@ class Teacher(ABC):
 
 
 class MfccTeacher(Teacher):
-    """Kaldi's MFCC with differences; computed on the CPU, whatever the device of what follows."""
+    """Kaldi's MFCC with differences, always computed on the CPU."""
 
     def __init__(self, device: torch.device | None = None) -> None:
         super().__init__(MFCC, {"kind": "mfcc", "version": 1}, MFCC_DIM, device or torch.device("cpu"))
@@ -134,7 +134,7 @@ class MfccTeacher(Teacher):
 
 
 class _NetworkTeacher(Teacher):
-    """A network that is kept in evaluation mode, in float32 or under bfloat16 autocast (CUDA only)."""
+    """A network in evaluation mode, in float32 or under bfloat16 autocast (CUDA only)."""
 
     def __init__(
         self, name: str, network: nn.Module, layer: int, dim: int, kind: Kind, weights: str, precision: Precision
@@ -157,14 +157,14 @@ class _NetworkTeacher(Teacher):
 
 
 class HubertTeacher(_NetworkTeacher):
-    """A hidden layer of our encoder.
+    """A hidden layer of this package's encoder.
 
     Args:
         encoder: On its device; put into evaluation mode.
         layer: 0 to its number of blocks.
-        name: For people.
+        name: Name for messages.
         weights: Hash of the weights.
-        precision: Of the computation.
+        precision: Precision of the computation.
 
     Raises:
         ConfigError: no such layer, or bfloat16 without CUDA.
@@ -185,15 +185,15 @@ class HubertTeacher(_NetworkTeacher):
 class WavLMTeacher(_NetworkTeacher):
     """A hidden layer of a transformers ``WavLMModel``, cut off above that layer.
 
-    The layer is taken where it leaves its block, before the closing norm that "stable" (large) models have at the end.
+    The layer is the output of its block, before the closing norm that "stable" (large) models have at the end.
 
     Args:
         model: On its device; put into evaluation mode, and its blocks above ``layer`` are removed.
         layer: 0 to its number of blocks.
-        name: For people.
+        name: Name for messages.
         weights: Hash of the weights.
-        precision: Of the computation.
-        normalise: Whether its feature extractor brings waveforms to zero mean and unit variance.
+        precision: Precision of the computation.
+        normalise: True if its feature extractor normalises waveforms to zero mean and unit variance.
 
     Raises:
         ConfigError: no such layer, or bfloat16 without CUDA.
@@ -236,19 +236,19 @@ class WavLMTeacher(_NetworkTeacher):
 def load_teacher(
     name: str, device: str | torch.device = "auto", precision: Precision = "float32", place: Place | None = None
 ) -> Teacher:
-    """The teacher of a name, ready to run.
+    """Load the teacher of a name.
 
     Args:
         name: See the module.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``. With several processes on a machine, ``auto`` and
             ``cuda`` give each its own GPU.
         precision: ``bfloat16`` needs CUDA.
-        place: Which of several processes this is.
+        place: Rank of this process.
 
     Raises:
         ConfigError: an impossible name, layer, device or precision.
-        CheckpointError: no such model here, damaged, or of another kind.
-        ModelAccessError: it is on the hub and may not, or cannot, be downloaded.
+        CheckpointError: no such model, damaged, or of another kind.
+        ModelAccessError: it is on the hub and must not, or cannot, be downloaded.
         MissingExtraError: a WavLM without transformers, or ``mfcc`` without kaldi-native-fbank.
     """
     parts = TeacherName.parse(name)
@@ -263,7 +263,7 @@ def load_teacher(
 
 
 def own_device(device: str | torch.device, place: Place) -> torch.device:
-    """The device of one process: its own GPU where several share a machine.
+    """Device of one process: its own GPU if several share a machine.
 
     Raises:
         ConfigError: no such device.

@@ -61,6 +61,8 @@ evaluate voice-type: --reference! --predictions! -o,--output --uem --labels=KCHI
     --recordings --by... --over --bootstrap=2000 --seed=0 --confidence=0.95
 evaluate addressee: --reference! --predictions! -o,--output --segments=auto --labels=ADS,KCDS,Other
     --map... --uem --bootstrap=2000 --seed=0 --confidence=0.95
+evaluate classify: --reference! --predictions! -o,--output --task --column --segments=auto --labels --voices --map...
+    --uem --bootstrap=2000 --seed=0 --confidence=0.95
 evaluate phonemes: --reference! --predictions! -o,--output --by... --speakers=KCHI --map --inventory
     --simplify=False --ignore-unmatched=False --over --confusions=10 --bootstrap=2000 --seed=0 --confidence=0.95
 evaluate agreement: --first! --second! -o,--output --uem --labels=KCHI,OCH,MAL,FEM --bootstrap=2000

@@ -2,36 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from babyhubert.cli.options import (
-    AudioArgument,
-    BatchSizeOption,
-    ChannelOption,
-    DeviceOption,
-    ForceOption,
-    OutputOption,
-    SchedulerOption,
-    ShardOption,
-    SlurmOption,
-    SpeedOption,
-    ThresholdsOption,
-    WorkersOption,
-)
+from babyhubert.cli.groups import After, Run, option_groups
+from babyhubert.cli.options import SpeedOption, ThresholdsOption
+
+if TYPE_CHECKING:
+    from babyhubert.tasks.analyze import AnalyzeRun
 
 
+@option_groups
 def analyze(
-    audio: AudioArgument,
-    output: OutputOption,
+    given: Run,
     model: Annotated[
         str | None,
         typer.Option(
             help="Model for everything it has a head for; heads that share windows share one pass of the encoder. "
             "playroom-tasks, of this package, has all."
         ),
+        After("output"),
     ] = None,
     voice_type: Annotated[
         str | None,
@@ -48,67 +41,51 @@ def analyze(
         int, typer.Option(help="Prefixes kept by the beam search for phonemes; 0 decodes greedily.", min=0)
     ] = 0,
     speed: SpeedOption = "exact",
-    channel: ChannelOption = "mean",
-    device: DeviceOption = "auto",
-    batch_size: BatchSizeOption = None,
     report: Annotated[
         bool,
         typer.Option("--report/--no-report", help="Then count (measures.csv, hourly.csv) and write report.html."),
+        After("batch_size"),
     ] = True,
-    force: ForceOption = False,
-    workers: WorkersOption = None,
-    scheduler: SchedulerOption = None,
-    slurm: SlurmOption = None,
-    shard: ShardOption = None,
 ) -> None:
     """Find who speaks when, to whom, and what the key child says, over audio that is decoded once.
 
     Writes what 'segment', 'addressee' and 'phonemes' write (those whose models are given), then measures and a report.
     Run the same command again to continue an interrupted run.
     """
-    from functools import partial
-
-    from babyhubert.audio.channels import parse_channel
-    from babyhubert.cli.endings import tell_run
-    from babyhubert.cli.inputs import check_inputs
     from babyhubert.cli.options import SPEED_NAMES, check_choice
-    from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.cli.recordings import run
     from babyhubert.cli.small_models import tell_small_model
     from babyhubert.phonology.syllables import available
-    from babyhubert.runs.sharing import Sharing
     from babyhubert.tasks.analyze import choose_models, open_analyze_run
     from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL, VoiceTypeSettings
 
-    sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
+    sharing = given.sharing()
     mode = check_choice("--speed", speed, SPEED_NAMES)
     models = choose_models(model, voice_type, addressee, phonemes)
     if models.voice_type is None:
         tell_small_model(SHIPPED_MODEL.name)
     make = partial(
         open_analyze_run,
-        output,
+        given.recordings.output,
         models,
         partial(VoiceTypeSettings.for_speed, mode, thresholds=thresholds),
         beam=beam,
         syllables=available(),
         speed=mode,
-        batch_size=batch_size,
-        channel=parse_channel(channel),
+        batch_size=given.machine.batch_size,
+        channel=given.channel(),
     )
-    run = make(device=sharing.own_device(decides=mode != "exact"), part=sharing.part)
-    typer.echo(f"running {', '.join(run.commands)}" + _shared(run.one_pass), err=True)
-    checked = check_inputs(audio, output, bytes_per_second=run.bytes_per_second)
-    distribution = sharing.distribution(partial(make, device=device))
-    with run.folder, RunProgressDisplay("analyze") as progress:
-        summary = run.execute(checked, progress, force=force, distribution=distribution)
-    tell_run(summary, output, sharing.part)
+    summary = run(make, given, sharing, decides=mode != "exact", before=_tell_commands)
     if report and sharing.part is None and summary.done + summary.skipped:
-        _show(output)
+        _show(given.recordings.output)
     raise typer.Exit(summary.exit_code)
 
 
-def _shared(commands: list[str]) -> str:
-    return f" ({', '.join(commands)} in the same pass of the encoder as segment)" if commands else ""
+def _tell_commands(opened: AnalyzeRun) -> None:
+    """Which commands run, and which of them share the encoder's pass."""
+    joined = opened.one_pass
+    shared = f" ({', '.join(joined)} in the same pass of the encoder as segment)" if joined else ""
+    typer.echo(f"running {', '.join(opened.commands)}{shared}", err=True)
 
 
 def _show(output: Path) -> None:

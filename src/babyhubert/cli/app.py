@@ -13,9 +13,7 @@ from typing import Annotated
 import typer
 
 from babyhubert.cli import (
-    addressee,
     analyze,
-    classify,
     convert,
     corpus,
     demo,
@@ -25,7 +23,6 @@ from babyhubert.cli import (
     finetune,
     measures,
     merge,
-    phonemes,
     plot,
     pretrain,
     recipe,
@@ -36,6 +33,7 @@ from babyhubert.cli import (
     status,
     tune,
     units,
+    utterances,
 )
 from babyhubert.cli.interrupts import INTERRUPTED, interrupts_end_in_order
 from babyhubert.errors import BabyHubertError
@@ -53,9 +51,9 @@ app = typer.Typer(
 _COMMANDS: dict[str, Callable[..., None]] = {
     "segment": segment.segment,
     "analyze": analyze.analyze,
-    "addressee": addressee.addressee,
-    "classify": classify.classify,
-    "phonemes": phonemes.phonemes,
+    "addressee": utterances.addressee,
+    "classify": utterances.classify,
+    "phonemes": utterances.phonemes,
     "embed": embed.embed,
     "pretrain": pretrain.pretrain,
     "recipe": recipe.recipe,

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from babyhubert.cli.options import (
-    AudioArgument,
-    ChannelOption,
-    DeviceOption,
-    ForceOption,
-    OutputOption,
-    SchedulerOption,
-    ShardOption,
-    SlurmOption,
-    WorkersOption,
-)
+from babyhubert.cli.groups import After, Recordings, Workload, option_groups
+from babyhubert.cli.options import ChannelOption, DeviceOption, ForceOption
 
 if TYPE_CHECKING:
     from babyhubert.corpus.summary import StepSummary
@@ -38,41 +30,30 @@ def _group() -> None:
 
 
 @app.command()
-def scan(
-    audio: AudioArgument,
-    output: OutputOption,
-    channel: ChannelOption = "mean",
-    force: ForceOption = False,
-    workers: WorkersOption = None,
-    scheduler: SchedulerOption = None,
-    slurm: SlurmOption = None,
-    shard: ShardOption = None,
-) -> None:
+@option_groups
+def scan(given: Recordings, workload: Workload, channel: Annotated[ChannelOption, After("output")] = "mean") -> None:
     """Measure every recording: length, level, clipping, silence.
 
     Writes inventory.parquet, scan.json and failures.csv. Run the same command again to continue. The channel chosen
     here is the one that the steps after it hear.
     """
-    from functools import partial
-
     from babyhubert.audio.channels import parse_channel
     from babyhubert.cli.endings import tell_next
-    from babyhubert.cli.inputs import check_inputs
     from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.cli.recordings import check_inputs
     from babyhubert.corpus.inventory import open_scan_job
     from babyhubert.corpus.inventory import scan as run
-    from babyhubert.runs.sharing import Sharing
 
-    sharing = Sharing.from_options("cpu", workers, scheduler, slurm, shard)
+    output, sharing = given.output, workload.sharing("cpu")
     chosen = parse_channel(channel)
-    checked = check_inputs(audio, output, bytes_per_second=0)
+    checked = check_inputs(given.audio, output, bytes_per_second=0)
     distribution = sharing.distribution(partial(open_scan_job, output, chosen))
     with RunProgressDisplay("scan") as progress:
         summary = run(
             checked,
             output,
             channel=chosen,
-            force=force,
+            force=workload.force,
             progress=progress,
             distribution=distribution,
             part=sharing.part,
@@ -82,8 +63,10 @@ def scan(
 
 
 @app.command()
+@option_groups
 def regions(
     corpus: CorpusArgument,
+    workload: Workload,
     source: Annotated[
         str,
         typer.Option(
@@ -91,6 +74,7 @@ def regions(
             "generic detector, made for adults: at its usual threshold of 0.5 it misses about two thirds of the key "
             "child's speech)."
         ),
+        After("corpus"),
     ],
     path: Annotated[
         str | None,
@@ -105,25 +89,17 @@ def regions(
     ] = 0.2,
     pad: Annotated[float, typer.Option(help="Seconds added on both sides of every region.")] = 0.1,
     device: DeviceOption = "auto",
-    force: ForceOption = False,
-    workers: WorkersOption = None,
-    scheduler: SchedulerOption = None,
-    slurm: SlurmOption = None,
-    shard: ShardOption = None,
 ) -> None:
     """Find where speech may be.
 
     Writes regions.parquet, regions.json and regions-failures.csv. Run the same command again to continue.
     """
-    from functools import partial
-
     from babyhubert.cli.endings import tell_next
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.config import build_config
     from babyhubert.corpus.regions import RegionSettings, find_regions, open_region_job
-    from babyhubert.runs.sharing import Sharing
 
-    sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
+    sharing = workload.sharing(device)
     options = {
         "source": source, "path": path,
         "labels": None if labels is None else [label.strip() for label in labels.split(",")],
@@ -134,7 +110,7 @@ def regions(
     distribution = sharing.distribution(partial(open_region_job, corpus, settings))
     with RunProgressDisplay("regions") as progress:
         summary = find_regions(
-            corpus, own, force=force, progress=progress, distribution=distribution, part=sharing.part
+            corpus, own, force=workload.force, progress=progress, distribution=distribution, part=sharing.part
         )
     tell_next(corpus, sharing.part)
     _tell("looked for speech in", summary)

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from babyhubert.cli.options import (
-    SPEED_NAMES,
-    AudioArgument,
-    BatchSizeOption,
-    ChannelOption,
-    DeviceOption,
-    ForceOption,
-    OutputOption,
-    SchedulerOption,
-    ShardOption,
-    SlurmOption,
-    SpeedOption,
-    WorkersOption,
-)
+from babyhubert.cli.groups import After, Run, option_groups
+from babyhubert.cli.options import SPEED_NAMES, SpeedOption
 
 _DTYPES: tuple[Literal["float32", "float16"], ...] = ("float32", "float16")
 
 
+@option_groups
 def embed(
-    audio: AudioArgument,
-    output: OutputOption,
+    given: Run,
     model: Annotated[
         str | None,
         typer.Option(
@@ -35,6 +24,7 @@ def embed(
             "coml/BabyHuBERT@REVISION). Without it: the encoder "
             "of the small model that comes with the package."
         ),
+        After("output"),
     ] = None,
     layers: Annotated[
         str | None,
@@ -57,56 +47,36 @@ def embed(
             "lies deepest, so 0.2 of 20 s gives it 2 s of context at least."
         ),
     ] = 0.2,
-    channel: ChannelOption = "mean",
-    device: DeviceOption = "auto",
-    batch_size: BatchSizeOption = None,
-    speed: SpeedOption = "exact",
-    force: ForceOption = False,
-    workers: WorkersOption = None,
-    scheduler: SchedulerOption = None,
-    slurm: SlurmOption = None,
-    shard: ShardOption = None,
+    speed: Annotated[SpeedOption, After("batch_size")] = "exact",
 ) -> None:
     """Write representations: layer<k>/<id>.npy of shape (frames, width), 50 frames a second.
 
     With --segments: layer<k>.npy of shape (segments, width), whose rows are those of segments.csv beside it.
     """
-    from functools import partial
-
-    from babyhubert.audio.channels import parse_channel
-    from babyhubert.cli.endings import tell_run
-    from babyhubert.cli.inputs import check_inputs
     from babyhubert.cli.options import check_choice
-    from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.cli.recordings import run
     from babyhubert.cli.small_models import tell_small_model
     from babyhubert.inference.windows import WindowPlan
-    from babyhubert.runs.sharing import Sharing
     from babyhubert.tasks.embedding import open_embed_run
     from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL
 
-    sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
+    sharing = given.sharing()
     check_choice("--pool", pool, ("mean",))
     make = partial(
         open_embed_run,
-        output,
+        given.recordings.output,
         model or str(SHIPPED_MODEL),
         layers=_parse_layers(layers) if layers else None,
         plan=WindowPlan.from_overlap(window, overlap),
         dtype=check_choice("--dtype", dtype, _DTYPES),
-        batch_size=batch_size,
-        channel=parse_channel(channel),
+        batch_size=given.machine.batch_size,
+        channel=given.channel(),
         segments=segments,
         speed=check_choice("--speed", speed, SPEED_NAMES),
     )
     if model is None:
         tell_small_model(SHIPPED_MODEL.name)
-    run = make(device=sharing.own_device(), part=sharing.part)
-    checked = check_inputs(audio, output, bytes_per_second=run.bytes_per_second)
-    distribution = sharing.distribution(partial(make, device=device))
-    with run.folder, RunProgressDisplay("embed") as progress:
-        summary = run.execute(checked, progress, force=force, distribution=distribution)
-    tell_run(summary, output, sharing.part)
-    raise typer.Exit(summary.exit_code)
+    raise typer.Exit(run(make, given, sharing, decides=False).exit_code)
 
 
 def _parse_layers(text: str) -> tuple[int, ...]:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from babyhubert.cli.endings import tell_notes
-from babyhubert.cli.options import (
-    BootstrapOption,
-    ConfidenceOption,
-    DeviceOption,
-    SeedOption,
-    ThresholdsOption,
-    UemOption,
-)
+from babyhubert.cli.groups import Resampling, option_groups
+from babyhubert.cli.options import DeviceOption, ThresholdsOption, UemOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,12 +42,20 @@ app = typer.Typer(
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class UtteranceResampling(Resampling):
+    """As :class:`Resampling`, where it is not recordings that are drawn."""
+
+    bootstrap: Annotated[int, typer.Option(help="Resamples for the intervals; 0: no intervals.", min=0)] = 2000
+
+
 @app.callback()
 def _group() -> None:
     """Score predictions against a reference with the published metrics."""
 
 
 @app.command("voice-type")
+@option_groups
 def voice_type(
     reference: Annotated[
         Path,
@@ -90,9 +93,8 @@ def voice_type(
             help="Column of --recordings to resample, such as child_id. Default: recordings.", metavar="COLUMN"
         ),
     ] = None,
-    bootstrap: BootstrapOption = 2000,
-    seed: SeedOption = 0,
-    confidence: ConfidenceOption = 0.95,
+    *,
+    resampling: Resampling,
 ) -> None:
     """Who spoke when: F1 a class over time, and their mean, as published for VTC.
 
@@ -118,17 +120,20 @@ def voice_type(
         None if uem is None else read_uem(uem),
     )
     scoring = GroupedScoring.read(report, recordings, over)
-    rng = np.random.default_rng(seed)
-    intervals = scoring.intervals(rng, bootstrap, confidence)
-    groups = [group for column in by or () for group in scoring.groups(column, rng, bootstrap, confidence)]
+    rng, draws, confidence = np.random.default_rng(resampling.seed), resampling.bootstrap, resampling.confidence
+    intervals = scoring.intervals(rng, draws, confidence)
+    groups = [group for column in by or () for group in scoring.groups(column, rng, draws, confidence)]
     tables = [shown.score_table(report, intervals), shown.confusion_table(report)]
     show(tables + ([shown.group_table(report, groups)] if groups else []), shown.notes(report, intervals, groups))
     if output is not None:
-        settings = source(reference=reference, predictions=predictions, uem=uem, recordings=recordings, seed=seed)
+        settings = source(
+            reference=reference, predictions=predictions, uem=uem, recordings=recordings, seed=resampling.seed
+        )
         say_written(shown.write_report(output, report, intervals, settings, groups, over or "recordings"))
 
 
 @app.command("addressee")
+@option_groups
 def addressee(
     reference: Annotated[
         Path,
@@ -156,9 +161,8 @@ def addressee(
         ),
     ] = None,
     uem: UemOption = None,
-    bootstrap: BootstrapOption = 2000,
-    seed: SeedOption = 0,
-    confidence: ConfidenceOption = 0.95,
+    *,
+    resampling: Resampling,
 ) -> None:
     """To whom adults speak: F1 a class and their mean, of utterances or, with predicted segments, of time."""
     from babyhubert.runs.provenance import check_run
@@ -174,13 +178,12 @@ def addressee(
         labels=split_names(labels),
         rewrite={**task.PUBLISHED_MAP, **dict(_split_pair(pair) for pair in rewrite or ())},
         uem=uem,
-        bootstrap=bootstrap,
-        seed=seed,
-        confidence=confidence,
+        resampling=resampling,
     )
 
 
 @app.command("classify")
+@option_groups
 def classify(
     reference: Annotated[
         Path,
@@ -223,9 +226,8 @@ def classify(
         typer.Option("--map", help="Class to score as another; may be repeated.", metavar="A=B"),
     ] = None,
     uem: UemOption = None,
-    bootstrap: BootstrapOption = 2000,
-    seed: SeedOption = 0,
-    confidence: ConfidenceOption = 0.95,
+    *,
+    resampling: Resampling,
 ) -> None:
     """Classes of a task: F1 a class and their mean, of utterances or, with predicted segments, of time.
 
@@ -246,9 +248,7 @@ def classify(
         labels=found.labels,
         rewrite=dict(_split_pair(pair) for pair in rewrite or ()),
         uem=uem,
-        bootstrap=bootstrap,
-        seed=seed,
-        confidence=confidence,
+        resampling=resampling,
     )
 
 
@@ -262,13 +262,9 @@ def _evaluate_classes(
     labels: Sequence[str],
     rewrite: Mapping[str, str],
     uem: Path | None,
-    bootstrap: int,
-    seed: int,
-    confidence: float,
+    resampling: Resampling,
 ) -> None:
     """Score reference and prediction, show the tables, and write them where an output is named."""
-    import numpy as np
-
     from babyhubert.annotation.uem import read_uem
     from babyhubert.cli.options import check_choice
     from babyhubert.tasks.classification import evaluation as scoring
@@ -285,10 +281,10 @@ def _evaluate_classes(
     )
     report = result.utterances or result.time
     assert report is not None
-    intervals = report.bootstrap(np.random.default_rng(seed), bootstrap, confidence) if bootstrap else None
+    intervals = resampling.intervals(report.bootstrap)
     show(shown.evaluation_tables(result, intervals), shown.notes(result, intervals))
     if output is not None:
-        settings = source(reference=paths[0], predictions=paths[1], uem=uem, seed=seed)
+        settings = source(reference=paths[0], predictions=paths[1], uem=uem, seed=resampling.seed)
         say_written(shown.write_report(output, result, intervals, settings))
 
 
@@ -302,6 +298,7 @@ def _split_pair(text: str) -> tuple[str, str]:
 
 
 @app.command("phonemes")
+@option_groups
 def phonemes(
     reference: Annotated[
         Path,
@@ -379,9 +376,8 @@ def phonemes(
         ),
     ] = None,
     confusions: Annotated[int, typer.Option(help="Commonest errors to show.", min=0)] = 10,
-    bootstrap: Annotated[int, typer.Option(help="Resamples for the intervals; 0: no intervals.", min=0)] = 2000,
-    seed: SeedOption = 0,
-    confidence: ConfidenceOption = 0.95,
+    *,
+    resampling: UtteranceResampling,
 ) -> None:
     """What the child said: phoneme error rate, with its parts, by group, next to answers that do not listen.
 
@@ -411,9 +407,9 @@ def phonemes(
         by=by or (),
         unit=over,
         inventory=symbols,
-        rng=np.random.default_rng(seed),
-        resamples=bootstrap,
-        confidence=confidence,
+        rng=np.random.default_rng(resampling.seed),
+        resamples=resampling.bootstrap,
+        confidence=resampling.confidence,
     )
     tables_shown = [shown.rate_table(report)] + ([shown.confusion_table(report, confusions)] if confusions else [])
     show(tables_shown, shown.notes(report))
@@ -425,12 +421,13 @@ def phonemes(
             map=phone_map,
             inventory=inventory,
             simplify=simplify,
-            seed=seed,
+            seed=resampling.seed,
         )
         say_written(shown.write_report(output, report, settings))
 
 
 @app.command("agreement")
+@option_groups
 def agreement(
     first: Annotated[
         Path,
@@ -457,13 +454,10 @@ def agreement(
     labels: Annotated[str, typer.Option(help="Classes to compare, separated by commas; at most 6.")] = (
         "KCHI,OCH,MAL,FEM"
     ),
-    bootstrap: BootstrapOption = 2000,
-    seed: SeedOption = 0,
-    confidence: ConfidenceOption = 0.95,
+    *,
+    resampling: Resampling,
 ) -> None:
     """How well two annotators agree on voice types: F1 as for a model, and Cohen's kappa on frames of 20 ms."""
-    import numpy as np
-
     from babyhubert.annotation.uem import read_uem
     from babyhubert.evaluation import agreement_presentation as shown
     from babyhubert.evaluation.agreement import agree
@@ -471,10 +465,10 @@ def agreement(
 
     stretches = None if uem is None else read_uem(uem)
     report = agree(read_side(first), read_side(second), split_names(labels), stretches)
-    intervals = report.bootstrap(np.random.default_rng(seed), bootstrap, confidence) if bootstrap else None
+    intervals = resampling.intervals(report.bootstrap)
     show([shown.agreement_table(report, intervals), shown.confusion_table(report)], shown.notes(report, intervals))
     if output is not None:
-        settings = source(first=first, second=second, uem=uem, seed=seed)
+        settings = source(first=first, second=second, uem=uem, seed=resampling.seed)
         say_written(shown.write_report(output, report, intervals, settings))
 
 

@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from babyhubert.cli.options import (
-    SPEED_NAMES,
-    AudioArgument,
-    BatchSizeOption,
-    ChannelOption,
-    DeviceOption,
-    ForceOption,
-    OutputOption,
-    SchedulerOption,
-    ShardOption,
-    SlurmOption,
-    SpeedOption,
-    TaskOption,
-    ThresholdsOption,
-    WorkersOption,
-)
+from babyhubert.cli.groups import After, Run, option_groups
+from babyhubert.cli.options import SPEED_NAMES, SpeedOption, TaskOption, ThresholdsOption
 
 _BLENDS: tuple[Literal["mean", "taper", "crop"], ...] = ("mean", "taper", "crop")
 
 
-def segment(
-    audio: AudioArgument,
-    output: OutputOption,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Model folder, checkpoint file, or hub repository such as coml/VTC-2 (or "
-            "coml/VTC-2@REVISION). Without it: the small "
-            "model that comes with the package."
-        ),
-    ] = None,
-    task: TaskOption = None,
-    thresholds: ThresholdsOption = "f1",
-    speed: SpeedOption = "exact",
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """Windows that the model is given, and which of them are computed."""
+
+    speed: SpeedOption = "exact"
     window: Annotated[
         float | None,
         typer.Option(
@@ -48,7 +27,7 @@ def segment(
             "VTC (30.0 for the model of the package); for one with several heads what they share.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     overlap: Annotated[
         float | None,
         typer.Option(
@@ -57,7 +36,7 @@ def segment(
             "--speed says; for a model with several heads what they share.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     blend: Annotated[
         str | None,
         typer.Option(
@@ -65,7 +44,7 @@ def segment(
             "crop (each frame from the window where it lies deepest). Default: mean, or crop for several heads.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     skip_quiet: Annotated[
         float | None,
         typer.Option(
@@ -75,18 +54,28 @@ def segment(
             metavar="DB",
             show_default=False,
         ),
-    ] = None,
-    min_on: Annotated[float, typer.Option(help="Drop segments shorter than this, in seconds.")] = 0.1,
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decisions:
+    """How probabilities become segments."""
+
+    thresholds: ThresholdsOption = "f1"
+    min_on: Annotated[float, typer.Option(help="Drop segments shorter than this, in seconds.")] = 0.1
     min_off: Annotated[
         float,
         typer.Option(help="First close gaps within a class shorter than this, in seconds."),
-    ] = 0.1,
-    channel: ChannelOption = "mean",
-    device: DeviceOption = "auto",
-    batch_size: BatchSizeOption = None,
+    ] = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """What is written besides segments."""
+
     save_probs: Annotated[
         bool, typer.Option("--save-probs", help="Also write probs/<id>.npy: class probabilities a frame.")
-    ] = False,
+    ] = False
     calibration: Annotated[
         Path | None,
         typer.Option(
@@ -95,65 +84,70 @@ def segment(
             metavar="FILE",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     keep_raw: Annotated[
         bool,
         typer.Option("--keep-raw", help="Also write raw_rttm/: before gaps are closed and short segments dropped."),
-    ] = False,
-    force: ForceOption = False,
-    workers: WorkersOption = None,
-    scheduler: SchedulerOption = None,
-    slurm: SlurmOption = None,
-    shard: ShardOption = None,
+    ] = False
+
+
+@option_groups
+def segment(
+    given: Run,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Model folder, checkpoint file, or hub repository such as coml/VTC-2 (or "
+            "coml/VTC-2@REVISION). Without it: the small "
+            "model that comes with the package."
+        ),
+        After("output"),
+    ] = None,
+    task: TaskOption = None,
+    *,
+    decisions: Decisions,
+    windows: Annotated[Windows, After("thresholds")],
+    saved: Annotated[Saved, After("batch_size")],
 ) -> None:
     """Find who speaks when: key child (KCHI), other child (OCH), male adult (MAL), female adult (FEM).
 
     Writes rttm/<id>.rttm, csv/<id>.csv (ChildProject), rttm.csv, run.json and failures.csv into the output folder. Run
     the same command again to continue an interrupted run; other thresholds or minimum durations reuse the kept scores.
     """
-    from functools import partial
-
-    from babyhubert.audio.channels import parse_channel
-    from babyhubert.cli.endings import tell_run
-    from babyhubert.cli.inputs import check_inputs
     from babyhubert.cli.options import check_choice, duration_samples
-    from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.cli.recordings import run
     from babyhubert.cli.small_models import tell_small_model
     from babyhubert.inference.post_processing import MinimumDurations
-    from babyhubert.runs.sharing import Sharing
     from babyhubert.tasks.voice_type.outputs import SegmentOutputs, open_segment_run
     from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL, VoiceTypeSettings
 
-    sharing = Sharing.from_options(device, workers, scheduler, slurm, shard)
-    mode = check_choice("--speed", speed, SPEED_NAMES)
+    sharing = given.sharing()
+    speed = check_choice("--speed", windows.speed, SPEED_NAMES)
     settings = partial(
         VoiceTypeSettings.for_speed,
-        mode,
-        window_s=window,
-        overlap=overlap,
-        blend=None if blend is None else check_choice("--blend", blend, _BLENDS),
-        thresholds=thresholds,
-        minimum=MinimumDurations(duration_samples("--min-on", min_on), duration_samples("--min-off", min_off)),
+        speed,
+        window_s=windows.window,
+        overlap=windows.overlap,
+        blend=None if windows.blend is None else check_choice("--blend", windows.blend, _BLENDS),
+        thresholds=decisions.thresholds,
+        minimum=MinimumDurations(
+            duration_samples("--min-on", decisions.min_on), duration_samples("--min-off", decisions.min_off)
+        ),
     )
-    chosen_channel = parse_channel(channel)
+    channel = given.channel()
     if model is None:
         tell_small_model(SHIPPED_MODEL.name)
     make = partial(
         open_segment_run,
-        output,
+        given.recordings.output,
         model,
         settings,
         task=task,
-        speed=mode,
-        batch_size=batch_size,
-        channel=chosen_channel,
-        outputs=SegmentOutputs(save_probs, keep_raw, calibration),
-        skip_quiet_db=skip_quiet,
+        speed=speed,
+        batch_size=given.machine.batch_size,
+        channel=channel,
+        outputs=SegmentOutputs(saved.save_probs, saved.keep_raw, saved.calibration),
+        skip_quiet_db=windows.skip_quiet,
     )
-    run = make(device=sharing.own_device(decides=mode != "exact"), part=sharing.part)
-    checked = check_inputs(audio, output, bytes_per_second=run.bytes_per_second)
-    distribution = sharing.distribution(partial(make, device=device))
-    with run.folder, RunProgressDisplay("segment") as progress:
-        summary = run.execute(checked, progress, force=force, distribution=distribution)
-    tell_run(summary, output, sharing.part)
+    summary = run(make, given, sharing, decides=speed != "exact")
     raise typer.Exit(summary.exit_code)

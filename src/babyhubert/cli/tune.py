@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from babyhubert.cli.options import BootstrapOption, ConfidenceOption, SeedOption, UemOption
+from babyhubert.cli.groups import Resampling, option_groups
+from babyhubert.cli.options import UemOption
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,7 @@ def _group() -> None:
 
 
 @app.command("voice-type")
+@option_groups
 def voice_type(
     reference: Annotated[
         Path,
@@ -83,9 +85,8 @@ def voice_type(
             metavar="KIND",
         ),
     ] = "none",
-    bootstrap: BootstrapOption = 2000,
-    seed: SeedOption = 0,
-    confidence: ConfidenceOption = 0.95,
+    *,
+    resampling: Resampling,
 ) -> None:
     """Thresholds of each voice type with the best duration-based F1 after gaps are closed and short segments dropped.
 
@@ -105,16 +106,16 @@ def voice_type(
         minimums=_minimums(min_on, min_off, joint=minimum_durations),
         folds=folds,
         calibrate=None if kind == "none" else kind,
-        resamples=bootstrap,
-        confidence=confidence,
-        seed=seed,
+        resamples=resampling.bootstrap,
+        confidence=resampling.confidence,
+        seed=resampling.seed,
     )
     result = tune_voice_type(
         read_side(reference), find_scores(scores), settings, None if uem is None else read_uem(uem)
     )
     show(shown.tuning_tables(result), shown.tuning_notes(result))
     if output is not None:
-        about = source(reference=reference, scores_given=scores, uem=uem, seed=seed)
+        about = source(reference=reference, scores_given=scores, uem=uem, seed=resampling.seed)
         say_written(shown.write_tuning(output, result, about))
 
 

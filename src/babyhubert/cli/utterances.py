@@ -1,35 +1,29 @@
-"""What the commands that judge utterances share: their options, and finding out who speaks when."""
+"""``babyhubert addressee``, ``classify`` and ``phonemes``: a prediction for each utterance.
+
+They share their options and how who speaks when is found first where it is not known.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from babyhubert.cli.groups import After, Utterances, option_groups
+from babyhubert.cli.options import SPEED_NAMES, TaskOption, check_choice
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from babyhubert.audio.channels import Channel
     from babyhubert.audio.preflight import PreflightReport
     from babyhubert.inference.speed import Speed
     from babyhubert.runs.sharing import Sharing
     from babyhubert.tasks.utterance_outputs import UtteranceRun
 
-SegmentsOption = Annotated[
-    Path | None,
-    typer.Option(
-        help="Who speaks when: an RTTM or CSV file (rttm.csv of 'segment'), or a folder of them. Default: what "
-        "'segment' left in the output folder; without that, a voice-type model is run first."
-    ),
-]
-VoiceTypeOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Voice-type model to run where there are no segments. Default: --model if it has such a head, else the "
-        "small model that comes with the package."
-    ),
-]
 PublishedOption = Annotated[
     bool,
     typer.Option(
@@ -38,17 +32,126 @@ PublishedOption = Annotated[
         "none for utterances over 30 s. For comparison with published results.",
     ),
 ]
-ContextOption = Annotated[
-    float | None,
-    typer.Option(help="Window the model sees at once, in seconds. Default: what the model was trained with."),
-]
-GridOverlapOption = Annotated[
-    float | None,
-    typer.Option(
-        help="Share of a window that neighbours have in common; each frame is taken from the window where it lies "
-        "deepest, so 0.5 gives it a quarter of a window on either side. Default: the model's, or 0.5."
-    ),
-]
+
+
+@option_groups
+def addressee(
+    given: Utterances,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Model with an addressee head: folder, checkpoint file, or hub repository such as coml/addressee "
+            "(or coml/addressee@REVISION). "
+            "Default: the small playroom-tasks that comes with the package."
+        ),
+        After("segments"),
+    ] = None,
+    published: Annotated[PublishedOption, After("voice_type")] = False,
+    pooling: Annotated[
+        str | None,
+        typer.Option(
+            help="Frames whose mean decides: those of the utterance (utterance), or those that the published tool "
+            "takes (published). Default: the model's own; checkpoints in the published layout are published, models "
+            "trained here utterance."
+        ),
+    ] = None,
+) -> None:
+    """Find to whom adults (FEM, MAL) speak: to adults (ADS), to the key child (KCDS), or to others (Other).
+
+    Writes rttm_addressee.csv (uid,start_time_s,duration_s,label,addressee; empty for children), addressee/<id>.csv
+    with the probabilities, run.json and failures.csv. Utterances of any length are judged, always with what surrounds
+    them; a model with published pooling gives each a window of its own, and none to those over 30 s. Run the same
+    command again to continue an interrupted run.
+    """
+    from babyhubert.encoder.context import POOLINGS
+    from babyhubert.tasks.classification.outputs import open_classification_run
+
+    chosen = _Chosen.of(given)
+    make = partial(
+        open_classification_run,
+        model=named_model(model),
+        task="addressee",
+        published=published,
+        pooling=None if pooling is None else check_choice("--pooling", pooling, POOLINGS),
+    )
+    _predict(make, given, chosen, model, left_out="are Other without running the model")
+
+
+@option_groups
+def classify(
+    given: Utterances,
+    model: Annotated[
+        str,
+        typer.Option(help="Model with a task of the kind classification: folder, checkpoint file or hub repository."),
+        After("output"),
+    ],
+    task: Annotated[TaskOption, After("segments")] = None,
+) -> None:
+    """Give each utterance one of the classes of a task.
+
+    The task is one that a configuration defined (docs/finetuning.md); it knows the voices it is asked about. Writes
+    <task>/<id>.csv with class and probabilities, rttm_<task>.csv over all recordings, run.json and failures.csv. Run
+    the same command again to continue an interrupted run.
+
+    Example: babyhubert classify recordings/ -o results/ --model my-model --task my_task
+    """
+    from babyhubert.tasks.classification.outputs import open_classification_run
+
+    chosen = _Chosen.of(given)
+    make = partial(open_classification_run, model=model, task=task)
+    _predict(make, given, chosen, model, left_out="are not classified")
+
+
+@option_groups
+def phonemes(
+    given: Utterances,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Model with a phoneme head: folder, or checkpoint file such as BabAR's. Default: the small "
+            "playroom-tasks that comes with the package."
+        ),
+        After("segments"),
+    ] = None,
+    task: TaskOption = None,
+    beam: Annotated[
+        int,
+        typer.Option(help="Prefixes kept by the beam search, such as 16; 0 decodes greedily, as published.", min=0),
+        After("voice_type"),
+    ] = 0,
+    syllables: Annotated[
+        bool | None,
+        typer.Option(
+            "--syllables/--no-syllables",
+            help="Also write phonemes_enriched/<id>.csv: syllables, their number, and CV strings. Needs the 'phones' "
+            "extra; default: when that is installed.",
+            show_default=False,
+        ),
+    ] = None,
+    published: PublishedOption = False,
+) -> None:
+    """Write down what the key child (KCHI) says, utterance by utterance, in IPA.
+
+    Writes phonemes/<id>.csv (filename,onset,offset,speaker,phonemes; header only where the child says nothing),
+    phonemes_timed/<id>.csv with the times and confidence of every phoneme, run.json and failures.csv. Utterances of
+    any length are heard. Run the same command again to continue an interrupted run.
+    """
+    from babyhubert.errors import MissingExtraError
+    from babyhubert.phonology.syllables import available
+    from babyhubert.tasks.phonemes.outputs import open_phoneme_run
+
+    chosen = _Chosen.of(given)
+    if syllables and not available():
+        raise MissingExtraError("--syllables", "phones")
+    make = partial(
+        open_phoneme_run,
+        model=named_model(model),
+        task=task,
+        beam=beam,
+        syllables=available() if syllables is None else syllables,
+        published=published,
+    )
+    _predict(make, given, chosen, model, left_out="left out")
 
 
 def named_model(model: str | None) -> str:
@@ -62,76 +165,91 @@ def named_model(model: str | None) -> str:
     return str(SHIPPED_TASKS)
 
 
-def execute(
-    make: Callable[..., UtteranceRun],
-    audio: Sequence[Path],
-    output: Path,
-    segments: Path | None,
-    find_with: Sequence[str | None],
-    sharing: Sharing,
-    speed: Speed,
-    channel: Channel,
-    *,
-    left_out: str,
-    force: bool,
+@dataclass(frozen=True)
+class _Chosen:
+    """The shared options, checked."""
+
+    sharing: Sharing
+    speed: Speed
+    channel: Channel
+
+    @classmethod
+    def of(cls, given: Utterances) -> _Chosen:
+        return cls(given.run.sharing(), check_choice("--speed", given.speed, SPEED_NAMES), given.run.channel())
+
+
+def _predict(
+    make: Callable[..., UtteranceRun[Any]], given: Utterances, chosen: _Chosen, model: str | None, *, left_out: str
 ) -> NoReturn:
-    """Run a command that judges utterances, finding who speaks when first where that is not known.
+    """Run a command that gives utterances predictions, finding who speaks when first where that is not known.
 
     Args:
-        make: Makes the run, given ``device`` and ``part``.
-        audio: What the user named.
-        output: The output folder.
-        segments: As given.
-        find_with: Models to find who speaks when with; the first that has a voice-type head is taken.
-        sharing: How the recordings are shared out.
-        speed: The mode.
-        channel: Channel choice.
+        make: Makes the run, given all that ``given`` says.
+        given: The shared options.
+        chosen: Those that were checked.
+        model: The command's own model, if the user named one.
         left_out: What becomes of utterances that the published rules leave out.
-        force: Whether to compute everything again.
 
     Raises:
         Exit: with the exit code of the run.
     """
-    from babyhubert.cli.endings import tell_run
-    from babyhubert.cli.inputs import check_inputs
-    from babyhubert.cli.progress import RunProgressDisplay
-    from babyhubert.tasks.input_segments import FileSegments, require_segments, segments_source, unasked_notes
+    from babyhubert.cli.recordings import run
 
-    run = make(device=sharing.own_device(decides=speed != "exact"), part=sharing.part)
-    checked = check_inputs(audio, output, bytes_per_second=run.bytes_per_second)
-    find = partial(_find, output, find_with, sharing, speed, channel)
-    source = segments_source(output, segments)
-    if isinstance(source, FileSegments):
-        source.check_voices(run.model.voices)
-    checked, notes = require_segments(source, checked, find)
-    recording_ids = [file.recording_id for file, _ in checked.good]
-    for note in (*notes, *unasked_notes(source, recording_ids, run.folder.command, run.model.voices)):
-        typer.echo(f"note: {note}", err=True)
-    distribution = sharing.distribution(partial(make, device=sharing.device))
-    with run.folder, RunProgressDisplay(run.folder.command) as progress:
-        summary = run.execute(checked, progress, force=force, distribution=distribution)
-    count = run.left_out(recording_ids)
-    if count:
-        typer.echo(f"note: {count} utterances over 30 s {left_out}, as published", err=True)
-    tell_run(summary, output, sharing.part)
+    make = partial(
+        make,
+        given.run.recordings.output,
+        segments=given.segments,
+        window_s=given.window,
+        overlap=given.overlap,
+        speed=chosen.speed,
+        batch_size=given.run.machine.batch_size,
+        channel=chosen.channel,
+    )
+
+    def note_left_out(opened: UtteranceRun[Any], checked: PreflightReport) -> None:
+        count = opened.left_out([file.recording_id for file, _ in checked.good])
+        if count:
+            typer.echo(f"note: {count} utterances over 30 s {left_out}, as published", err=True)
+
+    summary = run(
+        make,
+        given.run,
+        chosen.sharing,
+        decides=chosen.speed != "exact",
+        prepare=partial(_with_segments, given, chosen, model),
+        after=note_left_out,
+    )
     raise typer.Exit(summary.exit_code)
 
 
+def _with_segments(
+    given: Utterances, chosen: _Chosen, model: str | None, opened: UtteranceRun[Any], checked: PreflightReport
+) -> PreflightReport:
+    """The recordings of which it is known who speaks when, found first where need be."""
+    from babyhubert.tasks.input_segments import FileSegments, require_segments, segments_source, unasked_notes
+
+    output, voices = given.run.recordings.output, opened.model.voices
+    source = segments_source(output, given.segments)
+    if isinstance(source, FileSegments):
+        source.check_voices(voices)
+    checked, notes = require_segments(source, checked, partial(_find, output, (given.voice_type, model), chosen))
+    recording_ids = [file.recording_id for file, _ in checked.good]
+    for note in (*notes, *unasked_notes(source, recording_ids, opened.folder.command, voices)):
+        typer.echo(f"note: {note}", err=True)
+    return checked
+
+
 def _find(
-    output: Path,
-    models: Sequence[str | None],
-    sharing: Sharing,
-    speed: Speed,
-    channel: Channel,
-    missing: PreflightReport,
+    output: Path, models: Sequence[str | None], chosen: _Chosen, missing: PreflightReport
 ) -> Sequence[tuple[Path, str]]:
     """Run `segment` over recordings; path and error of those that failed."""
-    from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.cli.recordings import execute
     from babyhubert.cli.small_models import tell_small_model
     from babyhubert.errors import ConfigError
     from babyhubert.tasks.voice_type.outputs import open_segment_run
     from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL, VoiceTypeSettings
 
+    sharing, speed = chosen.sharing, chosen.speed
     if sharing.part is not None:
         raise ConfigError(
             f"{len(missing.good)} recordings have no segments yet: run 'babyhubert segment' on them first, or give "
@@ -141,13 +259,10 @@ def _find(
     if model is None:
         tell_small_model(SHIPPED_MODEL.name, "--voice-type")
     typer.echo(f"no segments yet: finding who speaks when with {model or 'the small model of the package'}", err=True)
-    make = partial(
-        open_segment_run, output, model, partial(VoiceTypeSettings.for_speed, speed), speed=speed, channel=channel
-    )
-    run = make(device=sharing.own_device(decides=speed != "exact"))
-    distribution = sharing.distribution(partial(make, device=sharing.device))
-    with run.folder, RunProgressDisplay("segment") as progress:
-        return run.execute(missing, progress, distribution=distribution).failures
+    settings = partial(VoiceTypeSettings.for_speed, speed)
+    make = partial(open_segment_run, output, model, settings, speed=speed, channel=chosen.channel)
+    opened = make(device=sharing.own_device(decides=speed != "exact"))
+    return execute(opened, make, missing, sharing).failures
 
 
 def _with_voice_type(models: Sequence[str | None]) -> str | None:

@@ -22,9 +22,8 @@ from babyhubert.compute.cuda_graph import record_graph
 from babyhubert.compute.device import activation_bytes, decoders, windows_per_batch
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.precision import Precision
-from babyhubert.inference.engine import Engine
+from babyhubert.inference.engine import Engine, batches_ahead
 from babyhubert.inference.stitching import Blend
-from babyhubert.inference.transfers import batches_ahead
 from babyhubert.inference.windows import WindowPlan
 
 Compute = Callable[[Tensor], Tensor]

@@ -5,28 +5,40 @@ length (nothing is ever padded, because the padding would enter the first layer'
 The number of recordings that are read side by side, so that a batch may hold windows of several, depends on the
 device: an accelerator is faster than one decoder, and short recordings would leave it idle. On a CPU it gains nothing,
 and one recording at a time makes every result, to the bit, independent of the other recordings.
+
+With a CUDA device, windows are gathered in page-locked memory, and the copy to the device, the model and the copy back
+are queued; the next batch is gathered meanwhile and the results are requested later. Page-locked blocks come from
+torch's pool and return to it once their copy is done, so a few blocks serve a whole run.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from babyhubert.errors import ComputationError
 from babyhubert.inference.stitching import Blend, Stitcher
-from babyhubert.inference.transfers import Fetch, send
 from babyhubert.inference.windows import Window, WindowPlan, with_cores
 from babyhubert.timebase import FRAME_HOP, format_seconds, frame_count
 
 Compute = Callable[[Tensor], Tensor]
 """Waveforms, float32, shape (B, n) -> frame outputs, shape (B, T(n), ...), on any device and in any dtype."""
+
+Fetch = Callable[[], NDArray[np.float32]]
+"""Waits for the results of a batch and returns them."""
+
+
+def batches_ahead(device: torch.device) -> int:
+    """Number of batches to keep in progress while the next is gathered."""
+    return 2 if device.type == "cuda" else 0
 
 
 @dataclass(frozen=True)
@@ -204,7 +216,7 @@ class Engine:
 
     def _flush(self, traffic: _Traffic, length: int) -> Iterator[Frames | Finished | Failed]:
         bucket = traffic.buckets.pop(length)
-        fetch = send([window.samples for _, window in bucket], self.compute, page_locked=self.ahead > 0)
+        fetch = _send([window.samples for _, window in bucket], self.compute, page_locked=self.ahead > 0)
         traffic.under_way.append((bucket, fetch))
         yield from self._land(traffic, self.ahead)
 
@@ -262,3 +274,26 @@ class FrameSource(Protocol):
         self, recordings: Iterable[tuple[Hashable, Iterable[NDArray[np.float32]]]]
     ) -> Iterator[Frames | Finished | Failed]:
         """See :meth:`Engine.run`."""
+
+
+def _send(windows: Sequence[NDArray[np.float32]], compute: Compute, *, page_locked: bool) -> Fetch:
+    """Start a batch of waveforms of one length; in page-locked memory, CUDA copies without waiting."""
+    waveforms = torch.empty((len(windows), len(windows[0])), pin_memory=page_locked and torch.cuda.is_available())
+    np.stack(windows, out=waveforms.numpy())
+    outputs = compute(waveforms).detach().float()
+    if not outputs.is_cuda:
+        return outputs.cpu().numpy
+    return _copy_back(outputs)
+
+
+def _copy_back(outputs: Tensor) -> Fetch:
+    host = torch.empty(outputs.shape, pin_memory=True)
+    host.copy_(outputs, non_blocking=True)
+    arrived = torch.cuda.Event()
+    arrived.record(torch.cuda.current_stream(outputs.device))
+
+    def fetch() -> NDArray[np.float32]:
+        arrived.synchronize()
+        return host.numpy()
+
+    return fetch

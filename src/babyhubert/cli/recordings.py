@@ -1,0 +1,111 @@
+"""One run of a command over recordings: check the audio, compute, and say how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from rich.console import Console
+
+from babyhubert.timebase import format_clock
+
+if TYPE_CHECKING:
+    from babyhubert.audio.preflight import PreflightReport
+    from babyhubert.cli.groups import Run
+    from babyhubert.progress import RunProgress
+    from babyhubert.runs.distribution import Distribution, RecordingJob
+    from babyhubert.runs.record import RunSummary
+    from babyhubert.runs.sharing import Sharing
+
+    class RecordingRun(RecordingJob, Protocol):
+        """A run over recordings with its model loaded."""
+
+        @property
+        def bytes_per_second(self) -> float:
+            """Disk that the results of a second of audio take at most."""
+
+        def execute(
+            self,
+            checked: PreflightReport,
+            progress: RunProgress | None = None,
+            *,
+            force: bool = False,
+            distribution: Distribution = ...,
+        ) -> RunSummary:
+            """Process every good recording that is not complete."""
+
+
+RunT = TypeVar("RunT", bound="RecordingRun")
+
+
+def run(
+    make: Callable[..., RunT],
+    given: Run,
+    sharing: Sharing,
+    *,
+    decides: bool,
+    before: Callable[[RunT], object] | None = None,
+    prepare: Callable[[RunT, PreflightReport], PreflightReport] | None = None,
+    after: Callable[[RunT, PreflightReport], object] | None = None,
+) -> RunSummary:
+    """Run a command over the recordings that were given; how it ended is said at the end.
+
+    Args:
+        make: Makes the run, given ``device`` and ``part``.
+        given: The options.
+        sharing: How the recordings are distributed.
+        decides: True if results depend on the kind of device, so that this process must have the workers' kind.
+        before: Called with the run before the recordings are looked at.
+        prepare: The recordings to compute, from those that were found.
+        after: Called at the end, before the closing lines.
+    """
+    from babyhubert.cli.endings import tell_run
+
+    opened = make(device=sharing.own_device(decides=decides), part=sharing.part)
+    if before is not None:
+        before(opened)
+    output = given.recordings.output
+    checked = check_inputs(given.recordings.audio, output, bytes_per_second=opened.bytes_per_second)
+    if prepare is not None:
+        checked = prepare(opened, checked)
+    summary = execute(opened, make, checked, sharing, force=given.workload.force)
+    if after is not None:
+        after(opened, checked)
+    tell_run(summary, output, sharing.part)
+    return summary
+
+
+def execute(
+    opened: RunT, make: Callable[..., RunT], checked: PreflightReport, sharing: Sharing, *, force: bool = False
+) -> RunSummary:
+    """Compute with the progress shown, here or by workers that make the same run."""
+    from babyhubert.cli.progress import RunProgressDisplay
+
+    distribution = sharing.distribution(partial(make, device=sharing.device))
+    with opened.folder, RunProgressDisplay(opened.folder.command) as progress:
+        return opened.execute(checked, progress, force=force, distribution=distribution)
+
+
+def check_inputs(audio: Sequence[Path], output: Path, bytes_per_second: float) -> PreflightReport:
+    """Find recordings in files and folders, read their headers, and say what was found.
+
+    Raises:
+        AudioError: nothing to process, or two recordings would get one name.
+        OutputError: the output cannot be written or will not fit.
+    """
+    from babyhubert.audio.discovery import discover, left_out, left_out_note
+    from babyhubert.audio.preflight import check_recordings
+
+    console = Console(stderr=True, highlight=False)
+    report = check_recordings(discover(audio), output, bytes_per_second)
+    console.print(f"{len(report.good)} recordings, {format_clock(report.total_samples)} of audio", soft_wrap=True)
+    others = left_out(audio)
+    if others:
+        console.print(f"note: {left_out_note(others)}", style="yellow", soft_wrap=True, markup=False)
+    for warning in report.warnings:
+        console.print(f"note: {warning}", style="yellow", soft_wrap=True, markup=False)
+    for _, error in report.bad:
+        console.print(f"cannot read: {error}", style="red", soft_wrap=True, markup=False)
+    return report

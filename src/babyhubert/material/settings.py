@@ -34,6 +34,9 @@ class DataSource(Config):
             on complete recordings, their speech counts as not annotated.
         annotation_set: Set of a ChildProject project.
         tier: Phonetic tier of CHAT transcripts. ``pho`` is the actual pronunciation; ``mod`` the target.
+        fields: Columns that rows lack, with the value they all have: ``{ room = "kitchen" }``. With it, a folder of
+            recordings without annotations is material, too: each recording is one row.
+        where: Values of columns to take, others are left out: ``{ voice = ["CHI", "TEEN"] }``.
         times: Weight of its material in training, as a number of copies: useful for a little well-matched material
             beside much that matches less. Validation uses everything once.
     """
@@ -47,6 +50,8 @@ class DataSource(Config):
     without_speakers: str | None = None
     annotation_set: str | None = None
     tier: str = "pho"
+    fields: Mapping[str, str] = Field(default_factory=dict)
+    where: Mapping[str, Sequence[str]] = Field(default_factory=dict)
     times: PositiveInt = 1
 
     @model_serializer(mode="wrap")

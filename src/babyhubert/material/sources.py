@@ -13,7 +13,7 @@ ChildProject set say which stretches were annotated. Ids are text from beginning
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -87,6 +87,8 @@ def read_source(source: DataSource, left_out: LeftOut | None = None) -> list[Sou
         found = _read_project(path, source)
     elif path.is_dir() and not (path / "rttm").is_dir() and (transcripts := transcripts_below(path)):
         found = read_transcripts(path, transcripts, source)
+    elif path.is_dir() and source.fields and not (path / "rttm").is_dir():
+        found = _read_sounds(path, source)
     elif path.is_dir():
         found = _read_folder(path, source, None, left_out)
     elif path.suffix.lower() == ".cha" and path.is_file():
@@ -99,6 +101,9 @@ def read_source(source: DataSource, left_out: LeftOut | None = None) -> list[Sou
         raise AnnotationError(f"{path}: a folder, a .txt list, a .csv or .parquet table, a .cha transcript is needed")
     else:
         raise AnnotationError(f"{path}: no such file or folder")
+    if source.fields or source.where:
+        found = [replace(each, rows=tuple(_chosen_rows(each.rows, source, left_out))) for each in found]
+        found = [each for each in found if each.rows or not source.where]
     if source.uem is not None:
         found = _with_uem(found, Path(source.uem))
     if not found:
@@ -165,6 +170,22 @@ def _grouped(recording: SourceRecording, column: str) -> SourceRecording:
     """The same recording with its rows' group as its own, if all rows share one."""
     groups = {column_of(row.fields, (column,), row.where) for row in recording.rows}
     return replace(recording, group=groups.pop() or None) if len(groups) == 1 else recording
+
+
+def _read_sounds(folder: Path, source: DataSource) -> list[SourceRecording]:
+    """Recordings of a folder without annotations: each is one row from its beginning to its end."""
+    files = [file for file in discover([folder]) if is_selected(file.recording_id, source.select)]
+    return [SourceRecording(file, (SourceRow(0, None, {}, str(file.path)),)) for file in files]
+
+
+def _chosen_rows(rows: Iterable[SourceRow], source: DataSource, left_out: LeftOut | None) -> Iterator[SourceRow]:
+    """Rows that ``where`` keeps, with the columns that ``fields`` gives them."""
+    for row in rows:
+        own = {**row.fields, **{name: value for name, value in source.fields.items() if not row.fields.get(name)}}
+        if all(column_of(own, (name,), row.where) in values for name, values in source.where.items()):
+            yield replace(row, fields=own)
+        elif left_out is not None:
+            left_out.add(f"not of the {' and '.join(source.where)} that its source names", row.where)
 
 
 def _read_folder(

@@ -149,6 +149,11 @@ class Turn:
     waveform: NDArray[np.float32]
 
     @property
+    def vocalisation(self) -> str:
+        """How a child vocalises (``speech_like``, ``cry``, ``other``); empty for adults."""
+        return "" if self.addressee else self.utterance.manner
+
+    @property
     def end(self) -> int:
         """Sample after the last of the clean utterance."""
         return self.start + len(self.utterance.waveform)
@@ -223,7 +228,7 @@ class Scene:
         return Block(np.concatenate([b.waveform for b in blocks]), [turn for b in blocks for turn in b.turns])
 
     def segments(self) -> Segments:
-        """Ground truth as a segments table with the columns ``speaker_id`` and ``addressee``."""
+        """Ground truth as a segments table with the columns ``speaker_id``, ``addressee`` and ``vocalisation``."""
         return turns_to_segments(self.turns())
 
     def _chunks(self) -> Iterator[Block]:
@@ -274,12 +279,20 @@ def simulate_scene(config: SceneConfig, voices: Voices, rng: np.random.Generator
 
 
 def turns_to_segments(turns: Iterator[Turn] | list[Turn]) -> Segments:
-    """Segments with the columns ``speaker_id`` and ``addressee``; a turn with a long pause gives several."""
-    rows = [(*span, turn.label, turn.speaker_id, turn.addressee) for turn in turns for span in turn.spans]
+    """Segments with the columns ``speaker_id``, ``addressee`` (of adults) and ``vocalisation`` (of children).
+
+    A turn with a long pause gives several.
+    """
+    rows = [
+        (*span, turn.label, turn.speaker_id, turn.addressee, turn.vocalisation)
+        for turn in turns
+        for span in turn.spans
+    ]
     if not rows:
         return Segments.empty()
-    start, end, label, speaker, addressee = zip(*rows, strict=True)
-    columns = {"speaker_id": np.array(speaker, dtype=object), "addressee": np.array(addressee, dtype=object)}
+    start, end, label, *further = zip(*rows, strict=True)
+    names = ("speaker_id", "addressee", "vocalisation")
+    columns = {name: np.array(values, dtype=object) for name, values in zip(names, further, strict=True)}
     return Segments(np.array(start), np.array(end), np.array(label, dtype=object), columns)
 
 

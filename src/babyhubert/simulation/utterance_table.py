@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from babyhubert.annotation.text import CsvTable, parse_number
 from babyhubert.errors import AnnotationError, AudioError, ConfigError
-from babyhubert.simulation.utterances import Cast, Utterance
+from babyhubert.simulation.utterances import Cast, Manner, Utterance
 from babyhubert.simulation.voice_conversion import move_resonances, whisper
 from babyhubert.timebase import SAMPLE_RATE
 
@@ -32,6 +32,7 @@ class RecordedUtterance:
     path: Path
     phones: tuple[str, ...]
     origin: str
+    manner: Manner = "speech_like"
 
     def load(self, speed: float = 1.0, resonances: float = 1.0) -> Utterance:
         """Read, mix down to mono, resample to 16 kHz, trim.
@@ -55,7 +56,7 @@ class RecordedUtterance:
             mono = soxr.resample(mono, rate * speed, SAMPLE_RATE).astype(np.float32)
         mono = move_resonances(mono, resonances)
         try:
-            return Utterance.from_clean(mono, self.phones)
+            return Utterance.from_clean(mono, self.phones, manner=self.manner)
         except ValueError as error:
             raise AudioError(f"{self.origin}: {self.path} is silent; remove it") from error
 
@@ -195,7 +196,7 @@ class RecordedVoices:
             raise AnnotationError(f"{table}: {who} with the voice CHI, so nobody can be the key child; add one")
         self._other_children, self._women, self._men = other_children, women, men
         self._casting = casting
-        self._cries = tuple(RecordedUtterance(path, (), "cries") for path in casting.cries)
+        self._cries = tuple(RecordedUtterance(path, (), "cries", "cry") for path in casting.cries)
 
     def cast(self, index: int, rng: np.random.Generator) -> Cast:
         """Return the speakers of recording ``index``; ``rng`` decides the number of other children."""

@@ -7,7 +7,7 @@ Both sources of speech (the synthesiser and recorded utterances) give their clea
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ _LONGEST_INNER_PAUSE = 300 * SAMPLES_PER_MS
 _SHORTEST_SOUND = 60 * SAMPLES_PER_MS
 
 
+Manner = Literal["speech_like", "cry", "other"]
+
+
 @dataclass(frozen=True, eq=False)
 class Utterance:
     """One stretch of clean speech of one speaker.
@@ -30,6 +33,7 @@ class Utterance:
         phones: IPA symbols; empty for cries and squeals, and if unknown.
         phone_start: First sample of each phone, int64, shape (P,); None where unknown.
         phone_end: Sample after the last of each phone, int64, shape (P,); None where unknown.
+        manner: Manner of vocalising: ``speech_like``, ``cry``, or ``other``.
     """
 
     waveform: NDArray[np.float32]
@@ -37,10 +41,15 @@ class Utterance:
     phones: tuple[str, ...] = ()
     phone_start: NDArray[np.int64] | None = field(default=None)
     phone_end: NDArray[np.int64] | None = field(default=None)
+    manner: Manner = "speech_like"
 
     @classmethod
     def from_clean(
-        cls, waveform: NDArray[np.float32], phones: tuple[str, ...] = (), phone_ends: NDArray[np.int64] | None = None
+        cls,
+        waveform: NDArray[np.float32],
+        phones: tuple[str, ...] = (),
+        phone_ends: NDArray[np.int64] | None = None,
+        manner: Manner = "speech_like",
     ) -> Utterance:
         """Trim silence off both ends, normalise, and find the stretches that sound.
 
@@ -49,6 +58,7 @@ class Utterance:
             phones: IPA symbols in order.
             phone_ends: Sample after the last of each phone, int64, shape (P,), phones following each other from
                 sample 0; None where unknown.
+            manner: Manner of vocalising.
 
         Raises:
             ValueError: nothing sounds.
@@ -63,10 +73,10 @@ class Utterance:
         spans = (start - first, end - first)
         kept = _at_unit_level(kept, spans)
         if phone_ends is None:
-            return cls(kept, spans, phones)
+            return cls(kept, spans, phones, manner=manner)
         ends = np.clip(phone_ends - first, 0, last - first)
         starts = np.clip(np.concatenate(([0], phone_ends[:-1])) - first, 0, last - first)
-        return cls(kept, spans, phones, starts, ends)
+        return cls(kept, spans, phones, starts, ends, manner)
 
     def with_waveform(self, waveform: NDArray[np.float32]) -> Utterance:
         """Replace the waveform by another of the same length, normalised; spans and phones stay."""

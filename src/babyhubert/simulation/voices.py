@@ -154,7 +154,7 @@ class SyntheticSpeaker:
             pitch = np.interp(np.linspace(0, 1, length), (0, 0.2, 0.5, 0.8, 1), knots)
             pieces += [self._synthesise([gesture], pitch, rng, roughness=3.0)]
             pieces += [np.zeros(int(rng.uniform(0.1, 0.25) * SAMPLE_RATE), dtype=np.float32)]
-        return Utterance.from_clean(np.concatenate(pieces))
+        return Utterance.from_clean(np.concatenate(pieces), manner="cry")
 
     def _squeal(self, rng: np.random.Generator) -> Utterance:
         """One high glide."""
@@ -163,9 +163,8 @@ class SyntheticSpeaker:
         knots = self.pitch_hz * rng.uniform(1.5, 2.4, size=3)
         vowel = PHONES[str(rng.choice(["i", "a", "ɛ"]))]
         gesture = Gesture(seconds, vowel.formants, 1.0, 0.1, 0.0, 1000.0, 1000.0)
-        return Utterance.from_clean(
-            self._synthesise([gesture], np.interp(np.linspace(0, 1, length), (0, 0.5, 1), knots), rng)
-        )
+        pitch = np.interp(np.linspace(0, 1, length), (0, 0.5, 1), knots)
+        return Utterance.from_clean(self._synthesise([gesture], pitch, rng), manner="other")
 
     def _synthesise(
         self, gestures: list[Gesture], pitch: NDArray[np.float64], rng: np.random.Generator, roughness: float = 1.0

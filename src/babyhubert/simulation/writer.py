@@ -2,10 +2,12 @@
 
 ::
 
-OUT/simulation.json      settings, seed, version: what needed to make the same again OUT/audio/<id>.wav       16 kHz
-mono, 16 bits (or .flac) OUT/rttm/<id>.rttm       who speaks when OUT/segments.csv         the same with speaker and
-addressee OUT/phonemes.csv         one row an utterance: what is said, in IPA, with times where they are known
-OUT/recordings.csv       written last: its presence says that the rest is complete
+    OUT/simulation.json      settings, seed, version: what it takes to make the same again
+    OUT/audio/<id>.wav       16 kHz mono, 16 bits (or .flac)
+    OUT/rttm/<id>.rttm       who speaks when
+    OUT/segments.csv         the same with speaker, addressee and a child's manner of vocalising
+    OUT/phonemes.csv         one row an utterance: what is said, in IPA, with times where they are known
+    OUT/recordings.csv       written last: its presence says that the rest is complete
 
 All times are whole milliseconds by construction, so the files say exactly what the scene knows.
 """
@@ -46,7 +48,7 @@ AUDIO_FORMATS = ("wav", "flac")
 Progress = Callable[[str, int], None]
 """Called with the recording id and how many more samples of it are written."""
 
-SEGMENT_COLUMNS = ("recording_id", "start_s", "end_s", "label", "speaker_id", "addressee")
+SEGMENT_COLUMNS = ("recording_id", "start_s", "end_s", "label", "speaker_id", "addressee", "vocalisation")
 PHONEME_COLUMNS = ("recording_id", "start_s", "end_s", "speaker_id", "label", "phones", "phone_times")
 RECORDING_COLUMNS = ("recording_id", "path", "duration_s", "labelled_speech_s", "clipped_samples")
 
@@ -199,7 +201,7 @@ def _write_tables(
         turns, clipped = write_scene(scene, audio, audio_format=audio_format, progress=tell)
         segments = turns_to_segments(turns)
         write_rttm(path_below(output / "rttm", recording_id, ".rttm"), recording_id, segments)
-        people = zip(segments.columns["speaker_id"], segments.columns["addressee"], strict=True) if turns else ()
+        people = zip(*(segments.columns[name] for name in SEGMENT_COLUMNS[4:]), strict=True) if turns else ()
         segment_rows += [
             (recording_id, format_seconds(start), format_seconds(end), label, *person)
             for (start, end, label), person in zip(segments, people, strict=True)

@@ -112,13 +112,6 @@ def test_recordings_keep_numbers_and_zeros_in_their_names(project):
     assert names.find("Zoé_1") == recordings[1]
 
 
-def test_a_name_in_two_folders_is_not_guessed():
-    names = RecordingNames([("a/day", 1), ("b/day", 2), ("c", 3), ("d/c", 4)])
-    assert [names.find(name) for name in ("day", "raw/b/day", "b/day", "c", "x/d/c", "x/c", "ay")] == [
-        *(None, 2, 2, 3, 4, 3, None)
-    ]
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

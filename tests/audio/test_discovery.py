@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from babyhubert.audio.discovery import discover, rttm_uri
+from babyhubert.audio.discovery import discover
+from babyhubert.audio.names import rttm_uri
 from babyhubert.errors import AudioError
 
 links = pytest.mark.skipif(sys.platform == "win32", reason="links need rights on Windows")

@@ -8,13 +8,13 @@ any work is done. Input: files and folders. Output: a list of :class:`RecordingF
 from __future__ import annotations
 
 import os
-import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from babyhubert.audio.media import SUFFIXES as MEDIA_SUFFIXES
+from babyhubert.audio.names import rttm_uri
 from babyhubert.errors import AudioError
 
 AUDIO_SUFFIXES = MEDIA_SUFFIXES | frozenset(
@@ -79,9 +79,10 @@ def left_out_note(files: Sequence[Path]) -> str:
     return f"{count} left out, not known as audio by name: {names}; name a file itself to have it read"
 
 
-def rttm_uri(recording_id: str) -> str:
-    """The id as RTTM files can carry it: each white-space character becomes ``_``."""
-    return re.sub(r"\s", "_", recording_id)
+def without_suffix(name: str) -> str:
+    """An id without the suffix of an audio file."""
+    suffix = PurePosixPath(name).suffix
+    return name.removesuffix(suffix) if suffix.lower() in AUDIO_SUFFIXES else name
 
 
 def _recordings_of(given: Path) -> Iterator[RecordingFile]:

@@ -26,7 +26,7 @@ from babyhubert.annotation.reading import read_annotations
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.channels import parse_channel
 from babyhubert.audio.discovery import RecordingFile
-from babyhubert.audio.names import rttm_uri
+from babyhubert.audio.names import RecordingNames
 from babyhubert.audio.prefetch import prefetch
 from babyhubert.audio.recording import Recording, open_recording
 from babyhubert.config import Config
@@ -245,7 +245,10 @@ def _detector(settings: RegionSettings, rows: list[InventoryRow]) -> tuple[Detec
 def _annotated(settings: RegionSettings, rows: list[InventoryRow]) -> tuple[Detector, str, dict[str, Any]]:
     if settings.path is None:
         raise ConfigError("regions from annotations need to know where they are (--path, or regions.path)")
-    annotations, foreign = _by_recording(read_annotations(Path(settings.path)), rows, settings.path)
+    given = read_annotations(Path(settings.path))
+    known = RecordingNames(((row.recording_id, row.recording_id) for row in rows), "fewer")
+    named = known.find_each(filter(known.find, given), settings.path, CorpusError)
+    annotations = {recording_id: given[name] for name, recording_id in named.items()}
     if not annotations:
         raise CorpusError(
             f"{settings.path}: annotates none of the {len(rows)} recordings of the inventory, such as "
@@ -254,7 +257,7 @@ def _annotated(settings: RegionSettings, rows: list[InventoryRow]) -> tuple[Dete
     meaning = vad_meaning(Path(settings.path))
     notes: dict[str, Any] = {
         "recordings not annotated": _told([row.recording_id for row in rows if row.recording_id not in annotations]),
-        "annotated, but not in the inventory": _told(foreign),
+        "annotated, but not in the inventory": _told([name for name in given if name not in named]),
         **_chosen_labels(settings, annotations),
         **({} if meaning is None else {"second column of the detector's table read as": meaning}),
     }
@@ -306,37 +309,6 @@ def _hash(annotations: Mapping[str, Segments]) -> str:
         content.update(json.dumps([name, len(found), list(found.label)]).encode())
         content.update(found.start.tobytes() + found.end.tobytes())
     return content.hexdigest()[:16]
-
-
-def _by_recording(
-    annotations: Mapping[str, Segments], rows: Sequence[InventoryRow], path: str
-) -> tuple[dict[str, Segments], list[str]]:
-    """Annotations by recording id, and names of annotations without a recording.
-
-    White space in an id is ``_`` in RTTM. A bare file name matches a recording in a folder if it is the only one of
-    that name.
-
-    Raises:
-        CorpusError: two annotations match one recording.
-    """
-    ids = {rttm_uri(row.recording_id): row.recording_id for row in rows}
-    bare: dict[str, list[str]] = {}
-    for uri in ids:
-        bare.setdefault(uri.rpartition("/")[2], []).append(uri)
-    found: dict[str, Segments] = {}
-    origin: dict[str, str] = {}
-    foreign = []
-    for name, segments in annotations.items():
-        uri = rttm_uri(name)
-        candidates = bare.get(uri, [])
-        if uri not in ids and len(candidates) != 1:
-            foreign.append(name)
-            continue
-        owner = ids[uri if uri in ids else candidates[0]]
-        if owner in found:
-            raise CorpusError(f"{path}: '{origin[owner]}' and '{name}' both mean the recording '{owner}'; keep one")
-        found[owner], origin[owner] = segments, name
-    return found, foreign
 
 
 def _model(settings: RegionSettings) -> tuple[Detector, str]:

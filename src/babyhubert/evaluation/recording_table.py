@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from babyhubert.annotation.text import CsvTable
-from babyhubert.audio.discovery import AUDIO_SUFFIXES
+from babyhubert.audio.discovery import without_suffix
 from babyhubert.audio.names import match_names
 from babyhubert.errors import AnnotationError, ConfigError
 
@@ -57,12 +57,6 @@ def column_of(table: RecordingTable, recordings: Sequence[str], column: str) -> 
             f"they are {recordings[0]}, for one"
         )
     return [NOT_LISTED if row is None else row[column] for row in rows]
-
-
-def without_suffix(name: str) -> str:
-    """An id without the suffix of an audio file."""
-    suffix = PurePosixPath(name).suffix
-    return name.removesuffix(suffix) if suffix.lower() in AUDIO_SUFFIXES else name
 
 
 def in_order(groups: Mapping[str, Sequence[int]]) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 from babyhubert.annotation.chat import Participant, Transcript, Utterance, read_transcript
 from babyhubert.annotation.intervals import union
 from babyhubert.audio.discovery import RecordingFile, discover
+from babyhubert.audio.names import RecordingNames
 from babyhubert.errors import AnnotationError, AudioError
 from babyhubert.files import files_below
 from babyhubert.material.settings import DataSource, SourceRecording, SourceRow, is_selected
@@ -47,7 +48,7 @@ def read_transcripts(folder: Path, paths: Sequence[Path], source: DataSource) ->
     read = {name: read_transcript(path, source.tier) for name, path in chosen.items()}
     _refuse_missing_tier(folder, source.tier, list(read.values()))
     root = Path(source.audio) if source.audio else folder
-    recordings = _by_bare_name(root, chosen)
+    recordings = _recordings_below(root, chosen)
     return [
         _transcribed(
             name, chosen[name], transcript, _audio_of(name, chosen[name], transcript, root, recordings), source
@@ -66,31 +67,27 @@ def _refuse_missing_tier(folder: Path, tier: str, transcripts: Sequence[Transcri
         )
 
 
-def _by_bare_name(root: Path, transcripts: Mapping[str, Path]) -> dict[str, list[RecordingFile]]:
-    """Recordings below a folder by the last part of their name, without regard to case."""
-    found: dict[str, list[RecordingFile]] = {}
+def _recordings_below(root: Path, transcripts: Mapping[str, Path]) -> RecordingNames[RecordingFile]:
+    """Recordings below a folder by their name without regard to case."""
     try:
-        for file in discover([root]) if transcripts else []:
-            found.setdefault(PurePosixPath(file.recording_id).name.casefold(), []).append(file)
+        files = discover([root]) if transcripts else []
     except AudioError as error:
         first = next(iter(transcripts.values()))
         raise AnnotationError(
             f'{first}: no recording of it found: {error}; say where recordings are with audio = "..."'
         ) from error
-    return found
+    return RecordingNames(((file.recording_id.casefold(), file) for file in files), "other")
 
 
 def _audio_of(
-    name: str, path: Path, transcript: Transcript, root: Path, recordings: Mapping[str, Sequence[RecordingFile]]
+    name: str, path: Path, transcript: Transcript, root: Path, recordings: RecordingNames[RecordingFile]
 ) -> Path:
     """Recording of a transcript: by the name in its header, else by its own name, preferably in a corresponding
     folder.
     """
     wanted = list(dict.fromkeys([transcript.media or path.stem, path.stem]))
-    same = next((recordings[bare.casefold()] for bare in wanted if bare.casefold() in recordings), [])
-    folder = PurePosixPath(name).parent
-    beside = [file for file in same if PurePosixPath(file.recording_id).parent == folder]
-    found = beside or same
+    names = [(PurePosixPath(name).parent / bare).as_posix().casefold() for bare in wanted]
+    found = next((files for one in names if (files := recordings.candidates(one))), [])
     if not found:
         raise AnnotationError(
             f"{path}: its recording {' or '.join(wanted)} is not below {root}; put it beside the transcript, say with "

@@ -24,7 +24,7 @@ from babyhubert.annotation.reading import read_annotations, read_segments
 from babyhubert.annotation.text import CsvTable, parse_number, read_lines, read_speaker_ids, shortened
 from babyhubert.annotation.uem import read_uem
 from babyhubert.audio.discovery import RecordingFile, discover
-from babyhubert.audio.names import rttm_uri
+from babyhubert.audio.names import RecordingNames, rttm_uri
 from babyhubert.errors import AnnotationError
 from babyhubert.files import files_below, path_below
 from babyhubert.material.chat_sources import read_transcripts, transcripts_below
@@ -194,12 +194,13 @@ def _read_folder(
     """Recordings below a folder that have annotations below ``rttm/`` (or ``annotations/``)."""
     annotations = _annotations_of(folder, only)
     annotations = {uri: segments for uri, segments in annotations.items() if is_selected(uri, source.select)}
-    files = _by_name(discover([Path(source.audio) if source.audio else folder]), set(annotations))
-    _refuse_missing(folder, annotations, files)
+    there = discover([Path(source.audio) if source.audio else folder])
+    files = _files_named(folder, annotations, there)
     if left_out is not None:
-        for uri in sorted(set(files) - set(annotations)):
-            if is_selected(uri, source.select):
-                left_out.add("a recording without annotations", str(files[uri].path))
+        taken = {file.path for file in files.values()}
+        for file in sorted(there, key=lambda file: file.recording_id):
+            if file.path not in taken and is_selected(_bare_name(file), source.select):
+                left_out.add("a recording without annotations", str(file.path))
     uem = folder / "uem"
     found = [
         SourceRecording(
@@ -276,10 +277,9 @@ def _recording_column(path: Path, rows: Sequence[tuple[int, Mapping[str, str]]],
 def _files_of_table(path: Path, root: Path, names: Sequence[str], are_paths: bool) -> dict[str, RecordingFile]:
     if are_paths and all((root / name).is_file() for name in names):
         return {name: RecordingFile(Path(name).with_suffix("").as_posix().lstrip("/"), root / name) for name in names}
-    known = {Path(name).with_suffix("").as_posix() if are_paths else name: name for name in names}
-    files = _by_name(discover([root]), {rttm_uri(name) for name in known})
-    _refuse_missing(path, known, {name: 1 for name in known if rttm_uri(name) in files})
-    return {name: files[rttm_uri(key)] for key, name in known.items()}
+    known = {name: Path(name).with_suffix("").as_posix() if are_paths else name for name in names}
+    files = _files_named(path, dict.fromkeys(known.values()), discover([root]))
+    return {name: files[key] for name, key in known.items()}
 
 
 def read_rows(path: Path) -> list[tuple[int, dict[str, str]]]:
@@ -415,31 +415,33 @@ def _with_uem(recordings: Sequence[SourceRecording], path: Path) -> list[SourceR
     stretches: dict[str, Intervals] = {}
     for file in files_below(path, ".uem") if path.is_dir() else [path]:
         stretches |= read_uem(file)
-    found = []
-    for recording in recordings:
-        uri = rttm_uri(recording.file.recording_id)
-        own = stretches.get(uri, stretches.get(uri.rpartition("/")[2]))
-        if own is None:
-            raise AnnotationError(f"{path}: says nothing about recording {uri}, which is annotated")
-        found.append(replace(recording, annotated=own))
-    return found
+    ids = [recording.file.recording_id for recording in recordings]
+    named = RecordingNames(((name, name) for name in ids), "fewer").find_each(stretches, str(path))
+    given = {recording_id: stretches[name] for name, recording_id in named.items()}
+    for recording_id in ids:
+        if recording_id not in given:
+            raise AnnotationError(f"{path}: says nothing about recording {rttm_uri(recording_id)}, which is annotated")
+    return [replace(recording, annotated=given[name]) for name, recording in zip(ids, recordings, strict=True)]
 
 
-def _by_name(files: Sequence[RecordingFile], names: set[str]) -> dict[str, RecordingFile]:
-    """Files by the name that annotations use: their id, or their bare name (``wav/x.wav`` is annotated as ``x``)."""
-    found = {}
-    for file in files:
-        uri = rttm_uri(file.recording_id)
-        found[uri if uri in names else uri.rpartition("/")[2]] = file
-    return found
+def _bare_name(file: RecordingFile) -> str:
+    return rttm_uri(file.recording_id).rpartition("/")[2]
 
 
-def _refuse_missing(where: Path, wanted: Mapping[str, object], there: Mapping[str, object]) -> None:
-    missing = sorted(set(wanted) - set(there))
+def _files_named(where: Path, names: Iterable[str], files: Sequence[RecordingFile]) -> dict[str, RecordingFile]:
+    """The file that each name of annotations means: its id, or its end (``wav/x.wav`` is annotated as ``x``).
+
+    Raises:
+        AnnotationError: a name means no file, or several; two names mean one.
+    """
+    names = list(names)
+    found = RecordingNames(((file.recording_id, file) for file in files), "fewer").find_each(names, str(where))
+    missing = sorted(set(names) - set(found))
     if missing:
         raise AnnotationError(
             f"{where}: {len(missing)} annotations name recordings that are not there (first: {missing[0]})"
         )
+    return found
 
 
 Relabel = Callable[[str, str], str | None]

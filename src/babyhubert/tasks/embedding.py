@@ -23,6 +23,7 @@ from babyhubert.annotation.reading import read_annotations
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
+from babyhubert.audio.names import spellings
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.compute.device import resolve_device
 from babyhubert.encoder.hubert import HubertEncoder
@@ -44,7 +45,7 @@ from babyhubert.runs.provenance import mixture_notes, provenance, result_fingerp
 from babyhubert.runs.record import RunSummary, run_facts, told_recordings
 from babyhubert.runs.shard import Part
 from babyhubert.runs.streaming import Reading, Sink, run_recordings
-from babyhubert.tasks.input_segments import names_of, refuse_strangers
+from babyhubert.tasks.input_segments import refuse_strangers
 from babyhubert.timebase import FRAME_HOP, format_seconds, frame_count, seconds_to_samples
 
 FrameType = Literal["float16", "float32"]
@@ -319,11 +320,11 @@ class EmbedRun:
 
     def _is_wanted(self, file: RecordingFile) -> bool:
         """Whether there is anything to do for a recording: all of it, or the segments it has."""
-        return self._segments is None or any(name in self._segments for name in names_of(file))
+        return self._segments is None or any(name in self._segments for name in spellings(file.recording_id))
 
     def _segments_of(self, file: RecordingFile) -> Segments:
         assert self._segments is not None
-        return self._segments[next(name for name in names_of(file) if name in self._segments)]
+        return self._segments[next(name for name in spellings(file.recording_id) if name in self._segments)]
 
     def _kept(self, file: RecordingFile) -> KeptResult:
         return kept_result(self.folder, file, self._fingerprint(file), self._expected(file.recording_id))

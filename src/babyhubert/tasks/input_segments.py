@@ -12,18 +12,13 @@ from babyhubert.annotation.codes import refuse_ambiguous
 from babyhubert.annotation.reading import read_annotations, read_segments
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.audio.discovery import RecordingFile
-from babyhubert.audio.names import rttm_uri
+from babyhubert.audio.names import rttm_uri, spellings
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.errors import AnnotationError, some_names
 from babyhubert.files import file_identity, path_below
 from babyhubert.runs.folder import RunFolder
 
 _LABELS_TOLD = 8
-
-
-def names_of(file: RecordingFile) -> tuple[str, str]:
-    """What a segments file may call a recording."""
-    return file.recording_id, rttm_uri(file.recording_id)
 
 
 def refuse_strangers(segments: Collection[str], given: Collection[str]) -> None:
@@ -63,7 +58,7 @@ class FileSegments:
 
     def of(self, recording_id: str) -> Segments:
         """See :class:`SegmentsSource`."""
-        return next((self.tables[name] for name in _names(recording_id) if name in self.tables), Segments.empty())
+        return next((self.tables[name] for name in spellings(recording_id) if name in self.tables), Segments.empty())
 
     def check_voices(self, voices: Sequence[str]) -> None:
         """Stop where a label CHI could be the key child that is looked for.
@@ -77,7 +72,7 @@ class FileSegments:
 
     def knows(self, recording_id: str) -> bool:
         """Whether there is an entry for a recording."""
-        return any(name in self.tables for name in _names(recording_id))
+        return any(name in self.tables for name in spellings(recording_id))
 
 
 class OutputSegments:
@@ -192,7 +187,3 @@ def _renaming(strange: Sequence[str], voices: Sequence[str], path: Path) -> str:
     """What to do about labels that are none of ours."""
     condition = "it means" if len(strange) == 1 else "they mean"
     return f"; rename {some_names(strange, _LABELS_TOLD)} in {path} if {condition} {' or '.join(voices)}"
-
-
-def _names(recording_id: str) -> tuple[str, str]:
-    return recording_id, rttm_uri(recording_id)

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.text import CsvTable, parse_ends
+from babyhubert.audio.discovery import without_suffix
+from babyhubert.audio.names import RecordingNames
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.errors import AnnotationError, CorpusError
 from babyhubert.files import csv_text, write_text
@@ -121,36 +123,23 @@ def _read_span(path: Path, line: int, row: dict[str, str]) -> tuple[str, int, in
 
 
 def match_recordings(pack: Pack, names: Iterable[str], where: str) -> dict[int, str]:
-    """Match the names of a table to the recordings of a pack (by number).
+    """Match the names of a table to the recordings of a pack (by number), see :mod:`babyhubert.audio.names`.
 
-    Equal ids match; otherwise, equal last parts of their paths without suffix.
+    Folders may differ, and names may have the suffix of an audio file.
 
     Raises:
-        CorpusError: none matches, a last part belongs to several recordings, or two names fit one recording.
+        CorpusError: none matches, a name may mean several recordings, or two names mean one.
     """
-    exact = {name: number for number, name in enumerate(pack.recordings)}
-    short: dict[str, list[int]] = {}
-    for number, name in enumerate(pack.recordings):
-        short.setdefault(_stem(name), []).append(number)
-    found: dict[int, str] = {}
+    known = RecordingNames(((name, number) for number, name in enumerate(pack.recordings)), "other")
+    given: dict[str, str] = {}
     for name in names:
-        numbers = [exact[name]] if name in exact else short.get(_stem(name), [])
-        if len(numbers) > 1:
-            raise CorpusError(f"{where}: '{name}' fits several recordings of {pack.folder}; write their whole ids")
-        for number in numbers:
-            if number in found:
-                raise CorpusError(
-                    f"{where}: '{found[number]}' and '{name}' are both {pack.recordings[number]}; use one"
-                )
-            found[number] = name
+        other = given.setdefault(name if known.ids(name) else without_suffix(name), name)
+        if other != name:
+            raise CorpusError(f"{where}: '{other}' and '{name}' both mean one recording; keep one")
+    found = {number: given[name] for name, number in known.find_each(given, where, CorpusError).items()}
     if not found:
         raise CorpusError(f"{where}: none of its recordings is in {pack.folder} ({pack.recordings[0]}, ...)")
     return found
-
-
-def _stem(name: str) -> str:
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    return last.rsplit(".", 1)[0] if "." in last else last
 
 
 def count_together(labels: Labels, alignment: Alignment, where: str) -> NDArray[np.int64]:

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from babyhubert.annotation.text import CsvTable, parse_ends, parse_span
+from babyhubert.audio.discovery import without_suffix
 from babyhubert.audio.names import check_names, match_names
 from babyhubert.errors import AnnotationError, some_names
-from babyhubert.evaluation.recording_table import without_suffix
 from babyhubert.files import files_below
 from babyhubert.phonology.inventory import BOUNDARY, Inventory, read_inventory, simplify
 

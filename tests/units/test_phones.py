@@ -91,7 +91,7 @@ def test_ids_match_whole_or_by_their_last_part(tmp_path):
     assert match_recordings(pack, ["deep/r2.opus", "r0", "other"], "table") == {2: "deep/r2.opus", 0: "r0"}
     with pytest.raises(CorpusError, match="'r1' and 'x/r1' both mean the recording 'r1'"):
         match_recordings(pack, ["r1", "x/r1"], "table")
-    with pytest.raises(CorpusError, match="'r1' and 'r1.flac' both mean one recording"):
+    with pytest.raises(CorpusError, match=r"'r1' and 'r1\.flac' both mean one recording"):
         match_recordings(pack, ["r1", "r1.flac"], "table")
     with pytest.raises(CorpusError, match="table: none of its recordings is in"):
         match_recordings(pack, ["other"], "table")

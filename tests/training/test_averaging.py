@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-
 import pytest
 import torch
 from test_finetuning import run, same, tensors, weights
@@ -101,22 +99,16 @@ def test_steps_without_a_finite_gradient_do_not_poison_the_average(scenes, encod
     assert_close(weights(tmp_path / "model"), average_of(passed, 0.5))
 
 
-def test_runs_without_an_average_are_those_of_before_it_existed(scenes, encoder, tmp_path):
+def test_runs_without_an_average_keep_none(scenes, encoder, tmp_path):
     config = settings(encoder, {"voice_type": voice_type_table(scenes)}, steps=1)
-    before = config.model_dump_json(include={"model", "train", "voice_type"}, exclude={"train": {"average"}})
-    assert config.fingerprint(("voice_type",)) == hashlib.sha256(before.encode()).hexdigest()[:16]
     run(config, tmp_path / "model")
     assert "average" not in snapshot(tmp_path / "model")
 
 
-def test_windows_without_melodies_are_those_of_before_there_were_any(scenes):
+def test_what_is_drawn_is_part_of_a_runs_identity(scenes):
     def fingerprint(**nobody):
         return settings(None, {"voice_type": voice_type_table(scenes, nobody=nobody)}).fingerprint(("voice_type",))
 
-    config = settings(None, {"voice_type": voice_type_table(scenes, nobody={})})
-    later = {"train": {"average"}, "voice_type": {"nobody": {"melodies_share"}}}
-    before = config.model_dump_json(include={"model", "train", "voice_type"}, exclude=later)
-    assert fingerprint() == hashlib.sha256(before.encode()).hexdigest()[:16]
     assert fingerprint(melodies_share=0.1) != fingerprint()
 
 

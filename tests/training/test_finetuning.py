@@ -40,7 +40,7 @@ def without_pictures(request, monkeypatch):
 
 
 def run(config, output, names=None, say=lambda _: None):
-    tables = [name for name in finetuning.TASKS if getattr(config, name) is not None]
+    tables = list(config.tasks)
     with Group.join("cpu") as group:
         return finetune(config, names or tables, output, group, say)
 
@@ -165,7 +165,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_others(scenes, encoder
 
 def prepared(scenes, utterances, encoder, work, **options):
     config = settings(encoder, all_tables(scenes, utterances), **options)
-    tasks = finetuning._read_tasks(config, list(finetuning.TASKS), work / "audio", LeftOut())
+    tasks = finetuning._read_tasks(config, list(config.tasks), work / "audio", LeftOut())
     return config, tasks
 
 

@@ -9,6 +9,7 @@ hides the good samples before it (so they are read again in small steps). Input:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from babyhubert.audio import mp3
-from babyhubert.audio.source import Lost, SourceHeader
+from babyhubert.audio.decoder_messages import alone, counted
+from babyhubert.audio.source import Lost, SourceHeader, merge_lost
 from babyhubert.audio.spliced import Part, SplicedFile, Stretch
 from babyhubert.errors import AudioError
 
@@ -31,6 +33,10 @@ _CAREFUL_STEP = 1024
 _FORWARD_STEP = 1 << 16
 _UNKNOWN_LENGTH = 2**60
 _MAX_CHANNELS = 256
+_ESTIMATED = frozenset({"MPEG_LAYER_I", "MPEG_LAYER_II"})
+"""Codecs whose length libsndfile derives from the first frame."""
+_GRANULE = 576
+_FRAME = 2 * _GRANULE
 
 
 class ForwardSound(soundfile.SoundFile):
@@ -63,7 +69,8 @@ class SndfileSource:
         self._splice: SplicedFile | None = None
         self.problem: str | None = None
         self.lost: Lost = ()
-        self._sound = self._open()
+        with counted():
+            self._sound = self._open()
         try:
             warnings = self._check_and_repair()
         except BaseException:
@@ -71,13 +78,14 @@ class SndfileSource:
             raise
         self._position = 0
         frames = self._sound.frames
-        self._known = 0 <= frames < _UNKNOWN_LENGTH
+        has_length = 0 <= frames < _UNKNOWN_LENGTH
+        self._known = has_length and self._sound.subtype not in _ESTIMATED
         self.header = SourceHeader(
             container=self._sound.format,
             codec=self._sound.subtype,
             sample_rate=self._sound.samplerate,
             channels=self._sound.channels,
-            frames=frames if self._known else self._guess(),
+            frames=frames if has_length else self._guess(),
             length="exact" if self._known else "guessed",
             warnings=warnings,
         )
@@ -99,13 +107,14 @@ class SndfileSource:
             raise AudioError(f"{self._path}: taken for {self._sound.format}, which is not a format recordings come in")
         if not 0 < self._sound.channels <= _MAX_CHANNELS:
             raise AudioError(f"{self._path} announces {self._sound.channels} channels: its header is damaged")
-        if self._sound.format != "MP3" or self._parts:
+        if self._sound.subtype != "MPEG_LAYER_III" or self._parts:
             return ()
         repair, warning = mp3.examine(self._path)
         if repair is not None:
             self._sound.close()
             self._parts = (repair.head, Stretch(repair.replaces, self._path.stat().st_size))
-            self._sound = self._open()
+            with counted():
+                self._sound = self._open()
             warning = repair.warning
         return (warning,) if warning else ()
 
@@ -126,7 +135,8 @@ class SndfileSource:
         run_up = round(_RUN_UP_SECONDS * self.header.sample_rate) if self.header.container in _LEANING else 0
         target = min(frame, self.header.frames) if self._known else frame
         try:
-            self._position = int(self._sound.seek(max(0, target - run_up)))
+            with counted():
+                self._position = int(self._sound.seek(max(0, target - run_up)))
         except (soundfile.SoundFileError, RuntimeError):
             self._position = frame
             self.problem = "damaged data"
@@ -138,11 +148,53 @@ class SndfileSource:
         """Next frames, float32, shape (n, channels)."""
         if self.problem is not None:
             return self._nothing()
+        start = self._position
+        if self.header.container != "MP3":
+            samples = self._decode(frames)
+        else:
+            with counted() as heard:
+                samples = self._decode(frames)
+            if heard.errors:
+                self._find_damage(start, start + len(samples))
+            samples = self._silenced(start, samples)
+        self._position += len(samples)
+        return samples
+
+    def _decode(self, frames: int) -> NDArray[np.float32]:
         try:
             samples: NDArray[np.float32] = self._sound.read(frames, dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, RuntimeError):
             samples = self._read_carefully(frames)
-        self._position += len(samples)
+        return samples
+
+    def _find_damage(self, start: int, stop: int) -> None:
+        """Add the frames that the decoder cannot decode to the lost stretches, by decoding this part once more.
+
+        Steps lie on a grid of the recording, so that a range and the complete recording lose the same samples.
+        """
+        first = start // _GRANULE * _GRANULE
+        run_up = round(_RUN_UP_SECONDS * self.header.sample_rate) // _GRANULE * _GRANULE
+        found = []
+        try:
+            with closing(SndfileSource(self._path, self._parts)) as other:
+                sound = other._sound
+                with alone():
+                    position = int(sound.seek(max(0, first - run_up)))
+                while position < stop:
+                    with alone() as heard:
+                        count = len(sound.read(_GRANULE))
+                    if heard.errors and position >= first:
+                        found.append((position, position + _GRANULE + _FRAME))
+                    if not count:
+                        break
+                    position += count
+        except (soundfile.SoundFileError, RuntimeError, AudioError):
+            pass
+        self.lost = merge_lost(self.lost, found)
+
+    def _silenced(self, start: int, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        for begin, end in self.lost:
+            samples[max(0, begin - start) : max(0, end - start)] = 0
         return samples
 
     def _read_carefully(self, frames: int) -> NDArray[np.float32]:

@@ -42,10 +42,14 @@ class FrameHeader:
         return 1152 if self.version == 1 else 576
 
     @property
+    def side_size(self) -> int:
+        """Bytes of side information."""
+        return {(1, False): 32, (1, True): 17, (2, False): 17, (2, True): 9}[min(self.version, 2), self.mono]
+
+    @property
     def tag_offset(self) -> int:
         """Offset of a Xing or Info tag: after the header and the side information."""
-        side = {(1, False): 32, (1, True): 17, (2, False): 17, (2, True): 9}[min(self.version, 2), self.mono]
-        return self.offset + 4 + side
+        return self.offset + 4 + self.side_size
 
 
 @dataclass(frozen=True)
@@ -209,6 +213,32 @@ def silent_frame(data: mmap.mmap, first: FrameHeader) -> bytes:
     shape = _shape(head[1], head[2])
     assert shape is not None  # built from a valid header
     return head + bytes(shape[2] - 4)
+
+
+def silenced_frame(data: mmap.mmap, offset: int, held: int) -> tuple[bytes, int] | None:
+    """A frame that needs more bytes of the frames before it than are at hand, made silent; None if they suffice.
+
+    Its bytes stay where they are, because later frames use them.
+
+    Args:
+        data: The file.
+        offset: Where the frame begins.
+        held: Bytes of sound in the frames before it.
+
+    Returns:
+        The frame, and the bytes of sound at hand after it.
+    """
+    header = _parse(data, offset) if offset + 8 <= len(data) else None
+    if header is None or offset + header.size > len(data):
+        return None
+    side = offset + (4 if data[offset + 1] & 1 else 6)
+    needed = data[side] << 1 | data[side + 1] >> 7 if header.version == 1 else data[side]
+    if needed <= held:
+        return None
+    begin, end = side + header.side_size, offset + header.size
+    kept = held << 7 if header.version == 1 else held << 8  # decoders drop bytes that the next frame does not refer to
+    silent = kept.to_bytes(2, "big") + bytes(header.side_size - 2)
+    return data[offset:side] + silent + data[begin:end], held + max(0, end - begin)
 
 
 def announced_frames(data: mmap.mmap, tag: int) -> int:

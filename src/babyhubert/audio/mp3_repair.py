@@ -151,14 +151,27 @@ def _shown(data: mmap.mmap, walk: _Walk) -> tuple[list[Part], list[tuple[int, in
         parts, start = [head], first.offset + len(head)
     delay = mp3.encoder_delay(data, first) + _DECODER_DELAY if announced is not None else 0
     lost, added, shift = [], 0, 0 if announced is None else 1
-    for (frames, begin, end), count in zip(gaps, missing, strict=True):
-        parts += [Stretch(start, begin), silent * count]
-        start = end
+    until = [*(begin for _, begin, _ in gaps), walk.stop][1:]
+    for (frames, begin, end), count, following in zip(gaps, missing, until, strict=True):
+        spoiled, resumed = _spoiled(data, end, following)
+        parts += [Stretch(start, begin), silent * count, *spoiled]
+        start = resumed
         place = (frames + added - shift) * first.samples - delay
-        lost.append((place, place + count * first.samples))
+        lost.append((place, place + (count + len(spoiled)) * first.samples))
         added += count
     parts.append(Stretch(start, walk.stop))
     return parts, [(begin, end) for begin, end in lost if end > begin]
+
+
+def _spoiled(data: mmap.mmap, start: int, stop: int) -> tuple[list[bytes], int]:
+    """Frames after a gap that need bytes from before it, made silent, and the offset after them."""
+    frames: list[bytes] = []
+    held = 0
+    while start < stop and (silenced := mp3.silenced_frame(data, start, held)) is not None:
+        frame, held = silenced
+        frames.append(frame)
+        start += len(frame)
+    return frames, start
 
 
 def _missing(data: mmap.mmap, walk: _Walk, gaps: list[tuple[int, int, int]]) -> list[int]:

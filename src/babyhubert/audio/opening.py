@@ -71,8 +71,8 @@ def _open_media(path: Path) -> Source:
 def _guarded(path: Path, source: SndfileSource) -> Source:
     """A source that is repaired when needed, or at once if its file is made of pieces."""
     container = source.header.container
-    if container not in mending.CONTAINERS:
-        return source
+    if container not in mending.CONTAINERS or (container == "MP3" and source.header.length == "guessed"):
+        return source  # of MPEG's other layers
     if not mending.is_one_stream(path, container) and (mended := mending.mended(path, container)) is not None:
         source.close()
         return mended

@@ -116,6 +116,7 @@ class PiecedSource:
                 samples[start - self._position :][: len(found)] = found
                 if len(found) < stop - start:
                     self.lost = merge_lost(self.lost, ((start + len(found), stop),))
+                self.lost = merge_lost(self.lost, self._reader.lost)
             index += 1
         self._position = end
         return samples
@@ -157,6 +158,18 @@ class _Reader:
         self._chunks: Iterator[NDArray[np.float32]] | None = None
         self._left = np.zeros((0, channels), dtype=np.float32)
         self._position = -1
+
+    @property
+    def lost(self) -> Lost:
+        """Stretches that its decoder could not decode so far, at their places in the recording."""
+        placed, skip = self.placed, self.placed.piece.skip
+        places = (
+            tuple(converted_length(max(0, frame - skip), self.sample_rate, self._rate) for frame in stretch)
+            for stretch in self._source.lost
+        )
+        return tuple(
+            (placed.start + first, min(placed.start + last, placed.stop)) for first, last in places if last > first
+        )
 
     def read(self, start: int, frames: int) -> NDArray[np.float32]:
         """Read frames ``[start, start + frames)`` of the piece, fewer if it ends early."""

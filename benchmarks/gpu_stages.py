@@ -27,8 +27,8 @@ from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.matrix_form import MatrixForm, use_matrix_form
 from babyhubert.inference.batching import RecordedBatch
 from babyhubert.pretraining.model import MaskedPrediction
-from babyhubert.pretraining.run import build_optimiser
 from babyhubert.pretraining.settings import OptimiserSettings
+from babyhubert.training.optimiser import build_optimiser
 from pipeline import RATE, WINDOW, encoder_stages
 from results import write_results
 from training import make_batch, make_step

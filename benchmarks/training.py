@@ -47,8 +47,8 @@ from babyhubert.encoder.pretraining_head import PretrainingHead
 from babyhubert.pretraining.batches import Batch
 from babyhubert.pretraining.masking import MaskSettings, most_masked, span_mask
 from babyhubert.pretraining.model import MaskedPrediction
-from babyhubert.pretraining.run import build_optimiser
 from babyhubert.pretraining.settings import OptimiserSettings
+from babyhubert.training.optimiser import build_optimiser
 from babyhubert.training.recorded_gradients import FlatGradients, RecordedGradients
 from results import write_results
 

@@ -25,9 +25,11 @@ from babyhubert.encoder.config import SIZES, HubertConfig
 from babyhubert.encoder.loading import load_checkpoint
 from babyhubert.errors import ConfigError, CorpusError, OutputError, TrainingError
 from babyhubert.files import write_json
+from babyhubert.pretraining.objective import PredictionObjective
 from babyhubert.pretraining.run import pretrain
 from babyhubert.pretraining.settings import TrainingSettings
 from babyhubert.training.curves import read_log
+from babyhubert.training.loop import Interval, Loop
 from babyhubert.training.snapshots import newest_snapshot, snapshots
 
 NANO = {"size": "nano"}
@@ -72,6 +74,10 @@ def material(tmp_path_factory):
     pack = make_pack(folder / "pack", LENGTHS)
     make_labels(folder / "labels", pack)
     return folder
+
+
+def started(labels, settings, folder, group):
+    return Loop.start(PredictionObjective(labels, settings, group), folder, group)
 
 
 def train(material, output, settings):
@@ -167,17 +173,15 @@ def undisturbed_few_lengths(material, tmp_path_factory):
     ("at", "batches"), [(1, {}), (3, {}), (4, {}), (7, {}), (4, FEW_LENGTHS)], ids=["1", "3", "4", "7", "few-lengths"]
 )
 def test_killed_and_continued_is_the_run_that_was_never_killed(at, batches, material, request, tmp_path, monkeypatch):
-    from babyhubert.pretraining import run
-
     undisturbed = request.getfixturevalue("undisturbed_few_lengths" if batches else "undisturbed")
-    take_step = run.Trainer.take_step
+    take_step = Loop.take_step
 
-    def until(trainer, *arguments, **options):
-        if trainer.step == at:
+    def until(loop, *arguments, **options):
+        if loop.step == at:
             raise KilledError
-        return take_step(trainer, *arguments, **options)
+        return take_step(loop, *arguments, **options)
 
-    monkeypatch.setattr(run.Trainer, "take_step", until)
+    monkeypatch.setattr(Loop, "take_step", until)
     with pytest.raises(KilledError):
         train(material, tmp_path / "run", run_settings(batches=batches))
     monkeypatch.undo()
@@ -262,23 +266,21 @@ def test_it_learns_sooner_from_what_it_hears_too(material, tmp_path):
 
 def test_accumulation_is_the_same_step_as_one_large_batch(material, tmp_path):
     """Without dropout, two batches in one step give the gradient of their sum."""
-    from babyhubert.pretraining.run import Trainer, _Interval
-
     dropouts = ("hidden_dropout", "attention_dropout", "projection_dropout", "layer_drop")
     settings = run_settings(
         4, encoder={"settings": dict.fromkeys(dropouts, 0.0)}, optimiser={"accumulate": 2, "learning_rate": 1e-4}
     )
     labels = Labels.open(material / "labels", Pack.open(material / "pack"))
     with Group.join("cpu") as group:
-        trainer = Trainer.start(labels, settings, tmp_path / "run", group)
-        batches = next(trainer.batches())
-        reference = Trainer.start(labels, settings, tmp_path / "run", group).model
+        loop = started(labels, settings, tmp_path / "run", group)
+        batches = next(loop.objective.batches(0))
+        reference = started(labels, settings, tmp_path / "run", group).model
         assert len(batches) == 2
         loss = sum(reference(batch).loss for batch in batches) / sum(batch.masked for batch in batches)
         loss.backward()
         norm = torch.nn.utils.get_total_norm([parameter.grad for parameter in reference.parameters()])
-        interval = _Interval()
-        trainer.take_step(batches, interval, measure_unmasked=False, stop=False)
+        interval = Interval()
+        loop.take_step(batches, interval)
     assert interval.norm.item() == pytest.approx(norm.item(), rel=1e-4)
 
 
@@ -287,21 +289,21 @@ def test_a_step_without_a_finite_gradient_changes_nothing_and_many_end_the_run(
     batches, material, tmp_path, monkeypatch
 ):
     from babyhubert.pretraining import model as model_module
-    from babyhubert.pretraining.run import Trainer, _Interval
 
     labels = Labels.open(material / "labels", Pack.open(material / "pack"))
     waveforms = model_module.waveforms
     monkeypatch.setattr(model_module, "waveforms", lambda pcm: pcm.float() * float("nan"))
     with Group.join("cpu") as group:
-        trainer = Trainer.start(labels, run_settings(batches=batches), tmp_path / "a", group)
-        before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
-        trainer.take_step(next(trainer.batches()), _Interval(), measure_unmasked=False, stop=False)
-        assert trainer.skipped_in_a_row == 1
-        assert all(torch.equal(before[name], tensor) for name, tensor in trainer.model.state_dict().items())
+        loop = started(labels, run_settings(batches=batches), tmp_path / "a", group)
+        stream = loop.objective.batches(0)
+        before = {name: tensor.clone() for name, tensor in loop.model.state_dict().items()}
+        loop.take_step(next(stream), Interval())
+        assert loop.skipped_in_a_row == 1
+        assert all(torch.equal(before[name], tensor) for name, tensor in loop.model.state_dict().items())
         monkeypatch.setattr(model_module, "waveforms", waveforms)
-        trainer.take_step(next(trainer.batches()), _Interval(), measure_unmasked=False, stop=False)
-        assert trainer.skipped_in_a_row == 0  # nothing of it is left in the gradient
-        assert not all(torch.equal(before[name], tensor) for name, tensor in trainer.model.state_dict().items())
+        loop.take_step(next(stream), Interval())
+        assert loop.skipped_in_a_row == 0  # nothing of it is left in the gradient
+        assert not all(torch.equal(before[name], tensor) for name, tensor in loop.model.state_dict().items())
     monkeypatch.setattr(model_module, "waveforms", lambda pcm: pcm.float() * float("nan"))
     with pytest.raises(TrainingError, match="no finite gradient"):
         train(material, tmp_path / "run", run_settings(8, health={"most_skipped_steps": 4}))

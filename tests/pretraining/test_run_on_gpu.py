@@ -6,7 +6,7 @@ import torch
 from material import make_labels, make_pack
 
 from babyhubert.compute.group import Group
-from babyhubert.pretraining import run
+from babyhubert.pretraining import objective, run
 from babyhubert.pretraining.settings import TrainingSettings
 from babyhubert.training.curves import read_log
 
@@ -17,12 +17,12 @@ def test_the_curve_is_that_of_the_cpu(tmp_path, monkeypatch):
     labels = make_labels(tmp_path / "labels", make_pack(tmp_path / "pack", [32_000 + 640 * n for n in range(24)]))
     recorded = []
 
-    class Noted(run.RecordedGradients):
+    class Noted(objective.RecordedGradients):
         def __init__(self, *arguments):
             super().__init__(*arguments)
             recorded.append(self)
 
-    monkeypatch.setattr(run, "RecordedGradients", Noted)
+    monkeypatch.setattr(objective, "RecordedGradients", Noted)
     plain = {"device": "cuda", "precision": "float32", "compile": "no"}
     losses = {}
     for name, machine, graphs in (

@@ -14,8 +14,8 @@ from babyhubert.encoder.pretraining_head import PretrainingHead
 from babyhubert.pretraining.batches import Batch
 from babyhubert.pretraining.masking import MaskSettings, span_mask
 from babyhubert.pretraining.model import LossWeights, MaskedPrediction
-from babyhubert.pretraining.run import build_optimiser
 from babyhubert.pretraining.settings import OptimiserSettings
+from babyhubert.training.optimiser import build_optimiser
 from babyhubert.training.schedules import warm_up_then_decay
 
 transformers = pytest.importorskip("transformers")

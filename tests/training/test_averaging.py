@@ -9,32 +9,33 @@ from tones import settings, voice_type_table
 
 from babyhubert.errors import ConfigError
 from babyhubert.tasks.voice_type.training import VoiceTypeTask
-from babyhubert.training.finetuning import Trainer
+from babyhubert.training.loop import Loop
+from babyhubert.training.task_objective import TaskObjective
 
 
 @pytest.fixture(autouse=True)
 def without_pictures(monkeypatch):
     """Drawing the curves takes longer than the runs here."""
-    monkeypatch.setattr("babyhubert.training.finetuning._draw", lambda *_: None)
+    monkeypatch.setattr(TaskObjective, "draw", lambda *_: None)
 
 
 @pytest.fixture
 def passed(monkeypatch):
     """The plain weights before the first step and after each, as a run passes them."""
     states = []
-    take_step = Trainer.take_step
+    take_step = Loop.take_step
 
-    def keep(trainer):
-        states.append({name: value.clone() for name, value in tensors(trainer.model.to_checkpoint()).items()})
+    def keep(loop):
+        states.append({name: value.clone() for name, value in tensors(loop.model.to_checkpoint()).items()})
 
-    def kept(trainer, *arguments, **options):
+    def kept(loop, *arguments, **options):
         if not states:
-            keep(trainer)
-        stopping = take_step(trainer, *arguments, **options)
-        keep(trainer)
+            keep(loop)
+        stopping = take_step(loop, *arguments, **options)
+        keep(loop)
         return stopping
 
-    monkeypatch.setattr(Trainer, "take_step", kept)
+    monkeypatch.setattr(Loop, "take_step", kept)
     return states
 
 

@@ -9,8 +9,8 @@ from babyhubert.encoder.precision import has_matrix_units
 from babyhubert.pretraining.batches import Batch
 from babyhubert.pretraining.masking import MaskSettings, span_mask
 from babyhubert.pretraining.model import MaskedPrediction
-from babyhubert.pretraining.run import build_optimiser
 from babyhubert.pretraining.settings import OptimiserSettings
+from babyhubert.training.optimiser import build_optimiser
 from babyhubert.training.precision import autocast
 
 UNITS, SAMPLES, STEPS = 8, 16_000, 40

@@ -26,8 +26,10 @@ from babyhubert.tasks.interface import Validation
 from babyhubert.tasks.voice_type.training import VoiceTypeTask
 from babyhubert.training import finetuning
 from babyhubert.training.curves import read_log
-from babyhubert.training.finetuning import Trainer, _Interval, finetune
+from babyhubert.training.finetuning import finetune
+from babyhubert.training.loop import Interval, Loop
 from babyhubert.training.settings import ModelSettings
+from babyhubert.training.task_objective import TaskObjective, made_ahead, mean_score
 
 SINGLE = ("voice_type",)
 
@@ -36,13 +38,12 @@ SINGLE = ("voice_type",)
 def without_pictures(request, monkeypatch):
     """Drawing the curves takes longer than the runs here; one test looks at the picture."""
     if request.function.__name__ != "test_several_tasks_train_one_encoder":
-        monkeypatch.setattr(finetuning, "_draw", lambda *_: None)
+        monkeypatch.setattr(TaskObjective, "draw", lambda *_: None)
 
 
 def run(config, output, names=None, say=lambda _: None):
-    tables = list(config.tasks)
     with Group.join("cpu") as group:
-        return finetune(config, names or tables, output, group, say)
+        return finetune(config, names or list(config.tasks), output, group, say)
 
 
 def all_tables(scenes, utterances):
@@ -124,14 +125,14 @@ class KilledError(Exception):
 @pytest.mark.parametrize("at", [1, 3, 5])
 def test_killed_and_continued_is_the_run_that_was_never_killed(at, undisturbed, tmp_path, monkeypatch):
     config, folder, whole = undisturbed
-    take_step = Trainer.take_step
+    take_step = Loop.take_step
 
-    def until(trainer, *arguments, **options):
-        if trainer.step == at:
+    def until(loop, *arguments, **options):
+        if loop.step == at:
             raise KilledError
-        return take_step(trainer, *arguments, **options)
+        return take_step(loop, *arguments, **options)
 
-    monkeypatch.setattr(Trainer, "take_step", until)
+    monkeypatch.setattr(Loop, "take_step", until)
     with pytest.raises(KilledError):
         run(config, tmp_path / "killed")
     monkeypatch.undo()
@@ -145,7 +146,7 @@ def test_a_finished_run_is_not_trained_again(scenes, encoder, tmp_path, monkeypa
     config = settings(encoder, {"voice_type": voice_type_table(scenes)})
     run(config, tmp_path / "model")
     before = (tmp_path / "model/model.safetensors").read_bytes()
-    monkeypatch.setattr(Trainer, "take_step", None)
+    monkeypatch.setattr(Loop, "take_step", None)
     assert run(config, tmp_path / "model").finished
     assert (tmp_path / "model/model.safetensors").read_bytes() == before
 
@@ -167,6 +168,10 @@ def prepared(scenes, utterances, encoder, work, **options):
     config = settings(encoder, all_tables(scenes, utterances), **options)
     tasks = finetuning._read_tasks(config, list(config.tasks), work / "audio", LeftOut())
     return config, tasks
+
+
+def started(tasks, config, work, group):
+    return Loop.start(TaskObjective(tasks, config, work, group), work, group)
 
 
 def plain_losses(model, batches):
@@ -205,31 +210,31 @@ def test_a_step_is_what_an_independent_loop_does(replay, clip, scenes, utterance
     options = {"machine": {"replay": replay}, "clip_norm": 0.5, "clip": clip, "weight_decay": 0.1}
     config, tasks = prepared(scenes, utterances, encoder, tmp_path, **options)
     with Group.join("cpu") as group:
-        trainer = Trainer.start(tasks, config, tmp_path, group)
-        reference = Trainer.start(tasks, config, tmp_path, group).model
-        batches = next(trainer.batches())
-        interval = _Interval()
-        trainer.take_step(batches, interval, stop=False)
+        loop = started(tasks, config, tmp_path, group)
+        reference = started(tasks, config, tmp_path, group).model
+        batches = next(loop.objective.batches(0))
+        interval = Interval()
+        loop.take_step(batches, interval)
     optimiser = torch.optim.AdamW(reference.parameters(), lr=1e-3, weight_decay=0.1)
     losses = plain_losses(reference.eval(), batches[0])
     sum(losses).backward()
     clipped = reference if clip == "all" else reference.encoder
     norm = torch.nn.utils.clip_grad_norm_(clipped.parameters(), 0.5)
     optimiser.step()
-    assert torch.allclose(interval.losses, torch.stack(losses), rtol=1e-5)
+    assert torch.allclose(interval.sums, torch.stack(losses), rtol=1e-5)
     assert interval.norm.item() == pytest.approx(norm.item(), rel=1e-4)
-    for name, value in trainer.model.state_dict().items():
+    for name, value in loop.model.state_dict().items():
         assert torch.allclose(value, reference.state_dict()[name], atol=2e-5), name
 
 
 def test_accumulated_batches_are_one_large_batch(scenes, utterances, encoder, tmp_path):
     config, tasks = prepared(scenes, utterances, encoder, tmp_path, accumulate=3)
     with Group.join("cpu") as group:
-        trainer = Trainer.start(tasks, config, tmp_path, group)
-        reference = Trainer.start(tasks, config, tmp_path, group).model.eval()
-        batches = next(trainer.batches())
-        interval = _Interval()
-        trainer.take_step(batches, interval, stop=False)
+        loop = started(tasks, config, tmp_path, group)
+        reference = started(tasks, config, tmp_path, group).model.eval()
+        batches = next(loop.objective.batches(0))
+        interval = Interval()
+        loop.take_step(batches, interval)
     weights = {name: sum(together[name].weight for together in batches) for name in tasks}
     total = 0.0
     for together in batches:
@@ -369,15 +374,15 @@ def test_a_misspelt_key_is_named_by_the_command(tmp_path):
 def test_a_folder_that_holds_something_else_is_refused_before_training(scenes, encoder, tmp_path, monkeypatch):
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "notes.txt").write_text("mine")
-    monkeypatch.setattr(Trainer, "start", lambda *_: pytest.fail("it was asked too late"))
+    monkeypatch.setattr(Loop, "start", lambda *_: pytest.fail("it was asked too late"))
     with pytest.raises(OutputError, match="not a model folder"):
         run(settings(encoder, {"voice_type": voice_type_table(scenes)}), tmp_path / "notes")
 
 
 def test_a_rate_of_errors_above_one_does_not_outweigh_other_tasks():
     scores = [{"a": Validation(0.6, 1.0, {}), "b": Validation(score, 1.0, {})} for score in (-3.0, 0.2)]
-    assert [finetuning.mean_score(each) for each in scores] == pytest.approx([0.3, 0.4])
-    assert finetuning.mean_score({"b": Validation(-3.0, 1.0, {})}) == -3.0
+    assert [mean_score(each) for each in scores] == pytest.approx([0.3, 0.4])
+    assert mean_score({"b": Validation(-3.0, 1.0, {})}) == -3.0
 
 
 def test_a_task_without_a_table_is_named(scenes, encoder, tmp_path):
@@ -386,5 +391,5 @@ def test_a_task_without_a_table_is_named(scenes, encoder, tmp_path):
 
 
 def test_batches_are_the_same_when_threads_make_them():
-    made = [list(finetuning._made_ahead(lambda n: n * n, iter(range(9)), workers)) for workers in (0, 3)]
+    made = [list(made_ahead(lambda n: n * n, iter(range(9)), workers)) for workers in (0, 3)]
     assert made[0] == made[1] == [n * n for n in range(9)]

@@ -6,7 +6,7 @@ import torch
 from tones import phoneme_table, settings, voice_type_table
 
 from babyhubert.compute.group import Group
-from babyhubert.training import finetuning
+from babyhubert.training import task_objective
 from babyhubert.training.curves import read_log
 from babyhubert.training.finetuning import finetune
 
@@ -32,12 +32,12 @@ def test_several_tasks_learn_together(scenes, utterances, encoder, tmp_path):
 def test_replayed_passes_learn_what_plain_ones_learn(scenes, utterances, encoder, tmp_path, monkeypatch):
     recorded = []
 
-    class Noted(finetuning.RecordedPasses):
+    class Noted(task_objective.RecordedPasses):
         def __init__(self, *arguments):
             super().__init__(*arguments)
             recorded.append(self)
 
-    monkeypatch.setattr(finetuning, "RecordedPasses", Noted)
+    monkeypatch.setattr(task_objective, "RecordedPasses", Noted)
     tables = {"voice_type": voice_type_table(scenes), "phonemes": phoneme_table(utterances)}
     losses = {}
     for replay in ("no", "auto"):

@@ -6,6 +6,7 @@ from tones import addressee_table, phoneme_table, settings, voice_type_table
 
 from babyhubert.material.settings import LeftOut
 from babyhubert.training import finetuning
+from babyhubert.training.origin import build_model
 from babyhubert.training.precision import autocast
 from babyhubert.training.task_passes import RecordedPasses, TaskLosses
 
@@ -27,7 +28,7 @@ def test_gradients_are_those_of_plain_passes(frozen, device, scenes, utterances,
     model = {"freeze_convolutions": frozen, "encoder_settings": {"hidden_dropout": 0.2, "layer_drop": 0.3}}
     config = settings(encoder, tables, model=model)
     tasks = finetuning._read_tasks(config, list(tables), tmp_path, LeftOut())
-    network, _ = finetuning.build_model(config.model, tasks, seed=0)
+    network, _ = build_model(config.model, tasks, seed=0)
     network.to(where).train()
     losses = TaskLosses(network, tasks)
     passes = RecordedPasses(losses, autocast("float32", where), where)

@@ -11,7 +11,7 @@ from making import RATE, babble
 from small_encoders import fresh, generator
 
 from babyhubert.annotation.segments import VOICE_TYPES
-from babyhubert.encoder.flavours.layout import PUBLISHED_KINDS
+from babyhubert.encoder.flavours.layout import PUBLISHED_KINDS, HeadKind
 from babyhubert.encoder.heads import HEAD_CLASSES
 from babyhubert.encoder.model_folder import save_model_folder
 from babyhubert.encoder.multitask import TaskModel
@@ -25,15 +25,29 @@ LABELS = {
 
 
 def write_task_model(
-    folder: Path, tasks: Collection[str], card: Mapping[str, Any] | None = None, seed: int = 0
+    folder: Path,
+    tasks: Collection[str],
+    card: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    own: Mapping[str, tuple[HeadKind, tuple[str, ...]]] | None = None,
 ) -> Path:
-    """A model folder with these heads. Models of one seed share their encoder and, head by head, their weights."""
+    """A model folder with these heads. Models of one seed share their encoder and, head by head, their weights.
+
+    Args:
+        folder: Where.
+        tasks: Published tasks.
+        card: What ``task.json`` says besides.
+        seed: Of the weights.
+        own: Other tasks, with their kind and labels.
+    """
     encoder = fresh(SMALL, seed)
-    heads = {task: HEAD_CLASSES[PUBLISHED_KINDS[task]](LABELS[task], SMALL.hidden_size) for task in tasks}
+    labels = LABELS | {task: names for task, (_, names) in (own or {}).items()}
+    kinds = {**PUBLISHED_KINDS, **{task: kind for task, (kind, _) in (own or {}).items()}}
+    heads = {task: HEAD_CLASSES[kinds[task]](labels[task], SMALL.hidden_size) for task in (*tasks, *(own or {}))}
     model = TaskModel(encoder, heads).eval()
     with torch.no_grad():
         features = encoder(torch.from_numpy(babble(6 * RATE, RATE, seed=0))[None]).last
-        for number, task in enumerate(LABELS):
+        for number, task in enumerate(labels):
             if task not in heads:
                 continue
             head = heads[task]

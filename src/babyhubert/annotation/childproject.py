@@ -18,7 +18,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from babyhubert.annotation.codes import ADDRESSEE_TO_CODE, TO_CHILDPROJECT, refuse_ambiguous
+from babyhubert.annotation.codes import TO_CHILDPROJECT, refuse_ambiguous
+from babyhubert.annotation.columns import ADDRESSEE, COLUMNS, PHONEMES, Column
 from babyhubert.annotation.csv_tables import id_of_filename
 from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.annotation.reading import read_segments
@@ -200,52 +201,73 @@ class SetKind:
         columns: Columns after onset, offset and speaker type.
         segmentation: Name of the kind whose segments these are.
         flags: Fields of ``metannots.yml`` that describe its content.
+        column: Column of the segments that fills them; None: only who speaks.
     """
 
     name: str
     columns: tuple[str, ...]
     segmentation: str
     flags: tuple[str, ...]
+    column: Column | None = None
 
 
 VOICE_TYPE_SET = SetKind("vtc", (), "vtc", ("has_speaker_type",))
-ADDRESSEE_SET = SetKind("addressee", ("addressee",), "vtc", ("has_speaker_type", "has_addressee"))
-PHONEMES_SET = SetKind("phonemes", ("phonemes", "phonetic_transcription"), "vtc", ("has_speaker_type",))
 
 
-def kinds_in(segments: Segments) -> tuple[SetKind, ...]:
+def set_of(column: Column) -> SetKind:
+    """Return the kind of set of a task's column."""
+    columns: tuple[str, ...] = (column.name,)
+    if column.kind == "ctc":
+        columns = _SYMBOL_COLUMNS.get(column.name, (f"n_{column.name}", column.name))
+    return SetKind(column.name, columns, "vtc", ("has_speaker_type", *column.flags), column)
+
+
+_SYMBOL_COLUMNS = {PHONEMES.name: ("phonemes", "phonetic_transcription")}
+"""Columns for the number of symbols and for the symbols, if ChildProject has names for them."""
+
+ADDRESSEE_SET = set_of(ADDRESSEE)
+PHONEMES_SET = set_of(PHONEMES)
+
+
+def kinds_in(segments: Segments, columns: Iterable[Column] = COLUMNS) -> tuple[SetKind, ...]:
     """Kinds of sets in a table: voice types always, the others if their columns exist."""
-    kinds = [VOICE_TYPE_SET]
-    kinds += [ADDRESSEE_SET] if "addressee" in segments.columns else []
-    kinds += [PHONEMES_SET] if "phonemes" in segments.columns else []
-    return tuple(kinds)
+    filled = (column for column in columns if column.task and column.name in segments.columns)
+    return (VOICE_TYPE_SET, *map(set_of, filled))
 
 
 def format_set_csv(segments: Segments, kind: SetKind, recording_id: str) -> str:
     """Format one recording of a set in ChildProject's ``csv`` format; the header alone if it has no segments.
 
-    Phonemes are the key child's: the set holds the utterances that were transcribed, their number of phonemes (which
-    is what ChildProject's column ``phonemes`` means) and the transcription. ``NA`` means that a segment has no value,
-    and replaces labels that are no voice type.
+    Classes are written as their codes. Of symbols (the key child's phonemes) the set holds the utterances that were
+    transcribed, their number of symbols (which is what ChildProject's column ``phonemes`` means) and the
+    transcription. ``NA`` means that a segment has no value, and replaces labels that are no voice type.
 
     Raises:
         AnnotationError: a label CHI, see :mod:`babyhubert.annotation.codes`.
     """
     refuse_ambiguous(segments.label, recording_id)
     lines: list[Iterable[object]] = [("segment_onset", "segment_offset", "speaker_type", *kind.columns)]
-    addressees = column_texts(segments, "addressee")
-    phonemes = segments.columns.get("phonemes", np.full(len(segments), None, dtype=object))
-    for (start, end, label), addressee, phones in zip(segments, addressees, phonemes, strict=True):
+    asked = np.ones(len(segments), dtype=bool) if kind.column is None else kind.column.is_asked(segments)
+    for (start, end, label), said, own in zip(segments, _cells(segments, kind.column), asked, strict=True):
         speaker = TO_CHILDPROJECT.get(label, label) if label in VOICE_TYPES else "NA"
-        row: list[object] = [samples_to_ms(start), samples_to_ms(end), speaker]
-        if kind is ADDRESSEE_SET:
-            row.append(ADDRESSEE_TO_CODE.get(addressee, addressee) or "NA")
-        if kind is PHONEMES_SET:
-            if label != "KCHI" or phones is None:
-                continue
-            row += [len(str(phones).split()), str(phones) or "NA"]
-        lines.append(row)
+        if said is not None and (own or not _is_of_symbols(kind.column)):
+            lines.append((samples_to_ms(start), samples_to_ms(end), speaker, *said))
     return csv_text(lines)
+
+
+def _is_of_symbols(column: Column | None) -> bool:
+    return column is not None and column.kind == "ctc"
+
+
+def _cells(segments: Segments, column: Column | None) -> Iterator[tuple[object, ...] | None]:
+    """The last cells of each segment's row; None where it has no row."""
+    if column is None:
+        yield from (() for _ in segments)
+    elif _is_of_symbols(column):
+        symbols = segments.columns.get(column.name, np.full(len(segments), None, dtype=object))
+        yield from (None if each is None else (len(str(each).split()), str(each) or "NA") for each in symbols)
+    else:
+        yield from ((column.code_of(text) or "NA",) for text in column_texts(segments, column.name))
 
 
 def format_metannots(fields: Mapping[str, str]) -> str:

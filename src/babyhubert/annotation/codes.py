@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Literal
 
+from babyhubert.annotation.columns import COLUMNS, Column
 from babyhubert.errors import AnnotationError
 
 TO_CHILDPROJECT = {"KCHI": "CHI"}
@@ -29,26 +30,8 @@ OTHER_LENA_CODES = frozenset(
 )
 """LENA's codes other than near voices."""
 
-ADDRESSEE_TO_CODE = {"KCDS": "T", "OCDS": "C", "ADS": "A", "Other": "O"}
-"""ChildProject's and ACLEW's codes for speech to the target child, to other children, to adults, to others."""
-
-ADDRESSEE_FROM_CODE = {code: name for name, code in ADDRESSEE_TO_CODE.items()}
-
 TierNaming = Literal["aclew", "labels"]
 TIER_NAMINGS: tuple[TierNaming, ...] = ("aclew", "labels")
-
-DEPENDENT_TIERS = {
-    "addressee": "xds@",
-    "vcm_type": "vcm@",
-    "lex_type": "lex@",
-    "mwu_type": "mwu@",
-    "msc_type": "msc@",
-    "phonemes": "phonemes_",
-}
-"""Columns of a segments table that become tiers below a voice's tier, with the beginning of these tiers' names, before
-the voice's (``xds@FA0``, as in ACLEW transcripts). Phonemes have no ``@``: ChildProject's .eaf importer (0.4.6)
-fails on a tier ``...@CHI`` that it does not know.
-"""
 
 OTHER_TIERS = frozenset({"code", "code_num", "context", "on_off", "notes", "comment", "comments", "default"})
 """Tiers of ACLEW templates (lower case) that describe the recording instead of a speaker."""
@@ -99,13 +82,13 @@ def tier_names(label: str, naming: TierNaming = "aclew") -> Iterator[str]:
     return itertools.chain([label], (f"{label}-{number}" for number in itertools.count(2)))
 
 
-def label_of_tier(name: str, all_names: Collection[str]) -> str | None:
+def label_of_tier(name: str, all_names: Collection[str], columns: Iterable[Column] = COLUMNS) -> str | None:
     """Label of a tier's segments; None for a tier that names no speaker.
 
     A tier of unknown name is a label of its own, ``name-2`` belongs to ``name`` where there is such a tier.
     """
     name = name.strip()
-    if name.lower() in OTHER_TIERS or parent_of_tier(name) is not None:
+    if name.lower() in OTHER_TIERS or parent_of_tier(name, columns) is not None:
         return None
     base, _, number = name.rpartition("-")
     if number.isdigit() and base in all_names:
@@ -113,10 +96,10 @@ def label_of_tier(name: str, all_names: Collection[str]) -> str | None:
     return next((label for label, pattern in _ACLEW_VOICES.items() if pattern.fullmatch(name)), name)
 
 
-def parent_of_tier(name: str) -> str | None:
+def parent_of_tier(name: str, columns: Iterable[Column] = COLUMNS) -> str | None:
     """Parent tier according to a tier's name; None for an independent tier."""
     name = name.strip()
     if "@" in name:
         return name.partition("@")[2]
-    begin = DEPENDENT_TIERS["phonemes"]
-    return name.removeprefix(begin) if name.startswith(begin) else None
+    begins = [column.tier for column in columns if name.startswith(column.tier)]
+    return name.removeprefix(max(begins, key=len)) if begins else None

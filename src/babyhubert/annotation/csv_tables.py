@@ -22,13 +22,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from babyhubert.annotation.codes import (
-    ADDRESSEE_FROM_CODE,
     FROM_CHILDPROJECT,
     FROM_LENA,
     OTHER_LENA_CODES,
     TO_CHILDPROJECT,
     refuse_ambiguous,
 )
+from babyhubert.annotation.columns import Column, columns_beside
 from babyhubert.annotation.escapes import CONTROL, escape, unescape
 from babyhubert.annotation.preparation_lists import (
     SAMPLES_COLUMNS,
@@ -106,6 +106,7 @@ def read_file(path: Path, recording_id: str) -> Parts:
     if needed in VAD_COLUMNS:
         parse = vad_row(path)
     further = [name for name in table.columns if name not in needed]
+    coded = {column.name: column for column in columns_beside(path)}
     rows = RecordingRows(tuple(further))
     anonymous = parse is _childproject_row and _RECORDING_FILENAME not in table.columns
     if anonymous:
@@ -119,7 +120,7 @@ def read_file(path: Path, recording_id: str) -> Parts:
                 rows.note(name)
             else:
                 start, end, label = parsed
-                rows.add(name, start, end, label, tuple(_value(column, row[column]) for column in further))
+                rows.add(name, start, end, label, tuple(_value(coded.get(name), row[name]) for name in further))
     parts = rows.parts()
     return {recording_id: Segments.empty()} if parse is _childproject_row and not parts else parts
 
@@ -149,10 +150,10 @@ def id_of_filename(filename: str, where: str) -> str:
     return name.with_suffix("").as_posix()
 
 
-def _value(column: str, text: str) -> str:
+def _value(column: Column | None, text: str) -> str:
     if text in _NOTHING:
         return ""
-    return ADDRESSEE_FROM_CODE.get(text, text) if column == "addressee" else text
+    return text if column is None else column.value_of(text)
 
 
 def _label(text: str) -> str:

@@ -18,6 +18,7 @@ from babyhubert.errors import AnnotationError
 
 if TYPE_CHECKING:
     from babyhubert.annotation.codes import TierNaming
+    from babyhubert.annotation.columns import Column
     from babyhubert.annotation.recording_rows import Parts
     from babyhubert.annotation.segments import Segments
     from babyhubert.annotation.tiers import Tier
@@ -33,6 +34,7 @@ class WrittenRecording:
         samples: Its length at 16 kHz; 0 where that is not known.
         audio: Its audio file, if known.
         naming: Names of tiers.
+        columns: Columns that become tiers below those of voices; None: the published ones.
     """
 
     recording_id: str
@@ -40,6 +42,7 @@ class WrittenRecording:
     samples: int = 0
     audio: Path | None = None
     naming: TierNaming = "aclew"
+    columns: Sequence[Column] | None = None
 
 
 class _SegmentsModule(Protocol):
@@ -86,9 +89,11 @@ class AnnotationFormat:
         """
         if not self.tiers:
             return cast(_SegmentsModule, self._module()).read_file(path, recording_id)
+        from babyhubert.annotation.columns import columns_beside
         from babyhubert.annotation.tiers import segments_of
 
-        return {recording_id: segments_of(self._tiers_module().read_tiers(path, recording_id))}
+        tiers = self._tiers_module().read_tiers(path, recording_id)
+        return {recording_id: segments_of(tiers, columns_beside(path))}
 
     def write(self, path: Path, recording: WrittenRecording) -> list[str]:
         """Write one recording's file; sentences that a user must know.
@@ -99,9 +104,11 @@ class AnnotationFormat:
         """
         if not self.tiers:
             return list(cast(_SegmentsModule, self._module()).write_file(path, recording))
+        from babyhubert.annotation.columns import COLUMNS
         from babyhubert.annotation.tiers import lay_out
 
-        layout = lay_out(recording.segments, recording.recording_id, recording.naming)
+        columns = COLUMNS if recording.columns is None else recording.columns
+        layout = lay_out(recording.segments, recording.recording_id, recording.naming, columns)
         self.write_tiers(path, layout.tiers, recording)
         return list(layout.notes())
 

@@ -16,16 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.codes import (
-    ADDRESSEE_FROM_CODE,
-    ADDRESSEE_TO_CODE,
     CHILDPROJECT_TIERS,
-    DEPENDENT_TIERS,
     TierNaming,
     label_of_tier,
     parent_of_tier,
     refuse_ambiguous,
     tier_names,
 )
+from babyhubert.annotation.columns import COLUMNS, Column, is_column_name, other_column
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.timebase import ms_to_samples, samples_to_ms
 
@@ -82,8 +80,16 @@ class TierLayout:
             yield f"{self.too_short} segments shorter than 1 ms left out: tiers cannot hold them"
 
 
-def lay_out(segments: Segments, recording_id: str, naming: TierNaming = "aclew") -> TierLayout:
+def lay_out(
+    segments: Segments, recording_id: str, naming: TierNaming = "aclew", columns: Sequence[Column] = COLUMNS
+) -> TierLayout:
     """Convert a segments table to tiers; those of the four voice types are always there, even if empty.
+
+    Args:
+        segments: The table.
+        recording_id: Whose it is, for messages.
+        naming: Names of the voices' tiers.
+        columns: Columns that become tiers below them, where the table has them.
 
     Raises:
         AnnotationError: a label CHI, see :mod:`babyhubert.annotation.codes`.
@@ -98,42 +104,48 @@ def lay_out(segments: Segments, recording_id: str, naming: TierNaming = "aclew")
         end = np.array([samples_to_ms(sample) for sample in rows.end.tolist()], dtype=np.int64)
         too_short += int((start == end).sum())
         lines = _disjoint_lines(start, end)
-        texts = _tier_texts(rows)
+        texts = _tier_texts(rows, columns)
         for number, (name, line) in enumerate(zip(tier_names(label, naming), lines, strict=False)):
             extra += [name] if number else []
-            tiers += _with_dependents(name, texts, start, end, line)
+            tiers += _with_dependents(name, texts, start, end, line, columns)
     names = frozenset(tier.name for tier in tiers)
     misread = tuple(
-        label for label in segments.labels if label_of_tier(next(tier_names(label, naming)), names) != label
+        label for label in segments.labels if label_of_tier(next(tier_names(label, naming)), names, columns) != label
     )
     return TierLayout(tuple(tiers), tuple(extra), too_short, misread)
 
 
-def segments_of(tiers: Iterable[Tier]) -> Segments:
+def segments_of(tiers: Iterable[Tier], columns: Sequence[Column] = COLUMNS) -> Segments:
     """Convert tiers to a segments table; pieces of tiers that name no speaker are not part of it.
 
     A dependent piece belongs to the piece of its parent that contains its middle; one without such a piece describes a
     deleted segment, and is dropped with it.
+
+    Args:
+        tiers: The tiers.
+        columns: Columns that tiers below those of voices fill; other tiers ``name@voice`` fill a column ``name``.
     """
     tiers = list(tiers)
+    columns = (*columns, *_other_columns(tiers, columns))
     names = frozenset(tier.name.strip() for tier in tiers)
     below: dict[str, list[Tier]] = {}
     for tier in tiers:
         below.setdefault(tier.name.strip(), []).append(tier)
     rows: list[tuple[int, int, str]] = []
-    columns: dict[str, dict[int, str]] = {}
+    filled: dict[str, dict[int, str]] = {}
     for tier in tiers:
-        label = None if (tier.parent or parent_of_tier(tier.name)) else label_of_tier(tier.name, names)
+        parent = tier.parent or parent_of_tier(tier.name, columns)
+        label = None if parent else label_of_tier(tier.name, names, columns)
         if label is None:
             continue
         first = len(rows)
         rows += [(ms_to_samples(piece.start), ms_to_samples(piece.end), label) for piece in tier.pieces]
         for number, piece in enumerate(tier.pieces):
             if piece.text.strip() and piece.text.strip() not in (label, tier.name.strip()):
-                columns.setdefault("transcription", {})[first + number] = piece.text
-        for column, values in _dependents_of(tier, below):
-            columns.setdefault(column, {}).update({first + number: value for number, value in values})
-    return _table(rows, columns)
+                filled.setdefault("transcription", {})[first + number] = piece.text
+        for column, values in _dependents_of(tier, below, columns):
+            filled.setdefault(column, {}).update({first + number: value for number, value in values})
+    return _table(rows, filled)
 
 
 def column_texts(segments: Segments, column: str) -> NDArray[np.object_]:
@@ -162,48 +174,54 @@ def _disjoint_lines(start: NDArray[np.int64], end: NDArray[np.int64]) -> list[li
     return lines
 
 
-def _tier_texts(rows: Segments) -> dict[str, NDArray[np.object_]]:
+def _tier_texts(rows: Segments, columns: Iterable[Column]) -> dict[str, NDArray[np.object_]]:
     """Texts of a voice's tier (``transcription``) and of those below it, by column."""
-    texts = {column: column_texts(rows, column) for column in ("transcription", *DEPENDENT_TIERS)}
-    texts["addressee"][:] = [ADDRESSEE_TO_CODE.get(text, text) for text in texts["addressee"]]
+    texts = {"transcription": column_texts(rows, "transcription")}
+    for column in columns:
+        texts[column.name] = column_texts(rows, column.name)
+        texts[column.name][:] = [column.code_of(text) for text in texts[column.name]]
     return texts
+
+
+def _other_columns(tiers: Iterable[Tier], columns: Iterable[Column]) -> list[Column]:
+    """Columns of tiers ``name@voice`` that are none of those given."""
+    known = {column.tier for column in columns} | {f"{column.name}@" for column in columns}
+    begins = dict.fromkeys(tier.name.strip().partition("@")[0].strip() for tier in tiers if "@" in tier.name)
+    return [other_column(name) for name in begins if f"{name}@" not in known and is_column_name(name)]
 
 
 def _with_dependents(
     name: str,
-    columns: Mapping[str, NDArray[np.object_]],
+    texts: Mapping[str, NDArray[np.object_]],
     start: NDArray[np.int64],
     end: NDArray[np.int64],
     line: Sequence[int],
+    below: Iterable[Column],
 ) -> Iterator[Tier]:
-    def pieces(texts: NDArray[np.object_], keep: Sequence[int]) -> tuple[Piece, ...]:
-        return tuple(Piece(int(start[row]), int(end[row]), texts[row]) for row in keep)
+    def pieces(column: str, keep: Sequence[int]) -> tuple[Piece, ...]:
+        return tuple(Piece(int(start[row]), int(end[row]), texts[column][row]) for row in keep)
 
-    yield Tier(name, pieces(columns["transcription"], line))
-    for column, begin in DEPENDENT_TIERS.items():
-        texts = columns[column]
-        said = [row for row in line if texts[row]]
+    yield Tier(name, pieces("transcription", line))
+    for column in below:
+        said = [row for row in line if texts[column.name][row]]
         if said:
-            yield Tier(f"{begin}{name}", pieces(texts, said), parent=name)
+            yield Tier(f"{column.tier}{name}", pieces(column.name, said), parent=name)
 
 
-def _dependents_of(parent: Tier, tiers: Mapping[str, Sequence[Tier]]) -> Iterator[tuple[str, list[tuple[int, str]]]]:
+def _dependents_of(
+    parent: Tier, tiers: Mapping[str, Sequence[Tier]], columns: Iterable[Column]
+) -> Iterator[tuple[str, list[tuple[int, str]]]]:
     """Columns that tiers below ``parent`` fill, found by name, each as indices of the parent's pieces and values."""
     ends = np.array([piece.end for piece in parent.pieces], dtype=np.int64)
-    found = [
-        (column, tier)
-        for column, begin in DEPENDENT_TIERS.items()
-        for tier in tiers.get(f"{begin}{parent.name.strip()}", ())
-    ]
+    found = [(column, tier) for column in columns for tier in tiers.get(f"{column.tier}{parent.name.strip()}", ())]
     for column, tier in found:
         values = []
         for piece in tier.pieces:
             middle = (piece.start + piece.end) // 2
             number = int(np.searchsorted(ends, middle, side="right"))
             if number < len(ends) and parent.pieces[number].start <= middle and piece.text.strip():
-                text = piece.text.strip()
-                values.append((number, ADDRESSEE_FROM_CODE.get(text, text) if column == "addressee" else text))
-        yield column, values
+                values.append((number, column.value_of(piece.text.strip())))
+        yield column.name, values
 
 
 def _table(rows: Sequence[tuple[int, int, str]], columns: dict[str, dict[int, str]]) -> Segments:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.codes import TierNaming
+from babyhubert.annotation.columns import write_columns
 from babyhubert.annotation.formats import WRITTEN, WrittenRecording
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.annotation.text import CsvTable
@@ -235,6 +236,7 @@ def _write_clips(source: Source, output: Path, settings: ClipSettings) -> Sample
         summary.recordings += bool(written)
     summary.clips = len(rows)
     if rows:
+        write_columns(output, source.columns)
         write_json(output / SAMPLE_FILE, _about(source, settings) | material.as_record())
         write_text(output / CLIPS_TABLE, _format_table(rows))
     return summary
@@ -316,7 +318,7 @@ def _write_clip(
     annotation = path_below(output, clip, kind.suffix)
     known = Segments.empty() if settings.blank else recording.segments
     segments = within(known, ms_to_samples(first), ms_to_samples(last))
-    voices = lay_out(segments, recording.recording_id, settings.naming).tiers
+    voices = lay_out(segments, recording.recording_id, settings.naming, recording.columns).tiers
     tiers = (Tier("code", (Piece(onset - first, offset - first, TO_DO),)), *voices)
     kind.write_tiers(annotation, tiers, WrittenRecording(clip, segments, len(samples), sound, settings.naming))
     return {

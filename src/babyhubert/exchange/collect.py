@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from babyhubert.annotation.columns import COLUMNS, Column, columns_beside, other_column, write_columns
 from babyhubert.annotation.csv_tables import write_childproject_csv
 from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.annotation.reading import read_segments
@@ -29,7 +30,7 @@ from babyhubert.files import csv_text, path_below, require_safe_name, write_text
 from babyhubert.hashing import file_sha256
 from babyhubert.timebase import format_length, format_seconds, ms_to_samples
 
-ADDRESSEE_HEADER = "uid,start_time_s,duration_s,label,addressee\n"
+_HEADER = ("uid", "start_time_s", "duration_s", "label")
 _NEEDED = ("clip", "recording_id", "segment_onset", "segment_offset", "audio_onset", "annotation_sha256")
 
 
@@ -106,7 +107,8 @@ def read_clips(folder: Path) -> list[Clip]:
 def collect(folder: Path, output: Path, *, include_untouched: bool = False) -> CollectSummary:
     """Write ``rttm/``, ``csv/`` and ``annotated.uem`` of the clips that were annotated.
 
-    Where somebody said to whom adults speak, also ``rttm_addressee.csv``.
+    Where somebody said to whom adults speak, also ``rttm_addressee.csv``; likewise ``rttm_<task>.csv`` of any
+    other task that sorts segments into classes.
 
     Args:
         folder: The clips.
@@ -136,7 +138,7 @@ def collect(folder: Path, output: Path, *, include_untouched: bool = False) -> C
     whole = {name: Segments.concatenate(parts) for name, parts in segments.items()}
     scored = {name: _stretch(clips) for name, clips in stretches.items()}
     if whole:
-        _write(output, whole, scored)
+        _write(output, whole, scored, columns_beside(folder))
     return summary
 
 
@@ -158,19 +160,31 @@ def _stretch(clips: list[Clip]) -> Intervals:
     return union(*spans.T)
 
 
-def _write(output: Path, recordings: dict[str, Segments], stretches: dict[str, Intervals]) -> None:
+def _write(
+    output: Path, recordings: dict[str, Segments], stretches: dict[str, Intervals], columns: tuple[Column, ...]
+) -> None:
     for name, segments in recordings.items():
         write_rttm(path_below(output / "rttm", name, ".rttm"), name, segments)
         write_childproject_csv(path_below(output / "csv", name, ".csv"), segments)
-    if any("addressee" in segments.columns for segments in recordings.values()):
-        rows = (row for name, segments in recordings.items() for row in _addressee_rows(name, segments))
-        write_text(output / "rttm_addressee.csv", ADDRESSEE_HEADER + "".join(rows))
+    for column in _filled(recordings, columns):
+        rows = (row for name, segments in recordings.items() for row in _rows(name, segments, column))
+        write_text(output / f"rttm_{column.task}.csv", csv_text([(*_HEADER, column.name)]) + "".join(rows))
+    write_columns(output, columns)
     write_text(output / UEM_NAME, format_uem(stretches))
 
 
-def _addressee_rows(name: str, segments: Segments) -> Iterator[str]:
-    rows = zip(segments, column_texts(segments, "addressee"), strict=True)
+def _filled(recordings: dict[str, Segments], columns: tuple[Column, ...]) -> Iterator[Column]:
+    """Columns of classes that somebody filled; those of tiers that nothing describes are called as these."""
+    names = dict.fromkeys(name for segments in recordings.values() for name in segments.columns)
+    known = {column.name: column for column in (*COLUMNS, *columns)}
+    for name in names:
+        column = known.get(name) or other_column(name)
+        if column.kind == "classification" and name != "transcription":
+            yield column
+
+
+def _rows(name: str, segments: Segments, column: Column) -> Iterator[str]:
+    rows = zip(segments, column_texts(segments, column.name), strict=True)
     yield csv_text(
-        (name, format_seconds(start), format_length(start, end), label, addressee)
-        for (start, end, label), addressee in rows
+        (name, format_seconds(start), format_length(start, end), label, value) for (start, end, label), value in rows
     )

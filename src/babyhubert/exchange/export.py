@@ -26,6 +26,7 @@ from babyhubert.annotation.childproject import (
     write_import_table,
 )
 from babyhubert.annotation.codes import TierNaming
+from babyhubert.annotation.columns import write_columns
 from babyhubert.annotation.formats import WRITTEN, WrittenRecording
 from babyhubert.annotation.intervals import Intervals
 from babyhubert.annotation.lena_table import LENA_HEADER, format_lena_rows
@@ -148,6 +149,8 @@ class _Exporter:
         output = self._settings.output
         if "lena" in self._settings.formats:
             write_text(output / "lena.csv", LENA_HEADER + "".join(self._lena))
+        if any(name in WRITTEN and WRITTEN[name].tiers for name in self._settings.formats):
+            write_columns(output, self._source.columns)
         if self._stretches and self._settings.formats:
             write_text(output / UEM_NAME, format_uem(self._stretches))
             yield f"annotated stretches, for 'evaluate --uem': {output / UEM_NAME}"
@@ -167,7 +170,8 @@ class _Exporter:
         path = path_below(self._settings.output / name, recording.recording_id, WRITTEN[name].suffix)
         samples, audio, naming = recording.samples or 0, recording.audio, self._settings.naming
         return WRITTEN[name].write(
-            path, WrittenRecording(recording.recording_id, recording.segments, samples, audio, naming)
+            path,
+            WrittenRecording(recording.recording_id, recording.segments, samples, audio, naming, recording.columns),
         )
 
 
@@ -191,7 +195,7 @@ class _SetWriter:
                 f"{length} ms long, but {listed.duration_ms} in the project's recordings.csv: ChildProject's importer "
                 "drops what lies beyond"
             )
-        for kind in kinds_in(recording.segments):
+        for kind in kinds_in(recording.segments, recording.columns):
             raw = self.folder(kind) / "raw"
             text = format_set_csv(recording.segments, kind, recording.recording_id)
             write_text(path_below(raw, listed.recording_id, ".csv"), text)
@@ -204,6 +208,7 @@ class _SetWriter:
         """Write what describes each set."""
         for kind in self._kinds:
             write_text(self.folder(kind) / "metannots.yml", format_metannots(self._metannots(kind)))
+            write_columns(self.folder(kind), [] if kind.column is None else [kind.column])
         yield from ()
 
     def set_name(self, kind: SetKind | str) -> str:

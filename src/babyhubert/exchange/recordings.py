@@ -21,6 +21,7 @@ from babyhubert.annotation.childproject import (
     project_audio,
     read_project_recordings,
 )
+from babyhubert.annotation.columns import COLUMNS, Column, columns_beside
 from babyhubert.annotation.intervals import Intervals
 from babyhubert.annotation.reading import read_each
 from babyhubert.annotation.segments import Segments
@@ -29,7 +30,7 @@ from babyhubert.audio.discovery import discover
 from babyhubert.audio.names import RecordingNames, rttm_uri
 from babyhubert.audio.recording import probe
 from babyhubert.errors import AnnotationError, BabyHubertError, UnsafeNameError
-from babyhubert.measures.results import RecordingResult, read_results
+from babyhubert.measures.results import RecordingResult, columns_of_run, read_results
 from babyhubert.timebase import ms_to_samples, samples_to_ms
 
 UEM_NAME = "annotated.uem"
@@ -42,13 +43,14 @@ class AnnotatedRecording:
 
     Attributes:
         recording_id: Its id.
-        segments: Who speaks when, with columns ``addressee`` and ``phonemes`` where these are known.
+        segments: Who speaks when, with the columns of tasks where these are known.
         audio: The audio file, whether its content is here or not; None where it is not known.
         samples: Length at 16 kHz; None where it is not known.
         stretches: What was annotated, in samples; None: all of it.
         scores: Kept frame scores, ``.npy`` of shape (frames, classes); None where there are none.
         record: What the run wrote down of it, if a run is the source.
         audio_named: The audio is what a user named, not what the source found.
+        columns: Columns that the segments may have, and what these mean.
     """
 
     recording_id: str
@@ -59,6 +61,7 @@ class AnnotatedRecording:
     scores: Path | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
     audio_named: bool = False
+    columns: tuple[Column, ...] = COLUMNS
 
     def past_the_end(self) -> int:
         """Segments that end a millisecond or more after the recording does."""
@@ -106,6 +109,16 @@ class Source:
             return {}
         return about if isinstance(about, dict) else {}
 
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """Columns that its segments may have, and what these mean.
+
+        Raises:
+            OutputError: the run's record is damaged.
+            AnnotationError: their description is.
+        """
+        return columns_of_run(self.path) if self._is_finished_run else columns_beside(self.path)
+
     def notes(self) -> list[str]:
         """What a user should know of the results of a run."""
         return read_results(self.path).notes if self._is_finished_run else []
@@ -123,7 +136,7 @@ class Source:
         if self._is_finished_run:
             yield from _of_run(self.path)
             return
-        known = _of_project(self.path)
+        known, columns = _of_project(self.path), columns_beside(self.path)
         uem = self.path / UEM_NAME
         annotated = read_uem(uem) if uem.is_file() else {}
         for file, part in read_each(self.path):
@@ -134,7 +147,7 @@ class Source:
                 audio, samples, stretches = known.get(
                     recording_id, (None, None, annotated.get(rttm_uri(recording_id)))
                 )
-                yield AnnotatedRecording(recording_id, segments, audio, samples, stretches)
+                yield AnnotatedRecording(recording_id, segments, audio, samples, stretches, columns=columns)
 
     def _with_audio(self, recording: AnnotatedRecording) -> AnnotatedRecording | Failure:
         """With the file that --audio names, and its length as its header says."""
@@ -168,28 +181,27 @@ def _of_run(folder: Path) -> Iterator[AnnotatedRecording | Failure]:
             result.samples,
             scores=result.scores,
             record=result.record,
+            columns=results.columns,
         )
 
 
 def _with_columns(result: RecordingResult) -> Segments:
-    """A result's segments with what is known of each: empty where an addressee is not, None where phonemes are not."""
+    """A result's segments with what is known of each: empty where a class is not, None where symbols are not."""
     segments = result.segments
     keys = [(samples_to_ms(start), samples_to_ms(end), label) for start, end, label in segments]
     columns = dict(segments.columns)
-    if result.addressed is not None:
-        said = {
-            (samples_to_ms(start), samples_to_ms(end), label): addressee
-            for (start, end, label), addressee in zip(
-                result.addressed, result.addressed.columns["addressee"], strict=True
-            )
-        }
-        columns["addressee"] = np.array([said.get(key, "") for key in keys], dtype=object)
-    if result.utterances is not None:
-        spoken = {
-            (samples_to_ms(one.start), samples_to_ms(one.end), "KCHI"): " ".join(one.phonemes)
-            for one in result.utterances
-        }
-        columns["phonemes"] = np.array([spoken.get(key) for key in keys], dtype=object)
+    for name, table in result.classified.items():
+        if table is not None:
+            rows = zip(table, table.columns[name], strict=True)
+            said = {(samples_to_ms(start), samples_to_ms(end), label): value for (start, end, label), value in rows}
+            columns[name] = np.array([said.get(key, "") for key in keys], dtype=object)
+    for name, utterances in result.transcribed.items():
+        if utterances is not None:
+            spoken = {
+                (samples_to_ms(one.start), samples_to_ms(one.end), one.label): " ".join(one.phonemes)
+                for one in utterances
+            }
+            columns[name] = np.array([spoken.get(key) for key in keys], dtype=object)
     return Segments(segments.start, segments.end, segments.label, columns)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from babyhubert.annotation.columns import Column, column_of_task
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.recording import open_recording
 from babyhubert.encoder.context import Listening, Pooling
@@ -140,6 +141,18 @@ class UtteranceModel(ABC, Generic[Result]):
         """Labels of the segments that the model applies to; empty: all."""
         settings = self.loaded.card.get(self.task, {})
         return tuple(settings.get("voices", PUBLISHED_VOICES.get(self.task, ())))
+
+    @property
+    def filled_column(self) -> Column:
+        """The column of a segments table that it fills.
+
+        Raises:
+            ConfigError: what the model says of it cannot be.
+        """
+        kind = self.loaded.network.head(self.task).kind
+        if kind == "frames":
+            raise ConfigError(f"{self.loaded.name}: the head {self.task} is of frames; run 'babyhubert segment'")
+        return column_of_task(self.task, kind, self.labels, self.loaded.card.get(self.task, {}))
 
     def with_changes(self, **changes: Any) -> Self:
         """Return a copy with other windows, rules or batch size."""

@@ -1,20 +1,21 @@
 """What the commands left in an output folder, read back: one object a recording, and the run's own record.
 
-``segment`` is what makes a recording count as processed: its ``csv/<id>.csv`` (or ``rttm/<id>.rttm``) stands even when
-nothing was heard. Addressees and phonemes join where they stand; a recording without them has None there, which is not
-the same as a recording with none.
+``segment`` is what makes a recording count as processed: its ``csv/<id>.csv`` (or ``rttm/<id>.rttm``) is there even
+when nothing was found. What other tasks say of its segments joins where it is there, by column; a recording without it
+has None there, which is not the same as a recording with none.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from babyhubert.annotation.columns import ADDRESSEE, COLUMNS, PHONEMES, Column, read_column, with_columns
 from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.text import CsvTable, parse_ends, parse_span
@@ -27,15 +28,12 @@ from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.provenance import is_stale, mixture, models_of, segments_fingerprint, stale_notes
 from babyhubert.timebase import seconds_to_samples
 
-ADDRESSEE_TABLE = "rttm_addressee.csv"
-ADDRESSEE_FOLDER = "addressee"
-PHONEME_FOLDERS = ("phonemes_enriched", "phonemes")
 ADULTS = ("MAL", "FEM")
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """What the key child said in one segment.
+    """Symbols of one segment: what the key child said.
 
     Attributes:
         start: First sample.
@@ -43,6 +41,7 @@ class Utterance:
         phonemes: IPA symbols, none where nothing was recognised.
         syllables: Their number.
         canonical: Syllables of these that are canonical (a vowel and a true consonant).
+        label: Of the segment.
     """
 
     start: int
@@ -50,6 +49,7 @@ class Utterance:
     phonemes: tuple[str, ...]
     syllables: int
     canonical: int
+    label: str = "KCHI"
 
 
 @dataclass(frozen=True)
@@ -61,21 +61,34 @@ class RecordingResult:
         path: The audio file, as the run named it.
         samples: Length at 16 kHz.
         segments: Who speaks when.
-        addressed: Adult segments with an ``addressee`` column; None where addressees were not found out.
-        utterances: The key child's, by onset; None where phonemes were not recognised.
+        classified: By column of a classification task, the segments that it is asked about, with that column; None
+            where it was not run over the recording.
+        transcribed: By column of a task that writes symbols, utterances by onset; None likewise.
         record: The run's own record: channel, warnings, speed.
         scores: The kept frame scores, ``.npy`` of shape (frames, classes); None where there are none, or not those
             that were written.
+        own_columns: The columns of tasks that are not published.
     """
 
     recording_id: str
     path: Path
     samples: int
     segments: Segments
-    addressed: Segments | None = None
-    utterances: tuple[Utterance, ...] | None = None
+    classified: Mapping[str, Segments | None] = field(default_factory=dict)
+    transcribed: Mapping[str, tuple[Utterance, ...] | None] = field(default_factory=dict)
     record: Mapping[str, Any] = field(default_factory=dict)
     scores: Path | None = None
+    own_columns: tuple[Column, ...] = ()
+
+    @property
+    def addressed(self) -> Segments | None:
+        """Adult segments with an ``addressee`` column; None where addressees were not found out."""
+        return self.classified.get(ADDRESSEE.name)
+
+    @property
+    def utterances(self) -> tuple[Utterance, ...] | None:
+        """The key child's, by onset; None where phonemes were not recognised."""
+        return self.transcribed.get(PHONEMES.name)
 
     def audio_fault(self) -> str | None:
         """Tell that the audio file is not the one that these results are of; None where it is, or cannot be known."""
@@ -91,14 +104,21 @@ class RunResults:
         run: Content of ``run.json``.
         audio: The audio file of each processed recording, by id, as the run named it.
         failures: Path and reason of each recording that failed, in any command that ran here.
+        columns: The published columns, and those of other tasks that were run here.
     """
 
     folder: Path
     run: Mapping[str, Any]
     audio: Mapping[str, Path]
     failures: tuple[tuple[str, str], ...]
+    columns: tuple[Column, ...]
     _records: Mapping[str, Mapping[str, Any]]
-    _addressed: Mapping[str, Segments] | None
+    _tables: Mapping[str, _Table]
+
+    @property
+    def own_columns(self) -> tuple[Column, ...]:
+        """The columns of tasks that are not published."""
+        return tuple(column for column in self.columns if column.task and column not in COLUMNS)
 
     @property
     def notes(self) -> list[str]:
@@ -141,26 +161,59 @@ class RunResults:
             self.audio[recording_id],
             _samples(self.folder, record),
             segments,
-            _addressed(self.folder, self._addressed, recording_id, segments),
-            _read_utterances(self.folder, recording_id, segments),
+            {name: table.read(self.folder, recording_id, segments) for name, table in self._tables.items()},
+            {
+                column.name: _read_utterances(self.folder, column, recording_id, segments)
+                for column in self.columns
+                if column.kind == "ctc"
+            },
             record,
             _scores(self.folder, recording_id),
+            self.own_columns,
         )
 
 
 def read_results(folder: Path) -> RunResults:
-    """Open an output folder of ``babyhubert segment``, and of ``addressee`` and ``phonemes`` where they ran into it.
+    """Open an output folder of ``babyhubert segment``, and of the tasks that were run into it.
 
     Raises:
         OutputError: not such a folder, or its ``run.json`` is damaged.
-        AnnotationError: the table of addressees is malformed.
+        AnnotationError: a task's table of all recordings is malformed.
     """
     folder = Path(folder)
     run = _read_run(folder)
     records = {name: record for name, record in _records(folder, run).items() if _has_segments(folder, name)}
     audio = {name: Path(str(record.get("path", name))) for name, record in records.items()}
-    failures = _failures(run)
-    return RunResults(folder, run, audio, failures, records, _read_addressees(folder / ADDRESSEE_TABLE))
+    own = _described_columns(folder, run)
+    columns = with_columns(own)
+    written = {column.task: column.name for column in own}
+    tables = {
+        column.name: _Table.open(folder, column, written.get(column.task, column.name))
+        for column in columns
+        if column.kind == "classification"
+    }
+    return RunResults(folder, run, audio, _failures(run), columns, records, tables)
+
+
+def columns_of_run(folder: Path) -> tuple[Column, ...]:
+    """The published columns, and those of other tasks that were run into an output folder.
+
+    Raises:
+        OutputError: not such a folder, or its ``run.json`` is damaged.
+    """
+    return with_columns(_described_columns(folder, _read_run(folder)))
+
+
+def _described_columns(folder: Path, run: Mapping[str, Any]) -> list[Column]:
+    """Columns as the runs of their tasks describe them in ``run.json``."""
+    try:
+        return [
+            read_column(one["task"], f"{folder / 'run.json'}, run of {one.get('command')}")
+            for one in _runs(run)
+            if "task" in one
+        ]
+    except AnnotationError as error:
+        raise OutputError(f"{error}; run the task again to renew it") from error
 
 
 def _has_segments(folder: Path, recording_id: str) -> bool:
@@ -262,66 +315,85 @@ def _require_intact(folder: Path, command: str, recording_id: str, path: Path | 
     return record
 
 
-def _read_addressees(path: Path) -> dict[str, Segments] | None:
-    """Adult segments by recording, with an ``addressee`` column; None where the table is absent."""
+@dataclass(frozen=True)
+class _Table:
+    """What a classification task said of segments.
+
+    Attributes:
+        column: Its column.
+        written: The column's name in the task's files.
+        rows: The segments that it was asked about, by recording; None where the task was not run.
+    """
+
+    column: Column
+    written: str
+    rows: Mapping[str, Segments] | None
+
+    @classmethod
+    def open(cls, folder: Path, column: Column, written: str) -> _Table:
+        """The table of all recordings that the task left in a folder."""
+        return cls(column, written, _read_classes(folder / f"rttm_{column.task}.csv", column, written))
+
+    def read(self, folder: Path, recording_id: str, segments: Segments) -> Segments | None:
+        """The segments of a recording that the task was asked about, with its column; None where it was not run.
+
+        A recording without a row counts as processed only where there was nothing to ask about. Classes of other
+        segments than those count as unknown.
+        """
+        if self.rows is None:
+            return None
+        column = self.column
+        path = path_below(folder / column.task, recording_id, ".csv")
+        record = _require_intact(folder, column.task, recording_id, path)
+        if record is not None and "outputs" in record:
+            if is_stale(record, segments_fingerprint(segments)):
+                return None
+            return (_read_classes(path, column, self.written) or {}).get(recording_id, _nothing_asked(column))
+        if recording_id in self.rows:
+            return self.rows[recording_id]
+        return None if column.is_asked(segments).any() else _nothing_asked(column)
+
+
+def _read_classes(path: Path, column: Column, written: str) -> dict[str, Segments] | None:
+    """Segments that a task was asked about, by recording, with its column; None where the table is absent."""
     if not path.is_file():
         return None
     rows: dict[str, list[tuple[int, int, str, str]]] = {}
-    for where, row in _rows(path, ("uid", "start_time_s", "duration_s", "label", "addressee")):
+    for where, row in _rows(path, ("uid", "start_time_s", "duration_s", "label", written)):
         start, end = parse_span(row["start_time_s"], row["duration_s"], where)
-        rows.setdefault(row["uid"], []).append((start, end, row["label"], (row["addressee"] or "").strip()))
-    return {uid: _addressed_segments(found) for uid, found in rows.items()}
+        rows.setdefault(row["uid"], []).append((start, end, row["label"], (row[written] or "").strip()))
+    return {uid: _classified_segments(found, column) for uid, found in rows.items()}
 
 
-def _addressed_segments(rows: Iterable[tuple[int, int, str, str]]) -> Segments:
-    start, end, label, addressee = zip(*rows, strict=True)
-    table = Segments(
-        np.array(start), np.array(end), np.array(label, object), {"addressee": np.array(addressee, object)}
-    )
-    return table.where(np.isin(table.label.astype(str), ADULTS))
+def _classified_segments(rows: Iterable[tuple[int, int, str, str]], column: Column) -> Segments:
+    start, end, label, value = zip(*rows, strict=True)
+    columns = {column.name: np.array(value, object)}
+    table = Segments(np.array(start), np.array(end), np.array(label, object), columns)
+    return table.where(column.is_asked(table))
 
 
-def _addressed(
-    folder: Path, addressed: Mapping[str, Segments] | None, recording_id: str, segments: Segments
-) -> Segments | None:
-    """A recording without a row counts as processed only where there was no adult to judge.
-
-    Addressees of other segments than those count as unknown.
-    """
-    if addressed is None:
-        return None
-    path = path_below(folder / ADDRESSEE_FOLDER, recording_id, ".csv")
-    record = _require_intact(folder, "addressee", recording_id, path)
-    if record is not None and "outputs" in record:
-        if is_stale(record, segments_fingerprint(segments)):
-            return None
-        return (_read_addressees(path) or {}).get(recording_id, _nobody_addressed())
-    if recording_id in addressed:
-        return addressed[recording_id]
-    silent = not np.isin(segments.label.astype(str), ADULTS).any()
-    return _nobody_addressed() if silent else None
+def _nothing_asked(column: Column) -> Segments:
+    return replace(Segments.empty(), columns={column.name: np.empty(0, dtype=object)})
 
 
-def _nobody_addressed() -> Segments:
-    return replace(Segments.empty(), columns={"addressee": np.empty(0, dtype=object)})
-
-
-def _read_utterances(folder: Path, recording_id: str, segments: Segments) -> tuple[Utterance, ...] | None:
-    """The key child's utterances; None where there are none, or they are of other segments than those."""
-    record = RunFolder(folder, "phonemes").record(recording_id)
+def _read_utterances(
+    folder: Path, column: Column, recording_id: str, segments: Segments
+) -> tuple[Utterance, ...] | None:
+    """Utterances with their symbols; None where the task was not run, or they are of other segments than those."""
+    record = RunFolder(folder, column.task).record(recording_id)
     if record is not None and is_stale(record, segments_fingerprint(segments)):
         return None
-    for name in PHONEME_FOLDERS:
+    for name in (f"{column.task}_enriched", column.task):
         path = path_below(folder / name, recording_id, ".csv")
         written = record.get("outputs") if record is not None else None
         if path.is_file() and (written is None or path.relative_to(folder).as_posix() in written):
-            _require_intact(folder, "phonemes", recording_id, path)
-            found = [_utterance(row, where) for where, row in _rows(path, ("onset", "offset", "phonemes"))]
+            _require_intact(folder, column.task, recording_id, path)
+            found = [_utterance(row, column, where) for where, row in _rows(path, ("onset", "offset", "phonemes"))]
             return tuple(sorted(found, key=lambda utterance: (utterance.start, utterance.end)))
     return None
 
 
-def _utterance(row: Mapping[str, str], where: str) -> Utterance:
+def _utterance(row: Mapping[str, str], column: Column, where: str) -> Utterance:
     start, end = parse_ends(row["onset"], row["offset"], where)
     phonemes = tuple((row["phonemes"] or "").split())
     told = row.get("syllables")
@@ -329,7 +401,9 @@ def _utterance(row: Mapping[str, str], where: str) -> Utterance:
         syllables = [tuple(part.split()) for part in told.split(BOUNDARY) if part.strip()]
     else:
         syllables = syllabify(phonemes)
-    return Utterance(start, end, phonemes, len(syllables), sum(is_canonical(syllable) for syllable in syllables))
+    canonical = sum(is_canonical(syllable) for syllable in syllables)
+    label = column.voices[0] if len(column.voices) == 1 else row.get("speaker", "")
+    return Utterance(start, end, phonemes, len(syllables), canonical, label)
 
 
 def _rows(path: Path, needed: Iterable[str]) -> Iterable[tuple[str, dict[str, str]]]:
@@ -340,8 +414,12 @@ def _rows(path: Path, needed: Iterable[str]) -> Iterable[tuple[str, dict[str, st
 
 def _failures(run: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Of the command at the top of ``run.json`` and of those that ran into the same folder, each once."""
-    also = run.get("also")
-    runs = [run, *(also.values() if isinstance(also, dict) else ())]
-    listed = [entry for one in runs if isinstance(one, dict) for entry in one.get("failures") or ()]
+    listed = [entry for one in _runs(run) for entry in one.get("failures") or ()]
     told = ((str(entry.get("path")), str(entry.get("error"))) for entry in listed if isinstance(entry, dict))
     return tuple(dict.fromkeys(told))
+
+
+def _runs(run: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The run at the top of ``run.json``, and those that ran into the same folder."""
+    also = run.get("also")
+    yield from (one for one in (run, *(also.values() if isinstance(also, dict) else ())) if isinstance(one, dict))

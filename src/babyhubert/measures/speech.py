@@ -81,6 +81,30 @@ def time_addressed(addressed: Segments, edges: NDArray[np.int64]) -> dict[str, C
     return {name: time_with(addressed.where(keep.astype(bool)), ADULTS, edges) for name, keep in groups.items()}
 
 
+def class_measures(
+    classified: Segments, column: str, classes: Sequence[str], edges: NDArray[np.int64]
+) -> dict[str, dict[str, NDArray]]:
+    """Segments of each class: ``count``, ``samples`` (summed), and their ``share`` of the samples of all classes."""
+    values = classified.columns[column].astype(str)
+    found: dict[str, dict[str, NDArray]] = {}
+    for name in classes:
+        own = classified.where(values == name)
+        samples = samples_by_hour(own.start, own.end, edges)
+        found[name] = {"count": count_by_hour(own.start, edges), "samples": samples}
+    total = sum((each["samples"] for each in found.values()), np.zeros(max(len(edges) - 1, 0)))
+    return {name: {**each, "share": ratio(each["samples"], total)} for name, each in found.items()}
+
+
+def symbol_counts(utterances: Sequence[Utterance], edges: NDArray[np.int64]) -> dict[str, Values]:
+    """Utterances, and symbols in them."""
+    onset = np.array([utterance.start for utterance in utterances], dtype=np.int64)
+    symbols = np.array([len(utterance.phonemes) for utterance in utterances], dtype=float)
+    return {
+        "utterances": sum_by_hour(onset, np.ones(len(onset)), edges),
+        "symbols": sum_by_hour(onset, symbols, edges),
+    }
+
+
 def utterance_counts(utterances: Sequence[Utterance], edges: NDArray[np.int64]) -> dict[str, Values]:
     """Utterances, those with phones, those with a canonical syllable; phones, syllables, canonical syllables."""
     onset = np.array([utterance.start for utterance in utterances], dtype=np.int64)

@@ -6,19 +6,29 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from babyhubert.annotation.columns import Column
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.config import Config, Seed
 from babyhubert.errors import BabyHubertError, ConfigError
 from babyhubert.files import csv_text, write_json, write_text
 from babyhubert.measures.hours import HOUR, Hours, hours_of, start_times
 from babyhubert.measures.results import ADULTS, RecordingResult, RunResults
-from babyhubert.measures.speech import ratio, time_addressed, time_with, utterance_counts, voice_measures
+from babyhubert.measures.speech import (
+    class_measures,
+    ratio,
+    symbol_counts,
+    time_addressed,
+    time_with,
+    utterance_counts,
+    voice_measures,
+)
 from babyhubert.measures.turns import LENA_PAUSE, SIMPLE_INTERVAL, TurnRules, chance_turns, count_by_hour, speech_of
 from babyhubert.runs.folder import record_warnings
 from babyhubert.timebase import SAMPLE_RATE, ms_to_samples, samples_to_seconds
@@ -27,6 +37,12 @@ from babyhubert.version import __version__
 NOT_AVAILABLE = "NA"
 WARNINGS = "warnings"
 """Last column of both tables: what reading the recording found, in words."""
+
+CLASS_MEASURES = ("count", "min", "min_per_hour", "share")
+"""What is measured of each class of a task that is not published."""
+
+SYMBOL_MEASURES = ("utterances", "symbols", "symbols_per_hour")
+"""What is measured of a task that writes symbols and is not published."""
 
 _MINUTE = 60 * SAMPLE_RATE
 _DECIMALS = 4
@@ -151,7 +167,7 @@ def _values(
     values |= _turns(recording, edges, hours, settings, chance)
     values |= _addressees(recording, edges, hours)
     values |= _phones(recording, edges, hours)
-    return values
+    return values | _of_own_columns(recording, edges, hours)
 
 
 def _of_voice(name: str, found: Mapping[str, NDArray], hours: NDArray) -> dict[str, NDArray]:
@@ -229,10 +245,71 @@ def _phones(recording: RecordingResult, edges: NDArray[np.int64], hours: NDArray
     return dict(zip(names, values, strict=True))
 
 
+def measure_names(columns: Iterable[Column]) -> dict[tuple[str, str], str]:
+    """How the measures of tasks that are not published begin, by column and class.
+
+    They are called ``<column>_<class>``, of tasks that write symbols ``<column>``; with a number behind where other
+    measures are called so.
+    """
+    taken, found = set(columns_of_published()), dict[tuple[str, str], str]()
+    for column in columns:
+        wanted = {name: f"{column.name}_{name}" for name in column.classes}
+        measures = CLASS_MEASURES if column.kind == "classification" else SYMBOL_MEASURES
+        for name, base in (wanted if column.kind == "classification" else {"": column.name}).items():
+            choices = (base, *(f"{base}_{number}" for number in range(2, len(taken) + 3)))
+            chosen = next(one for one in choices if not {f"{one}_{measure}" for measure in measures} & taken)
+            taken |= {f"{chosen}_{measure}" for measure in measures}
+            found[column.name, name] = chosen
+    return found
+
+
+def _of_own_columns(recording: RecordingResult, edges: NDArray[np.int64], hours: NDArray) -> dict[str, NDArray]:
+    """The measures of tasks that are not published; NaN where they were not run."""
+    names = measure_names(recording.own_columns) if recording.own_columns else {}
+    values: dict[str, NDArray] = {}
+    for column in recording.own_columns:
+        if column.kind == "classification":
+            found = _of_classes(recording, column, edges, hours)
+        else:
+            found = {"": _of_symbols(recording, column, edges, hours)}
+        for name, measured in found.items():
+            values |= {f"{names[column.name, name]}_{measure}": each for measure, each in measured.items()}
+    return values
+
+
+def _of_classes(
+    recording: RecordingResult, column: Column, edges: NDArray[np.int64], hours: NDArray
+) -> dict[str, dict[str, NDArray]]:
+    classified = recording.classified.get(column.name)
+    if classified is None:
+        return {name: dict.fromkeys(CLASS_MEASURES, np.full(len(hours), np.nan)) for name in column.classes}
+    found = class_measures(classified, column.name, column.classes, edges)
+    return {
+        name: {
+            "count": own["count"],
+            "min": own["samples"] / _MINUTE,
+            "min_per_hour": ratio(own["samples"] / _MINUTE, hours),
+            "share": own["share"],
+        }
+        for name, own in found.items()
+    }
+
+
+def _of_symbols(
+    recording: RecordingResult, column: Column, edges: NDArray[np.int64], hours: NDArray
+) -> dict[str, NDArray]:
+    utterances = recording.transcribed.get(column.name)
+    if utterances is None:
+        return dict.fromkeys(SYMBOL_MEASURES, np.full(len(hours), np.nan))
+    found = symbol_counts(utterances, edges)
+    return {**found, "symbols_per_hour": ratio(found["symbols"], hours)}
+
+
 def write_measures(folder: Path, measured: Sequence[RecordingMeasures], settings: MeasureSettings) -> None:
     """Write ``measures.csv``, ``hourly.csv`` and ``measures.json`` into an output folder."""
-    write_text(folder / "measures.csv", _format_table(_ABOUT_RECORDING, _recording_rows(measured)))
-    write_text(folder / "hourly.csv", _format_table(_ABOUT_HOUR, _hour_rows(measured)))
+    names = list(measured[0].whole) if measured else columns()
+    write_text(folder / "measures.csv", _format_table(_ABOUT_RECORDING, names, _recording_rows(measured)))
+    write_text(folder / "hourly.csv", _format_table(_ABOUT_HOUR, names, _hour_rows(measured)))
     write_json(
         folder / "measures.json",
         {
@@ -268,14 +345,25 @@ def _told(one: RecordingMeasures) -> str:
     return "; ".join(one.warnings)
 
 
-def columns() -> list[str]:
-    """Names of the measures, in the order of the tables."""
+@cache
+def columns_of_published() -> tuple[str, ...]:
+    """Names of the measures that every table has, in its order."""
     empty = RecordingResult("", Path(), SAMPLE_RATE, Segments.empty())
+    return tuple(measure(empty, MeasureSettings(shuffles=0)).whole)
+
+
+def columns(own: Sequence[Column] = ()) -> list[str]:
+    """Names of the measures, in the order of the tables.
+
+    Args:
+        own: Columns of tasks that are not published.
+    """
+    empty = RecordingResult("", Path(), SAMPLE_RATE, Segments.empty(), own_columns=tuple(own))
     return list(measure(empty, MeasureSettings(shuffles=0)).whole)
 
 
-def _format_table(about: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    header = [*about, *columns(), WARNINGS]
+def _format_table(about: Sequence[str], names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    header = [*about, *names, WARNINGS]
     return csv_text([header, *([_format(row.get(name, "")) for name in header] for row in rows)])
 
 

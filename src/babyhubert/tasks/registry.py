@@ -14,6 +14,7 @@ from typing import Any
 
 from babyhubert.encoder.flavours.layout import HEAD_KINDS, HeadKind
 from babyhubert.errors import ConfigError
+from babyhubert.runs.folder import RESULT_FOLDERS
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,16 @@ PUBLISHED: dict[str, TaskSpec] = {
 }
 
 
+_TAKEN = frozenset(
+    {
+        *(name.partition("[")[0] for name in RESULT_FOLDERS),
+        *("segment", "classify", "embed", "analyze", "scan", "regions", "sample", "parts"),
+        *("eaf", "textgrid", "audacity", "lena", "childproject", "annotations"),
+    }
+)
+"""Names of folders and commands: outputs of a task of such a name would be mixed with theirs."""
+
+
 def seed_stream(task: str) -> int:
     """Number of a task's random draws: small for the published ones, for others one that follows from the name."""
     spec = PUBLISHED.get(task)
@@ -119,8 +130,23 @@ def check_name(task: str) -> str:
     """
     if task in PUBLISHED:
         raise ConfigError(f"[task.{task}]: {task} is a published task; give it the table [{task}], or another name")
+    return check_folder_name(task, f"[task.{task}]")
+
+
+def check_folder_name(task: str, where: str) -> str:
+    """The name of a task that is not published, as its outputs are called.
+
+    Raises:
+        ConfigError: it cannot be a name of a column and of a file, or other outputs are called so.
+    """
     if not (task.isascii() and task.isidentifier() and len(task) <= 60):
-        raise ConfigError(f"[task.{task}]: a name is letters, digits and _, and begins with a letter")
+        raise ConfigError(f"{where}: a name is letters, digits and _, and begins with a letter")
+    if task.lower() in _TAKEN or task.lower().startswith("layer") or task.lower().endswith(("_timed", "_enriched")):
+        raise ConfigError(f"{where}: outputs of other commands are called {task}; give it another name")
+    from torch.nn import ModuleDict  # seconds: not for those who only ask for a name
+
+    if hasattr(ModuleDict(), task):
+        raise ConfigError(f"{where}: a head cannot be called {task}; give it another name")
     return task
 
 

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from babyhubert.annotation.columns import described
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
@@ -29,6 +30,7 @@ from babyhubert.runs.provenance import provenance, result_fingerprint, segments_
 from babyhubert.runs.record import RunSummary, run_facts, told_recordings
 from babyhubert.runs.streaming import Reading, run_recordings
 from babyhubert.tasks.input_segments import SegmentsSource
+from babyhubert.tasks.registry import PUBLISHED, check_folder_name
 
 Result = TypeVar("Result")
 
@@ -41,6 +43,9 @@ class UtteranceRun(ABC, Generic[Result]):
         model: The model and its settings.
         segments: Who speaks when.
         channel: Channel choice.
+
+    Raises:
+        ConfigError: the task's name, or what the model says of its column, cannot name outputs.
     """
 
     def __init__(
@@ -50,6 +55,9 @@ class UtteranceRun(ABC, Generic[Result]):
         segments: SegmentsSource,
         channel: Channel = "mean",
     ) -> None:
+        if model.task not in PUBLISHED:
+            check_folder_name(model.task, f"{model.loaded.name}: head {model.task!r}")
+        self.column = model.filled_column
         self.folder = folder
         self.model = model
         self._segments = segments
@@ -152,12 +160,14 @@ class UtteranceRun(ABC, Generic[Result]):
         return result_fingerprint(self.settings())
 
     def about(self) -> dict[str, Any]:
-        """What the tables tell besides recordings."""
+        """What the tables tell besides recordings; of a task that is not published, also what its column means."""
+        own = described([self.column])
         return {
             "model": self.model.loaded.describe(self.model.task),
             "device": str(self.model.device),
             "settings": self.settings(),
             "kind": self.model.loaded.network.head(self.model.task).kind,
+            **({"task": self.column.as_record()} if own else {}),
         }
 
     def kept(self, file: RecordingFile) -> KeptResult:
@@ -232,6 +242,7 @@ def run_record(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) ->
     return {
         "command": folder.command,
         **run_facts(about, outcome, records),
+        **({"task": about["task"]} if "task" in about else {}),
         "recordings": told_recordings(records),
         "failures": [{"path": str(path), "error": error} for path, error in outcome.failures],
     }

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from babyhubert.annotation.columns import Column
 from babyhubert.config import Config, Seed
 from babyhubert.errors import ConfigError
 from babyhubert.tasks.addressee.training import AddresseeSettings
@@ -187,9 +188,10 @@ class FinetuningSettings(Config):
         owners: dict[str, str] = {}
         for name, settings in self.tasks.items():
             if isinstance(settings, ClassificationSettings):
-                column = settings.output_column(name)
-                if owners.setdefault(column, name) != name:
-                    raise ValueError(f"the tasks {owners[column]} and {name} both write a column {column}")
+                column = _filled_column(name, settings)
+                for what in (f"a column {column.name}", f"tiers {column.tier}"):
+                    if owners.setdefault(what, name) != name:
+                        raise ValueError(f"the tasks {owners[what]} and {name} both write {what}")
         return self
 
     @property
@@ -203,3 +205,10 @@ class FinetuningSettings(Config):
         decisive = self.model_dump(mode="json", include={"model", "train"})
         decisive |= {name: self.tasks[name].model_dump(mode="json") for name in tasks}
         return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:16]
+
+
+def _filled_column(task: str, settings: ClassificationSettings) -> Column:
+    try:
+        return settings.filled_column(task)
+    except ConfigError as error:
+        raise ValueError(str(error).replace(f"task {task} of the model", f"[task.{task}]")) from None

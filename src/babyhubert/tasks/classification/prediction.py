@@ -28,7 +28,7 @@ class UtteranceClassifier(UtteranceModel[NDArray[np.float64]]):
     @property
     def column(self) -> str:
         """Column of the tables it writes."""
-        return str(self.loaded.card.get(self.task, {}).get("column", self.task))
+        return self.filled_column.name
 
     @property
     def pooling(self) -> Pooling:

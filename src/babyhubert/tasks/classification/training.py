@@ -16,6 +16,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from babyhubert.annotation.columns import Column, column_of_task
 from babyhubert.config import Config
 from babyhubert.encoder.context import Pooling
 from babyhubert.encoder.heads import HEAD_DROPOUT, PooledHead, TaskHead
@@ -54,9 +55,10 @@ class ClassificationSettings(Config):
         column: Column of the data that holds the class, and of every table that is written; the task's name when
             absent.
         voices: Values of ``label`` or ``speaker_type`` whose utterances are classified; all when empty.
-        tier: How the names of the task's tiers begin in ELAN, Praat and the like, before the name of the voice's tier;
-            the column and ``@`` when absent.
-        codes: What other tools call the classes, for exports; those that are absent keep their names.
+        tier: How the names of the task's tiers begin in ELAN, Praat and the like, before the name of the voice's tier,
+            with ``@`` or ``_`` at its end; the column and ``@`` when absent.
+        codes: What other tools call the classes, for exports; those that are absent keep their names. Each means one
+            class.
         context_s: Length of the window around an utterance; 0: the utterance alone.
         window_rule: ``always``: context around utterances of any length, and the utterance's frames are pooled;
             ``published``: no context from ``context_s`` on, and the frames of ``published_pooling``.
@@ -90,6 +92,23 @@ class ClassificationSettings(Config):
     def output_column(self, task: str) -> str:
         """Column of the tables that the task ``task`` writes."""
         return self.column or task
+
+    def filled_column(self, task: str) -> Column:
+        """The column of the tables that the task ``task`` writes.
+
+        Raises:
+            ConfigError: its name, tier or codes cannot be.
+        """
+        return column_of_task(task, self.kind, list(self.labels), self.column_card(task))
+
+    def column_card(self, task: str) -> dict[str, Any]:
+        """Voices, column, tier and codes for ``task.json``."""
+        return {
+            "column": self.output_column(task),
+            "voices": list(self.asked_voices),
+            **({} if self.tier is None else {"tier": self.tier}),
+            **({} if not self.codes else {"codes": dict(self.codes)}),
+        }
 
     def data_columns(self, task: str) -> tuple[str, ...]:
         """Columns of the data that may hold the class."""
@@ -259,10 +278,7 @@ class ClassificationTask:
             "context_s": settings.context_s,
             "window_rule": rule,
             "pooling": pooling,
-            "column": settings.output_column(self.name),
-            "voices": list(settings.asked_voices),
-            **({} if settings.tier is None else {"tier": settings.tier}),
-            **({} if not settings.codes else {"codes": dict(settings.codes)}),
+            **settings.column_card(self.name),
         }
 
     def _batch(self, read: WindowBatch, classes: NDArray[np.int64]) -> Batch:

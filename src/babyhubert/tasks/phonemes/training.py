@@ -101,6 +101,11 @@ class PhonemeSettings(Config):
     augmentation: AugmentationSettings = AugmentationSettings()
     loss_weight: Annotated[float, Field(gt=0)] = 1.0
 
+    @property
+    def asked_voices(self) -> tuple[str, ...]:
+        """Labels of the segments that a trained model is asked about, where that is not the published task's."""
+        return ()
+
 
 class CtcSettings(PhonemeSettings):
     """``[task.NAME]`` with ``kind = "ctc"``: as ``[phonemes]``, of an inventory of its own.
@@ -110,6 +115,11 @@ class CtcSettings(PhonemeSettings):
     """
 
     inventory: str
+
+    @property
+    def asked_voices(self) -> tuple[str, ...]:
+        """Those that it was trained on; empty: all."""
+        return tuple(self.voices)
 
 
 @dataclass(frozen=True, eq=False)
@@ -294,6 +304,7 @@ class PhonemeTask:
             "window_rule": settings.window_rule,
             "phone_map": dict(settings.phone_map),
             "simplify": settings.simplify,
+            **({"voices": list(settings.asked_voices)} if settings.asked_voices else {}),
         }
 
     def _batch(self, read: WindowBatch, material: Transcribed, rows: NDArray[np.int64]) -> Batch:

@@ -1,6 +1,6 @@
-"""Columns of a segments table that say something of each segment: their classes, tiers and codes in other tools.
+"""Columns of a segments table that hold results of tasks: their classes, tiers and codes in other tools.
 
-The published columns stand in :data:`COLUMNS`. Those of other tasks are described by the run that filled them
+The published columns are in :data:`COLUMNS`. Those of other tasks are described by the run that filled them
 (``run.json``) and, beside files that cannot hold the description themselves, by ``task_columns.json``.
 """
 
@@ -29,7 +29,7 @@ class Column:
 
     Attributes:
         name: In tables.
-        tier: How the names of its tiers begin, before the name of the voice's tier (``xds@FA0``, as in ACLEW
+        tier: Beginning of the names of its tiers, before the name of the voice's tier (``xds@FA0``, as in ACLEW
             transcripts).
         task: The task that fills it, which names its files; empty where no task of ours does.
         kind: ``classification``: one of some classes; ``ctc``: symbols with spaces between; ``text``: anything.
@@ -49,11 +49,11 @@ class Column:
     flags: tuple[str, ...] = ()
 
     def code_of(self, value: str) -> str:
-        """What other tools call a class."""
+        """Name of a class in other tools."""
         return dict(self.codes).get(value, value)
 
     def value_of(self, code: str) -> str:
-        """The class that other tools call so."""
+        """Class by its name in other tools."""
         return {code: value for value, code in self.codes}.get(code, code)
 
     def is_asked(self, segments: Segments) -> NDArray[np.bool_]:
@@ -191,7 +191,7 @@ def read_column(record: object, where: str) -> Column:
 
 
 def _own_tier(name: object) -> str:
-    """How tiers of a column begin where nothing else is said: as in ACLEW transcripts, where these have the column."""
+    """Beginning of the names of a column's tiers by default; that of ACLEW transcripts for their columns."""
     return next((column.tier for column in COLUMNS if column.name == name and not column.task), f"{name}@")
 
 

@@ -29,7 +29,7 @@ from babyhubert.hashing import fingerprint
 from babyhubert.inference.batching import build_engine
 from babyhubert.inference.engine import Engine
 from babyhubert.inference.speed import Speed
-from babyhubert.inference.task_model import FrameOutputs, LoadedModel, load_task_model
+from babyhubert.inference.task_model import FrameOutputs, LoadedModel, TaskChoice, load_task_model
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.runs.decoded import DecodedRecording, Opener
 from babyhubert.runs.distribution import IN_PROCESS, Distribution
@@ -94,8 +94,9 @@ def choose_models(
     sources = {task: source for task, source in named.items() if source is not None}
     if model is not None:
         heads = load_checkpoint(model).heads
-        own = [name for name, head in heads.items() if name not in sources and not is_letters(head)]
-        own = [name for name in own if name == VOICE_TYPE or heads[name].kind != "frames"]
+        kinds = {name: head.kind for name, head in heads.items() if not is_letters(head)}
+        own = [name for name, kind in kinds.items() if kind != "frames" and name not in sources]
+        own += [VOICE_TYPE] if "frames" in kinds.values() and VOICE_TYPE not in sources else []
         if not own:
             known = ", ".join(heads)
             raise ConfigError(f"--model {model}: it has no head that is not named otherwise (heads: {known})")
@@ -137,7 +138,8 @@ def open_analyze_run(
         CheckpointError: no such model, or it lacks a head.
         ConfigError: impossible settings, or a device that there is not.
     """
-    wanted: dict[str, str | None] = {VOICE_TYPE: models.voice_type, **models.utterances}
+    voice_task = _frames_task(models.voice_type)
+    wanted: dict[str, str | None] = {voice_task: models.voice_type, **models.utterances}
     loaded: dict[str, LoadedModel] = {}
     for task, source in wanted.items():
         alike = [other for other in wanted if wanted[other] == source]
@@ -146,7 +148,7 @@ def open_analyze_run(
             if alike[0] in loaded
             else load_task_model(source or SHIPPED_MODEL, alike, device=device, speed=speed)
         )
-    voices = loaded[VOICE_TYPE]
+    voices = loaded[voice_task]
     if models.voice_type is None:
         voices = replace(voices, name=SHIPPED_MODEL_NAME)
     classifier = VoiceTypeClassifier.of(voices)
@@ -163,6 +165,13 @@ def open_analyze_run(
             judges.append(PhonemeRun(folder, recogniser, segments, channel, syllables=syllables))
     voice_run = SegmentRun(RunFolder(output, segment_run.COMMAND), classifier, channel)
     return AnalyzeRun(RunFolder(output, COMMAND, part), classifier, voice_run, judges, channel)
+
+
+def _frames_task(source: str | None) -> str:
+    """The task of a model that tells who speaks when: voice type, else its only frames task."""
+    if source is None:
+        return VOICE_TYPE
+    return TaskChoice("frames", preferred=VOICE_TYPE).of(load_checkpoint(source).heads, source)
 
 
 class AnalyzeRun:
@@ -294,7 +303,7 @@ class AnalyzeRun:
         return failures[0][1] if failures else None
 
     def _outputs(self) -> FrameOutputs:
-        tasks = (VOICE_TYPE, *(judge.model.task for judge in self._sharing))
+        tasks = (self._classifier.model.frames_task, *(judge.model.task for judge in self._sharing))
         return FrameOutputs(self._classifier.model, tasks, normalise=self._classifier.listening.normalise)
 
     def _engine(self) -> Engine:
@@ -311,7 +320,9 @@ class AnalyzeRun:
             if not judge.is_whole(file)
         }
         kept = self.folder.state / _FRAMES
-        return _SharedSink(file, self._voices.open_sink(file), columns[VOICE_TYPE], waiting, kept)
+        return _SharedSink(
+            file, self._voices.open_sink(file), columns[self._classifier.model.frames_task], waiting, kept
+        )
 
 
 class _OnePass:

@@ -13,7 +13,8 @@ from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.uem import read_uem
 from babyhubert.errors import AnnotationError
 from babyhubert.evaluation.detection import compare
-from babyhubert.evaluation.presentation import as_json, fscore_csv, notes, read_side, write_report
+from babyhubert.evaluation.presentation import as_json, fscore_rows, notes, read_side, write_report
+from babyhubert.files import csv_text
 
 REFERENCE = {
     "a": Segments.from_rows([(0, 160_000, "KCHI"), (80_000, 240_000, "FEM")]),
@@ -23,7 +24,7 @@ PREDICTION = {"a": Segments.from_rows([(0, 160_000, "KCHI"), (0, 80_000, "FEM")]
 
 
 def test_fscore_csv_is_the_published_table():
-    rows = list(csv.reader(fscore_csv(compare(REFERENCE, PREDICTION)).splitlines()))
+    rows = list(csv.reader(csv_text(fscore_rows(compare(REFERENCE, PREDICTION))).splitlines()))
     assert rows[0] == ["item", "KCHI", "OCH", "MAL", "FEM"]
     assert [row[0] for row in rows[1:]] == ["a", "b", "TOTAL"]
     assert rows[1][1:] == ["1.00000", "1.00000", "1.00000", "0.00000"]

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.table import Table
 
 from babyhubert.errors import some_names
 from babyhubert.evaluation import presentation as time_shown
 from babyhubert.evaluation.agreement import AgreementReport, KappaIntervals
 from babyhubert.evaluation.detection import BootstrapIntervals
-from babyhubert.evaluation.presentation import interval_notes, number, percent
-from babyhubert.files import csv_text, write_json, write_text
+from babyhubert.evaluation.presentation import interval_notes
+from babyhubert.evaluation.score_table import (
+    Column,
+    decimal,
+    number,
+    shares,
+    span_or_dash,
+    spans,
+    table_of,
+    write_scores,
+)
 from babyhubert.timebase import format_clock
 
 Intervals = tuple[BootstrapIntervals, KappaIntervals] | None
@@ -23,32 +33,40 @@ Intervals = tuple[BootstrapIntervals, KappaIntervals] | None
 
 def agreement_table(report: AgreementReport, intervals: Intervals) -> Table:
     """F1 and kappa of each class, with intervals, and how much each side has of it."""
-    time = report.time
-    table = Table(title=f"Agreement, {len(time.recordings)} recordings", title_justify="left")
-    table.add_column("class")
-    for heading in ("F1 %", "kappa"):
-        table.add_column(heading, justify="right")
-        if intervals is not None:
-            table.add_column(f"{100 * intervals[0].confidence:g} % interval", justify="right")
-    for heading in ("first", "second"):
-        table.add_column(heading, justify="right")
-    for row, (label, (hit, second, first)) in enumerate(zip(time.labels, time.totals.tolist(), strict=True)):
-        ends = None if intervals is None else (intervals[0].classes[row, 2], intervals[1].classes[row])
-        cells = _cells(time.scores[row, 2], report.class_kappas[row], ends)
-        table.add_row(label, *cells, format_clock(hit + first), format_clock(hit + second))
-    table.add_section()
-    ends = None if intervals is None else (intervals[0].macro[2], intervals[1].mean)
-    table.add_row("mean", *_cells(time.macro_f1, report.mean_kappa, ends), "", "")
-    ends = None if intervals is None else (np.full(2, np.nan), intervals[1].whole)
-    table.add_row("whole answer", *_cells(math.nan, report.whole_kappa, ends), "", "")
-    return table
+    time, whole = report.time, "whole answer"
+    f1, f1_ends, kappa, kappa_ends = _measures(report, intervals)
+    columns = [Column("class", [*time.labels, "mean", whole], left=True), shares("F1 %", f1)]
+    if intervals is not None:
+        columns.append(spans(intervals[0].confidence, map(span_or_dash, f1_ends)))
+    columns.append(Column("kappa", [_kappa(value) for value in kappa]))
+    if intervals is not None:
+        columns.append(spans(intervals[0].confidence, (span_or_dash(ends, _kappa) for ends in kappa_ends)))
+    hit, second, first = time.totals.T
+    columns += [
+        Column(heading, [*map(format_clock, (hit + other).tolist()), "", ""])
+        for heading, other in (("first", first), ("second", second))
+    ]
+    return table_of(f"Agreement, {len(time.recordings)} recordings", columns, {len(time.labels)})
+
+
+def _measures(report: AgreementReport, intervals: Intervals) -> tuple[NDArray[np.float64], ...]:
+    """F1, its ends, kappa and its ends of each class, the mean and the whole answer; NaN where there is none."""
+    f1 = np.array([*report.time.scores[:, 2], report.time.macro_f1, math.nan])
+    kappa = np.array([*report.class_kappas, report.mean_kappa, report.whole_kappa])
+    nothing = np.full((len(f1), 2), np.nan)
+    if intervals is None:
+        return f1, nothing, kappa, nothing
+    f1_ends = np.stack([*intervals[0].classes[:, 2], intervals[0].macro[2], nothing[0]])
+    return f1, f1_ends, kappa, np.stack([*intervals[1].classes, intervals[1].mean, intervals[1].whole])
+
+
+def _kappa(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def confusion_table(report: AgreementReport) -> Table:
     """Time by what the first (row) and the second (column) say."""
-    table = time_shown.confusion_table(report.time)
-    table.title = "Time by first (rows) and second (columns)"
-    return table
+    return time_shown.confusion_table(report.time, "Time by first (rows) and second (columns)")
 
 
 def notes(report: AgreementReport, intervals: Intervals) -> Iterator[str]:
@@ -106,33 +124,14 @@ def write_report(
     Raises:
         OutputError: they cannot be written.
     """
-    write_json(output / "evaluation.json", {**settings, **as_json(report, intervals)})
-    lines: list[Iterable[object]] = [("class", "f1", "f1_low", "f1_high", "kappa", "kappa_low", "kappa_high")]
-    time, nothing = report.time, np.full(2, np.nan)
-    for row, label in enumerate(time.labels):
-        f1_ends, ends = (nothing, nothing) if intervals is None else (
-            intervals[0].classes[row, 2], intervals[1].classes[row])  # fmt: skip
-        lines.append((label, *_decimals([time.scores[row, 2], *f1_ends, report.class_kappas[row], *ends])))
-    f1_ends, ends = (nothing, nothing) if intervals is None else (intervals[0].macro[2], intervals[1].mean)
-    lines.append(("mean", *_decimals([time.macro_f1, *f1_ends, report.mean_kappa, *ends])))
-    ends = nothing if intervals is None else intervals[1].whole
-    lines.append(("whole answer", *_decimals([math.nan, *nothing, report.whole_kappa, *ends])))
-    write_text(output / "agreement.csv", csv_text(lines))
-    return [output / "evaluation.json", output / "agreement.csv"]
-
-
-def _cells(f1: float, kappa: float, ends: tuple[Any, Any] | None) -> Iterator[str]:
-    yield percent(f1)
-    if ends is not None:
-        yield "-" if math.isnan(ends[0][0]) else f"{percent(ends[0][0])} to {percent(ends[0][1])}"
-    yield "-" if math.isnan(kappa) else f"{kappa:.3f}"
-    if ends is not None:
-        yield "-" if math.isnan(ends[1][0]) else f"{ends[1][0]:.3f} to {ends[1][1]:.3f}"
+    names = (*report.time.labels, "mean", "whole answer")
+    rows = [
+        (name, *map(decimal, (f1, *f1_ends, kappa, *kappa_ends)))
+        for name, f1, f1_ends, kappa, kappa_ends in zip(names, *_measures(report, intervals), strict=True)
+    ]
+    header = ("class", "f1", "f1_low", "f1_high", "kappa", "kappa_low", "kappa_high")
+    return write_scores(output, {**settings, **as_json(report, intervals)}, {"agreement.csv": [header, *rows]})
 
 
 def _pair(ends: Any) -> list[float | None] | None:
     return None if ends is None else [number(end) for end in ends.tolist()]
-
-
-def _decimals(values: Sequence[float]) -> list[str]:
-    return ["" if math.isnan(value) else f"{value:.5f}" for value in values]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,22 @@ from babyhubert.evaluation.detection import (
     OverlapCounts,
     detection_scores,
 )
-from babyhubert.files import csv_text, write_json, write_text
+from babyhubert.evaluation.score_table import (
+    NOTHING,
+    ClassScores,
+    Column,
+    bootstrap_json,
+    confusion,
+    decimal,
+    number,
+    percent,
+    scores_json,
+    shares,
+    span,
+    table_of,
+    write_scores,
+)
 from babyhubert.timebase import format_clock, samples_to_seconds
-
-SCORES = ("precision", "recall", "f1")
-NOTHING = "none"
-"""Name of the confusion table's last row and column."""
 
 FEW_RECORDINGS = 10
 
@@ -41,56 +51,42 @@ def read_side(path: Path) -> dict[str, Segments]:
     return read_annotations(path / "rttm" if (path / "rttm").is_dir() else path)
 
 
-def empty_score_table(title: str, intervals: BootstrapIntervals | None) -> Table:
-    """A table for rows of a class, :func:`cells`, and how much there is on either side."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("class")
-    table.add_column("F1 %", justify="right")
-    if intervals is not None:
-        table.add_column(f"{100 * intervals.confidence:g} % interval", justify="right")
-    for heading in ("precision %", "recall %", "reference", "predicted"):
-        table.add_column(heading, justify="right")
-    return table
-
-
 def score_table(report: DetectionReport, intervals: BootstrapIntervals | None, title: str = "Voice type") -> Table:
     """Scores in percent with the interval of F1, and how much of each class there is."""
-    table = empty_score_table(f"{title}, {len(report.recordings)} recordings", intervals)
-    for row, (label, (hit, wrong, missed)) in enumerate(zip(report.labels, report.totals.tolist(), strict=True)):
-        ends = None if intervals is None else intervals.classes[row, 2]
-        table.add_row(label, *cells(report.scores[row], ends), format_clock(hit + missed), format_clock(hit + wrong))
-    table.add_section()
-    table.add_row("mean", *cells(report.macro, None if intervals is None else intervals.macro[2]), "", "")
-    return table
+    hit, wrong, missed = report.totals.T
+    return class_scores(report, intervals).table(
+        f"{title}, {len(report.recordings)} recordings",
+        map(format_clock, (hit + missed).tolist()),
+        map(format_clock, (hit + wrong).tolist()),
+    )
 
 
-def confusion_table(report: DetectionReport) -> Table:
+def class_scores(report: DetectionReport, intervals: BootstrapIntervals | None) -> ClassScores:
+    """Scores of a report with their intervals."""
+    return ClassScores(report.labels, report.scores, report.macro, intervals)
+
+
+def confusion_table(
+    report: DetectionReport, title: str = "Time by reference (rows) and prediction (columns)"
+) -> Table:
     """Time (h:mm:ss) in which a reference class (row) and a predicted class (column) are active."""
-    table = Table(title="Time by reference (rows) and prediction (columns)", title_justify="left")
-    table.add_column("")
     names = (*report.labels, NOTHING)
-    for name in names:
-        table.add_column(name, justify="right")
-    for name, row in zip(names, report.confusion.tolist(), strict=True):
-        table.add_row(name, *(format_clock(samples) for samples in row))
-    return table
+    return confusion(title, (names, names), report.confusion, format_clock)
 
 
 def group_table(report: DetectionReport, groups: Sequence[GroupScores]) -> Table:
     """F1 by group of recordings: the mean with its interval, and each class."""
-    table = Table(title="F1 % by group", title_justify="left")
-    for heading in ("group", "recordings", "mean", "interval", *report.labels):
-        table.add_column(heading, justify="left" if heading == "group" else "right")
-    for place, group in enumerate(groups):
-        if place and groups[place - 1].column != group.column:
-            table.add_section()
-        ends = None if group.intervals is None else group.intervals.macro[2]
-        interval = "-" if ends is None else f"{percent(ends[0])} to {percent(ends[1])}"
-        f1 = map(percent, group.scores[:, 2].tolist())
-        table.add_row(
-            f"{group.column} {group.group}", str(group.recordings), percent(float(group.macro[2])), interval, *f1
-        )
-    return table
+    intervals = ["-" if group.intervals is None else span(group.intervals.macro[2]) for group in groups]
+    classes = zip(report.labels, np.array([group.scores[:, 2] for group in groups]).T.tolist(), strict=True)
+    columns = [
+        Column("group", [f"{group.column} {group.group}" for group in groups], left=True),
+        Column("recordings", [str(group.recordings) for group in groups]),
+        shares("mean", (float(group.macro[2]) for group in groups)),
+        Column("interval", intervals),
+        *(shares(label, values) for label, values in classes),
+    ]
+    breaks = {place for place in range(1, len(groups)) if groups[place - 1].column != groups[place].column}
+    return table_of("F1 % by group", columns, breaks)
 
 
 def notes(
@@ -148,24 +144,17 @@ def as_json(
     over: str = "recordings",
 ) -> dict[str, Any]:
     """Everything in a report; durations in seconds, scores from 0 to 1, None where undefined."""
-    names = (*report.labels, NOTHING)
-    ends = None if intervals is None else intervals.classes
+    names, scores = (*report.labels, NOTHING), class_scores(report, intervals)
     return {
         "metric": "duration-based detection F1 per class, summed over recordings; mean over classes that occur",
         "labels": list(report.labels),
         "recordings": len(report.recordings),
-        "mean": scores_json(report.macro, None if intervals is None else intervals.macro),
-        "published_mean": scores_json(report.published_macro, None),
+        "mean": scores.mean_json(),
+        "published_mean": scores_json(report.published_macro),
         "classes": {
-            label: {
-                **scores_json(report.scores[row], None if ends is None else ends[row]),
-                **_durations(report.totals[row]),
-            }
-            for row, label in enumerate(report.labels)
+            label: {**scores.json(row), **_durations(report.totals[row])} for row, label in enumerate(report.labels)
         },
-        "bootstrap": None
-        if intervals is None
-        else {"over": over, "resamples": intervals.resamples, "confidence": intervals.confidence},
+        "bootstrap": bootstrap_json(intervals, over),
         "confusion_s": {
             name: dict(zip(names, (samples_to_seconds(n) for n in row), strict=True))
             for name, row in zip(names, report.confusion.tolist(), strict=True)
@@ -180,22 +169,7 @@ def as_json(
             for side, labels in (report.ignored or {}).items()
         },
         "empty_classes": list(report.empty_classes),
-        "groups": [
-            {
-                "column": group.column,
-                "group": group.group,
-                "recordings": group.recordings,
-                "mean": scores_json(group.macro, None if group.intervals is None else group.intervals.macro),
-                "classes": {
-                    label: scores_json(
-                        group.scores[row], None if group.intervals is None else group.intervals.classes[row]
-                    )
-                    for row, label in enumerate(report.labels)
-                },
-                "empty_classes": _empty_classes(report, group),
-            }
-            for group in groups
-        ],
+        "groups": [_group_json(report, group) for group in groups],
         "files": {
             uri: {label: _durations(row) for label, row in zip(report.labels, counts, strict=True)}
             for uri, counts in zip(report.recordings, report.counts, strict=True)
@@ -203,16 +177,27 @@ def as_json(
     }
 
 
-def fscore_csv(report: DetectionReport) -> str:
+def _group_json(report: DetectionReport, group: GroupScores) -> dict[str, Any]:
+    scores = ClassScores(report.labels, group.scores, group.macro, group.intervals)
+    return {
+        "column": group.column,
+        "group": group.group,
+        "recordings": group.recordings,
+        "mean": scores.mean_json(),
+        "classes": {label: scores.json(row) for row, label in enumerate(report.labels)},
+        "empty_classes": _empty_classes(report, group),
+    }
+
+
+def fscore_rows(report: DetectionReport) -> Iterator[Sequence[str]]:
     """The published table: one row a recording and TOTAL, one column a class, F1 from 0 to 1.
 
     A class on neither side counts as 1 here, as published.
     """
-    lines: list[Iterable[object]] = [("item", *report.labels)]
+    yield ("item", *report.labels)
     per_file, total = (detection_scores(counts)[..., 2] for counts in (report.counts, report.totals))
     for uri, row in (*zip(report.recordings, per_file, strict=True), ("TOTAL", total)):
-        lines.append((uri, *(f"{value:.5f}" for value in row)))
-    return csv_text(lines)
+        yield (uri, *map(decimal, row))
 
 
 def write_report(
@@ -228,37 +213,8 @@ def write_report(
     Raises:
         OutputError: it cannot be written.
     """
-    write_json(output / "evaluation.json", {**settings, **as_json(report, intervals, groups, over)})
-    write_text(output / "fscore.csv", fscore_csv(report))
-    return [output / "evaluation.json", output / "fscore.csv"]
-
-
-def cells(scores: NDArray[np.float64], ends: NDArray[np.float64] | None) -> Iterator[str]:
-    """F1, its interval, precision and recall as percentages."""
-    precision, recall, f1 = scores.tolist()
-    yield percent(f1)
-    if ends is not None:
-        yield f"{percent(ends[0])} to {percent(ends[1])}"
-    yield percent(precision)
-    yield percent(recall)
-
-
-def percent(share: float) -> str:
-    """A share as a percentage with one decimal; a dash where it is undefined."""
-    return "-" if math.isnan(share) else f"{100 * share:.1f}"
-
-
-def number(value: float) -> float | None:
-    """A number as JSON can hold it: None for NaN."""
-    return None if math.isnan(value) else float(value)
-
-
-def scores_json(scores: NDArray[np.float64], ends: NDArray[np.float64] | None) -> dict[str, Any]:
-    """Precision, recall and F1 with their intervals, None where undefined."""
-    content: dict[str, Any] = dict(zip(SCORES, map(number, scores.tolist()), strict=True))
-    for name, pair in zip(SCORES, () if ends is None else ends.tolist(), strict=False):
-        content[f"{name}_interval"] = [number(end) for end in pair]
-    return content
+    content = {**settings, **as_json(report, intervals, groups, over)}
+    return write_scores(output, content, {"fscore.csv": fscore_rows(report)})
 
 
 def _durations(counts: NDArray[np.int64]) -> dict[str, float]:

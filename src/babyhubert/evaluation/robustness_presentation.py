@@ -9,9 +9,8 @@ from typing import Any
 
 from rich.table import Table
 
-from babyhubert.evaluation.presentation import number, percent
 from babyhubert.evaluation.robustness import PEAK_CHANCE, PEAK_RATIO, FalseAlarms, NearVoices, Peak, Shift
-from babyhubert.files import csv_text, write_json, write_text
+from babyhubert.evaluation.score_table import number, percent, table_of_rows, write_scores
 
 
 @dataclass(frozen=True)
@@ -39,37 +38,40 @@ class RobustnessResult:
 
 def tables(result: RobustnessResult) -> Iterator[Table]:
     """Noise test, near-voice test where it was run, shifts, peaks."""
-    noise = Table(title="False alarms: seconds an hour (segments an hour)", title_justify="left")
-    noise.add_column("sound")
-    for label in result.labels:
-        noise.add_column(label, justify="right")
-    noise.add_column("any", justify="right")
+    yield _noise_table(result)
+    if result.near:
+        rows = [
+            [row.voice, str(row.speakers), f"{row.seconds:.0f}"]
+            + [percent(row.shares[name]) for name in result.labels]
+            for row in result.near
+        ]
+        headings = ("voice", "speakers", "seconds", *(f"{label} %" for label in result.labels))
+        yield table_of_rows("Voices at the microphone: share of their time found as", headings, rows)
+    yield _shift_table(result)
+    yield _join_table(result)
+
+
+def _noise_table(result: RobustnessResult) -> Table:
+    rows = []
     for alarm in result.alarms:
         rates = (alarm.per_hour(label) for label in result.labels)
-        shown = (f"{seconds:.0f} ({segments:.0f})" for seconds, segments in rates)
-        noise.add_row(alarm.sound, *shown, f"{alarm.any_per_hour:.0f}")
-    yield noise
-    if result.near:
-        near = Table(title="Voices at the microphone: share of their time found as", title_justify="left")
-        for heading in ("voice", "speakers", "seconds", *(f"{label} %" for label in result.labels)):
-            near.add_column(heading, justify="left" if heading == "voice" else "right")
-        for row in result.near:
-            shares = (percent(row.shares[label]) for label in result.labels)
-            near.add_row(row.voice, str(row.speakers), f"{row.seconds:.0f}", *shares)
-        yield near
-    shifted = Table(title="Recording begun later: frames decided otherwise", title_justify="left")
-    for heading in ("by", "of all frames %", *(f"{label} %" for label in result.labels)):
-        shifted.add_column(heading, justify="right")
+        found = (f"{seconds:.0f} ({segments:.0f})" for seconds, segments in rates)
+        rows.append((alarm.sound, *found, f"{alarm.any_per_hour:.0f}"))
+    return table_of_rows("False alarms: seconds an hour (segments an hour)", ("sound", *result.labels, "any"), rows)
+
+
+def _shift_table(result: RobustnessResult) -> Table:
+    rows = []
     for shift in result.shifts:
         by = f"{shift.frames * 0.02:.2f} s" + (" (a hop)" if shift.frames == result.hop_frames else "")
-        shares = (percent(shift.disagreement[label]) for label in result.labels)
-        shifted.add_row(by, percent(shift.changed), *shares)
-    yield shifted
-    joins = Table(title=f"Joins of windows, every {result.hop_frames * 0.02:g} s", title_justify="left")
-    for heading in ("", "all", "at joins", "expected", "ratio", "chance", "verdict"):
-        joins.add_column(heading, justify="left" if heading in ("", "verdict") else "right")
-    for peak in result.peaks:
-        joins.add_row(
+        rows.append((by, percent(shift.changed), *(percent(shift.disagreement[label]) for label in result.labels)))
+    headings = ("by", "of all frames %", *(f"{label} %" for label in result.labels))
+    return table_of_rows("Recording begun later: frames decided otherwise", headings, rows, left=())
+
+
+def _join_table(result: RobustnessResult) -> Table:
+    rows = [
+        (
             peak.what,
             str(peak.count),
             str(peak.at_joins),
@@ -78,7 +80,11 @@ def tables(result: RobustnessResult) -> Iterator[Table]:
             f"{peak.chance:.1g}",
             peak.verdict,
         )
-    yield joins
+        for peak in result.peaks
+    ]
+    headings = ("", "all", "at joins", "expected", "ratio", "chance", "verdict")
+    title = f"Joins of windows, every {result.hop_frames * 0.02:g} s"
+    return table_of_rows(title, headings, rows, left=(0, len(headings) - 1))
 
 
 def notes(result: RobustnessResult) -> Iterator[str]:
@@ -149,12 +155,10 @@ def write_report(output: Path, result: RobustnessResult, settings: Mapping[str, 
     Raises:
         OutputError: they cannot be written.
     """
-    write_json(output / "evaluation.json", {**settings, **as_json(result)})
     rows = (
         (alarm.sound, label, *(f"{rate:.3f}" for rate in alarm.per_hour(label)))
         for alarm in result.alarms
         for label in result.labels
     )
     header = ("sound", "class", "seconds_per_hour", "segments_per_hour")
-    write_text(output / "false_alarms.csv", csv_text([header, *rows]))
-    return [output / "evaluation.json", output / "false_alarms.csv"]
+    return write_scores(output, {**settings, **as_json(result)}, {"false_alarms.csv": [header, *rows]})

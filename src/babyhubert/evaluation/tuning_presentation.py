@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 
 from babyhubert.evaluation.calibration import Reliability
-from babyhubert.evaluation.presentation import as_json, notes, percent
+from babyhubert.evaluation.presentation import as_json, notes
+from babyhubert.evaluation.score_table import Column, number, percent, shares, span, spans, table_of, table_of_rows
 from babyhubert.evaluation.tuning import HIGH_PRECISION_RECALL, HIGH_RECALL_WEIGHT, Choice
 from babyhubert.evaluation.tuning_run import Tuned, TuningResult
 from babyhubert.files import csv_text, write_json, write_text
@@ -34,69 +36,65 @@ def tuning_tables(result: TuningResult) -> Iterator[Table]:
 
 def tuned_table(result: TuningResult) -> Table:
     """F1 in percent with 0.5, tuned, and tuned on other recordings."""
-    table = Table(title=f"F1 %, thresholds tuned on {len(result.half.recordings)} recordings", title_justify="left")
-    for heading in ("class", "at 0.5", "threshold", "tuned", "precision %", "recall %"):
-        table.add_column(heading, justify="left" if heading == "class" else "right")
-    held, intervals = result.held_out, result.held_out_intervals
+    held, intervals, tuned = result.held_out, result.held_out_intervals, result.best
+    precision, recall, f1 = np.vstack([tuned.report.scores, tuned.report.macro]).T.tolist()
+    thresholds = [f"{tuned.choice.thresholds[label]:g}" for label in tuned.report.labels]
+    columns = [
+        Column("class", [*tuned.report.labels, "mean"], left=True),
+        shares("at 0.5", [*(result.half.f1[label] for label in tuned.report.labels), result.half.macro_f1]),
+        Column("threshold", [*thresholds, ""]),
+        shares("tuned", f1),
+        shares("precision %", precision),
+        shares("recall %", recall),
+    ]
     if held is not None:
-        table.add_column("held out", justify="right")
+        columns.append(shares("held out", [*(held.f1[label] for label in tuned.report.labels), held.macro_f1]))
     if intervals is not None:
-        table.add_column(f"{100 * intervals.confidence:g} % interval", justify="right")
-    tuned = result.best.report
-    for row, label in enumerate(tuned.labels):
-        precision, recall, f1 = map(percent, tuned.scores[row].tolist())
-        cells = [label, percent(result.half.f1[label]), f"{result.best.choice.thresholds[label]:g}", f1]
-        cells += [precision, recall]
-        cells += [] if held is None else [percent(held.f1[label])]
-        cells += [] if intervals is None else [_ends(intervals.classes[row, 2])]
-        table.add_row(*cells)
-    table.add_section()
-    cells = ["mean", percent(result.half.macro_f1), "", percent(tuned.macro_f1), *map(percent, tuned.macro[:2])]
-    cells += [] if held is None else [percent(held.macro_f1)]
-    cells += [] if intervals is None else [_ends(intervals.macro[2])]
-    table.add_row(*cells)
-    return table
+        columns.append(spans(intervals.confidence, map(span, (*intervals.classes[:, 2], intervals.macro[2]))))
+    title = f"F1 %, thresholds tuned on {len(result.half.recordings)} recordings"
+    return table_of(title, columns, {len(tuned.report.labels)})
 
 
 def _set_table(tuned: Tuned, title: str) -> Table:
     """What a set of thresholds reaches."""
-    table = Table(title=title, title_justify="left")
-    for heading in ("class", "threshold", "precision %", "recall %", "F1 %"):
-        table.add_column(heading, justify="left" if heading == "class" else "right")
-    for label, scores in zip(tuned.report.labels, tuned.report.scores.tolist(), strict=True):
-        table.add_row(label, f"{tuned.choice.thresholds[label]:g}", *map(percent, scores))
-    return table
+    labels = tuned.report.labels
+    scores = zip(("precision %", "recall %", "F1 %"), tuned.report.scores.T.tolist(), strict=True)
+    columns = [
+        Column("class", labels, left=True),
+        Column("threshold", [f"{tuned.choice.thresholds[label]:g}" for label in labels]),
+        *(shares(heading, values) for heading, values in scores),
+    ]
+    return table_of(title, columns)
 
 
 def calibration_table(result: TuningResult) -> Table:
     """Temperature and bias, and what they do to the calibration error."""
     assert result.calibration is not None
-    table = Table(title="Calibration of frame scores (error: expected calibration error)", title_justify="left")
-    for heading in ("class", "temperature", "bias", "error % before", "after", "held out", "log loss", "held out"):
-        table.add_column(heading, justify="left" if heading == "class" else "right")
-    for label, fit in result.calibration[1].items():
-        held = fit.held_out
-        table.add_row(
+    headings = ("class", "temperature", "bias", "error % before", "after", "held out", "log loss", "held out")
+    rows = [
+        (
             label,
             f"{fit.temperature:.3f}",
             f"{fit.bias:+.3f}",
             percent(fit.before.error),
             percent(fit.after.error),
-            "-" if held is None else percent(held.error),
+            "-" if fit.held_out is None else percent(fit.held_out.error),
             f"{fit.before.log_loss:.4f}",
-            "-" if held is None else f"{held.log_loss:.4f}",
+            "-" if fit.held_out is None else f"{fit.held_out.log_loss:.4f}",
         )
-    return table
+        for label, fit in result.calibration[1].items()
+    ]
+    return table_of_rows("Calibration of frame scores (error: expected calibration error)", headings, rows)
 
 
 def reliability_table(label: str, before: Reliability) -> Table:
     """Bins of scores against the share of frames that are of the class."""
-    table = Table(title=f"{label}: scores and what is so", title_justify="left")
-    for heading in ("score", "frames", "mean score %", "of the class %"):
-        table.add_column(heading, justify="right")
-    for low, high, frames, confidence, observed in before.bins:
-        table.add_row(f"{low:.2f} to {high:.2f}", str(frames), percent(confidence), percent(observed))
-    return table
+    rows = [
+        (f"{low:.2f} to {high:.2f}", str(frames), percent(confidence), percent(observed))
+        for low, high, frames, confidence, observed in before.bins
+    ]
+    headings = ("score", "frames", "mean score %", "of the class %")
+    return table_of_rows(f"{label}: scores and what is so", headings, rows, left=())
 
 
 def tuning_notes(result: TuningResult) -> Iterator[str]:
@@ -231,15 +229,10 @@ def _minimum(pair: Any) -> dict[str, int]:
 
 
 def _reliability_json(found: Reliability) -> dict[str, Any]:
-    undefined = math.isnan(found.error)
     return {
-        "expected_calibration_error": None if undefined else found.error,
-        "log_loss": None if undefined else found.log_loss,
+        "expected_calibration_error": number(found.error),
+        "log_loss": None if math.isnan(found.error) else found.log_loss,
         "frames": found.frames,
         "frames_of_the_class": found.positive,
         "bins": [row._asdict() for row in found.bins],
     }
-
-
-def _ends(ends: Any) -> str:
-    return f"{percent(ends[0])} to {percent(ends[1])}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,15 @@ from rich.table import Table
 from babyhubert.errors import some_names
 from babyhubert.evaluation import presentation as time_shown
 from babyhubert.evaluation.detection import BootstrapIntervals, DetectionReport
-from babyhubert.evaluation.presentation import NOTHING, cells, empty_score_table, interval_notes, percent, scores_json
-from babyhubert.files import csv_text, write_json, write_text
+from babyhubert.evaluation.presentation import interval_notes
+from babyhubert.evaluation.score_table import (
+    NOTHING,
+    ClassScores,
+    bootstrap_json,
+    confusion,
+    percent,
+    write_scores,
+)
 from babyhubert.tasks.classification.evaluation import ClassEvaluation, UtteranceReport
 
 
@@ -27,16 +34,17 @@ def evaluation_tables(result: ClassEvaluation, intervals: BootstrapIntervals | N
         yield _confusion_table(result.utterances)
 
 
+def _class_scores(report: UtteranceReport | DetectionReport, intervals: BootstrapIntervals | None) -> ClassScores:
+    return ClassScores(report.labels, report.scores, report.macro, intervals)
+
+
 def _score_table(title: str, report: UtteranceReport, intervals: BootstrapIntervals | None) -> Table:
-    table = empty_score_table(f"{title} by utterance, {len(report.recordings)} recordings", intervals)
     counts = report.confusion.sum(axis=0)
-    for row, label in enumerate(report.labels):
-        ends = None if intervals is None else intervals.classes[row, 2]
-        numbers = (str(counts[row].sum()), str(counts[:, row].sum()))
-        table.add_row(label, *cells(report.scores[row], ends), *numbers)
-    table.add_section()
-    table.add_row("mean", *cells(report.macro, None if intervals is None else intervals.macro[2]), "", "")
-    return table
+    return _class_scores(report, intervals).table(
+        f"{title} by utterance, {len(report.recordings)} recordings",
+        map(str, counts.sum(axis=1).tolist()),
+        map(str, counts.sum(axis=0)[: len(report.labels)].tolist()),
+    )
 
 
 def _title(result: ClassEvaluation) -> str:
@@ -44,12 +52,8 @@ def _title(result: ClassEvaluation) -> str:
 
 
 def _confusion_table(report: UtteranceReport) -> Table:
-    table = Table(title="Utterances by reference (rows) and prediction (columns)", title_justify="left")
-    for name in ("", *report.labels, NOTHING):
-        table.add_column(name, justify="right" if name else "left")
-    for label, row in zip(report.labels, report.confusion.sum(axis=0).tolist(), strict=True):
-        table.add_row(label, *map(str, row))
-    return table
+    title = "Utterances by reference (rows) and prediction (columns)"
+    return confusion(title, (report.labels, (*report.labels, NOTHING)), report.confusion.sum(axis=0))
 
 
 def notes(result: ClassEvaluation, intervals: BootstrapIntervals | None) -> Iterator[str]:
@@ -96,20 +100,15 @@ def as_json(result: ClassEvaluation, intervals: BootstrapIntervals | None) -> di
         return about | time_shown.as_json(result.time, intervals)
     report = result.utterances
     assert report is not None
-    counts = report.confusion.sum(axis=0)
+    counts, scores = report.confusion.sum(axis=0), _class_scores(report, intervals)
     return about | {
         "metric": "F1 per class over utterances; mean over classes",
         "labels": list(report.labels),
         "recordings": len(report.recordings),
         "utterances": int(counts.sum()),
-        "mean": scores_json(report.macro, None if intervals is None else intervals.macro),
-        "classes": {
-            label: scores_json(report.scores[row], None if intervals is None else intervals.classes[row])
-            for row, label in enumerate(report.labels)
-        },
-        "bootstrap": None
-        if intervals is None
-        else {"over": "recordings", "resamples": intervals.resamples, "confidence": intervals.confidence},
+        "mean": scores.mean_json(),
+        "classes": {label: scores.json(row) for row, label in enumerate(report.labels)},
+        "bootstrap": bootstrap_json(intervals, "recordings"),
         "confusion": {
             label: dict(zip((*report.labels, NOTHING), row, strict=True))
             for label, row in zip(report.labels, counts.tolist(), strict=True)
@@ -134,16 +133,7 @@ def write_report(
     Raises:
         OutputError: they cannot be written.
     """
-    write_json(output / "evaluation.json", {**settings, **as_json(result, intervals)})
-    report: UtteranceReport | DetectionReport | None = result.utterances or result.time
+    report = result.utterances or result.time
     assert report is not None
-    lines: list[Iterable[object]] = [("class", "precision", "recall", "f1", "f1_low", "f1_high")]
-    nothing = np.full(2, np.nan)
-    for row, label in enumerate((*report.labels, "mean")):
-        mean = row == len(report.labels)
-        scores = report.macro if mean else report.scores[row]
-        ends = nothing if intervals is None else (intervals.macro[2] if mean else intervals.classes[row, 2])
-        values = [*scores.tolist(), *ends.tolist()]
-        lines.append((label, *("" if np.isnan(value) else f"{value:.5f}" for value in values)))
-    write_text(output / "scores.csv", csv_text(lines))
-    return [output / "evaluation.json", output / "scores.csv"]
+    rows = _class_scores(report, intervals).csv_rows()
+    return write_scores(output, {**settings, **as_json(result, intervals)}, {"scores.csv": rows})

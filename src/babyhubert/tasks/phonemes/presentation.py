@@ -10,8 +10,7 @@ from typing import Any
 from rich.table import Table
 
 from babyhubert.errors import some_names
-from babyhubert.evaluation.presentation import number, percent
-from babyhubert.files import csv_text, write_json, write_text
+from babyhubert.evaluation.score_table import decimal, number, percent, span_or_dash, table_of_rows, write_scores
 from babyhubert.tasks.phonemes.evaluation import DELETIONS, INSERTIONS, SUBSTITUTIONS, PhonemeReport
 from babyhubert.timebase import format_seconds
 
@@ -23,42 +22,39 @@ _FEW_UNITS = 10
 def rate_table(report: PhonemeReport) -> Table:
     """The error rate in percent with its parts, whole and by group, and what does not listen."""
     utterances = sum(pair.reference is not None for pair in report.pairing.pairs)
-    table = Table(title=f"Phoneme error rate, {utterances} utterances", title_justify="left")
-    table.add_column("")
-    table.add_column("PER %", justify="right")
+    headings = ["", "PER %", "sub %", "del %", "ins %", "utterances", "phonemes"]
     if report.resamples:
-        table.add_column(f"{100 * report.confidence:g} % interval", justify="right")
-    for heading in ("sub %", "del %", "ins %", "utterances", "phonemes"):
-        table.add_column(heading, justify="right")
-
-    def row(name: str, rate: float, ends: Sequence[float], operations: Sequence[int], count: int) -> None:
-        phonemes = sum(operations[:INSERTIONS])
-        cells = [name, percent(rate)] + ([_ends(ends)] if report.resamples else [])
-        parts = (operations[kind] / phonemes if phonemes else math.nan for kind in _PARTS)
-        table.add_row(*cells, *map(percent, parts), str(count), str(phonemes))
-
-    row("all", report.rate, report.interval, report.totals.tolist(), utterances)
+        headings.insert(2, f"{100 * report.confidence:g} % interval")
     shown = _first_of_each(report)
-    for place, score in enumerate(shown):
-        if not place or shown[place - 1].column != score.column:
-            table.add_section()
-        row(f"{score.column} {score.group}", score.rate, score.interval, score.operations, score.utterances)
-    table.add_section()
-    for baseline in report.baselines:
-        table.add_row(baseline.name, percent(baseline.rate))
-    return table
+    rows = [_rate_row(report, "all", report.rate, report.interval, report.totals.tolist(), utterances)]
+    rows += [
+        _rate_row(report, f"{one.column} {one.group}", one.rate, one.interval, one.operations, one.utterances)
+        for one in shown
+    ]
+    breaks = {place + 1 for place, one in enumerate(shown) if not place or shown[place - 1].column != one.column}
+    breaks.add(len(rows))
+    rows += [[baseline.name, percent(baseline.rate)] for baseline in report.baselines]
+    return table_of_rows(f"Phoneme error rate, {utterances} utterances", headings, rows, breaks=breaks)
+
+
+def _rate_row(
+    report: PhonemeReport, name: str, rate: float, ends: Sequence[float], operations: Sequence[int], count: int
+) -> list[str]:
+    phonemes = sum(operations[:INSERTIONS])
+    parts = (operations[kind] / phonemes if phonemes else math.nan for kind in _PARTS)
+    interval = [span_or_dash(ends)] if report.resamples else []
+    return [name, percent(rate), *interval, *map(percent, parts), str(count), str(phonemes)]
 
 
 def confusion_table(report: PhonemeReport, most: int) -> Table:
     """The commonest errors."""
-    table = Table(title="Commonest errors", title_justify="left")
-    for heading in ("reference", "predicted", "times", "of the reference's %"):
-        table.add_column(heading, justify="left" if heading in ("reference", "predicted") else "right")
     occurs = dict(zip((*report.symbols, ""), report.confusions.sum(axis=1).tolist(), strict=True))
-    for truth, found, count in report.common_confusions(most):
-        share = percent(count / occurs[truth]) if truth else "-"
-        table.add_row(truth or "(nothing)", found or "(nothing)", str(count), share)
-    return table
+    rows = [
+        (truth or "(nothing)", found or "(nothing)", str(count), percent(count / occurs[truth]) if truth else "-")
+        for truth, found, count in report.common_confusions(most)
+    ]
+    headings = ("reference", "predicted", "times", "of the reference's %")
+    return table_of_rows("Commonest errors", headings, rows, left=(0, 1))
 
 
 def notes(report: PhonemeReport) -> Iterator[str]:
@@ -154,11 +150,12 @@ def write_report(output: Path, report: PhonemeReport, settings: Mapping[str, Any
     Raises:
         OutputError: they cannot be written.
     """
-    write_json(output / "evaluation.json", {**settings, **as_json(report)})
-    tables = {"groups.csv": _group_rows(report), "confusions.csv": _confusion_rows(report)}
-    for name, rows in (tables | {"utterances.csv": _utterance_rows(report)}).items():
-        write_text(output / name, csv_text(rows))
-    return [output / name for name in ("evaluation.json", "groups.csv", "confusions.csv", "utterances.csv")]
+    tables = {
+        "groups.csv": _group_rows(report),
+        "confusions.csv": _confusion_rows(report),
+        "utterances.csv": _utterance_rows(report),
+    }
+    return write_scores(output, {**settings, **as_json(report)}, tables)
 
 
 def _group_rows(report: PhonemeReport) -> Iterable[Sequence[Any]]:
@@ -168,7 +165,7 @@ def _group_rows(report: PhonemeReport) -> Iterable[Sequence[Any]]:
     )
     for score in report.groups:
         parts = score.operations
-        rates = (_decimal(value) for value in (score.rate, *score.interval))
+        rates = (decimal(value) for value in (score.rate, *score.interval))
         yield score.column, score.group, score.utterances, sum(parts[:INSERTIONS]), *rates, *parts[SUBSTITUTIONS:]
 
 
@@ -209,11 +206,3 @@ def _rates(operations: Sequence[int], rate: float, interval: Sequence[float]) ->
         "phonemes": sum(operations[:INSERTIONS]),
         **dict(zip(names, operations, strict=True)),
     }
-
-
-def _ends(ends: Sequence[float]) -> str:
-    return "-" if math.isnan(ends[0]) else f"{percent(ends[0])} to {percent(ends[1])}"
-
-
-def _decimal(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.5f}"

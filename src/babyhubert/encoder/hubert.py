@@ -24,7 +24,16 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from babyhubert.encoder.config import HubertConfig
-from babyhubert.encoder.row_products import Rerun, grouped_convolution, row_features
+from babyhubert.encoder.front_end import (
+    ConvolutionalFrontEnd,
+    FeatureProjection,
+    LayerNorm,
+    ScaleGradient,
+    call_directly,
+    gelu,
+)
+from babyhubert.encoder.row_products import Rerun
+from babyhubert.encoder.weight_norm import WeightNormConv
 from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD, frame_count
 
 
@@ -100,9 +109,9 @@ class HubertEncoder(nn.Module):
         if self.inference_form is not None and mask is None:
             frames, valid = _valid_frames(lengths, waveforms)
             return cast("EncoderOutput", self.inference_form(waveforms, wanted, frames, valid))
-        run = self._recompute if self.gradient_checkpointing and torch.is_grad_enabled() else _call
+        run = self._recompute if self.gradient_checkpointing and torch.is_grad_enabled() else call_directly
         features = self.feature_extractor(waveforms, run)
-        features = _ScaleGradient.apply(features, self.config.feature_grad_scale)
+        features = ScaleGradient.apply(features, self.config.feature_grad_scale)
         x = self.feature_projection(features)
         if mask is not None and mask_embedding is not None:
             x = torch.where(mask.unsqueeze(-1), mask_embedding.to(x.dtype), x)
@@ -166,10 +175,6 @@ class HubertEncoder(nn.Module):
         return checkpoint(module, *arguments, use_reentrant=False)
 
 
-def _call(module: Callable[..., Tensor], *arguments: Any) -> Tensor:
-    return module(*arguments)
-
-
 def standardised(waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Each waveform, (B, n), normalised to zero mean and unit variance, as transformers' feature extractor does.
 
@@ -202,179 +207,6 @@ def _valid_frames(lengths: Tensor | None, waveforms: Tensor) -> tuple[Tensor | N
     return frames, torch.arange(frame_count(samples), device=waveforms.device) < frames.unsqueeze(1)
 
 
-class _ScaleGradient(torch.autograd.Function):
-    """Identity whose gradient is multiplied by a factor."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: float) -> Tensor:
-        ctx.scale = scale
-        return x.view_as(x)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor, None]:
-        return gradients[0] * ctx.scale, None
-
-
-def _gelu(x: Tensor) -> Tensor:
-    """Exact GELU of a tensor that the caller owns: in place when no gradient needs the input."""
-    return F.gelu(x) if x.requires_grad else torch.ops.aten.gelu_(x)
-
-
-def _wide(x: Tensor) -> Tensor:
-    return x.float() if torch.is_autocast_enabled(x.device.type) else x
-
-
-class LayerNorm(nn.LayerNorm):
-    """Layer norm, in float32 under autocast on every device.
-
-    On CUDA torch does so by itself. On a CPU it would not, and the sums passed from block to block would have 8 bits
-    of mantissa.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(_wide(x))
-
-
-class GroupNorm(nn.GroupNorm):
-    """Group norm, in float32 under autocast on every device."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(_wide(x))
-
-
-class ConvolutionalFrontEnd(nn.Module):
-    """Waveform (B, n) -> frames (B, T, C)."""
-
-    def __init__(self, config: HubertConfig) -> None:
-        super().__init__()
-        layer = ChannelNormConv if config.feature_norm == "layer" else TimeNormConv
-        self.conv_layers = nn.ModuleList(layer(config, index) for index in range(len(config.conv_dim)))
-        self.by_rows = False  # set by HubertEncoder.convolve_by_rows
-
-    def forward(self, waveforms: Tensor, run: Rerun = _call) -> Tensor:
-        if self.by_rows and not waveforms.requires_grad:
-            norm = cast("nn.GroupNorm", self.conv_layers[0].layer_norm)
-            return row_features([cast("nn.Conv1d", layer.conv) for layer in self.conv_layers], norm, waveforms, run)
-        x = waveforms.unsqueeze(1)
-        for layer in self.conv_layers:
-            x = run(layer, x)
-        return x.transpose(1, 2)
-
-
-def _conv(config: HubertConfig, index: int) -> nn.Conv1d:
-    channels = (1, *config.conv_dim)
-    return nn.Conv1d(
-        channels[index],
-        channels[index + 1],
-        config.conv_kernel[index],
-        stride=config.conv_stride[index],
-        bias=config.conv_bias,
-    )
-
-
-class TimeNormConv(nn.Module):
-    """Convolution and GELU; the first one normalises each channel over time (group norm, one group per channel)."""
-
-    def __init__(self, config: HubertConfig, index: int) -> None:
-        super().__init__()
-        self.conv = _conv(config, index)
-        dim = config.conv_dim[index]
-        self.layer_norm = GroupNorm(dim, dim) if index == 0 else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.conv(x)
-        return _gelu(x if self.layer_norm is None else self.layer_norm(x))
-
-
-class ChannelNormConv(nn.Module):
-    """Convolution, layer norm over channels, GELU."""
-
-    def __init__(self, config: HubertConfig, index: int) -> None:
-        super().__init__()
-        self.conv = _conv(config, index)
-        self.layer_norm = LayerNorm(config.conv_dim[index])
-
-    def forward(self, x: Tensor) -> Tensor:
-        return _gelu(self.layer_norm(self.conv(x).transpose(1, 2)).transpose(1, 2))
-
-
-class FeatureProjection(nn.Module):
-    """Layer norm, then from the front-end's channels to the transformer's width."""
-
-    def __init__(self, config: HubertConfig) -> None:
-        super().__init__()
-        self.layer_norm = LayerNorm(config.conv_dim[-1], eps=config.norm_eps)
-        self.projection = nn.Linear(config.conv_dim[-1], config.hidden_size)
-        self.dropout = nn.Dropout(config.projection_dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.dropout(self.projection(self.layer_norm(x)))
-
-
-class WeightNormFactors(nn.Module):
-    """Magnitude (1, 1, kernel) and direction (D, D / groups, kernel) of a weight normalised along its kernel axis.
-
-    The names are those of torch's `parametrizations.weight_norm`. Kept as a plain module because a torch
-    parametrisation generates a class per module that deep copies share: removing it from a copy breaks the original.
-    """
-
-    def __init__(self, direction: Tensor) -> None:
-        super().__init__()
-        self.original0 = nn.Parameter(torch.linalg.vector_norm(direction.detach(), dim=(0, 1), keepdim=True))
-        self.original1 = nn.Parameter(direction.detach().clone())
-
-    def forward(self) -> Tensor:
-        length = torch.linalg.vector_norm(self.original1, dim=(0, 1), keepdim=True)
-        return self.original1 * (self.original0 / length)
-
-
-class WeightNormConv(nn.Module):
-    """Grouped convolution over frames whose weight is computed from its factors, or once when folded."""
-
-    folded: Tensor | None
-
-    def __init__(self, dim: int, kernel: int, groups: int) -> None:
-        super().__init__()
-        plain = nn.Conv1d(dim, dim, kernel, groups=groups)
-        self.groups = groups
-        self.padding = kernel // 2
-        self.bias = nn.Parameter(plain.bias.detach().clone() if plain.bias is not None else torch.zeros(dim))
-        self.parametrizations = nn.ModuleDict({"weight": WeightNormFactors(plain.weight)})
-        self.by_rows = False  # set by HubertEncoder.convolve_by_rows
-        self.register_buffer("folded", None, persistent=False)
-
-    @property
-    def factors(self) -> WeightNormFactors:
-        """Factors that the weight is computed from."""
-        return cast("WeightNormFactors", self.parametrizations["weight"])
-
-    def weight(self) -> Tensor:
-        """The convolution's weight, (D, D / groups, kernel)."""
-        return self.factors() if self.folded is None else self.folded
-
-    @torch.no_grad()
-    def fold(self) -> None:
-        """Store the weight as it is now."""
-        self.folded = self.factors().clone()
-
-    def train(self, mode: bool = True) -> WeightNormConv:
-        """Drop the folded weight when training starts, since it would no longer match its factors."""
-        if mode:
-            self.folded = None
-        return super().train(mode)
-
-    def _load_from_state_dict(self, *arguments: Any, **keywords: Any) -> None:
-        self.folded = None
-        super()._load_from_state_dict(*arguments, **keywords)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, D) -> (B, T, D). A plain convolution with an even kernel gives one step too many; it is dropped."""
-        if self.by_rows:
-            return grouped_convolution(x, self.weight(), self.groups) + self.bias
-        y = F.conv1d(x.transpose(1, 2), self.weight(), self.bias, padding=self.padding, groups=self.groups)
-        return y[..., : x.shape[1]].transpose(1, 2)
-
-
 class PositionalConv(nn.Module):
     """Relative position: (B, T, D) -> (B, T, D)."""
 
@@ -383,7 +215,7 @@ class PositionalConv(nn.Module):
         self.conv = WeightNormConv(config.hidden_size, config.position_kernel, config.position_groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        return _gelu(self.conv(x))
+        return gelu(self.conv(x))
 
 
 class Attention(nn.Module):
@@ -419,7 +251,7 @@ class FeedForward(nn.Module):
         self.output_dropout = nn.Dropout(config.hidden_dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.intermediate_dropout(_gelu(self.intermediate_dense(x)))
+        x = self.intermediate_dropout(gelu(self.intermediate_dense(x)))
         return self.output_dropout(self.output_dense(x))
 
 
@@ -463,7 +295,7 @@ class Transformer(nn.Module):
         self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
 
     def forward(
-        self, x: Tensor, wanted: frozenset[int], valid: Tensor | None, run: Rerun = _call
+        self, x: Tensor, wanted: frozenset[int], valid: Tensor | None, run: Rerun = call_directly
     ) -> tuple[dict[int, Tensor], Tensor]:
         """Run the blocks up to the highest requested one.
 

@@ -12,7 +12,8 @@ from typing import Literal
 import torch
 
 from babyhubert.encoder.hubert import HubertEncoder
-from babyhubert.encoder.matrix_form import can_multiply_bytes, use_matrix_form
+from babyhubert.encoder.linear_products import can_multiply_bytes
+from babyhubert.encoder.matrix_form import use_matrix_form
 
 Precision = Literal["exact", "float32", "bfloat16", "int8"]
 

@@ -93,8 +93,8 @@ def voice_type(
     Every threshold is scored with the published metric itself on the segments that 'segment' would write.
     """
     from babyhubert.annotation.uem import read_uem
-    from babyhubert.cli.evaluate import say_written, show, source
     from babyhubert.cli.options import check_choice
+    from babyhubert.cli.scores import say_written, show, source
     from babyhubert.evaluation import tuning_presentation as shown
     from babyhubert.evaluation.presentation import read_side
     from babyhubert.evaluation.score_folder import find_scores

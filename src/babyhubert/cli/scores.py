@@ -1,0 +1,45 @@
+"""Showing scores and recording what they were made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rich.table import Table
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Names separated by commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def show(tables: Iterable[Table], notes: Iterable[str]) -> None:
+    """Tables and notes: on a terminal as wide as it is, in a file or pipe 100 columns."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=100)
+    for table in tables:
+        console.print(table)
+    for note in notes:
+        typer.echo(f"note: {note}")
+
+
+def say_written(paths: Iterable[Path]) -> None:
+    """Name the files of a result."""
+    typer.echo(f"written: {', '.join(map(str, paths))}")
+
+
+def source(**given: Path | str | float | None) -> dict[str, Any]:
+    """What a result was made from, for its record: version, paths as they were given, settings."""
+    from babyhubert.version import __version__
+
+    return {"babyhubert": __version__} | {
+        name: str(value) if isinstance(value, Path) else value for name, value in given.items()
+    }

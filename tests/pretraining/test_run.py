@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -131,12 +130,10 @@ class KilledError(Exception):
     """Stands for SIGKILL: nothing after it runs but what the operating system does."""
 
 
-def test_runs_from_before_few_lengths_existed_go_on():
-    """Their fingerprint knows nothing of it."""
+def test_how_batches_are_cut_is_part_of_a_runs_identity_and_how_it_is_run_is_not():
     settings = run_settings()
-    content = settings.model_dump_json(exclude={"machine": True, "health": True, "card": True, "batches": {"lengths"}})
-    assert settings.fingerprint == hashlib.sha256(content.encode()).hexdigest()[:16]
     assert settings.fingerprint != run_settings(batches=FEW_LENGTHS).fingerprint
+    assert settings.fingerprint == run_settings(machine={"keep": 7}, health={"most_skipped_steps": 3}).fingerprint
 
 
 def test_gradient_checkpointing_goes_with_few_lengths(material, tmp_path):

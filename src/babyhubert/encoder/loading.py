@@ -17,9 +17,6 @@ from babyhubert.encoder.sharded_weights import is_index, sharded_sha256
 from babyhubert.errors import CheckpointError, ModelAccessError
 from babyhubert.hashing import file_sha256, fingerprint
 
-PUBLISHED_REPOSITORIES = ("coml/BabyHuBERT", "coml/VTC-2", "coml/addressee")
-"""Gated, non-commercial repositories of the released weights."""
-
 SHIPPED_MODELS = Path(__file__).parent.parent / "models"
 """Folders of the small models that come with the package; their names can be given like paths."""
 

@@ -5,7 +5,6 @@ Together with the encoder they are the published pre-training model: 94,696,576 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -13,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from babyhubert.encoder.hubert import initialise_linear
-from babyhubert.errors import CheckpointError
 
 EmbeddingStart = Literal["published", "centred"]
 """Initial unit embeddings. ``published``: uniform in [0, 1), so that all point in a similar direction (cosine 0.75)
@@ -57,21 +55,3 @@ class PretrainingHead(nn.Module):
             projected = F.linear(frames.float(), self.final_proj.weight.float(), self.final_proj.bias.float())
             units = F.normalize(self.label_embeddings.float(), dim=-1)
             return F.normalize(projected, dim=-1) @ units.T / TEMPERATURE
-
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> PretrainingHead:
-        """Build a head with the parameters of `Checkpoint.pretraining`, copied.
-
-        Raises:
-            CheckpointError: some are missing.
-        """
-        names = ("mask_embedding", "final_proj.weight", "final_proj.bias", "label_embeddings")
-        missing = [name for name in names if name not in tensors]
-        if missing:
-            raise CheckpointError(f"the checkpoint has no {', '.join(missing)}: it was not saved for pre-training")
-        projected, hidden_size = tensors["final_proj.weight"].shape
-        with torch.device("meta"):
-            head = cls(hidden_size, tensors["label_embeddings"].shape[0], projected)
-        copies = {name: tensors[name].to("cpu", torch.float32, copy=True) for name in names}
-        head.load_state_dict(copies, assign=True)
-        return head

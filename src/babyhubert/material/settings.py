@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, PositiveInt, SerializerFunctionWrapHandler, Tag, model_serializer
+from pydantic import Discriminator, Field, PositiveInt, Tag
 
 from babyhubert.annotation.intervals import Intervals
 from babyhubert.audio.discovery import RecordingFile
@@ -53,16 +53,6 @@ class DataSource(Config):
     fields: Mapping[str, str] = Field(default_factory=dict)
     where: Mapping[str, Sequence[str]] = Field(default_factory=dict)
     times: PositiveInt = 1
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_younger_than_runs(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Omit ``times`` if it is 1, so that runs begun before this setting existed keep their fingerprint and
-        continue.
-        """
-        content = serialise(self)
-        if self.times == 1:
-            del content["times"]
-        return content
 
 
 def _kind_of(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Pre-training as the training loop sees it: masked prediction of a pack's labels."""
+"""Objective of pre-training: masked prediction of a pack's labels."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class PredictionObjective(Objective[Batch]):
     Attributes:
         statistics: How often each unit occurs.
         validation: Loss and accuracies of the last validation.
-        lineage: What the encoder comes from.
+        lineage: Origins of the encoder.
         cursor: The place in the stream of batches.
 
     Raises:
@@ -90,7 +90,7 @@ class PredictionObjective(Objective[Batch]):
 
     @property
     def replays(self) -> bool:
-        """Whether passes of shapes that come again are replayed."""
+        """True if passes of shapes that come again are replayed."""
         return self._recorded is not None and self.group.device.type == "cuda"
 
     def batches(self, step: int) -> Iterator[list[Batch]]:
@@ -215,7 +215,7 @@ class PredictionObjective(Objective[Batch]):
         return Validated({f"validation/{name}": value for name, value in found.items()}, line)
 
     def _identity(self) -> dict[str, str]:
-        """What a run is tied to: its settings, the pack, and the k-means its labels come from."""
+        """Settings, pack, and k-means of the labels, which a continued run must share."""
         labels = f"{self.labels.pack.fingerprint} {self.labels.facts.get('kmeans', '')}"
         return {"settings": self.settings.fingerprint, "labels": labels}
 
@@ -260,7 +260,7 @@ class PredictionObjective(Objective[Batch]):
 
 
 def _sums(outcome: Outcome, batch: Batch, logged: bool) -> Tensor:
-    """What the log sums over batches: unmasked frames where they were looked at, figures, the use of every unit."""
+    """Sums over batches for the log: unmasked frames where they were scored, figures, the use of every unit."""
     unmasked = batch.mask.numel() - batch.masked if logged else 0
     scalars = [
         outcome.loss.new_full((), unmasked),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -146,10 +146,7 @@ class TrainingSettings(Config):
     @property
     def fingerprint(self) -> str:
         """Hash of all settings that affect the result: a run is only continued with the same one."""
-        exclude: dict[str, Any] = {"machine": True, "health": True, "card": True}
-        if self.batches.lengths is None:  # runs from before it existed go on
-            exclude["batches"] = {"lengths"}
-        decisive = self.model_dump_json(exclude=exclude)
+        decisive = self.model_dump_json(exclude={"machine", "health", "card"})
         return hashlib.sha256(decisive.encode()).hexdigest()[:16]
 
 

@@ -40,15 +40,10 @@ class Validation:
     card: Mapping[str, Any] = field(default_factory=dict)
 
 
-def identity_of(*arrays: NDArray, times: NDArray) -> str:
-    """Hash of arrays, the same on every machine.
-
-    Args:
-        arrays: What the material is.
-        times: How often each piece of it stands there; once each is told by leaving it out, as runs did before.
-    """
+def identity_of(*arrays: NDArray) -> str:
+    """Hash of arrays, the same on every machine."""
     digest = hashlib.sha256()
-    for array in (*arrays, *([] if (times == 1).all() else [times])):
+    for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
 

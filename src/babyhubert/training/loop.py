@@ -2,7 +2,7 @@
 
 An objective (:mod:`babyhubert.training.objective`) knows what is trained: model, material, loss, validation. The loop
 knows the optimiser, the processes and the disk. A run is a pure function of its settings and its material: what is
-drawn for a batch comes from the seed and from where the batch stands, so a run that was stopped anywhere and continued
+drawn for a batch comes from the seed and from the place of the batch, so a run that was stopped anywhere and continued
 is the run that was never stopped, bit for bit on a CPU, and two processes take the steps that one process with twice
 the accumulation takes.
 
@@ -109,12 +109,12 @@ class Loop(Generic[B]):
 
     @property
     def over(self) -> bool:
-        """Whether nothing is left to do."""
+        """True if nothing is left to do."""
         return self.step >= self.settings.steps or self.objective.over
 
     @property
     def progress(self) -> Progress:
-        """Where it is."""
+        """State of the run."""
         return Progress(self.step, self.seconds, self.last)
 
     def run(self, stop: StopRequests, say: Report) -> None:
@@ -155,7 +155,7 @@ class Loop(Generic[B]):
         return step % every == 0 or step == self.settings.steps
 
     def take_step(self, batches: Sequence[B], interval: Interval, *, stop: bool = False) -> bool:
-        """One update of the weights; whether any process was asked to stop."""
+        """Update the weights once; True if any process was asked to stop."""
         seconds, weights = self.objective.size(batches)
         stopping, seconds, *weights = self.group.sums([stop, seconds, *weights])
         logged = self._is_due(self.step + 1, self.settings.log_every)
@@ -266,7 +266,7 @@ class Loop(Generic[B]):
         say(f"step {self.step}  {found.line}")
 
     def validate(self) -> Validated | None:
-        """How the weights do, or their average where there is one; the best so far are saved at once."""
+        """Validate the weights, or their average where there is one; the best so far are saved at once."""
         self.model.eval()
         with nullcontext() if self._average is None else self._average.in_place():
             found = self.objective.validate(self.progress)
@@ -289,7 +289,7 @@ class Loop(Generic[B]):
         self.group.first_only(write)
 
     def write_model(self, folder: Path) -> None:
-        """The weights that the run is for, as a model folder (first process)."""
+        """Write the resulting weights as a model folder (first process)."""
         self.group.first_only(
             lambda: save_model_folder(folder, self.objective.result(), self.objective.card(self.progress))
         )

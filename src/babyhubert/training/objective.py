@@ -1,4 +1,4 @@
-"""What the training loop asks of what it trains, and nothing more.
+"""The interface between the training loop and what it trains.
 
 Fine-tuning (:mod:`babyhubert.training.task_objective`) and pre-training (:mod:`babyhubert.pretraining.objective`) are
 the two objectives of :mod:`babyhubert.training.loop`.
@@ -23,7 +23,7 @@ B = TypeVar("B")
 
 @dataclass(frozen=True)
 class LoopSettings:
-    """What the loop is told about a run.
+    """Settings of a run that the loop needs, whatever is trained.
 
     Attributes:
         steps: Updates of the weights.
@@ -59,7 +59,7 @@ class LoopSettings:
 
 
 class Progress(NamedTuple):
-    """Where a run is: steps done, seconds of audio seen, and the last entry of its log about training."""
+    """State of a run: steps done, seconds of audio seen, and the last entry of its log about training."""
 
     step: int
     seconds: float
@@ -67,7 +67,7 @@ class Progress(NamedTuple):
 
 
 class Validated(NamedTuple):
-    """What a validation gave: figures for the log, a line of text, and whether the weights are the best so far."""
+    """Result of a validation: figures for the log, a line of text, and if the weights are the best so far."""
 
     figures: Mapping[str, float]
     line: str
@@ -75,16 +75,16 @@ class Validated(NamedTuple):
 
 
 class Objective(ABC, Generic[B]):
-    """What is trained, on what material, by which loss. B is a batch.
+    """Model, material and loss of a training, which the loop asks for batches of type B.
 
     Attributes:
-        loop: What the loop is told about the run.
+        loop: Settings of the run that the loop needs.
         model: All weights, on the device.
-        module: Gives what :meth:`loss` needs, in one call, so that DistributedDataParallel can wrap it.
+        module: Forward pass that :meth:`loss` calls, once a batch; DistributedDataParallel wraps it.
         clipped: Weights whose gradient is limited.
         gradients: Where :meth:`add_gradients` adds to; None: the loop takes the backward pass of :meth:`loss`.
-        speed: What ``train/times_real_time`` is called in a line.
-        remedy: What to do about a loss that is not finite.
+        speed: Unit of ``train/times_real_time`` in a line.
+        remedy: Advice for a loss that is not finite.
     """
 
     loop: LoopSettings
@@ -97,7 +97,7 @@ class Objective(ABC, Generic[B]):
 
     @property
     def over(self) -> bool:
-        """Whether the run ends before its last step."""
+        """True if the run ends before its last step."""
         return False
 
     @abstractmethod
@@ -106,7 +106,7 @@ class Objective(ABC, Generic[B]):
 
     @abstractmethod
     def place(self, step: int, number: int) -> tuple[int, ...]:
-        """What the dropout of a batch of a step is drawn from: the seed of the run and where the batch stands."""
+        """Numbers from which the dropout of a batch is drawn: the seed of the run, and the place of the batch."""
 
     @abstractmethod
     def size(self, batches: Sequence[B]) -> tuple[float, list[float]]:
@@ -120,7 +120,7 @@ class Objective(ABC, Generic[B]):
             module: ``self.module``, perhaps wrapped.
             batch: On the CPU.
             weights: Of all batches of the step, over processes.
-            logged: Whether the step ends with a line of the log, which may want more.
+            logged: True if the step ends with a line of the log, which may need more sums.
         """
 
     def add_gradients(self, batch: B, weights: Sequence[float], logged: bool) -> Tensor:
@@ -133,7 +133,7 @@ class Objective(ABC, Generic[B]):
 
     @abstractmethod
     def entry(self, sums: Sequence[float], weights: Sequence[float], steps: int) -> dict[str, float]:
-        """What an entry of the log begins with.
+        """Figures with which an entry of the log begins.
 
         Args:
             sums: Of the interval, over processes.
@@ -146,7 +146,7 @@ class Objective(ABC, Generic[B]):
         """The losses of an entry in words."""
 
     def check(self, entry: Mapping[str, Any]) -> None:
-        """Whether a run may go on after an entry.
+        """Check after an entry that the run may go on.
 
         Raises:
             TrainingError: it may not.
@@ -158,15 +158,15 @@ class Objective(ABC, Generic[B]):
 
     @abstractmethod
     def validate(self, at: Progress) -> Validated | None:
-        """How the weights do on validation material, shared out over processes; None where there is none."""
+        """Scores on validation material, which processes share; None where there is none."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """What a snapshot holds beside weights, optimiser and place: what the run is tied to, and what it noted."""
+        """Contents of a snapshot beside weights, optimiser and step: the identity of the run, and its notes."""
 
     @abstractmethod
     def difference(self, state: Mapping[str, Any]) -> str | None:
-        """What another run has that a snapshot is of ("with other settings"); None: it is one of this run."""
+        """Reason why a snapshot belongs to another run ("with other settings"); None: it belongs to this one."""
 
     @abstractmethod
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -181,7 +181,7 @@ class Objective(ABC, Generic[B]):
 
     @abstractmethod
     def card(self, at: Progress) -> dict[str, Any]:
-        """What ``task.json`` says."""
+        """Contents of ``task.json``."""
 
     @abstractmethod
     def draw(self, curves: Curves) -> None:

@@ -9,7 +9,7 @@ from torch import nn
 
 
 class AdamSettings(Protocol):
-    """What a configuration says of AdamW."""
+    """Settings of AdamW."""
 
     @property
     def learning_rate(self) -> float: ...  # noqa: D102

@@ -1,4 +1,4 @@
-"""What a training starts from: weights of another model, and what must be said of them afterwards."""
+"""Start of a training: fresh weights or those of another model, and what must be said of these afterwards."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -
 
 
 def _check_addition(encoder: str, heads: Collection[str], tasks: Collection[str]) -> None:
-    """Whether the heads of a model go on beside new ones: it has some, and none of them would be lost."""
+    """Check that the heads of a model go on beside new ones: it has some, and none of them would be lost."""
     if not heads:
         raise ConfigError(f'{encoder} has no head; model.heads = "add" goes on with those of a model: use "new"')
     lost = sorted(set(heads) - set(tasks))

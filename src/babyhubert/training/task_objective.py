@@ -1,4 +1,4 @@
-"""Fine-tuning as the training loop sees it: one encoder, the losses of its tasks, and the weights that score best.
+"""Objective of fine-tuning: one encoder, the losses of its tasks, and the weights that score best.
 
 The best weights so far are kept in ``best/`` of the run's folder, a model folder.
 """
@@ -50,7 +50,7 @@ class TaskObjective(Objective[Batches]):
     Attributes:
         best_step: The step whose weights are kept.
         best_validations: Their validations, by task.
-        lineage: What the encoder comes from, the latest last.
+        lineage: Origins of the encoder, the latest last.
     """
 
     remedy = "lower train.learning_rate, or look for damaged recordings"
@@ -102,14 +102,14 @@ class TaskObjective(Objective[Batches]):
 
     @property
     def over(self) -> bool:
-        """Whether validations have not improved for too long."""
+        """True if validations have not improved for too long."""
         patience = self.settings.train.patience
         waited = len(self.history) - 1 - int(np.argmax(self.history)) if self.history else 0
         return patience is not None and waited >= patience
 
     @property
     def replays(self) -> bool:
-        """Whether passes of shapes that come again are replayed."""
+        """True if passes of shapes that come again are replayed."""
         return self._passes is not None and self.group.device.type == "cuda"
 
     @property
@@ -222,7 +222,7 @@ class TaskObjective(Objective[Batches]):
                 )
 
     def _note(self, validations: dict[str, Validation], step: int) -> bool:
-        """Add to the history; whether these are the best so far."""
+        """Add to the history; True if these are the best so far."""
         by_score = self.settings.train.monitor == "score"
         value = mean_score(validations) if by_score else -float(np.mean([v.loss for v in validations.values()]))
         better = not self.history or value > max(self.history)
@@ -242,7 +242,7 @@ class TaskObjective(Objective[Batches]):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _identity(self) -> dict[str, str]:
-        """What a run is tied to."""
+        """Settings and material, which a continued run must share."""
         material = [f"{self.batches_a_step}", *(f"{name}:{task.identity}" for name, task in self.tasks.items())]
         return {"settings": self.settings.fingerprint(tuple(self.tasks)), "material": " ".join(material)}
 

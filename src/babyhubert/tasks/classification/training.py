@@ -218,7 +218,7 @@ class ClassificationTask:
             ),
             self.train_classes,
             self.validation_classes,
-            times=self.train.times,
+            self.train.times,
         )
 
     def new_head(self, width: int, mixed_layers: int | None) -> PooledHead:

@@ -242,7 +242,7 @@ class PhonemeTask:
                 for part in (self.train, self.validation)
                 for values in (part.utterances.start, part.utterances.end, part.utterances.store.bounds, part.phones)
             ),
-            times=self.train.utterances.times,
+            self.train.utterances.times,
         )
 
     def new_head(self, width: int, mixed_layers: int | None) -> PhonemeHead:

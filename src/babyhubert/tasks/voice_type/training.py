@@ -288,7 +288,7 @@ class VoiceTypeTask:
             *(self.validation.stretches[k] for k in sorted(self.validation.stretches)),
             self.train.store.bounds,
             self.validation.store.bounds,
-            times=self.train.times,
+            self.train.times,
         )
 
     def new_head(self, width: int, mixed_layers: int | None) -> FrameHead:
@@ -603,9 +603,3 @@ def frame_targets(
     stop = first_frame + n_frames
     columns = [segments_to_frames(*segments.intervals(label), stop, rule)[first_frame:] for label in labels]
     return np.stack(columns, axis=-1).astype(np.float32)
-
-
-def voice_type_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Sum over classes of the mean binary cross-entropy, as published. Both of shape (B, T, C)."""
-    per_class = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="none").mean(dim=(0, 1))
-    return per_class.sum()

@@ -14,6 +14,7 @@ from babyhubert.material.augmentation import (
     AugmentationSettings,
     NoiseSettings,
     PitchSettings,
+    ResponseSettings,
     ReverberationSettings,
     SpeedSettings,
     TempoSettings,
@@ -23,6 +24,7 @@ from babyhubert.material.augmentation import (
     reverberate,
     source_samples,
     stretch,
+    through_microphones,
     warp,
 )
 
@@ -222,3 +224,26 @@ def test_a_second_scene_comes_in_at_its_level():
 def test_ranges_are_two_numbers_in_order():
     with pytest.raises(ValueError, match="lower one first"):
         NoiseSettings(snr_db=(20.0, 5.0))
+
+
+def test_microphones_tilt_the_spectrum_of_a_share_of_the_windows_without_delay():
+    rng = np.random.default_rng(0)
+    sounds = rng.standard_normal((40, 4 * RATE)).astype(np.float32)
+    heard = through_microphones(sounds, ResponseSettings(probability=0.5, spread_db=12.0), np.random.default_rng(1))
+    changed = np.abs(heard - sounds).max(axis=1) > 0
+    assert 0.25 < changed.mean() < 0.75
+    np.testing.assert_allclose(np.square(heard).sum(axis=1), np.square(sounds).sum(axis=1), rtol=0.02)
+    power = [np.abs(np.fft.rfft(sound[changed])) ** 2 for sound in (heard, sounds)]
+    hertz = np.fft.rfftfreq(4 * RATE, 1 / RATE)
+    bands = [(hertz >= low) & (hertz < 1.2 * low) for low in (100, 400, 1000, 2500, 6000)]
+    gains_db = np.array(
+        [10 * np.log10(power[0][:, band].sum(axis=1) / power[1][:, band].sum(axis=1)) for band in bands]
+    )
+    assert np.ptp(gains_db, axis=0).max() <= 24.5
+    assert np.ptp(gains_db, axis=0).mean() > 6
+    click = np.zeros((1, RATE), dtype=np.float32)
+    click[0, 8_000] = 1.0
+    through = through_microphones(click, ResponseSettings(probability=1.0), np.random.default_rng(2))
+    assert np.abs(through[0]).argmax() == 8_000
+    still = ResponseSettings(probability=1.0, spread_db=0.0)
+    np.testing.assert_allclose(through_microphones(sounds, still, np.random.default_rng(2)), sounds, atol=1e-5)

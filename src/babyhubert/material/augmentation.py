@@ -81,6 +81,18 @@ class ReverberationSettings(Config):
     direct_to_reverberant_db: Range = (-3.0, 12.0)
 
 
+class ResponseSettings(Config):
+    """A microphone under cloth, or another one, around a share of the windows: a smooth change of the spectrum.
+
+    Attributes:
+        probability: Share of windows.
+        spread_db: Gain at each of a few frequencies, up or down, dB; between them it changes steadily.
+    """
+
+    probability: Probability = 0.3
+    spread_db: Annotated[float, Field(ge=0, le=40)] = 12.0
+
+
 class SpeedSettings(Config):
     """Faster and higher, or slower and lower, as with a tape.
 
@@ -124,6 +136,7 @@ class AugmentationSettings(Config):
         gain_db: Level changes of up to so many dB, up or down.
         noise: Noise.
         reverberation: Rooms.
+        response: Microphones and clothing.
         speed: Tempo and pitch together.
         tempo: Tempo alone.
         pitch: Pitch alone.
@@ -132,6 +145,7 @@ class AugmentationSettings(Config):
     gain_db: Annotated[float, Field(ge=0)] = 0.0
     noise: NoiseSettings | None = None
     reverberation: ReverberationSettings | None = None
+    response: ResponseSettings | None = None
     speed: SpeedSettings | None = None
     tempo: TempoSettings | None = None
     pitch: PitchSettings | None = None
@@ -191,7 +205,7 @@ class Augmentation:
         return Warps(tempo, pitch)
 
     def __call__(self, waveforms: Waveforms, lengths: NDArray[np.int64], rng: np.random.Generator) -> Waveforms:
-        """Apply reverberation, then noise, then level.
+        """Apply reverberation, then noise, then the microphone, then level.
 
         Args:
             waveforms: (B, n), zeros from each row's length on.
@@ -211,6 +225,8 @@ class Augmentation:
                 noise = recorded_noise(self.noise, len(rows), waveforms.shape[1], rng)
             waveforms = waveforms.copy()
             waveforms[rows] = add_at_snr(waveforms[rows], noise * inside[rows], snr_db)
+        if settings.response is not None:
+            waveforms = through_microphones(waveforms, settings.response, rng) * inside
         if settings.gain_db:
             gains = 10 ** (rng.uniform(-settings.gain_db, settings.gain_db, (len(waveforms), 1)) / 20)
             waveforms = waveforms * gains.astype(np.float32)
@@ -265,6 +281,26 @@ def reverberate(waveforms: Waveforms, settings: ReverberationSettings, rng: np.r
         wet = convolve(waveforms[row], response)[: waveforms.shape[1]]
         before, after = np.square(waveforms[row]).sum(dtype=np.float64), np.square(wet).sum(dtype=np.float64)
         changed[row] = wet * np.float32(np.sqrt(before / after)) if after > 0 else wet
+    return changed
+
+
+_RESPONSE_HZ = (60.0, 200.0, 600.0, 1500.0, 3500.0, 8000.0)
+
+
+def through_microphones(waveforms: Waveforms, settings: ResponseSettings, rng: np.random.Generator) -> Waveforms:
+    """A share of the rows with a spectrum that rises and falls, without delay; a row's power stays what it was."""
+    rows = np.flatnonzero(rng.random(len(waveforms)) < settings.probability)
+    if not len(rows):
+        return waveforms
+    size = 1 << (max(waveforms.shape[1], 2) - 1).bit_length()
+    log_hertz = np.log(np.maximum(np.fft.rfftfreq(size, 1 / SAMPLE_RATE), _RESPONSE_HZ[0]))
+    gains_db = rng.uniform(-settings.spread_db, settings.spread_db, (len(rows), len(_RESPONSE_HZ)))
+    changed = waveforms.copy()
+    for row, gain_db in zip(rows, gains_db, strict=True):
+        response = 10 ** (np.interp(log_hertz, np.log(_RESPONSE_HZ), gain_db) / 20)
+        heard = np.fft.irfft(np.fft.rfft(waveforms[row], size) * response, size)[: waveforms.shape[1]]
+        before, after = np.square(waveforms[row], dtype=np.float64).sum(), np.square(heard).sum()
+        changed[row] = heard * np.sqrt(before / after) if after > 0 else heard
     return changed
 
 

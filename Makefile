@@ -1,6 +1,6 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Both set up .venv on their own.
-# `make playroom CORPORA=folder` and `make playroom-mini` make the models that come with the package; folder holds playroom/,
-# utterances/, cries/.
+# `make playroom CORPORA=folder`, `make playroom-real` and `make playroom-mini` make the models that come with the package;
+# folder holds playroom/, utterances/, cries/, and real/ for playroom-real.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ PLAYROOM ?= playroom-nano
 DEVICE ?= cpu
 JOBS ?= 2
 
-.PHONY: demo test playroom playroom-mini lint format install clean
+.PHONY: demo test playroom playroom-real playroom-mini lint format install clean
 
 demo: $(INSTALLED)
 	$(BIN)/babyhubert demo -o demo
@@ -50,6 +50,37 @@ playroom: $(INSTALLED)
 	$(BABYHUBERT) finetune tasks $(abspath configs)/playroom-tasks.toml -o tasks --set model.encoder=voice-type \
 		--set machine.precision=$(PRECISION)
 	$(BABYHUBERT) convert tasks playroom-tasks --half --force
+
+# playroom-nano as it comes with the package: the voice-type model that `make playroom` leaves (melodies/) goes on with people
+# anywhere and real sounds (real/: sounds/<kind>/<fold>-*.opus, folds 1 to 3 to learn from, fold 4 to choose thresholds on;
+# ami/: meetings, for thresholds alone). An hour and a half on one core, or some minutes with DEVICE=cuda and the rest of
+# the line above; scenes take ten minutes of it, scores and thresholds five.
+playroom-real: BABYHUBERT = cd $(PLAYROOM) && $(abspath $(BIN))/babyhubert
+playroom-real: SPEAKERS = $(abspath configs)/playroom-
+playroom-real: SCENES = --minutes 15 --format flac --utterances utterances/utterances.csv --backgrounds sounds/no-voice \
+	--cries sounds/infants --cries cries/audio \
+	$(foreach who,dev validation doubtful,--without-speakers $(SPEAKERS)$(who)-speakers.csv)
+playroom-real: ANYWHERE = $(SCENES) --levels independent --key-voice-change 0.15 --whisper-share 0.04
+playroom-real: $(INSTALLED)
+	ln -sfn $(abspath $(CORPORA))/real $(PLAYROOM)/real
+	cd $(PLAYROOM) && for clip in real/sounds/*/*.opus; do \
+		kind=$$(basename $$(dirname $$clip)); to=no-voice/$$kind; \
+		case $$clip in */baby-cry/4-*) continue;; */4-*) to=held-out/$$kind;; */baby-cry/*) to=infants;; esac; \
+		mkdir -p sounds/$$to && ln -sf $(abspath $(CORPORA))/$$clip sounds/$$to/ || exit 1; done
+	$(BABYHUBERT) simulate -o simulated/anywhere --seed 501 --prefix anywhere --recordings 24 --monologue-share 0.25 \
+		--speech-share 0.45 --voice-change 0.1 --resonance-change 0.07 $(ANYWHERE)
+	$(BABYHUBERT) simulate -o simulated/meetings --seed 700 --prefix meeting --recordings 12 --monologue-share 0.75 \
+		--speech-share 0.55 --voice-change 0.12 --resonance-change 0.1 $(ANYWHERE)
+	$(BABYHUBERT) simulate -o simulated/typical --seed 300 --prefix typical --recordings 16 --voice-change 0.06 \
+		--key-voice-change 0.3 --resonance-change 0.05 $(SCENES)
+	$(BABYHUBERT) finetune voice-type $(abspath configs)/playroom-real.toml -o real --set machine.device=$(DEVICE) \
+		--set machine.workers=$(WORKERS) --set machine.precision=$(PRECISION)
+	$(BABYHUBERT) segment simulated/validation/audio real/ami/audio sounds/held-out -o real-scores --model real --overlap 0 \
+		--save-probs
+	cd $(PLAYROOM) && mkdir -p real-reference && cp simulated/validation/rttm/*.rttm real/ami/rttm/*.rttm real-reference/ && \
+		for clip in sounds/held-out/*/*.opus; do : > real-reference/$$(basename $$clip .opus).rttm; done
+	$(BABYHUBERT) tune voice-type --reference real-reference --scores real-scores -o real-tuned --bootstrap 0
+	$(BABYHUBERT) convert real playroom-nano --half --thresholds real-tuned --force
 
 # playroom-mini, from the scenes that `make playroom` leaves: some three days on one core, or ten minutes with DEVICE=cuda and
 # the rest of the line above, and then an hour on one core for its last part and its thresholds.

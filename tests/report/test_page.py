@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -69,6 +70,30 @@ class TestContent:
         assert unpack_bytes(lanes["FEM"]["addressees"]) == [1, 3]
         assert "addressees" in lanes["MAL"]
         assert "phonemes" not in lanes["FEM"]
+
+    def test_classes_of_any_task_stand_at_their_segments(self, tmp_path):
+        rows = [(SECOND, 2 * SECOND, "KCHI"), (3 * SECOND, 4 * SECOND, "FEM"), (3 * SECOND, 5 * SECOND, "KCHI")]
+        write_run(tmp_path, {"a": rows}, 60)
+        values = dict(zip(rows, ("cry", "", "sob"), strict=True))
+        lines = [f"a,{s / SECOND:.3f},{(e - s) / SECOND:.3f},{label},{v}" for (s, e, label), v in values.items()]
+        (tmp_path / "rttm_vocal.csv").write_text(
+            "\n".join(["uid,start_time_s,duration_s,label,mood", *lines, ""]), encoding="utf-8"
+        )
+        told = {"task": "vocal", "kind": "classification", "column": "mood", "classes": ["laugh", "cry"]}
+        told |= {"voices": ["KCHI"], "tier": "mood@", "codes": {}}
+        run = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+        also = {"vocal": {"command": "vocal", "failures": [], "task": told}}
+        (tmp_path / "run.json").write_text(json.dumps({**run, "also": also}), encoding="utf-8")
+        data = report(tmp_path, "--no-levels")
+        (column,) = data["about"]["columns"]
+        assert column["name"] == "mood"
+        assert column["measures"] == {"laugh": "mood_laugh", "cry": "mood_cry"}
+        lanes = data["recordings"][0]["lanes"]
+        shown = [column["texts"][number] for number in unpack_bytes(lanes["KCHI"]["classes"]["mood"])]
+        assert shown == ["cry", "another class"]
+        assert "classes" not in lanes["FEM"]
+        measured = data["recordings"][0]["measures"]
+        assert [measured[f"mood_{name}_count"] for name in ("laugh", "cry")] == [0, 1]
 
     def test_scores_are_means_over_each_segments_frames(self, tmp_path):
         rows = [(0, 3200, "KCHI"), (6400, 8000, "FEM")]

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from babyhubert.annotation.columns import ADDRESSEE, PHONEMES, Column
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.measures.hours import HOUR
 from babyhubert.measures.results import RecordingResult
 from babyhubert.measures.speech import samples_by_hour
-from babyhubert.measures.tables import MeasureSettings, RecordingMeasures
+from babyhubert.measures.tables import MeasureSettings, RecordingMeasures, measure_names
 from babyhubert.measures.turns import floor_transfers, speech_of
 from babyhubert.report.clips import Clip
 from babyhubert.report.confidence import Confidence
@@ -31,6 +32,7 @@ OFFSET_STEP_MS, OFFSET_FROM_MS, OFFSET_TO_MS = 200, -1000, 5000
 SCORE_BINS = 20
 ADDRESSEES = ("", "KCDS", "ADS", "other")
 _DECIMALS = 4
+_MOST_CLASSES = 253
 
 
 def row_of(measured: RecordingMeasures, recording: RecordingResult, warnings: Sequence[str]) -> dict[str, Any]:
@@ -116,17 +118,51 @@ def _lane(recording: RecordingResult, label: str, confidence: Confidence | None)
         score = confidence.score[chosen.astype(bool)]
         lane["scores"] = pack_bytes(np.round(255 * np.nan_to_num(score)))
         lane["histogram"] = np.histogram(score[~np.isnan(score)], bins=SCORE_BINS, range=(0, 1))[0].tolist()
-    if recording.addressed is not None and label in ("MAL", "FEM"):
+    if recording.addressed is not None and label in ADDRESSEE.voices:
         lane["addressees"] = pack_bytes(_addressees(own, recording.addressed.of(label)))
-    if recording.utterances is not None and label == "KCHI":
+    if classes := _lane_classes(recording, own, label):
+        lane["classes"] = classes
+    if recording.utterances is not None and label in PHONEMES.voices:
         said = {utterance.start: " ".join(utterance.phonemes) for utterance in recording.utterances}
         lane["phonemes"] = [said.get(place, "") for place in own.start.tolist()]
     return lane
 
 
+def columns_of(own: Sequence[Column]) -> list[dict[str, Any]]:
+    """Describe the columns of tasks that are not published, as the page shows their classes.
+
+    ``texts`` are the meanings of the numbers in a lane, ``measures`` the beginnings of the measures' names by class.
+    """
+    names = measure_names(own)
+    return [
+        {
+            "name": column.name,
+            "texts": ["", *column.classes[:_MOST_CLASSES], "another class"],
+            "measures": {name: names[column.name, name] for name in column.classes},
+        }
+        for column in own
+        if column.kind == "classification"
+    ]
+
+
+def _lane_classes(recording: RecordingResult, own: Segments, label: str) -> dict[str, str]:
+    """Class of each segment of a lane by column of a task that is not published, packed; columns that ask about it."""
+    found = {}
+    for column in recording.own_columns:
+        classified = recording.classified.get(column.name)
+        if classified is None or (column.voices and label not in column.voices):
+            continue
+        numbers = {name: number for number, name in enumerate(("", *column.classes[:_MOST_CLASSES]))}
+        rows = zip(classified, classified.columns[column.name], strict=True)
+        told = {(start, end): str(value) for (start, end, voice), value in rows if voice == label}
+        values = [told.get((start, end), "") for start, end, _ in own]
+        found[column.name] = pack_bytes(np.array([numbers.get(value, len(numbers)) for value in values], np.int64))
+    return found
+
+
 def _addressees(own: Segments, addressed: Segments) -> NDArray[np.int64]:
     """Index into ``ADDRESSEES`` of each segment, by its start."""
-    told = dict(zip(addressed.start.tolist(), addressed.columns["addressee"], strict=True))
+    told = dict(zip(addressed.start.tolist(), addressed.columns[ADDRESSEE.name], strict=True))
     kinds = [str(told.get(place, "")).upper() for place in own.start.tolist()]
     return np.array([ADDRESSEES.index(kind) if kind in ADDRESSEES else 3 for kind in kinds], dtype=np.int64)
 

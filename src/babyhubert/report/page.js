@@ -7,7 +7,9 @@ const about = data.about;
 const VOICES = ["KCHI", "OCH", "FEM", "MAL"];
 const NAMES = { KCHI: "key child", OCH: "other children", FEM: "women", MAL: "men" };
 const STRIP_ORDER = ["KCHI", "OCH", "MAL", "FEM"]; // the order in which packed strips hold the voice types
-const ADDRESSEES = ["", "to the key child", "to adults", "to somebody else"];
+const ADDRESSEES = { name: "addressee", title: "Addressee", texts: ["", "to the key child", "to adults", "to somebody else"] };
+// Tasks of a lab's own: what the numbers in a lane mean, and how the measures of each class begin.
+const OWN_COLUMNS = (about.columns || []).map((column) => ({ ...column, title: column.name }));
 const DAY = 86_400_000;
 const main = document.getElementById("main");
 
@@ -60,6 +62,9 @@ function unpackIntegers(text) {
   return values;
 }
 
+/** The class of a segment in a column; nothing where it has none. */
+const classOf = (lane, column, i) => (lane.classes.has(column.name) ? column.texts[lane.classes.get(column.name)[i]] : "");
+
 /** Segments of one lane: start and end in ms, and for each the latest end so far (segments may overlap). */
 function unpackLane(lane) {
   const steps = unpackIntegers(lane.spans);
@@ -76,6 +81,7 @@ function unpackLane(lane) {
     start, end, reach,
     scores: lane.scores === null ? null : unpackBytes(lane.scores),
     addressees: lane.addressees ? unpackBytes(lane.addressees) : null,
+    classes: new Map(Object.entries(lane.classes || {}).map(([name, packed]) => [name, unpackBytes(packed)])),
     phonemes: lane.phonemes || null,
   };
 }
@@ -604,11 +610,12 @@ class Timeline {
       context.fillRect(left, top + 5, wide, LANE - 10);
       if (lane.addressees && lane.addressees[i] === 1) context.fillRect(left, top + LANE - 4, wide, 2.5);
       context.globalAlpha = 1;
-      if (lane.phonemes && lane.phonemes[i] && wide > 26) this.paintPhonemes(context, lane.phonemes[i], left, top, wide);
+      const label = [...OWN_COLUMNS.map((column) => classOf(lane, column, i)), lane.phonemes && lane.phonemes[i]].filter(Boolean).join(" ");
+      if (label && wide > 26) this.paintText(context, label, left, top, wide);
     }
   }
 
-  paintPhonemes(context, text, left, top, wide) {
+  paintText(context, text, left, top, wide) {
     context.save();
     context.beginPath();
     context.rect(left, top, wide, LANE);
@@ -693,7 +700,8 @@ class Timeline {
   describe(voice, i) {
     const lane = this.lanes[voice];
     const parts = [`${NAMES[voice]}, ${clock(lane.start[i], this.recording.start, 2)}, ${format((lane.end[i] - lane.start[i]) / 1000, 2)} s`];
-    if (lane.addressees && lane.addressees[i]) parts.push(ADDRESSEES[lane.addressees[i]]);
+    if (lane.addressees && lane.addressees[i]) parts.push(ADDRESSEES.texts[lane.addressees[i]]);
+    for (const column of OWN_COLUMNS) if (classOf(lane, column, i)) parts.push(`${column.name}: ${classOf(lane, column, i)}`);
     if (lane.phonemes && lane.phonemes[i]) parts.push(`/${lane.phonemes[i]}/`);
     if (lane.scores) parts.push(`score ${format(lane.scores[i] / 255, 2)}`);
     return parts.join(", ");
@@ -715,12 +723,12 @@ class Timeline {
         element("td", {}, format((lane.end[i] - at) / 1000, 2)),
         element("td", { class: "left" }, legendKey(voice), NAMES[voice]),
         element("td", {}, lane.scores ? format(lane.scores[i] / 255, 2) : "–"),
-        element("td", { class: "left" }, [lane.addressees && ADDRESSEES[lane.addressees[i]], lane.phonemes && lane.phonemes[i]].filter(Boolean).join(" ")));
+        element("td", { class: "left" }, [lane.addressees && ADDRESSEES.texts[lane.addressees[i]], ...OWN_COLUMNS.map((column) => classOf(lane, column, i)), lane.phonemes && lane.phonemes[i]].filter(Boolean).join(" ")));
     });
     this.list.lastChild.replaceChildren(
       element("p", { class: "small faint" }, found.length > most ? `The first ${most} of ${found.length}: zoom in to see the others.` : `${found.length} segments.`),
       element("div", { class: "scroll" }, element("table", {},
-        element("thead", {}, element("tr", {}, ...["Begins", "Seconds", "Voice", "Score", "Addressee, phones"].map((name) => element("th", { scope: "col" }, name)))),
+        element("thead", {}, element("tr", {}, ...["Begins", "Seconds", "Voice", "Score", [ADDRESSEES.title, ...OWN_COLUMNS.map(({ title }) => title), "phones"].join(", ")].map((name) => element("th", { scope: "col" }, name)))),
         element("tbody", {}, ...rows))));
   }
 }
@@ -904,12 +912,25 @@ function hoursTable(recording) {
   const { names, hours, measures } = recording.hours;
   const columns = [["Hours", () => hours, 2], ...VOICES.map((voice) => [`${NAMES[voice]}, min`, () => measures[`${voice.toLowerCase()}_speech_min`], 1]),
     ["Key child vocalisations", () => measures.kchi_vocalisations, 0], ["Turns (LENA)", () => measures.turns_lena, 0], ["by chance", () => measures.turns_lena_chance, 1],
-    ["To key child, min", () => measures.kcds_min, 1], ["To adults, min", () => measures.ads_min, 1], ["Phones", () => measures.phonemes, 0]]
+    ["To key child, min", () => measures.kcds_min, 1], ["To adults, min", () => measures.ads_min, 1], ["Phones", () => measures.phonemes, 0],
+    ...OWN_COLUMNS.flatMap((column) => Object.entries(column.measures).map(([name, base]) => [`${column.name} ${name}, min`, () => measures[`${base}_min`], 1]))]
     .filter(([, values]) => values().some((value) => value !== null));
   return element("details", { class: "print" }, element("summary", {}, "Numbers by hour"),
     element("div", { class: "scroll" }, element("table", {},
       element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Hour"), ...columns.map(([name]) => element("th", { scope: "col" }, name)))),
       element("tbody", {}, ...names.map((name, hour) => element("tr", {}, element("th", { scope: "row" }, name), ...columns.map(([, values, digits]) => element("td", {}, format(values()[hour], digits)))))))));
+}
+
+/** How often and how long each class of a task of a lab's own occurs; nothing where the task was not run. */
+function classesTable(recording, column) {
+  const { measures } = recording;
+  const rows = Object.entries(column.measures).filter(([, base]) => measures[`${base}_count`] !== null);
+  if (!rows.length) return null;
+  const cells = [["Segments", "count", 0], ["Minutes", "min", 2], ["Minutes an hour", "min_per_hour", 2], ["Share of minutes", "share", 2]];
+  return element("section", {}, element("h3", {}, column.name),
+    element("div", { class: "scroll" }, element("table", {},
+      element("thead", {}, element("tr", {}, ...["Class", ...cells.map(([title]) => title)].map((title) => element("th", { scope: "col" }, title)))),
+      element("tbody", {}, ...rows.map(([name, base]) => element("tr", {}, element("th", { scope: "row" }, name), ...cells.map(([, measure, digits]) => element("td", {}, format(measures[`${base}_${measure}`], digits)))))))));
 }
 
 // --------------------------------------------------------------------------------------------------------- recording
@@ -955,6 +976,7 @@ function recordingSection(recording) {
     tiles(recording),
     timeline.node,
     element("div", { class: "charts" }, ...[minutesChart(recording), turnsChart(recording), lengthsChart(recording), offsetsChart(recording), scoresChart(recording)].filter(Boolean)),
+    ...OWN_COLUMNS.map((column) => classesTable(recording, column)).filter(Boolean),
     hoursTable(recording),
     clipsSection(recording));
   section.timeline = timeline;

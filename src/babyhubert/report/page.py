@@ -28,7 +28,7 @@ from babyhubert.measures.tables import MeasureSettings, measure
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.report.clips import Clip, draw_clips
 from babyhubert.report.confidence import Confidence, confidence_of
-from babyhubert.report.content import detail_of, row_of
+from babyhubert.report.content import columns_of, detail_of, row_of
 from babyhubert.report.levels import Levels, levels_of
 from babyhubert.runs.folder import STATE_FOLDER, report_lock
 from babyhubert.version import __version__
@@ -221,6 +221,7 @@ def _about(results: RunResults) -> dict[str, Any]:
         "versions": run.get("versions"),
         "also": {name: _kept(one) for name, one in _part(run, "also").items() if isinstance(one, dict)},
         "measures": _measure_settings(results.folder).model_dump(),
+        **({"columns": columns_of(results.own_columns)} if results.own_columns else {}),
         "failures": [],
         "index": None,
     }

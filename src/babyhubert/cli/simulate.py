@@ -2,12 +2,157 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from babyhubert.cli.groups import option_groups
 
+if TYPE_CHECKING:
+    from babyhubert.simulation.scene import SceneConfig
+    from babyhubert.simulation.utterance_table import Casting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voices:
+    """Speakers of the scenes."""
+
+    utterances: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of recorded utterances (columns path, speaker_id, voice [CHI, TEEN, FEM, MAL], duration_s, "
+            "phones). Default: synthetic voices.",
+            metavar="CSV",
+            show_default=False,
+        ),
+    ] = None
+    only_speakers: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="CSV whose column speaker_id names who of the utterances' speakers may speak (may be repeated).",
+            metavar="CSV",
+            show_default=False,
+        ),
+    ] = None
+    without_speakers: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="CSV whose column speaker_id names who may not, those of a test set for example (may be repeated).",
+            metavar="CSV",
+            show_default=False,
+        ),
+    ] = None
+    voice_change: Annotated[
+        float,
+        typer.Option(
+            help="Everybody speaks up to this share faster and higher, or slower and lower, than recorded, 0 to 0.5: "
+            "few speakers give many voices."
+        ),
+    ] = 0.0
+    key_voice_change: Annotated[
+        float,
+        typer.Option(help="The same for the key child, whose mark is then less its pitch than that it is close."),
+    ] = 0.0
+    resonance_change: Annotated[
+        float,
+        typer.Option(
+            help="Everybody's resonances are moved by up to this share, 0 to 0.5, apart from the pitch: longer and "
+            "shorter vocal tracts."
+        ),
+    ] = 0.0
+    whisper_share: Annotated[float, typer.Option(help="Share of the turns that are whispered, 0 to 1.")] = 0.0
+    wearer_share: Annotated[
+        float,
+        typer.Option(help="Share of recordings in which somebody of any age plays the key child, 0 to 1."),
+    ] = 0.0
+    cries: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Recorded cries, or folders of them, that replace some turns of the key child (may be repeated).",
+            metavar="PATH",
+            show_default=False,
+        ),
+    ] = None
+    cry_share: Annotated[float, typer.Option(help="Share of the key child's turns that cries replace.")] = 0.15
+
+    def casting(self) -> Casting:
+        """The choice of speakers, their tables and cries read."""
+        from babyhubert.annotation.text import read_speaker_ids
+        from babyhubert.audio.discovery import discover
+        from babyhubert.simulation.utterance_table import Casting, SpeakerChoice
+
+        speakers = SpeakerChoice(
+            frozenset().union(*map(read_speaker_ids, self.only_speakers)) if self.only_speakers else None,
+            frozenset().union(*map(read_speaker_ids, self.without_speakers or ())),
+        )
+        return Casting(
+            speakers,
+            self.voice_change,
+            self.key_voice_change,
+            self.resonance_change,
+            self.whisper_share,
+            self.wearer_share,
+            cries=tuple(file.path for file in discover(self.cries or ())),
+            cry_share=self.cry_share,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Shares of time and sounds of a scene."""
+
+    speech_share: Annotated[float, typer.Option(help="Share of the time with labelled speech, above 0 to 0.6.")] = 0.25
+    television_share: Annotated[
+        float, typer.Option(help="Share of the time with a television on, which carries no label, 0 to 1.")
+    ] = 0.05
+    knocks: Annotated[float, typer.Option(help="Knocks and bangs a minute.")] = 2.0
+    noises: Annotated[float, typer.Option(help="Noises a minute that come and go within seconds.")] = 1.0
+    clipping_share: Annotated[
+        float, typer.Option(help="Share of the key child's turns that overload the microphone, 0 to 1.")
+    ] = 0.0
+    levels: Annotated[
+        str,
+        typer.Option(
+            help="How loud and far people are. typical: adults always further away than the key child; independent: "
+            "adults anywhere, also at the microphone."
+        ),
+    ] = "typical"
+    monologue_share: Annotated[
+        float, typer.Option(help="Share of the exchanges in which one adult speaks alone for some turns, 0 to 1.")
+    ] = 0.0
+    backgrounds: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Recordings in which nobody speaks, or folders of them; they sound behind the people and carry no "
+            "label (may be repeated).",
+            metavar="PATH",
+            show_default=False,
+        ),
+    ] = None
+    backgrounds_per_minute: Annotated[float, typer.Option(help="How many of them begin in a minute.")] = 2.0
+
+    def config(self, minutes: float) -> SceneConfig:
+        """Settings of a scene of so many minutes, its background recordings found."""
+        from babyhubert.audio.discovery import discover
+        from babyhubert.simulation.scene import Levels, SceneConfig
+
+        return SceneConfig(
+            minutes=minutes,
+            speech_share=self.speech_share,
+            television_share=self.television_share,
+            knocks_per_minute=self.knocks,
+            noises_per_minute=self.noises,
+            clipping_share=self.clipping_share,
+            levels=cast("Levels", self.levels),
+            monologue_share=self.monologue_share,
+            backgrounds=tuple(str(file.path) for file in discover(self.backgrounds or ())),
+            backgrounds_per_minute=self.backgrounds_per_minute,
+        )
+
+
+@option_groups
 def simulate(
     output: Annotated[
         Path,
@@ -18,94 +163,9 @@ def simulate(
     seed: Annotated[
         int, typer.Option(help="Decides everything: the same seed, the same files.", min=0, max=2**63 - 1)
     ] = 0,
-    utterances: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV of recorded utterances (columns path, speaker_id, voice [CHI, TEEN, FEM, MAL], duration_s, "
-            "phones). Default: synthetic voices.",
-            metavar="CSV",
-            show_default=False,
-        ),
-    ] = None,
-    only_speakers: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="CSV whose column speaker_id names who of the utterances' speakers may speak (may be repeated).",
-            metavar="CSV",
-            show_default=False,
-        ),
-    ] = None,
-    without_speakers: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="CSV whose column speaker_id names who may not, those of a test set for example (may be repeated).",
-            metavar="CSV",
-            show_default=False,
-        ),
-    ] = None,
-    voice_change: Annotated[
-        float,
-        typer.Option(
-            help="Everybody speaks up to this share faster and higher, or slower and lower, than recorded, 0 to 0.5: "
-            "few speakers give many voices."
-        ),
-    ] = 0.0,
-    key_voice_change: Annotated[
-        float,
-        typer.Option(help="The same for the key child, whose mark is then less its pitch than that it is close."),
-    ] = 0.0,
-    resonance_change: Annotated[
-        float,
-        typer.Option(
-            help="Everybody's resonances are moved by up to this share, 0 to 0.5, apart from the pitch: longer and "
-            "shorter vocal tracts."
-        ),
-    ] = 0.0,
-    whisper_share: Annotated[float, typer.Option(help="Share of the turns that are whispered, 0 to 1.")] = 0.0,
-    wearer_share: Annotated[
-        float,
-        typer.Option(help="Share of recordings in which somebody of any age plays the key child, 0 to 1."),
-    ] = 0.0,
-    cries: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Recorded cries, or folders of them, that replace some turns of the key child (may be repeated).",
-            metavar="PATH",
-            show_default=False,
-        ),
-    ] = None,
-    cry_share: Annotated[float, typer.Option(help="Share of the key child's turns that cries replace.")] = 0.15,
-    speech_share: Annotated[
-        float, typer.Option(help="Share of the time with labelled speech, above 0 to 0.6.")
-    ] = 0.25,
-    television_share: Annotated[
-        float, typer.Option(help="Share of the time with a television on, which carries no label, 0 to 1.")
-    ] = 0.05,
-    knocks: Annotated[float, typer.Option(help="Knocks and bangs a minute.")] = 2.0,
-    noises: Annotated[float, typer.Option(help="Noises a minute that come and go within seconds.")] = 1.0,
-    clipping_share: Annotated[
-        float, typer.Option(help="Share of the key child's turns that overload the microphone, 0 to 1.")
-    ] = 0.0,
-    levels: Annotated[
-        str,
-        typer.Option(
-            help="How loud and far people are. typical: adults always further away than the key child; independent: "
-            "adults anywhere, also at the microphone."
-        ),
-    ] = "typical",
-    monologue_share: Annotated[
-        float, typer.Option(help="Share of the exchanges in which one adult speaks alone for some turns, 0 to 1.")
-    ] = 0.0,
-    backgrounds: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Recordings in which nobody speaks, or folders of them; they sound behind the people and carry no "
-            "label (may be repeated).",
-            metavar="PATH",
-            show_default=False,
-        ),
-    ] = None,
-    backgrounds_per_minute: Annotated[float, typer.Option(help="How many of them begin in a minute.")] = 2.0,
+    *,
+    voices: Voices,
+    scene: Scene,
     prefix: Annotated[str, typer.Option(help="Recordings are named PREFIX_000, PREFIX_001 ...")] = "scene",
     audio_format: Annotated[str, typer.Option("--format", help="wav (16 bits) or flac.")] = "wav",
 ) -> None:
@@ -113,39 +173,10 @@ def simulate(
 
     Writes audio/, rttm/, segments.csv (with speaker and addressee), phonemes.csv, recordings.csv and simulation.json.
     """
-    from babyhubert.annotation.text import read_speaker_ids
-    from babyhubert.audio.discovery import discover
     from babyhubert.cli.progress import RunProgressDisplay
-    from babyhubert.simulation.scene import Levels, SceneConfig
-    from babyhubert.simulation.utterance_table import Casting, SpeakerChoice
     from babyhubert.simulation.writer import write_scenes
 
-    speakers = SpeakerChoice(
-        frozenset().union(*map(read_speaker_ids, only_speakers)) if only_speakers else None,
-        frozenset().union(*map(read_speaker_ids, without_speakers or ())),
-    )
-    casting = Casting(
-        speakers,
-        voice_change,
-        key_voice_change,
-        resonance_change,
-        whisper_share,
-        wearer_share,
-        cries=tuple(file.path for file in discover(cries or ())),
-        cry_share=cry_share,
-    )
-    config = SceneConfig(
-        minutes=minutes,
-        speech_share=speech_share,
-        television_share=television_share,
-        knocks_per_minute=knocks,
-        noises_per_minute=noises,
-        clipping_share=clipping_share,
-        levels=cast("Levels", levels),
-        monologue_share=monologue_share,
-        backgrounds=tuple(str(file.path) for file in discover(backgrounds or ())),
-        backgrounds_per_minute=backgrounds_per_minute,
-    )
+    casting, config = voices.casting(), scene.config(minutes)
     with RunProgressDisplay("simulate") as display:
         display.start(recordings, recordings * config.samples, 0)
         ids = write_scenes(
@@ -153,7 +184,7 @@ def simulate(
             recordings=recordings,
             minutes=minutes,
             seed=seed,
-            utterances=utterances,
+            utterances=voices.utterances,
             casting=casting,
             prefix=prefix,
             progress=display.advance,

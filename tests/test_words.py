@@ -8,19 +8,13 @@ from pathlib import Path
 import babyhubert
 
 ROOT = Path(babyhubert.__file__).parent
+# fmt: off
 DONE = {
-    "annotation",
-    "audio",
-    "compute",
-    "corpus",
-    "encoder",
-    "inference",
-    "material",
-    "phonology",
-    "report",
-    "simulation",
-    "units",
+    "annotation", "audio", "cli", "compute", "config", "corpus", "demo",
+    "encoder", "errors", "evaluation", "exchange", "files", "frame_store", "hashing", "inference", "kept_files",
+    "material", "measures", "phonology", "progress", "report", "simulation", "timebase", "units", "version",
 }
+# fmt: on
 """Packages and modules whose docstrings have been brought to these words."""
 
 QUESTIONS = re.compile(r"(What|How|Whether|Where|Who|When|Which|Why|Whom|Whose)\b")

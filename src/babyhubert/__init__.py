@@ -1,6 +1,6 @@
 """BabyHuBERT: speech representations and voice types from child-centred daylong recordings.
 
-Importing the package is fast: nothing that needs torch is loaded before it is asked for.
+Importing the package is fast: torch is loaded only when a name that needs it is used.
 """
 
 from __future__ import annotations

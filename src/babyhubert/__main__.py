@@ -1,4 +1,4 @@
-"""``python -m babyhubert``: the command, also where the folder of scripts is not on the path."""
+"""``python -m babyhubert``: the command, even if the folder of scripts is not on the path."""
 
 from babyhubert.cli.app import main
 

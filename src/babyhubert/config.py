@@ -1,4 +1,4 @@
-"""Settings from TOML files into frozen, typed objects.
+"""Settings from TOML files as frozen, typed objects.
 
 An unknown key, a wrong type or an impossible value is an error that names the file, the key and the remedy.
 """
@@ -17,16 +17,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from babyhubert.errors import ConfigError
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
-"""Of random numbers: what torch and numpy both take."""
+"""A seed in the range that both torch and numpy accept."""
 
 _LARGEST = 10**12
-"""Of any number without a limit of its own: in seconds, samples or steps it is beyond every use, and still exact."""
+"""Limit of every number without a limit of its own: in seconds, samples or steps it is beyond any use, and still
+exact.
+"""
 _MOST_BYTES = 4_000_000
 _LONGEST_SHOWN = 80
 
 
 class Config(BaseModel):
-    """Base of every settings object: frozen, no unknown keys, no silent conversions, no number beyond every use."""
+    """Base class of all settings: frozen, no unknown keys, no silent conversions, no absurd numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -68,7 +70,7 @@ def read_toml(path: Path, what: str = "settings") -> dict[str, Any]:
 
     Args:
         path: The file.
-        what: The kind of file that is needed, for messages.
+        what: The kind of file, for messages.
 
     Raises:
         ConfigError: no regular file of a bounded size, or not TOML.
@@ -82,7 +84,7 @@ def read_toml(path: Path, what: str = "settings") -> dict[str, Any]:
 
 
 def read_bounded(path: Path, what: str) -> str:
-    """Read the text of a regular file of a size that a person may have written.
+    """Read the text of a regular file of bounded size.
 
     Raises:
         ConfigError: there is none, it is another kind of file, or it is too large.
@@ -146,7 +148,7 @@ def _apply(content: dict[str, Any], override: str) -> None:
 
 
 def toml_key(name: str) -> str:
-    """A name as TOML writes it before ``=`` or in ``[...]``: in quotes where it is more than letters and digits."""
+    """A key as TOML writes it before ``=`` or in ``[...]``: quoted if it has more than letters and digits."""
     if re.fullmatch("[A-Za-z0-9_-]+", name):
         return name
     return json.dumps(name, ensure_ascii=False).replace("\x7f", "\\u007f")

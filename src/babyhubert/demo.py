@@ -1,6 +1,6 @@
-"""The whole way, small: simulate, fine-tune, segment, evaluate, embed. Nothing from outside is needed.
+"""The demonstration: simulate, fine-tune, segment, evaluate, embed, on a small scale. No downloads are needed.
 
-What it proves is that everything runs on this machine. The scores are on synthetic voices and say nothing about real
+It shows that everything runs on this machine. The scores are on synthetic voices and say nothing about real
 recordings.
 """
 
@@ -41,7 +41,7 @@ _BOOTSTRAP_SEED = 0
 
 @dataclass(frozen=True)
 class DemoResult:
-    """Where everything is, and how well the shipped model found who speaks in scenes it never saw."""
+    """Paths of the results, and scores of the small model of the package on scenes that are not in its training."""
 
     output: Path
     report: DetectionReport
@@ -55,12 +55,12 @@ def run_demo(
 
     Args:
         output: Folder to fill; run again, it continues where it was.
-        seed: Decides the scenes and the training.
-        progress: Shown how far segmenting is.
-        say: Told what happens, a line at a time.
+        seed: Seed of the scenes and the training.
+        progress: Called with the progress of segmenting.
+        say: Called with lines of text.
 
     Raises:
-        OutputError: the folder cannot be written or holds something else.
+        OutputError: the folder cannot be written or has other content.
     """
     scenes, model = output / "scenes", output / "model"
     train, validation, test = scenes / "train", scenes / "validation", scenes / "test"

@@ -1,7 +1,7 @@
 """Errors a user can act on.
 
-Every one carries a single sentence that names what was wrong, where, and what to do. The command line prints
-that sentence alone (a traceback only with ``--debug``); a program can catch the class it cares about.
+Each has a single sentence that names the fault, its place, and the remedy. The command line prints only that sentence
+(a traceback only with ``--debug``); a program can catch each class.
 """
 
 from __future__ import annotations
@@ -11,21 +11,23 @@ from pathlib import Path
 
 
 class BabyHubertError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose."""
 
 
 def one_line(path: Path, error: Exception) -> str:
-    """What failed with a recording, for a list of failures: our own sentence, or the kind of error and its text."""
+    """One line about an error in a recording, for a list of failures: this package's sentence, or the error's kind and
+    text.
+    """
     text = " ".join(str(error).split())
     return text if isinstance(error, BabyHubertError) else f"{path}: {type(error).__name__}: {text}"
 
 
 class AudioError(BabyHubertError):
-    """A recording cannot be read, or not as what it claims to be."""
+    """A recording cannot be read, or is not what its name claims."""
 
 
 class AnnotationError(BabyHubertError):
-    """A segments file is malformed or says something impossible."""
+    """A segments file is malformed or has impossible content."""
 
 
 class CheckpointError(BabyHubertError):
@@ -37,7 +39,7 @@ class ModelAccessError(CheckpointError):
 
 
 class ComputationError(BabyHubertError):
-    """A model gives no finite numbers for a recording, so that nothing can be said of it."""
+    """A model gives numbers for a recording that are not finite, so that there is no result."""
 
 
 class ConfigError(BabyHubertError):
@@ -53,15 +55,15 @@ class TrainingError(BabyHubertError):
 
 
 class OutputError(BabyHubertError):
-    """An output folder cannot be written, is full, or holds something else."""
+    """An output folder cannot be written, is full, or has other content."""
 
 
 class UnsafeNameError(OutputError):
-    """A name from a file does not mean a place below the folder that it belongs to."""
+    """A name from a file does not lead to a path below its folder."""
 
 
 class DiskFullError(OutputError):
-    """No space is left for outputs: going on with other recordings is pointless."""
+    """No space is left for outputs: continuing with other recordings is pointless."""
 
 
 class MissingExtraError(BabyHubertError):

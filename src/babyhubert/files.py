@@ -1,6 +1,6 @@
-"""Whole or absent: every output is written under a temporary name beside its place and renamed when complete.
+"""Atomic output: every file is written under a temporary name beside its path and renamed when complete.
 
-What stands under its final name is therefore complete, whatever killed the program before.
+So a file under its final name is complete, whatever ended the program before.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SHOWN = 80
 
 
 def explain_os_error(path: Path, error: OSError) -> OutputError:
-    """One sentence for a failed write: which path, why, and what to do."""
+    """One sentence about a failed write: path, reason, remedy."""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return DiskFullError(f"{path}: the disk is full; free some space and run the same command again to continue")
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
@@ -57,12 +57,12 @@ def make_folder(folder: Path) -> Path:
 
 
 def path_below(folder: Path, name: str, suffix: str = "") -> Path:
-    """The file ``folder/name + suffix``, whose name comes from a file or a command line: the only way there.
+    """Path of the file ``folder/name + suffix``, for a name from a file or a command line: all are made here.
 
     Args:
         folder: The folder; it need not exist.
         name: Parts joined by forward slashes, as in the ids of recordings.
-        suffix: Such as ``.csv``, put behind the name as it is.
+        suffix: Suffix such as ``.csv``, appended to the name.
 
     Raises:
         UnsafeNameError: see :func:`require_safe_name`; or a symbolic link below the folder leads out of it.
@@ -76,7 +76,7 @@ def path_below(folder: Path, name: str, suffix: str = "") -> Path:
 
 
 def require_safe_name(name: str, suffix: str = "") -> None:
-    """Refuse an id that cannot name a file below any folder.
+    """Refuse an id that cannot name a file below a folder.
 
     Raises:
         UnsafeNameError: it is empty, absolute, begins with a drive, has an empty part or ``.`` or ``..``, or cannot be
@@ -113,9 +113,9 @@ def _why_unsafe(name: str, suffix: str) -> str | None:
 
 
 def temporary_beside(path: Path) -> Path:
-    """A new name in the folder of ``path``, by which :func:`remove_leftovers` knows a file or folder as ours.
+    """A new name in the folder of ``path``, by which :func:`remove_leftovers` recognises temporary files.
 
-    It keeps the suffix, so that writers which choose a format by suffix still do, and is short where the name is long.
+    It keeps the suffix, for writers that choose a format by suffix, and is short even for a long name.
     """
     suffix = path.suffix if len(os.fsencode(path.suffix)) <= _LONGEST_SUFFIX else ""
     return path.with_name(f".babyhubert-partial-{secrets.token_hex(4)}{suffix}")
@@ -123,7 +123,7 @@ def temporary_beside(path: Path) -> Path:
 
 @contextmanager
 def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """A temporary path in the folder of ``path`` that takes its name when the block ends without an error.
+    """A temporary path in the folder of ``path`` that is renamed to it when the block ends without an error.
 
     Args:
         path: The final name.
@@ -132,7 +132,6 @@ def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
     Raises:
         OutputError: the folder cannot be made, the disk is full, writing is not permitted.
-
     """
     path = Path(path)
     make_folder(path.parent)
@@ -154,16 +153,16 @@ def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:
-    """Write a whole UTF-8 text file with line feeds as line ends on every system.
+    """Write a UTF-8 text file with line feeds as line ends on every system.
 
-    Bytes of file names that are no text (old disks hold such names) are written as escapes.
+    Bytes of file names that are not text (as on old disks) are written as escapes.
     """
     with atomic_path(path, durable=durable) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:
-    """Rows as CSV, the header among them as the first: commas, line feeds, quotes only where they are needed.
+    """Rows as CSV, with the header as the first: commas, line feeds, quotes only if needed.
 
     A text that a spreadsheet would run as a formula is written with a leading ``'`` (see :func:`guard`).
     """
@@ -176,7 +175,7 @@ _FORMULA = re.compile(r"'*[=+\-@\t]")
 
 
 def guard(field: object) -> object:
-    """A field of a CSV that no spreadsheet runs: texts that begin with ``= + - @`` or a tab get a ``'`` in front.
+    """Protect a CSV field from spreadsheets, which run texts that begin with ``= + - @`` or a tab, by a leading ``'``.
 
     Numbers stay as they are, whatever their sign, and so do ``-``, ``--`` and the like. Carriage returns, which would
     end the row, become line feeds.
@@ -188,7 +187,7 @@ def guard(field: object) -> object:
 
 
 def without_guard(field: str) -> str:
-    """The text that :func:`guard` was given."""
+    """Restore the text that was given to :func:`guard`."""
     return field[1:] if field.startswith("'") and _runs(field[1:]) else field
 
 
@@ -207,7 +206,7 @@ def write_json(path: Path, content: Mapping[str, Any], *, durable: bool = False)
 
 
 def _finite(value: Any) -> Any:
-    """The same with null for NaN and infinities, which JSON does not have."""
+    """Replace NaN and infinities, which JSON does not have, by null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
@@ -221,7 +220,7 @@ def files_below(folder: Path, suffix: str) -> list[Path]:
     Links to folders are not followed.
 
     Raises:
-        AnnotationError: a folder cannot be read, so that what is in it would be missed.
+        AnnotationError: a folder cannot be read, so that its files would be missed.
     """
 
     def refuse(error: OSError) -> None:
@@ -236,15 +235,15 @@ def files_below(folder: Path, suffix: str) -> list[Path]:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file is being written, or was left by a killed run."""
+    """True for a file that is being written, or was left by a killed run."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def remove_leftovers(folder: Path, *below: str) -> None:
-    """Delete what killed runs left under the names of :func:`temporary_beside`; call it where no run is writing.
+    """Delete files with names of :func:`temporary_beside` that killed runs left; call it while no run is writing.
 
     Args:
-        folder: Searched itself, without its sub-folders: these may be somebody else's.
+        folder: Folder to search, without its sub-folders, which may belong to others.
         below: Patterns of sub-folders that belong to the output, such as ``layer*``, searched with all below them.
     """
     _remove_temporary(folder)
@@ -267,7 +266,7 @@ def _remove_temporary(folder: Path) -> None:
 
 
 def file_identity(path: Path) -> dict[str, Any]:
-    """The marks of a recording that is still the same file: size, modification time, and a hash of samples of it.
+    """Size, modification time and a hash of parts of a file, to detect that a recording was replaced.
 
     Raises:
         OSError: it cannot be read.
@@ -278,11 +277,11 @@ def file_identity(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def exclusive(lock: Path, busy: str) -> Iterator[None]:
-    """Hold a lock file, or fail at once where another run holds it.
+    """Hold a lock file, or fail at once if another run holds it.
 
     Args:
         lock: The lock file; its folder exists.
-        busy: What to say then.
+        busy: Message in that case.
 
     Raises:
         OutputError: another run holds it.

@@ -1,7 +1,7 @@
-"""Frame arrays on disk that grow while they are computed and are whole, or absent, afterwards.
+"""Frame arrays on disk that grow while they are computed and appear only when complete.
 
 An array is a plain ``.npy`` (open it with ``numpy.load(path, mmap_mode="r")``). Rows are appended to a temporary file
-whose header, of fixed size, gets the final number of rows at the end; then the file takes its name.
+whose header, of fixed size, gets the final number of rows at the end; then the file is renamed.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _HEADER_BYTES = 128
 
 
 class FrameWriter:
-    """Writes the rows of one array as they come.
+    """Writes the rows of one array as they arrive.
 
     Args:
         path: Final name, ending in ``.npy``.
-        dtype: What is stored; rows are converted.
+        dtype: Stored type; rows are converted.
 
     Raises:
         OutputError: the file cannot be created or written.
@@ -67,7 +67,7 @@ class FrameWriter:
             raise explain_os_error(self.path, error) from error
 
     def abandon(self) -> None:
-        """Remove what was written. Does nothing after :meth:`finish`."""
+        """Remove the temporary file. Does nothing after :meth:`finish`."""
         with suppress(OSError):
             self._file.close()
         with suppress(OSError):
@@ -87,7 +87,7 @@ def open_frames(path: Path) -> NDArray:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no whole array.
+        ValueError: it is not a complete array.
     """
     try:
         frames: NDArray = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -99,7 +99,7 @@ def open_frames(path: Path) -> NDArray:
 
 
 def _npy_header(dtype: np.dtype, shape: tuple[int, ...]) -> bytes:
-    """NPY format 1.0, padded with spaces to the fixed size (the format asks for a multiple of 64)."""
+    """NPY format 1.0, padded with spaces to the fixed size (the format requires a multiple of 64)."""
     text = repr({"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
     body = text.encode("latin1").ljust(_HEADER_BYTES - 11) + b"\n"
     return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body

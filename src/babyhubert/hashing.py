@@ -1,4 +1,4 @@
-"""What tells settings and files apart: short hashes of JSON values, checksums of files."""
+"""Identification of settings and files: short hashes of JSON values, checksums of files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def fingerprint(content: Any) -> str:
-    """Short stable hash of JSON values, whatever the order of their keys."""
+    """Short stable hash of JSON values, independent of the order of their keys."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -24,7 +24,7 @@ _SAMPLED_BYTES = 1 << 16
 
 
 def sampled_sha256(path: Path) -> str:
-    """SHA-256 of the length, head, middle and tail of a file: tells recordings of gigabytes apart at no cost."""
+    """SHA-256 of the length, head, middle and tail of a file: distinguishes recordings of gigabytes at no cost."""
     with path.open("rb") as file:
         length = file.seek(0, os.SEEK_END)
         content = hashlib.sha256(str(length).encode())

@@ -1,8 +1,8 @@
-"""Files that are kept to be read again: what they were when they were written, and what is wrong with them now.
+"""Verification of stored files: their properties when they were written, and their faults now.
 
-That a file exists does not mean that it is complete: a power cut empties files, a failing disk zeroes stretches of
-them, people copy, cut and exchange them. Whoever keeps a file writes down its facts, after the file has reached the
-disk, and compares them before the file is believed.
+A file that exists need not be complete: a power cut empties files, a failing disk zeroes stretches of them, users
+copy, cut and exchange them. So the properties of a stored file are recorded after it has reached the disk, and
+compared before the file is used again.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from babyhubert.files import explain_os_error
 from babyhubert.hashing import file_sha256
 
 _ALWAYS_HASHED_BYTES = 64 << 20
-"""Larger files are hashed again only where their modification time has changed: reading terabytes of frames would take
-hours each time a run is continued."""
+"""Larger files are hashed again only if their modification time has changed: reading terabytes of frames would take
+hours each time a run is continued.
+"""
 
 
 def facts_of(path: Path) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def facts_of(path: Path) -> dict[str, Any]:
 
 
 def fault_of(path: Path, facts: Mapping[str, Any]) -> str | None:
-    """The difference between a file and its facts, to be said after its path; None where it is whole."""
+    """Difference between a file and its recorded properties, as the end of a sentence; None if it is intact."""
     try:
         status = path.stat()
         if status.st_size != facts["bytes"]:
@@ -51,7 +52,7 @@ def fault_of(path: Path, facts: Mapping[str, Any]) -> str | None:
 
 
 def sync_files(paths: Iterable[Path]) -> None:
-    """Make sure that files, and their names, are on the disk: what is written afterwards may rely on them.
+    """Make sure that files and their names are on the disk before anything that relies on them is written.
 
     Raises:
         OutputError: a file cannot be written.

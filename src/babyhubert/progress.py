@@ -1,4 +1,4 @@
-"""How a long run tells somebody how far it is."""
+"""Interface of progress reports of long runs."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from typing import Protocol
 
 
 class RunProgress(Protocol):
-    """Told how far a run is; shows it to somebody."""
+    """Receives the progress of a run and shows it."""
 
     def start(self, recordings: int, samples: int, skipped: int) -> None:
-        """So many recordings (or shards) and samples are to be done; so many were complete before."""
+        """Begin with a number of recordings (or shards) and samples to do, and a number complete before."""
 
     def advance(self, recording_id: str, samples: int) -> None:
-        """So many more samples of a recording have been read."""
+        """Add samples of a recording that have been read."""
 
     def done(self, recording_id: str, error: str | None) -> None:
-        """A recording is complete, or failed."""
+        """Count a recording as complete or failed."""
 
     def shorten(self, samples: int) -> None:
-        """So many samples of what was announced will not be read."""
+        """Subtract samples that will not be read after all."""
 
     def note(self, text: str) -> None:
-        """Something happened that is worth a line."""
+        """Show a message."""
 
 
 class NoProgress:
-    """Shows nothing."""
+    """Progress that is not shown."""
 
     def start(self, recordings: int, samples: int, skipped: int) -> None:
         """Ignore."""

@@ -1,1 +1,1 @@
-"""The command line: one thin module a command, no logic, no torch before it is needed."""
+"""The command line: one thin module per command, without logic, and without torch until it is needed."""

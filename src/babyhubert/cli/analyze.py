@@ -1,4 +1,4 @@
-"""``babyhubert analyze``: everything the models can tell about recordings, in one go."""
+"""``babyhubert analyze``: all predictions of the models, in one run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def analyze(
         After("batch_size"),
     ] = True,
 ) -> None:
-    """Find who speaks when, to whom, and what the key child says, over audio that is decoded once.
+    """Find voice types, addressees and the key child's phonemes, decoding the audio once.
 
     Writes what 'segment', 'addressee' and 'phonemes' write (those whose models are given), then measures and a report.
     Run the same command again to continue an interrupted run.
@@ -82,14 +82,14 @@ def analyze(
 
 
 def _tell_commands(opened: AnalyzeRun) -> None:
-    """Which commands run, and which of them share the encoder's pass."""
+    """Print the commands that run, and those among them that share the encoder's pass."""
     joined = opened.one_pass
     shared = f" ({', '.join(joined)} in the same pass of the encoder as segment)" if joined else ""
     typer.echo(f"running {', '.join(opened.commands)}{shared}", err=True)
 
 
 def _show(output: Path) -> None:
-    """Count, and write the page."""
+    """Write measures and the report page."""
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.measures.results import read_results
     from babyhubert.measures.tables import MeasureSettings, measure_all, write_measures

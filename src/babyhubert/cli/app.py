@@ -1,6 +1,6 @@
-"""The ``babyhubert`` command: registers the commands and turns our errors into one line.
+"""The ``babyhubert`` command: registers the commands and turns errors of this package into one line.
 
-Modules of commands import only typer and the standard library at the top, so that ``--help`` answers at once.
+Modules of commands import only typer and the standard library at the top, so that ``--help`` is fast.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def convert(
     """Convert a checkpoint between layouts and verify every tensor of the copy.
 
     The layout of SRC is recognised by its contents: BabyHuBERT and torchaudio, transformers, fairseq and s3prl, VTC
-    2.0 and 2.1, addressee, BabAR. Files are opened without running their code. Optimiser states are not carried over.
+    2.0 and 2.1, addressee, BabAR. Files are opened without running their code. Optimiser states are not converted.
     """
     from babyhubert.errors import ConfigError
 

@@ -34,8 +34,8 @@ def _group() -> None:
 def scan(given: Recordings, workload: Workload, channel: Annotated[ChannelOption, After("output")] = "mean") -> None:
     """Measure every recording: length, level, clipping, silence.
 
-    Writes inventory.parquet, scan.json and failures.csv. Run the same command again to continue. The channel chosen
-    here is the one that the steps after it hear.
+    Writes inventory.parquet, scan.json and failures.csv. Run the same command again to continue. The later steps use
+    the channel that is chosen here.
     """
     from babyhubert.audio.channels import parse_channel
     from babyhubert.cli.endings import tell_next
@@ -90,7 +90,7 @@ def regions(
     pad: Annotated[float, typer.Option(help="Seconds added on both sides of every region.")] = 0.1,
     device: DeviceOption = "auto",
 ) -> None:
-    """Find where speech may be.
+    """Find regions of possible speech.
 
     Writes regions.parquet, regions.json and regions-failures.csv. Run the same command again to continue.
     """
@@ -138,7 +138,7 @@ def segments(
         ),
     ] = None,
 ) -> None:
-    """Make training segments of regions: merge, pad, cut.
+    """Make training segments from regions: merge, pad, cut.
 
     Writes segments.parquet, segments.json and segments.png.
     """

@@ -1,4 +1,4 @@
-"""``babyhubert demo``: everything, small, on this machine."""
+"""``babyhubert demo``: all steps, on a small scale, on this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to fill.")] = Path("demo"),
     seed: Annotated[int, typer.Option(help="Decides the scenes and the training.", min=0, max=2**63 - 1)] = 0,
 ) -> None:
-    """Simulate scenes, train a small model on them, segment, evaluate, embed: a few minutes, nothing downloaded."""
+    """Simulate scenes, train a small model on them, segment, evaluate, embed: a few minutes, without downloads."""
     from rich.console import Console
 
     from babyhubert.cli.progress import RunProgressDisplay

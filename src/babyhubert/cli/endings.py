@@ -1,4 +1,4 @@
-"""What a run over recordings says when it ends."""
+"""Final messages of a run over recordings."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _MOST_WARNINGS = 50
 
 
 def tell_run(summary: RunSummary, output: Path, part: Part | None) -> None:
-    """What reading found, then one line: how many recordings are done, kept and failed, with warnings, and where.
+    """Print warnings, then one line: number of recordings done, kept and failed, with warnings, and the output folder.
 
-    For a part also what comes next.
+    For a shard, also print the next step.
     """
     from babyhubert.runs.record import count_warnings
 
@@ -35,7 +35,7 @@ def tell_run(summary: RunSummary, output: Path, part: Part | None) -> None:
 
 
 def tell_warnings(warnings: Sequence[tuple[Path, str]]) -> None:
-    """Everything that was odd about reading recordings that are done, a line each; of very many the first."""
+    """Print the warnings about recordings that are done, one line each; if there are many, only the first."""
     for path, line in warnings[:_MOST_WARNINGS]:
         typer.echo(f"warning: {path}: {line}", err=True)
     more = len(warnings) - _MOST_WARNINGS
@@ -44,12 +44,12 @@ def tell_warnings(warnings: Sequence[tuple[Path, str]]) -> None:
 
 
 def tell_notes(notes: Iterable[str]) -> None:
-    """What a user should know of results, a line each."""
+    """Print notes on results, one line each."""
     for note in notes:
         typer.echo(f"note: {note}", err=True)
 
 
 def tell_next(output: Path, part: Part | None) -> None:
-    """What comes after a part."""
+    """Print the next step after a shard."""
     if part is not None:
         typer.echo(f"when all {part.parts} shards are done: babyhubert merge {output}")

@@ -67,7 +67,7 @@ def voice_type(
     *,
     resampling: Resampling,
 ) -> None:
-    """Who spoke when: F1 a class over time, and their mean, as published for VTC.
+    """Voice types: F1 per class over time, and their mean, as published for VTC.
 
     Durations of true and false positives and of false negatives are summed over recordings; no collar; overlapping
     speech counts.
@@ -139,7 +139,7 @@ def agreement(
     *,
     resampling: Resampling,
 ) -> None:
-    """How well two annotators agree on voice types: F1 as for a model, and Cohen's kappa on frames of 20 ms."""
+    """Agreement of two annotators on voice types: F1 as for a model, and Cohen's kappa on frames of 20 ms."""
     from babyhubert.annotation.uem import read_uem
     from babyhubert.evaluation import agreement_presentation as shown
     from babyhubert.evaluation.agreement import agree

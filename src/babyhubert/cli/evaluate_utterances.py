@@ -36,7 +36,7 @@ ScoresFolderOption = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class UtteranceResampling(Resampling):
-    """As :class:`Resampling`, where it is not recordings that are drawn."""
+    """Like :class:`Resampling`, with other units than recordings."""
 
     bootstrap: Annotated[int, typer.Option(help="Resamples for the intervals; 0: no intervals.", min=0)] = 2000
 
@@ -72,7 +72,7 @@ def addressee(
     *,
     resampling: Resampling,
 ) -> None:
-    """To whom adults speak: F1 a class and their mean, of utterances or, with predicted segments, of time."""
+    """Addressees: F1 per class and their mean, of utterances or, with predicted segments, of time."""
     from babyhubert.runs.provenance import check_run
     from babyhubert.tasks.addressee import evaluation as task
 
@@ -136,7 +136,7 @@ def classify(
     *,
     resampling: Resampling,
 ) -> None:
-    """Classes of a task: F1 a class and their mean, of utterances or, with predicted segments, of time.
+    """Classes of a task: F1 per class and their mean, of utterances or, with predicted segments, of time.
 
     Example: babyhubert evaluate classify --reference truth.csv --predictions results/ --task my_task
     """
@@ -171,7 +171,7 @@ def _evaluate_classes(
     uem: Path | None,
     resampling: Resampling,
 ) -> None:
-    """Score reference and prediction, show the tables, and write them where an output is named."""
+    """Score reference and prediction, print the tables, and write them if an output is given."""
     from babyhubert.annotation.uem import read_uem
     from babyhubert.cli.options import check_choice
     from babyhubert.tasks.classification import evaluation as scoring
@@ -285,7 +285,7 @@ def phonemes(
     *,
     resampling: UtteranceResampling,
 ) -> None:
-    """What the child said: phoneme error rate, with its parts, by group, next to answers that do not listen.
+    """Phonemes: error rate with its parts, by group, compared with baselines that use no audio.
 
     Edit distances are summed over utterances and divided by the reference's phonemes, as published.
     """

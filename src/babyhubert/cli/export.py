@@ -61,7 +61,7 @@ def export(
         ),
     ] = "aclew",
 ) -> None:
-    """Write results in the formats of other tools; nothing is computed again.
+    """Write results in the formats of other tools, without computing them again.
 
     Addressees and phonemes become tiers below a voice (xds@FA0, phonemes_CHI), and ChildProject sets of their own.
     """

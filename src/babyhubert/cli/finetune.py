@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 
 class _TasksByDefault(TyperGroup):
-    """Takes ``finetune CONFIG.toml`` for ``finetune tasks CONFIG.toml``."""
+    """Command group that reads ``finetune CONFIG.toml`` as ``finetune tasks CONFIG.toml``."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if any(word.endswith(".toml") for word in args) and not set(args) & set(self.commands):
@@ -48,19 +48,19 @@ def _group() -> None:
 
 @app.command("voice-type")
 def voice_type(config: Configuration, output: Output, changes: Changes = None) -> None:
-    """Train who speaks when (KCHI, OCH, MAL, FEM): the table voice_type of CONFIG."""
+    """Train a voice-type model (KCHI, OCH, MAL, FEM): the table voice_type of CONFIG."""
     _finetune(config, ("voice_type",), output, changes)
 
 
 @app.command("addressee")
 def addressee(config: Configuration, output: Output, changes: Changes = None) -> None:
-    """Train to whom adults speak (ADS, KCDS, Other): the table addressee of CONFIG."""
+    """Train an addressee model (ADS, KCDS, Other): the table addressee of CONFIG."""
     _finetune(config, ("addressee",), output, changes)
 
 
 @app.command("phonemes")
 def phonemes(config: Configuration, output: Output, changes: Changes = None) -> None:
-    """Train what is said, in IPA: the table phonemes of CONFIG."""
+    """Train a phoneme recogniser, in IPA: the table phonemes of CONFIG."""
     _finetune(config, ("phonemes",), output, changes)
 
 

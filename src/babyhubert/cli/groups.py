@@ -1,7 +1,7 @@
-"""Options that belong together, as one parameter of a command.
+"""Option groups: related options as one parameter of a command.
 
-A group is a frozen dataclass with one option a field. :func:`option_groups` gives a command whose parameters are
-groups the signature that typer reads: one parameter an option.
+A group is a frozen dataclass with one option per field. :func:`option_groups` gives a command with groups the
+signature that typer reads, with one parameter per option.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True)
 class After:
-    """In an annotation: the name of the option that this one, or this group, follows in ``--help``.
+    """Annotation with the name of the option that this option or group follows in ``--help``.
 
     Without it, an option follows the one that is declared before it.
     """
@@ -37,7 +37,7 @@ class After:
 
 
 def option_groups(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with one parameter an option, as typer reads it."""
+    """Give a command one parameter per option, as typer reads it."""
     options: list[Parameter] = []
     _place_all(command, options, None)
 
@@ -78,7 +78,7 @@ def _declared(scope: Callable[..., Any]) -> list[tuple[str, Any, Any]]:
 
 
 def _group(annotation: Any) -> type[Any] | None:
-    """The group that an annotation names; None: it is an option."""
+    """Group named by an annotation; None for an option."""
     plain = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     return plain if isinstance(plain, type) and is_dataclass(plain) else None
 
@@ -96,7 +96,7 @@ _MANY = "Many recordings"
 
 @dataclass(frozen=True, kw_only=True)
 class Recordings:
-    """What to work on, and where the results go."""
+    """Input recordings and output folder."""
 
     audio: Annotated[
         list[Path],
@@ -111,7 +111,7 @@ class Recordings:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What the model is given, and where it computes."""
+    """Input and device of the model."""
 
     channel: ChannelOption = "mean"
     device: DeviceOption = "auto"
@@ -123,7 +123,7 @@ class Machine:
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """What to compute again, and how recordings are distributed."""
+    """Amount of work and its distribution."""
 
     force: ForceOption = False
     workers: Annotated[
@@ -163,7 +163,7 @@ class Workload:
     ] = None
 
     def sharing(self, device: str) -> Sharing:
-        """How the recordings are distributed.
+        """Distribution of the recordings.
 
         Raises:
             ConfigError: the options contradict each other, or a value is impossible.
@@ -183,11 +183,11 @@ class Run:
     workload: Workload
 
     def sharing(self) -> Sharing:
-        """As :meth:`Workload.sharing`, for the device that was chosen."""
+        """Distribution like :meth:`Workload.sharing`, for the chosen device."""
         return self.workload.sharing(self.machine.device)
 
     def channel(self) -> Channel:
-        """The channel choice.
+        """Choice of the channel.
 
         Raises:
             ConfigError: there is no such choice.
@@ -199,7 +199,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True)
 class Utterances:
-    """The options of every command that gives each utterance a prediction."""
+    """Options of every utterance-level command."""
 
     run: Run
     segments: Annotated[
@@ -233,7 +233,7 @@ class Utterances:
 
 @dataclass(frozen=True, kw_only=True)
 class Resampling:
-    """How intervals are estimated."""
+    """Estimation of intervals."""
 
     bootstrap: Annotated[
         int, typer.Option(help="Resamples of recordings for the intervals; 0: no intervals.", min=0)
@@ -242,7 +242,7 @@ class Resampling:
     confidence: Annotated[float, typer.Option(help="Share of the resamples within an interval.")] = 0.95
 
     def intervals(self, bootstrap: Callable[[Generator, int, float], ResultT]) -> ResultT | None:
-        """What a report's ``bootstrap`` gives; None: no intervals were asked for."""
+        """Result of a report's ``bootstrap``; None if no intervals were requested."""
         from numpy.random import default_rng
 
         return bootstrap(default_rng(self.seed), self.bootstrap, self.confidence) if self.bootstrap else None

@@ -19,8 +19,7 @@ _SHOW_CURSOR = "\x1b[?25h"
 def interrupts_end_in_order() -> Iterator[None]:
     """While in use, the first Ctrl-C raises KeyboardInterrupt, and a second ends this process and its workers at once.
 
-    Interrupting code that closes workers would print its traceback. What such an end leaves half-written, the next
-    run removes.
+    Interrupting code that closes workers would print its traceback. Half-written files are removed by the next run.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

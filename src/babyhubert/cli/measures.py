@@ -35,11 +35,11 @@ def measures(
     ] = 100,
     seed: Annotated[int, typer.Option(help="Decides the shuffles.", min=0, max=2**63 - 1)] = 0,
 ) -> None:
-    """Count speech, vocalisations, turns, addressees and phones, a recording and an hour.
+    """Count speech, vocalisations, turns, addressees and phones per recording and per hour.
 
-    Writes measures.csv (a row a recording), hourly.csv (a row an hour) and measures.json (settings) into OUT.
-    Addressees and phones are counted where 'babyhubert addressee' and 'babyhubert phonemes' wrote into that folder; NA
-    stands for what was not looked for, 0 for what was not found.
+    Writes measures.csv (one row per recording), hourly.csv (one row per hour) and measures.json (settings) into OUT.
+    Addressees and phones are counted if 'babyhubert addressee' and 'babyhubert phonemes' wrote into that folder; NA
+    means not computed, 0 means none found.
     """
     from babyhubert.cli.endings import tell_notes
     from babyhubert.measures.results import read_results

@@ -50,7 +50,7 @@ ChoiceT = TypeVar("ChoiceT", bound=str)
 
 
 def check_choice(option: str, value: str, choices: tuple[ChoiceT, ...]) -> ChoiceT:
-    """The value, if it is one of the choices.
+    """Return the value if it is one of the choices.
 
     Raises:
         ConfigError: it is not; the message names them.
@@ -66,7 +66,7 @@ _LONGEST_DURATION_S = 86_400
 
 
 def duration_samples(option: str, seconds: float) -> int:
-    """A duration in samples.
+    """Convert a duration to samples.
 
     Raises:
         ConfigError: negative or not a number.

@@ -1,4 +1,4 @@
-"""How a long run shows itself: a bar on a terminal, a line a minute in a log file."""
+"""Progress display of long runs: a bar on a terminal, one line per minute in a log file."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class RunProgressDisplay:
             self._line()
 
     def start(self, recordings: int, samples: int, skipped: int) -> None:
-        """So many recordings and samples are to be done; so many recordings need no computation."""
+        """Begin with a number of recordings and samples to do, and a number of recordings that need no computation."""
         self._recordings, self._total = recordings, samples
         self._began = self._last_line = time.monotonic()
         if skipped:
@@ -66,7 +66,7 @@ class RunProgressDisplay:
         self._bar.update(self._task, total=samples, description=self._description())
 
     def advance(self, recording_id: str, samples: int) -> None:
-        """So many more samples of a recording have been read."""
+        """Add samples of a recording that have been read."""
         self._samples += samples
         self._bar.advance(self._task, samples)
         if not self._console.is_terminal and time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
@@ -74,19 +74,19 @@ class RunProgressDisplay:
             self._line()
 
     def done(self, recording_id: str, error: str | None) -> None:
-        """A recording is complete, or failed."""
+        """Count a recording as complete or failed."""
         self._finished += 1
         if error is not None:
             self._console.print(f"failed: {error}", style="red", soft_wrap=True, markup=False)
         self._bar.update(self._task, description=self._description())
 
     def shorten(self, samples: int) -> None:
-        """So many samples of what was announced will not be read."""
+        """Subtract samples that will not be read after all."""
         self._total -= samples
         self._bar.update(self._task, total=self._total)
 
     def note(self, text: str) -> None:
-        """Something happened that is worth a line."""
+        """Print a message."""
         self._console.print(f"note: {text}", style="yellow", soft_wrap=True, markup=False)
 
     def _description(self) -> str:

@@ -1,4 +1,4 @@
-"""``babyhubert recipe``: the whole of pre-training, from recordings to a model folder."""
+"""``babyhubert recipe``: complete pre-training, from recordings to a model folder."""
 
 from __future__ import annotations
 

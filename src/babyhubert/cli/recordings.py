@@ -1,4 +1,4 @@
-"""One run of a command over recordings: check the audio, compute, and say how it ended."""
+"""One run of a command over recordings: check the audio, compute, and print the result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
         @property
         def bytes_per_second(self) -> float:
-            """Disk that the results of a second of audio take at most."""
+            """Maximum bytes on disk of the results of a second of audio."""
 
         def execute(
             self,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
             force: bool = False,
             distribution: Distribution = ...,
         ) -> RunSummary:
-            """Process every good recording that is not complete."""
+            """Process every readable recording that is not complete."""
 
 
 RunT = TypeVar("RunT", bound="RecordingRun")
@@ -50,14 +50,14 @@ def run(
     prepare: Callable[[RunT, PreflightReport], PreflightReport] | None = None,
     after: Callable[[RunT, PreflightReport], object] | None = None,
 ) -> RunSummary:
-    """Run a command over the recordings that were given; how it ended is said at the end.
+    """Run a command over the given recordings, and print the result at the end.
 
     Args:
         make: Makes the run, given ``device`` and ``part``.
         given: The options.
-        sharing: How the recordings are distributed.
+        sharing: Distribution of the recordings.
         decides: True if results depend on the kind of device, so that this process must have the workers' kind.
-        before: Called with the run before the recordings are looked at.
+        before: Called with the run before the recordings are checked.
         prepare: The recordings to compute, from those that were found.
         after: Called at the end, before the closing lines.
     """
@@ -80,7 +80,7 @@ def run(
 def execute(
     opened: RunT, make: Callable[..., RunT], checked: PreflightReport, sharing: Sharing, *, force: bool = False
 ) -> RunSummary:
-    """Compute with the progress shown, here or by workers that make the same run."""
+    """Compute with progress display, in this process or by workers that make the same run."""
     from babyhubert.cli.progress import RunProgressDisplay
 
     distribution = sharing.distribution(partial(make, device=sharing.device))
@@ -89,7 +89,7 @@ def execute(
 
 
 def check_inputs(audio: Sequence[Path], output: Path, bytes_per_second: float) -> PreflightReport:
-    """Find recordings in files and folders, read their headers, and say what was found.
+    """Find recordings in files and folders, read their headers, and print the findings.
 
     Raises:
         AudioError: nothing to process, or two recordings would get one name.

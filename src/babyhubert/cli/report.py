@@ -31,8 +31,8 @@ def report(
 ) -> None:
     """Write report.html, a page that shows a run: open it in any browser, no network needed.
 
-    The day as a timeline that zooms from hours to seconds, minutes and turns an hour, lengths, levels and clipping,
-    how sure the model was, what failed, settings and model card; a table of recordings that sorts and filters. Many
+    The day as a timeline that zooms from hours to seconds, minutes and turns per hour, lengths, levels and clipping,
+    confidence of the model, failures, settings and model card; a table of recordings that sorts and filters. Many
     recordings get a page each (report/<id>.html), linked from that table.
     """
     from babyhubert.cli.endings import tell_notes

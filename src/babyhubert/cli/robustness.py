@@ -69,11 +69,11 @@ def robustness(
     seed: Annotated[int, typer.Option(help="Draws the sounds and the scene.", min=0, max=2**63 - 1)] = 0,
     device: DeviceOption = "auto",
 ) -> None:
-    """What a voice-type model hears where nobody speaks, and whether its windows show.
+    """Robustness of a voice-type model: false alarms in noise, near voices, and effects of its windows.
 
-    Noise test: false alarms an hour in silence, hum, noise, music, animals, engines, rain and other made-up sounds,
-    and in recorded ones (--sounds). Near-voice test (--utterances). Window test: how many decisions change when a
-    recording begins later, and whether segments begin or end where windows join.
+    Noise test: false alarms per hour in silence, hum, noise, music, animals, engines, rain and other synthesised
+    sounds, and in recorded ones (--sounds). Near-voice test (--utterances). Window test: the number of decisions that
+    change if a recording begins later, and the tendency of segments to begin or end where windows join.
     """
     from functools import partial
 

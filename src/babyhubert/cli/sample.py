@@ -1,4 +1,4 @@
-"""``babyhubert sample``: clips for people to annotate, and their corrections read back."""
+"""``babyhubert sample``: clips for annotators, and their corrections read back."""
 
 from __future__ import annotations
 
@@ -82,10 +82,10 @@ def sample(
         ),
     ] = False,
 ) -> None:
-    """Cut clips for people to annotate in ELAN or Praat, with the predictions filled in; read the corrections back.
+    """Cut clips to annotate in ELAN or Praat, with the predictions filled in; read the corrections back.
 
     Writes <id>_<onset>_<offset>.wav with an .eaf or .TextGrid beside it, clips.csv and sample.json. The tier 'code'
-    shows what to annotate; write 'done' there when finished. Then:
+    shows the stretch to annotate; write 'done' there when finished. Then:
 
     babyhubert sample --collect CLIPS -o REFERENCE
 

@@ -1,4 +1,4 @@
-"""Showing scores and recording what they were made from."""
+"""Printing of scores, and records of their sources."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def split_names(text: str) -> tuple[str, ...]:
-    """Names separated by commas."""
+    """Split names separated by commas."""
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def show(tables: Iterable[Table], notes: Iterable[str]) -> None:
-    """Tables and notes: on a terminal as wide as it is, in a file or pipe 100 columns."""
+    """Print tables and notes: on a terminal in its width, in a file or pipe with 100 columns."""
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -32,12 +32,12 @@ def show(tables: Iterable[Table], notes: Iterable[str]) -> None:
 
 
 def say_written(paths: Iterable[Path]) -> None:
-    """Name the files of a result."""
+    """Print the names of written files."""
     typer.echo(f"written: {', '.join(map(str, paths))}")
 
 
 def source(**given: Path | str | float | None) -> dict[str, Any]:
-    """What a result was made from, for its record: version, paths as they were given, settings."""
+    """Source of a result for its record: version, paths as they were given, settings."""
     from babyhubert.version import __version__
 
     return {"babyhubert": __version__} | {

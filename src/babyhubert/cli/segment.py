@@ -1,4 +1,4 @@
-"""``babyhubert segment``: who speaks when."""
+"""``babyhubert segment``: voice types with times."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BLENDS: tuple[Literal["mean", "taper", "crop"], ...] = ("mean", "taper", "crop"
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """Windows that the model is given, and which of them are computed."""
+    """Windows of the model, and the selection of those to compute."""
 
     speed: SpeedOption = "exact"
     window: Annotated[
@@ -59,7 +59,7 @@ class Windows:
 
 @dataclass(frozen=True, kw_only=True)
 class Decisions:
-    """How probabilities become segments."""
+    """Conversion of probabilities to segments."""
 
     thresholds: ThresholdsOption = "f1"
     min_on: Annotated[float, typer.Option(help="Drop segments shorter than this, in seconds.")] = 0.1
@@ -71,7 +71,7 @@ class Decisions:
 
 @dataclass(frozen=True, kw_only=True)
 class Saved:
-    """What is written besides segments."""
+    """Output besides segments."""
 
     save_probs: Annotated[
         bool, typer.Option("--save-probs", help="Also write probs/<id>.npy: class probabilities a frame.")
@@ -112,7 +112,8 @@ def segment(
     """Find who speaks when: key child (KCHI), other child (OCH), male adult (MAL), female adult (FEM).
 
     Writes rttm/<id>.rttm, csv/<id>.csv (ChildProject), rttm.csv, run.json and failures.csv into the output folder. Run
-    the same command again to continue an interrupted run; other thresholds or minimum durations reuse the kept scores.
+    the same command again to continue an interrupted run; other thresholds or minimum durations reuse the stored
+    scores.
     """
     from babyhubert.cli.options import check_choice, duration_samples
     from babyhubert.cli.recordings import run

@@ -1,4 +1,4 @@
-"""The display of long runs, worded for shards of packed material."""
+"""Progress display of long runs over shards of packed material."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class ShardProgressDisplay(RunProgressDisplay):
     """Shows shards done, audio done, speed and time left. Use as a context manager."""
 
     def start(self, recordings: int, samples: int, skipped: int) -> None:
-        """So many shards and samples are to be done; so many shards were complete before."""
+        """Begin with a number of shards and samples to do, and a number of shards complete before."""
         super().start(recordings, samples, 0)
         if skipped:
             self._console.print(f"{skipped} shards need no computation: kept from an earlier run")

@@ -1,4 +1,4 @@
-"""``babyhubert simulate``: scenes with RTTM, addressee and phoneme truth."""
+"""``babyhubert simulate``: scenes with RTTM, addressee and phoneme ground truth."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def simulate(
     prefix: Annotated[str, typer.Option(help="Recordings are named PREFIX_000, PREFIX_001 ...")] = "scene",
     audio_format: Annotated[str, typer.Option("--format", help="wav (16 bits) or flac.")] = "wav",
 ) -> None:
-    """Make child-centred recordings whose truth is known exactly.
+    """Make child-centred recordings with exact ground truth.
 
     Writes audio/, rttm/, segments.csv (with speaker and addressee), phonemes.csv, recordings.csv and simulation.json.
     """

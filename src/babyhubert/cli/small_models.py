@@ -1,4 +1,4 @@
-"""What commands say when no model is named and a small one of the package runs instead of released weights."""
+"""Message of commands that use a small model of the package because no model is named."""
 
 import typer
 
@@ -10,11 +10,11 @@ _CARD = " (its card has its scores)"
 
 
 def tell_small_model(name: str, option: str = "--model") -> None:
-    """Say on stderr that a small model runs, what it is for, and where a released one is, if it is on the hub.
+    """Print to stderr that a small model is used, its purpose, and the released model to use instead, if there is one.
 
     Args:
         name: The model of the package.
-        option: Which option would have named another.
+        option: Option that names another model.
     """
     released = _RELEASED.get(name, _CARD).format(option=option)
     typer.echo(

@@ -1,4 +1,4 @@
-"""``babyhubert status``: what is done, failed, left."""
+"""``babyhubert status``: recordings done, failed and remaining."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def status(
     ],
     as_json: Annotated[bool, typer.Option("--json", help="For programs: a line of JSON a command.")] = False,
 ) -> None:
-    """Tell how far the runs of an output folder are: recordings done, failed and left, of every command and shard.
+    """Show the state of the runs of an output folder: recordings done, failed and left, of every command and shard.
 
-    Can be asked while they run. Exit code 0: all is done, with warnings or without; 1: something failed or is left; 2:
-    no run was started here.
+    It can be used during a run. Exit code 0: all is done, with warnings or without; 1: some failed or are left; 2: no
+    run was started here.
     """
     import json
 

@@ -88,7 +88,7 @@ def voice_type(
     *,
     resampling: Resampling,
 ) -> None:
-    """Thresholds of each voice type with the best duration-based F1 after gaps are closed and short segments dropped.
+    """Tune the threshold of each voice type for the best F1 over time after post-processing.
 
     Every threshold is scored with the published metric itself on the segments that 'segment' would write.
     """
@@ -120,7 +120,7 @@ def voice_type(
 
 
 def _minimums(min_on: float, min_off: float, *, joint: bool) -> Sequence[MinimumDurations]:
-    """The pair that was asked for first, then those to try besides."""
+    """The requested pair first, then the others to try."""
     from babyhubert.cli.options import duration_samples
     from babyhubert.evaluation.tuning import joint_minimums
     from babyhubert.inference.post_processing import MinimumDurations

@@ -1,4 +1,4 @@
-"""``babyhubert units``: k-means over a teacher's features, labels for every frame, and how good they are."""
+"""``babyhubert units``: k-means over a teacher's features, labels for every frame, and their quality."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ app = typer.Typer(help="Units: what the encoder learns to predict.", no_args_is_
 
 @app.callback()
 def _group() -> None:
-    """Units: what the encoder learns to predict."""
+    """Units: the targets of the encoder's pre-training."""
 
 
 @app.command()
@@ -142,9 +142,9 @@ def report(
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides which ABX items are judged.")] = 0,
 ) -> None:
-    """Say how good units are: units used, run lengths; with phones PNMI and purities; ABX.
+    """Measure the quality of units: units used, run lengths; with phones PNMI and purities; ABX.
 
-    Writes report.json and units.png, and alignment.csv where times of phones had to be found.
+    Writes report.json and units.png, and alignment.csv if times of phones were estimated.
     """
     from rich.console import Console
 

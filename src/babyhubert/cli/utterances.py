@@ -1,7 +1,4 @@
-"""``babyhubert addressee``, ``classify`` and ``phonemes``: a prediction for each utterance.
-
-They share their options and how who speaks when is found first where it is not known.
-"""
+"""Options of the utterance-level commands, and their search for input segments."""
 
 from __future__ import annotations
 
@@ -56,12 +53,12 @@ def addressee(
         ),
     ] = None,
 ) -> None:
-    """Find to whom adults (FEM, MAL) speak: to adults (ADS), to the key child (KCDS), or to others (Other).
+    """Find the addressee of adults (FEM, MAL): adults (ADS), the key child (KCDS), or others (Other).
 
     Writes rttm_addressee.csv (uid,start_time_s,duration_s,label,addressee; empty for children), addressee/<id>.csv
-    with the probabilities, run.json and failures.csv. Utterances of any length are judged, always with what surrounds
-    them; a model with published pooling gives each a window of its own, and none to those over 30 s. Run the same
-    command again to continue an interrupted run.
+    with the probabilities, run.json and failures.csv. Utterances of any length are predicted, always with context; a
+    model with published pooling gives each a window of its own, and skips those over 30 s. Run the same command again
+    to continue an interrupted run.
     """
     from babyhubert.encoder.context import POOLINGS
     from babyhubert.tasks.classification.outputs import open_classification_run
@@ -89,9 +86,9 @@ def classify(
 ) -> None:
     """Give each utterance one of the classes of a task.
 
-    The task is one that a configuration defined (docs/finetuning.md); it knows the voices it is asked about. Writes
-    <task>/<id>.csv with class and probabilities, rttm_<task>.csv over all recordings, run.json and failures.csv. Run
-    the same command again to continue an interrupted run.
+    The task is defined by a configuration (docs/finetuning.md), which also names its voices. Writes <task>/<id>.csv
+    with class and probabilities, rttm_<task>.csv over all recordings, run.json and failures.csv. Run the same command
+    again to continue an interrupted run.
 
     Example: babyhubert classify recordings/ -o results/ --model my-model --task my_task
     """
@@ -130,11 +127,11 @@ def phonemes(
     ] = None,
     published: PublishedOption = False,
 ) -> None:
-    """Write down what the key child (KCHI) says, utterance by utterance, in IPA.
+    """Transcribe the utterances of the key child (KCHI) in IPA.
 
-    Writes phonemes/<id>.csv (filename,onset,offset,speaker,phonemes; header only where the child says nothing),
+    Writes phonemes/<id>.csv (filename,onset,offset,speaker,phonemes; header only if the child says nothing),
     phonemes_timed/<id>.csv with the times and confidence of every phoneme, run.json and failures.csv. Utterances of
-    any length are heard. Run the same command again to continue an interrupted run.
+    any length are transcribed. Run the same command again to continue an interrupted run.
     """
     from babyhubert.errors import MissingExtraError
     from babyhubert.phonology.syllables import available
@@ -155,7 +152,7 @@ def phonemes(
 
 
 def named_model(model: str | None) -> str:
-    """The model of a command: the one named, or the small one of the package that has a head for every task."""
+    """Model of a command: the one given, or the small one of the package with a head for every task."""
     from babyhubert.cli.small_models import tell_small_model
     from babyhubert.tasks.loading import SHIPPED_TASKS
 
@@ -181,14 +178,14 @@ class _Chosen:
 def _predict(
     make: Callable[..., UtteranceRun[Any]], given: Utterances, chosen: _Chosen, model: str | None, *, left_out: str
 ) -> NoReturn:
-    """Run a command that gives utterances predictions, finding who speaks when first where that is not known.
+    """Run an utterance-level command; recordings without segments are segmented first.
 
     Args:
-        make: Makes the run, given all that ``given`` says.
+        make: Makes the run from the shared options.
         given: The shared options.
-        chosen: Those that were checked.
-        model: The command's own model, if the user named one.
-        left_out: What becomes of utterances that the published rules leave out.
+        chosen: Checked options.
+        model: The command's own model, if the user gave one.
+        left_out: Treatment of utterances that the published rules skip.
 
     Raises:
         Exit: with the exit code of the run.
@@ -225,7 +222,7 @@ def _predict(
 def _with_segments(
     given: Utterances, chosen: _Chosen, model: str | None, opened: UtteranceRun[Any], checked: PreflightReport
 ) -> PreflightReport:
-    """The recordings of which it is known who speaks when, found first where need be."""
+    """Recordings with input segments; missing segments are predicted first."""
     from babyhubert.tasks.input_segments import FileSegments, require_segments, segments_source, unasked_notes
 
     output, voices = given.run.recordings.output, opened.model.voices
@@ -266,7 +263,7 @@ def _find(
 
 
 def _with_voice_type(models: Sequence[str | None]) -> str | None:
-    """The model that was named for it, else the first that has the head, else None: the shipped one."""
+    """The model that was given for it, else the first with the head, else None: the one of the package."""
     from babyhubert.encoder.heads import VOICE_TYPE
     from babyhubert.encoder.loading import load_checkpoint
 

@@ -1,5 +1,5 @@
-"""The published metrics, and how sure they are.
+"""The published metrics with confidence intervals.
 
-Reference and predicted segments go in; counts of samples, scores and intervals come out (``detection``), as a table
-for people and as files (``presentation``).
+Input: reference and predicted segments. Output: counts of samples, scores and intervals (``detection``), as tables and
+files (``presentation``).
 """

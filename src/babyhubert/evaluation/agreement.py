@@ -1,8 +1,8 @@
-"""How well two annotators agree: the published F1 between them, and Cohen's kappa on frames.
+"""Agreement of two annotators: the published F1 between them, and Cohen's kappa on frames.
 
-F1 is the same whichever of the two is called the reference, so a model's F1 can be set against that of a second human.
-Kappa (Cohen 1960) takes away what chance would give: for each class active against not, and for the whole answer,
-where every set of classes active at once is one category.
+F1 is the same whichever of the two is called the reference, so a model's F1 can be compared with that of a second
+annotator. Kappa (Cohen 1960) is corrected for chance: for each class active against inactive, and for the complete
+label, where every set of classes active at once is one category.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ _MOST_CLASSES = 6
 
 @dataclass(frozen=True, eq=False)
 class KappaIntervals:
-    """Percentile intervals over recordings: ends for each class, (C, 2); for their mean and the whole answer, (2,)."""
+    """Percentile intervals over recordings: ends for each class, (C, 2); for their mean and all classes together,
+    (2,).
+    """
 
     classes: NDArray[np.float64]
     mean: NDArray[np.float64]
@@ -36,15 +38,15 @@ class KappaIntervals:
 
 @dataclass(frozen=True, eq=False)
 class AgreementReport:
-    """What :func:`agree` found.
+    """Result of :func:`agree`.
 
     Attributes:
         time: The published metric with the first annotator as the reference.
-        patterns: Frames by what the first (row) and the second (column) say, int64, shape (F, 2^C, 2^C): bit c of a
-            row's number says whether class c is active.
-        only_first: Recordings that the second did not annotate: left out.
-        only_second: Recordings that the first did not annotate: left out.
-        limited: Whether a UEM says which stretches were annotated.
+        patterns: Frames by the labels of the first (row) and the second (column), int64, shape (F, 2^C, 2^C): bit c of
+            a row's number is set if class c is active.
+        only_first: Recordings that the second did not annotate: skipped.
+        only_second: Recordings that the first did not annotate: skipped.
+        limited: True if a UEM gives the annotated stretches.
     """
 
     time: DetectionReport
@@ -55,7 +57,7 @@ class AgreementReport:
 
     @property
     def class_kappas(self) -> NDArray[np.float64]:
-        """Cohen's kappa of each class, (C,); NaN where both say the same all the time."""
+        """Cohen's kappa of each class, (C,); NaN if both are constant and equal."""
         return _class_kappas(self.patterns.sum(axis=0))
 
     @property
@@ -95,7 +97,7 @@ def agree(
 
     Args:
         first: Segments by recording.
-        second: The same; recordings of one side only are left out and named. An empty table means annotated, silent.
+        second: The same; recordings of one side only are skipped and named. An empty table means annotated, silent.
         labels: Classes, at most 6.
         uem: Stretches that both annotated; without it, each recording counts up to the last segment of either side.
 
@@ -127,7 +129,7 @@ def agree(
 
 
 def cohen_kappa(table: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Cohen's kappa of contingency tables, (..., K, K) to (...); NaN where chance alone explains everything."""
+    """Cohen's kappa of contingency tables, (..., K, K) to (...); NaN if chance alone explains everything."""
     counts = np.asarray(table, dtype=np.float64)
     total = counts.sum(axis=(-2, -1))
     safe = np.where(total > 0, total, 1)
@@ -140,7 +142,7 @@ def cohen_kappa(table: NDArray[np.int64]) -> NDArray[np.float64]:
 def _patterns(
     first: Segments, second: Segments, labels: tuple[str, ...], scored: Intervals | None
 ) -> NDArray[np.int64]:
-    """Frames by what each side says of them, (2^C, 2^C)."""
+    """Frames by the labels of each side, (2^C, 2^C)."""
     last = max([0, *(int(side.end.max()) for side in (first, second) if len(side))])
     if scored is not None:
         last = max(last, int(scored[1].max(initial=0)))

@@ -1,4 +1,4 @@
-"""An agreement report as people and programs want it: tables on the terminal, JSON and CSV."""
+"""Presentation of an agreement report: tables on the terminal, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Intervals = tuple[BootstrapIntervals, KappaIntervals] | None
 
 
 def agreement_table(report: AgreementReport, intervals: Intervals) -> Table:
-    """F1 and kappa of each class, with intervals, and how much each side has of it."""
+    """F1 and kappa of each class, with intervals, and its amount on each side."""
     time, whole = report.time, "whole answer"
     f1, f1_ends, kappa, kappa_ends = _measures(report, intervals)
     columns = [Column("class", [*time.labels, "mean", whole], left=True), shares("F1 %", f1)]
@@ -50,7 +50,7 @@ def agreement_table(report: AgreementReport, intervals: Intervals) -> Table:
 
 
 def _measures(report: AgreementReport, intervals: Intervals) -> tuple[NDArray[np.float64], ...]:
-    """F1, its ends, kappa and its ends of each class, the mean and the whole answer; NaN where there is none."""
+    """F1, its ends, kappa and its ends of each class, the mean and all classes together; NaN if there is none."""
     f1 = np.array([*report.time.scores[:, 2], report.time.macro_f1, math.nan])
     kappa = np.array([*report.class_kappas, report.mean_kappa, report.whole_kappa])
     nothing = np.full((len(f1), 2), np.nan)
@@ -65,12 +65,12 @@ def _kappa(value: float) -> str:
 
 
 def confusion_table(report: AgreementReport) -> Table:
-    """Time by what the first (row) and the second (column) say."""
+    """Time by the labels of the first (row) and the second (column)."""
     return time_shown.confusion_table(report.time, "Time by first (rows) and second (columns)")
 
 
 def notes(report: AgreementReport, intervals: Intervals) -> Iterator[str]:
-    """Sentences a reader of the figures must know."""
+    """Notes that are needed to interpret the figures."""
     for who, names in (("second", report.only_first), ("first", report.only_second)):
         if names:
             yield f"{len(names)} recordings not annotated by the {who}, left out: {some_names(names)}"
@@ -93,7 +93,7 @@ def notes(report: AgreementReport, intervals: Intervals) -> Iterator[str]:
 
 
 def as_json(report: AgreementReport, intervals: Intervals) -> dict[str, Any]:
-    """Everything in a report; None where undefined."""
+    """The complete report as JSON values; None if undefined."""
     kappas = None if intervals is None else intervals[1]
     return {
         "kappa": {

@@ -1,4 +1,4 @@
-"""How much a score would vary with other recordings of the same kind: resampling with replacement.
+"""Bootstrap: variation of a score over recordings of the same kind, by resampling with replacement.
 
 Counts add up over units (recordings, children), so a resample is a weighted sum of counts, and all resamples are one
 matrix product.
@@ -15,7 +15,7 @@ _WEIGHTS_AT_ONCE = 1 << 22
 
 
 def check_bootstrap(resamples: int, confidence: float) -> None:
-    """Refuse impossible settings.
+    """Check the settings of the bootstrap.
 
     Raises:
         ConfigError: fewer than one resample, or a confidence outside (0, 1).
@@ -27,11 +27,11 @@ def check_bootstrap(resamples: int, confidence: float) -> None:
 
 
 def resampled_sums(counts: NDArray[np.int64], rng: np.random.Generator, resamples: int) -> NDArray[np.int64]:
-    """Sums of the counts of as many units as there are, drawn with replacement, once a resample.
+    """Sums of the counts of U units, drawn with replacement for each resample.
 
     Args:
-        counts: Shape (U, ...): what is counted in each of U units.
-        rng: Draws the resamples.
+        counts: Counts of each of U units, shape (U, ...).
+        rng: Source of randomness.
         resamples: B.
 
     Returns:
@@ -49,14 +49,14 @@ def resampled_sums(counts: NDArray[np.int64], rng: np.random.Generator, resample
 
 
 def percentile_ends(values: NDArray[np.float64], confidence: float) -> NDArray[np.float64]:
-    """Percentile intervals over resamples; resamples in which a value is NaN say nothing about it.
+    """Percentile intervals over resamples; resamples in which a value is NaN are ignored for it.
 
     Args:
         values: Shape (B, ...).
-        confidence: Share of the resamples within.
+        confidence: Fraction of the resamples within the interval.
 
     Returns:
-        Shape (..., 2); NaN where every resample was.
+        Shape (..., 2); NaN if every resample is.
     """
     flat = values.reshape(len(values), -1)
     ends = np.full((flat.shape[1], 2), np.nan)

@@ -1,12 +1,12 @@
-"""Do scores mean probabilities, and a correction of two numbers a class that makes them do so.
+"""Calibration of scores: its measurement, and a correction with two numbers per class.
 
-Of frames to which a calibrated model gives 0.8, 80% are of the class. What is measured: reliability (bins of
-probability against observed share), the expected calibration error (Naeini et al. 2015), negative log-likelihood. What
-corrects: ``sigmoid(logit(p) / temperature + bias)`` (Guo et al. 2017, arXiv:1706.04599; Platt 1999), fitted class by
+Of the frames to which a calibrated model gives 0.8, 80% are of the class. Measurements: reliability (bins of
+probability against observed fraction), the expected calibration error (Naeini et al. 2015), negative log-likelihood.
+Correction: ``sigmoid(logit(p) / temperature + bias)`` (Guo et al. 2017, arXiv:1706.04599; Platt 1999), fitted class by
 class on the likelihood, a convex problem of one or two unknowns.
 
-Scores are float16, so a class has at most 15,361 different ones: everything works on how often each occurs with and
-without the class, which is exact and takes the same memory for a minute and for a year.
+Scores are float16, so a class has at most 15,361 different ones: all computations use the number of frames of each
+score with and without the class, which is exact and takes the same memory for a minute and for a year.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _FRAMES_AT_ONCE = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class ScoreHistogram:
-    """How often each float16 score occurs in frames without and with its class.
+    """Number of frames of each float16 score, without and with its class.
 
     Attributes:
         labels: C classes.
@@ -49,7 +49,7 @@ class ScoreHistogram:
     counts: NDArray[np.int64]
 
     def total(self, without: int | None = None) -> NDArray[np.int64]:
-        """Counts over all folds (but one), shape (C, 2, 15361)."""
+        """Counts over all folds (or all but one), shape (C, 2, 15361)."""
         return self.counts.sum(axis=0) - (0 if without is None else self.counts[without])
 
 
@@ -61,7 +61,7 @@ def count_scores(
     folds: Sequence[Sequence[str]],
     uem: Mapping[str, Intervals] | None = None,
 ) -> ScoreHistogram:
-    """Scores against what the reference says of each frame (its cell, nearest boundary).
+    """Count scores against the reference label of each frame (its cell, nearest boundary).
 
     Args:
         reference: Segments by recording.
@@ -71,7 +71,7 @@ def count_scores(
         uem: Stretches to count.
 
     Raises:
-        AnnotationError: scores that are no probabilities.
+        AnnotationError: scores are not probabilities.
     """
     counts = np.zeros((len(folds), len(labels), 2, len(VALUES)), dtype=np.int64)
     for fold, recordings in enumerate(folds):
@@ -99,7 +99,7 @@ def _count(
 
 
 def fit_calibration(counts: NDArray[np.int64], kind: CalibrationKind) -> tuple[float, float]:
-    """Temperature and bias with the highest likelihood.
+    """Fit temperature and bias with the highest likelihood.
 
     Args:
         counts: Frames without and with the class by score, shape (2, 15361).
@@ -152,7 +152,7 @@ def _newton(
 
 
 class ReliabilityBin(NamedTuple):
-    """Frames whose probability is in (low, high], their mean probability, and the share that is of the class."""
+    """Frames whose probability is in (low, high], their mean probability, and the fraction that is of the class."""
 
     low: float
     high: float
@@ -163,14 +163,14 @@ class ReliabilityBin(NamedTuple):
 
 @dataclass(frozen=True)
 class Reliability:
-    """How well probabilities of one class hold.
+    """Reliability of the probabilities of one class.
 
     Attributes:
         bins: Bins that hold frames, ascending.
-        error: Expected calibration error: mean distance of probability and share, weighted by frames.
+        error: Expected calibration error: mean distance of probability and observed fraction, weighted by frames.
         log_loss: Mean negative log-likelihood of a frame, nats.
-        frames: How many frames.
-        positive: How many of them are of the class.
+        frames: Number of frames.
+        positive: Number of them that are of the class.
     """
 
     bins: tuple[ReliabilityBin, ...]
@@ -185,7 +185,7 @@ def reliability(counts: NDArray[np.int64], probabilities: NDArray[np.float64] = 
 
     Args:
         counts: Frames without and with the class by score, shape (2, V).
-        probabilities: What each score says, shape (V,): the scores themselves, or calibrated.
+        probabilities: Probability of each score, shape (V,): the score itself, or calibrated.
         bins: Bins of equal width.
     """
     edges = np.linspace(0, 1, bins + 1)
@@ -217,7 +217,7 @@ def reliability(counts: NDArray[np.int64], probabilities: NDArray[np.float64] = 
 
 
 class ClassCalibration(NamedTuple):
-    """What calibrating does to one class: before, after, and after on recordings that were not fitted on."""
+    """Effect of calibration on one class: before, after, and after on recordings that were not fitted on."""
 
     temperature: float
     bias: float
@@ -227,7 +227,7 @@ class ClassCalibration(NamedTuple):
 
 
 def calibrate(histogram: ScoreHistogram, kind: CalibrationKind) -> tuple[Calibration, dict[str, ClassCalibration]]:
-    """Fit every class on all recordings, and judge it on each fold with a fit on the others."""
+    """Fit every class on all recordings, and evaluate it on each fold with a fit on the others."""
     fits = {}
     for row, label in enumerate(histogram.labels):
         counts = histogram.total()[row]

@@ -1,11 +1,11 @@
-"""The published voice-type metric, exact, with how sure it is and what is mistaken for what.
+"""The published voice-type metric, exact, with confidence intervals and confusions.
 
 Per class, reference and prediction are reduced to their union of time; the durations of true positives, false
 positives and false negatives are summed over recordings; F1 follows per class, and its unweighted mean over classes is
 the published average (no collar, overlap scored). One sweep over the segment boundaries of a recording counts samples
 for everything at once, so the result is exact and a day takes milliseconds. It equals pyannote.metrics'
-``DetectionPrecisionRecallFMeasure`` class by class; in two things it differs from the published evaluation on purpose:
-*every* reference recording is scored (one without a prediction counts as predicted silent), and a UEM is honoured.
+``DetectionPrecisionRecallFMeasure`` class by class; it differs from the published evaluation in two intended ways:
+*every* reference recording is scored (one without a prediction counts as predicted silent), and a UEM is applied.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Side = Literal["reference", "prediction"]
 
 
 class OverlapCounts(NamedTuple):
-    """Samples in which two classes or more are active at once."""
+    """Samples in which at least two classes are active at once."""
 
     reference: int
     prediction: int
@@ -36,31 +36,31 @@ class OverlapCounts(NamedTuple):
 
     @property
     def recall(self) -> float:
-        """Share of the reference's overlap that is predicted as overlap; NaN without any."""
+        """Fraction of the reference's overlap that is predicted as overlap; NaN without any."""
         return self.both / self.reference if self.reference else float("nan")
 
     @property
     def precision(self) -> float:
-        """Share of the predicted overlap that is overlap in the reference; NaN without any."""
+        """Fraction of the predicted overlap that is overlap in the reference; NaN without any."""
         return self.both / self.prediction if self.prediction else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
 class DetectionReport:
-    """What :func:`compare` found. Samples at 16 kHz; classes in the order of ``labels``.
+    """Result of :func:`compare`. Samples at 16 kHz; classes in the order of ``labels``.
 
     Attributes:
         labels: The C classes scored.
         recordings: The F recordings scored, sorted.
         counts: True positive, false positive and false negative samples, int64, shape (F, C, 3).
         confusion: Samples, int64, shape (C + 1, C + 1). Row r, column p: reference class r is active and predicted
-            class p is active; where several are, every pair counts, so rows need not add up. Last column: r is active
-            and nothing is predicted; last row: nothing is in the reference and p is predicted; the corner: nothing on
+            class p is active; if several are, every pair counts, so rows need not add up. Last column: r is active and
+            nothing is predicted; last row: nothing is in the reference and p is predicted; the corner: nothing on
             either side (within the UEM, else between the first and last boundary of either side).
         overlap: Overlap between classes.
         missing: Scored recordings without a prediction: counted as predicted silent.
-        without_reference: Predicted recordings without a reference: left out.
-        outside_uem: Reference recordings that the UEM does not name: left out.
+        without_reference: Predicted recordings without a reference: skipped.
+        outside_uem: Reference recordings that the UEM does not name: skipped.
         ignored: Samples of labels that are not scored, by side and label.
         matched: Predictions whose id differs from their reference's in the folders before the name alone, and the
             reference each was scored against.
@@ -89,15 +89,17 @@ class DetectionReport:
 
     @property
     def macro(self) -> NDArray[np.float64]:
-        """Unweighted mean over the classes that occur of precision, recall and F1, shape (3,); NaN where none does.
+        """Unweighted mean over the classes that occur of precision, recall and F1, shape (3,); NaN if none does.
 
-        It is the published average wherever every class occurs.
+        It is the published average if every class occurs.
         """
         return mean_over_classes(self.scores)
 
     @property
     def published_macro(self) -> NDArray[np.float64]:
-        """As :attr:`macro`, a class on neither side counting as 1, as in the published evaluation, shape (3,)."""
+        """Mean like :attr:`macro`, but a class on neither side counts as 1, as in the published evaluation, shape
+        (3,).
+        """
         return detection_scores(self.totals).mean(axis=0)
 
     @property
@@ -112,7 +114,7 @@ class DetectionReport:
 
     @property
     def empty_classes(self) -> tuple[str, ...]:
-        """Classes with neither reference nor prediction, which nothing can be said about."""
+        """Classes with neither reference nor prediction, which have no score."""
         return tuple(label for row, label in enumerate(self.labels) if not self.totals[row].any())
 
     def bootstrap(
@@ -122,20 +124,19 @@ class DetectionReport:
         confidence: float = 0.95,
         units: Sequence[str] | None = None,
     ) -> BootstrapIntervals | None:
-        """How much the scores would vary with other recordings of the same kind.
+        """Intervals of the scores over other recordings of the same kind.
 
         Recordings are drawn with replacement; the interval is between percentiles of the resampled scores. A resample
-        in which a class appears on neither side says nothing about it and is left out for that class (and the class
-        from that resample's mean).
+        in which a class appears on neither side is ignored for that class (and the class in that resample's mean).
 
         Args:
-            rng: Draws the resamples.
-            resamples: How many.
-            confidence: Share of the resamples within the interval.
-            units: What each recording belongs to (its child), drawn as a whole; None: each to itself.
+            rng: Source of randomness.
+            resamples: Number of resamples.
+            confidence: Fraction of the resamples within the interval.
+            units: Unit of each recording (its child), drawn together; None: each recording is a unit.
 
         Returns:
-            The intervals; None with a single recording (or unit), which cannot show how they vary.
+            The intervals; None with a single recording (or unit), which shows no variation.
         """
         return bootstrap_counts(self.counts, rng, resamples, confidence, units)
 
@@ -173,12 +174,12 @@ class GroupScores:
     """The metric over some recordings.
 
     Attributes:
-        column: What recordings are grouped by.
+        column: Column by which recordings are grouped.
         group: Their value of it.
-        recordings: How many.
+        recordings: Number of recordings.
         scores: Precision, recall and F1 of each class, (C, 3); NaN for a class on neither side.
         macro: Means over the classes that occur, (3,).
-        intervals: None with a single recording (or unit), or where none were asked for.
+        intervals: None with a single recording (or unit), or if none were requested.
     """
 
     column: str
@@ -203,11 +204,11 @@ class BootstrapIntervals:
     """Percentile intervals over recordings.
 
     Attributes:
-        resamples: How many resamples they rest on.
-        confidence: Share of them within.
-        classes: Ends for precision, recall and F1 of each class, shape (C, 3, 2); NaN for a class never seen.
+        resamples: Number of resamples.
+        confidence: Fraction of them within.
+        classes: Ends for precision, recall and F1 of each class, shape (C, 3, 2); NaN for a class that never occurs.
         macro: Ends for their means over classes, shape (3, 2).
-        units: How many recordings (or children) were drawn from.
+        units: Number of recordings (or children).
     """
 
     resamples: int
@@ -227,15 +228,15 @@ def compare(
 
     Args:
         reference: Segments by recording: every one is scored.
-        prediction: Segments by recording; a missing recording counts as predicted silent. Where ids differ only in
-            the folders before the name (``audio/x`` and ``x``) and the name is the only one of its kind on both
-            sides, they are the same recording.
+        prediction: Segments by recording; a missing recording counts as predicted silent. If ids differ only in the
+            folders before the name (``audio/x`` and ``x``) and the name is unique on both sides, they are the same
+            recording.
         labels: Classes to score; other labels are ignored and listed.
-        uem: Stretches to score by recording; both sides are cut to them. Recordings it does not name are left out.
+        uem: Stretches to score by recording; both sides are cut to them. Recordings it does not name are skipped.
 
     Raises:
-        AnnotationError: there is no reference to score, no prediction carries the name of a reference, or a side's
-            labels are none of those to score (see :func:`check_labels`).
+        AnnotationError: there is no reference to score, no prediction carries the name of a reference, or a side has
+            none of the labels to score (see :func:`check_labels`).
         ConfigError: no labels, or one twice.
     """
     labels = distinct(labels)
@@ -266,8 +267,8 @@ def compare(
 def detection_scores(counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Precision, recall and F1 from true positives, false positives and false negatives.
 
-    With nothing predicted the precision is 1 and with nothing to find the recall is 1 (so a class with neither scores
-    1), as in pyannote.metrics, hence as published.
+    Without predictions the precision is 1 and without references the recall is 1 (so a class with neither scores 1),
+    as in pyannote.metrics and so as published.
 
     Args:
         counts: int64, shape (..., 3).
@@ -284,13 +285,13 @@ def detection_scores(counts: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def occurring_scores(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """As :func:`detection_scores`, with NaN for a class that is on neither side: nothing can be said about it."""
+    """Scores like :func:`detection_scores`, with NaN for a class on neither side."""
     occurs = np.asarray(counts).any(axis=-1, keepdims=True)
     return np.where(occurs, detection_scores(counts), np.nan)
 
 
 def mean_over_classes(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means over the classes that have scores, (..., C, 3) to (..., 3); NaN where none has."""
+    """Means over the classes that have scores, (..., C, 3) to (..., 3); NaN if none has."""
     present = ~np.isnan(scores)
     number = present.sum(axis=-2)
     means = np.where(present, scores, 0).sum(axis=-2) / np.maximum(number, 1)
@@ -298,11 +299,11 @@ def mean_over_classes(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def check_labels(recordings: Mapping[str, Segments], labels: Sequence[str], side: str) -> None:
-    """Refuse to score labels that mean something else, or nothing.
+    """Refuse ambiguous or unknown labels.
 
     Raises:
-        AnnotationError: a label CHI where it could be one of those to score, or no label that is to be scored, nor any
-            voice type, where there are segments.
+        AnnotationError: a label CHI that could be one of those to score, or segments without any label to score and
+            without any voice type.
     """
     there = {label: uri for uri, segments in recordings.items() for label in set(segments.label)}
     meant = {"OCH"} if "KCHI" in there else {"KCHI", "OCH"}
@@ -322,7 +323,7 @@ class _Sweep(NamedTuple):
 
 
 def _sweep(reference: Segments, prediction: Segments, labels: tuple[str, ...], scored: Intervals | None) -> _Sweep:
-    """Cut the time line at every boundary; between two cuts nothing changes, so lengths are counts."""
+    """Cut the time line at every boundary; labels are constant between two cuts, so lengths are counts."""
     sides = [[side.intervals(label) for label in labels] for side in (reference, prediction)]
     bounds = [edge for side in sides for intervals in side for edge in intervals] + list(scored or ())
     cuts = np.unique(np.concatenate(bounds))
@@ -342,7 +343,7 @@ def _sweep(reference: Segments, prediction: Segments, labels: tuple[str, ...], s
 
 
 def _active(intervals: Intervals, cuts: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each stretch between two cuts lies in a set of intervals: bool, shape (cuts - 1,)."""
+    """Mask of the stretches between two cuts that lie in a set of intervals: bool, shape (cuts - 1,)."""
     start, end = intervals
     where = cuts[:-1]
     return np.searchsorted(start, where, side="right") > np.searchsorted(end, where, side="right")
@@ -362,7 +363,7 @@ def distinct(labels: Sequence[str]) -> tuple[str, ...]:
 def under_reference_names(
     reference: Collection[str], prediction: Mapping[str, Segments]
 ) -> tuple[dict[str, Segments], dict[str, str]]:
-    """Predictions under the names the reference has for their recordings, and which had another (see `match_names`).
+    """Predictions under the names of their reference recordings, and the names that differed (see `match_names`).
 
     Raises:
         AnnotationError: no prediction carries the name of a reference.

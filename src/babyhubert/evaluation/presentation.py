@@ -1,4 +1,4 @@
-"""A detection report as people and programs want it: a table on the terminal, JSON, and the published CSV."""
+"""Presentation of a detection report: a table on the terminal, JSON, and the published CSV."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FEW_RECORDINGS = 10
 
 
 def read_side(path: Path) -> dict[str, Segments]:
-    """Segments of a file or folder; of the ``rttm`` folder in it when it is the output of ``babyhubert segment``.
+    """Read the segments of a file or folder; of its ``rttm`` folder for the output of ``babyhubert segment``.
 
     Raises:
         AnnotationError: see :func:`babyhubert.annotation.reading.read_annotations`.
@@ -52,7 +52,7 @@ def read_side(path: Path) -> dict[str, Segments]:
 
 
 def score_table(report: DetectionReport, intervals: BootstrapIntervals | None, title: str = "Voice type") -> Table:
-    """Scores in percent with the interval of F1, and how much of each class there is."""
+    """Scores in percent with the interval of F1, and the amount of each class."""
     hit, wrong, missed = report.totals.T
     return class_scores(report, intervals).table(
         f"{title}, {len(report.recordings)} recordings",
@@ -92,7 +92,7 @@ def group_table(report: DetectionReport, groups: Sequence[GroupScores]) -> Table
 def notes(
     report: DetectionReport, intervals: BootstrapIntervals | None, groups: Sequence[GroupScores] = ()
 ) -> Iterator[str]:
-    """Sentences a reader of the scores, and of those of groups, must know."""
+    """Notes that are needed to interpret the scores, and those of groups."""
     overlap = report.overlap
     if overlap.reference:
         yield (
@@ -130,7 +130,7 @@ def _empty_classes(report: DetectionReport, group: GroupScores) -> list[str]:
 
 
 def interval_notes(units: int, *, shown: bool) -> Iterator[str]:
-    """What to know of intervals over so many recordings (or children)."""
+    """Notes on intervals over a number of recordings (or children)."""
     if not shown and units == 1:
         yield "one recording: no interval, since it cannot show how recordings vary"
     elif shown and units < FEW_RECORDINGS:
@@ -143,7 +143,7 @@ def as_json(
     groups: Sequence[GroupScores] = (),
     over: str = "recordings",
 ) -> dict[str, Any]:
-    """Everything in a report; durations in seconds, scores from 0 to 1, None where undefined."""
+    """The complete report as JSON values; durations in seconds, scores from 0 to 1, None if undefined."""
     names, scores = (*report.labels, NOTHING), class_scores(report, intervals)
     return {
         "metric": "duration-based detection F1 per class, summed over recordings; mean over classes that occur",
@@ -190,7 +190,7 @@ def _group_json(report: DetectionReport, group: GroupScores) -> dict[str, Any]:
 
 
 def fscore_rows(report: DetectionReport) -> Iterator[Sequence[str]]:
-    """The published table: one row a recording and TOTAL, one column a class, F1 from 0 to 1.
+    """The published table: one row per recording and TOTAL, one column per class, F1 from 0 to 1.
 
     A class on neither side counts as 1 here, as published.
     """

@@ -1,4 +1,4 @@
-"""Sounds in which nobody speaks, made from a seed: whatever a model finds in them is a false alarm."""
+"""Sounds without speech, made from a seed: every detection in them is a false alarm."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ PROBES: Mapping[str, Callable[[int, np.random.Generator], Sound]] = {
 def probe(name: str, samples: int, level_dbfs: float, seed: int) -> Sound:
     """A sound of :data:`PROBES` at a level (RMS, dB below full scale), clipped at full scale: float32, (samples,).
 
-    The same name, length and seed give the same sound, whatever other sounds are made.
+    The same name, length and seed always give the same sound.
     """
     rng = np.random.default_rng([seed, list(PROBES).index(name)])
     sound = PROBES[name](samples, rng)

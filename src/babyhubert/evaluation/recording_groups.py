@@ -26,12 +26,12 @@ from babyhubert.evaluation.recording_table import (
 
 @dataclass(frozen=True, eq=False)
 class GroupedScoring:
-    """A report with what is known of its recordings.
+    """A report with the table of its recordings.
 
     Attributes:
-        report: What was scored.
+        report: The scores.
         table: Columns by recording; None without a table.
-        units: What each recording belongs to when resampling; None: each to itself.
+        units: Unit of each recording in resampling; None: each recording is a unit.
     """
 
     report: DetectionReport
@@ -40,7 +40,7 @@ class GroupedScoring:
 
     @classmethod
     def read(cls, report: DetectionReport, path: Path | None, over: str | None) -> GroupedScoring:
-        """With a table of recordings and its column that says what to resample.
+        """Build from a table of recordings and its column of units to resample.
 
         Raises:
             AnnotationError: the table cannot be read.

@@ -1,4 +1,4 @@
-"""What is known of recordings (child, age, corpus): to score groups apart, and to resample children, not files."""
+"""Table of recordings (child, age, corpus), to score groups separately and to resample children instead of files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from babyhubert.audio.names import match_names
 from babyhubert.errors import AnnotationError, ConfigError
 
 NOT_LISTED = "(not listed)"
-"""Group of recordings that the table does not name."""
+"""Group of recordings that the table does not have."""
 
 _NAMES = ("recording_id", "recording_filename", "uid", "filename")
 
@@ -20,7 +20,7 @@ RecordingTable = Mapping[str, Mapping[str, str]]
 
 
 def read_recording_table(path: Path) -> RecordingTable:
-    """A CSV with ``recording_id`` (or ChildProject's ``recording_filename``) and any other columns.
+    """Read a CSV with ``recording_id`` (or ChildProject's ``recording_filename``) and any other columns.
 
     Raises:
         AnnotationError: unreadable, without such a column or without rows, or one recording twice.
@@ -41,7 +41,7 @@ def read_recording_table(path: Path) -> RecordingTable:
 
 
 def column_of(table: RecordingTable, recordings: Sequence[str], column: str) -> list[str]:
-    """The value of a column for each recording; :data:`NOT_LISTED` for one that the table does not name.
+    """The value of a column for each recording; :data:`NOT_LISTED` for one that the table does not have.
 
     Raises:
         ConfigError: no such column, or the table names none of the recordings.
@@ -68,7 +68,7 @@ def in_order(groups: Mapping[str, Sequence[int]]) -> list[str]:
 
 
 def members(values: Sequence[str]) -> dict[str, list[int]]:
-    """Which rows have each value."""
+    """Rows of each value."""
     found: dict[str, list[int]] = {}
     for row, value in enumerate(values):
         found.setdefault(value, []).append(row)

@@ -1,9 +1,9 @@
-"""What a voice-type model does that has nothing to do with who speaks: noise it hears as voices, windows that show.
+"""Robustness of a voice-type model: false alarms in noise, near voices, and effects of its windows.
 
-Noise test: false alarms an hour in sounds without any voice, made up or recorded; a recorded clip is tried alone and
-with a quiet room around it, as it is in a day. Near-voice test: what people right at the microphone are taken for.
-Window test: where a recording begins should not matter, and neither should where the windows end; so the same
-recording is judged from several starts, and the borders of segments are counted at the joins of windows.
+Noise test: false alarms per hour in sounds without voices, synthesised or recorded; a recorded clip is tested alone
+and with a quiet room around it, as in a day. Near-voice test: predictions for people at the microphone. Window test:
+the beginning of a recording and the ends of windows should not matter, so the same recording is predicted from several
+starts, and the borders of segments are counted at the joins of windows.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from babyhubert.timebase import FRAME_HOP, SAMPLE_RATE
 Audio = NDArray[np.float32]
 
 PEAK_RATIO, PEAK_CHANCE = 2.0, 0.001
-"""Borders peak at the joins when there are at least twice as many as elsewhere, with a chance below 1 in 1,000."""
+"""Criterion of a peak: at least twice as many borders at the joins as elsewhere, with a probability below 0.001."""
 
 ROOM_S, ROOM_DBFS = 15, -60.0
-"""Quiet room around a clip, on each side, and its RMS level."""
+"""Quiet room around a clip, on each side, in seconds, and its RMS level."""
 
 _LEAST_EXPECTED = 1.0
 _NEAR, _FAR = 1, 10
 
 
 class Model(Protocol):
-    """What is needed of a model: :class:`babyhubert.tasks.voice_type.prediction.VoiceTypeClassifier` has it."""
+    """Interface of the model: :class:`babyhubert.tasks.voice_type.prediction.VoiceTypeClassifier` has it."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -54,14 +54,14 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class FalseAlarms:
-    """What a model finds where nobody speaks.
+    """Detections of a model in a sound without speech.
 
     Attributes:
-        sound: Which sound.
-        seconds: How long it was.
+        sound: Name of the sound.
+        seconds: Its length.
         segments: Segments found, by class.
         found_s: Seconds found, by class.
-        any_s: Seconds in which any class is found.
+        any_s: Seconds in which any class is detected.
     """
 
     sound: str
@@ -71,18 +71,18 @@ class FalseAlarms:
     any_s: float
 
     def per_hour(self, label: str) -> tuple[float, float]:
-        """Seconds and segments of a class an hour."""
+        """Seconds and segments of a class per hour."""
         hours = self.seconds / 3600
         return self.found_s[label] / hours, self.segments[label] / hours
 
     @property
     def any_per_hour(self) -> float:
-        """Seconds of any class an hour."""
+        """Seconds of any class per hour."""
         return self.any_s / (self.seconds / 3600)
 
 
 def count_alarms(sound: str, labels: Sequence[str], found: Sequence[Segments], seconds: float) -> FalseAlarms:
-    """Everything found in some recordings of one sound."""
+    """Sum of the detections in some recordings of one sound."""
     counts, lengths = dict.fromkeys(labels, 0), dict.fromkeys(labels, 0.0)
     any_samples = 0
     for segments in found:
@@ -101,7 +101,7 @@ def false_alarms(model: Model, seconds: float, level_dbfs: float, seed: int) -> 
         model: The model.
         seconds: Length of each sound.
         level_dbfs: RMS level of each sound (but silence).
-        seed: Draws the sounds.
+        seed: Seed of the sounds.
     """
     found = []
     for name in PROBES:
@@ -116,9 +116,9 @@ def alarms_in_clips(model: Model, kind: str, clips: Sequence[Audio], seed: int) 
 
     Args:
         model: The model.
-        kind: Their name.
+        kind: Name of the kind.
         clips: float32, shape (n,) each, 16 kHz.
-        seed: Draws the room.
+        seed: Seed of the room noise.
     """
     seconds = sum(map(len, clips)) / SAMPLE_RATE
     alone = [model.decide(model.scores(clip)) for clip in clips]
@@ -134,7 +134,7 @@ def alarms_in_clips(model: Model, kind: str, clips: Sequence[Audio], seed: int) 
 
 
 def in_a_quiet_room(sound: Audio, rng: np.random.Generator) -> tuple[Audio, int]:
-    """A sound with :data:`ROOM_S` of a quiet room before, behind and after it, and where it begins."""
+    """A sound with :data:`ROOM_S` of a quiet room before, behind and after it, and its first sample."""
     around = ROOM_S * SAMPLE_RATE
     room = pink_noise(len(sound) + 2 * around, rng)
     room *= np.float32(10 ** (ROOM_DBFS / 20) / np.sqrt(np.mean(np.square(room, dtype=np.float64))))
@@ -143,7 +143,7 @@ def in_a_quiet_room(sound: Audio, rng: np.random.Generator) -> tuple[Audio, int]
 
 
 def within(segments: Segments, first: int, last: int) -> Segments:
-    """What of some segments lies in a stretch."""
+    """Part of some segments within a stretch."""
     kept = (segments.end > first) & (segments.start < last)
     return Segments(
         np.maximum(segments.start[kept], first), np.minimum(segments.end[kept], last), segments.label[kept]
@@ -152,13 +152,13 @@ def within(segments: Segments, first: int, last: int) -> Segments:
 
 @dataclass(frozen=True)
 class NearVoices:
-    """What people of one kind, each right at the microphone, are taken for.
+    """Predictions for people of one kind, each at the microphone.
 
     Attributes:
         voice: Their kind: CHI, TEEN, FEM or MAL.
-        speakers: How many.
-        seconds: How long they speak.
-        shares: Share of that time in which each class is found.
+        speakers: Number of speakers.
+        seconds: Seconds of their speech.
+        shares: Fraction of that time in which each class is predicted.
     """
 
     voice: str
@@ -172,8 +172,8 @@ def near_voices(model: Model, voice: str, monologues: Sequence[tuple[Audio, Inte
 
     Args:
         model: The model.
-        voice: What kind of people they are.
-        monologues: A recording of each, float32, shape (n,), and where the person speaks in it.
+        voice: Kind of people.
+        monologues: A recording of each, float32, shape (n,), and the stretches of speech in it.
     """
     spoken, found = 0, dict.fromkeys(model.labels, 0)
     for audio, speech in monologues:
@@ -187,12 +187,12 @@ def near_voices(model: Model, voice: str, monologues: Sequence[tuple[Audio, Inte
 
 @dataclass(frozen=True)
 class Shift:
-    """How decisions change when a recording begins later.
+    """Changes of decisions if a recording begins later.
 
     Attributes:
-        frames: By how many frames.
-        changed: Share of all frames whose decision differs in any class.
-        disagreement: By class, frames that differ over frames active in either; NaN where none is.
+        frames: Number of frames by which it begins later.
+        changed: Fraction of frames whose decision differs in any class.
+        disagreement: By class, frames that differ over frames active in either; NaN if none is.
     """
 
     frames: int
@@ -201,7 +201,7 @@ class Shift:
 
 
 def start_shifts(model: Model, audio: Audio, shifts: Sequence[int]) -> list[Shift]:
-    """Judge a recording from several starts, all whole frames later, and compare with the whole.
+    """Predict a recording from several starts, each a number of frames later, and compare with the complete recording.
 
     Args:
         model: The model.
@@ -235,13 +235,13 @@ def _decided(model: Model, audio: Audio) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True)
 class Peak:
-    """How often something falls on the joins of windows.
+    """Number of events that coincide with the joins of windows.
 
     Attributes:
-        what: What was counted.
-        count: How many there are.
-        at_joins: How many of them fall on a join.
-        expected: How many would, if joins were like any other frame.
+        what: Kind of events.
+        count: Number of events.
+        at_joins: Number of events on a join.
+        expected: Expected number if joins were like any other frame.
         chance: Probability of as many or more by chance (binomial).
     """
 
@@ -253,7 +253,7 @@ class Peak:
 
     @property
     def ratio(self) -> float:
-        """Found over expected; NaN where nothing is expected."""
+        """Ratio of observed to expected; NaN if none is expected."""
         return self.at_joins / self.expected if self.expected else math.nan
 
     @property
@@ -266,7 +266,7 @@ class Peak:
 
 
 def join_peaks(model: Model, audio: Audio, hop_frames: int) -> list[Peak]:
-    """Do borders and lengths of segments prefer the joins of windows?
+    """Test if borders and lengths of segments coincide with the joins of windows more than by chance.
 
     Counted before post-processing, which would blur them. Borders: beginnings and ends of all classes, against a
     uniform spread over the positions within a hop. Lengths: those within a frame of a multiple of the hop, against

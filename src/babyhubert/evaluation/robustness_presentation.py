@@ -1,4 +1,4 @@
-"""Noise, near-voice and window tests as people and programs want them: tables on the terminal, JSON and CSV."""
+"""Presentation of noise, near-voice and window tests: tables on the terminal, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class RobustnessResult:
 
     Attributes:
         labels: Classes.
-        alarms: Noise test, one a sound.
+        alarms: Noise test, one entry per sound.
         shifts: Window test: decisions from later starts.
         peaks: Window test: borders and lengths at the joins.
         hop_frames: Frames between the starts of windows.
-        recording: What the window test was run on.
-        near: Near-voice test, one a kind of people; empty where it was not run.
+        recording: Recording of the window test.
+        near: Near-voice test, one entry per kind of people; empty if it was not run.
     """
 
     labels: tuple[str, ...]
@@ -37,7 +37,7 @@ class RobustnessResult:
 
 
 def tables(result: RobustnessResult) -> Iterator[Table]:
-    """Noise test, near-voice test where it was run, shifts, peaks."""
+    """Noise test, near-voice test if it was run, shifts, peaks."""
     yield _noise_table(result)
     if result.near:
         rows = [
@@ -88,7 +88,7 @@ def _join_table(result: RobustnessResult) -> Table:
 
 
 def notes(result: RobustnessResult) -> Iterator[str]:
-    """Sentences a reader of the tables must know."""
+    """Notes that are needed to interpret the tables."""
     yield f"the window test ran on {result.recording}; class columns: frames that differ over frames active in either"
     yield "a start later by a whole hop has the same windows: what differs there is at the ends of the recording"
     yield (
@@ -98,7 +98,7 @@ def notes(result: RobustnessResult) -> Iterator[str]:
 
 
 def as_json(result: RobustnessResult) -> dict[str, Any]:
-    """Everything in a result."""
+    """The complete result as JSON values."""
     return {
         "false_alarms": {
             alarm.sound: {

@@ -1,4 +1,4 @@
-"""Frame scores that ``babyhubert segment`` kept, found and checked: what thresholds and calibration are made from."""
+"""Frame scores that ``babyhubert segment`` stored, found and checked: the input of tuning and calibration."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class ScoreFolder:
     """Frame scores of many recordings.
 
     Attributes:
-        folder: Where they were found.
+        folder: Their folder.
         labels: Classes, in the order of columns.
         paths: File of each recording: ``.npy``, shape (frames, classes), probabilities.
-        model: What is known of the model that gave them (``source`` and ``sha256``), for the record.
+        model: Model that computed them (``source`` and ``sha256``), for the record.
     """
 
     folder: Path
@@ -38,7 +38,7 @@ class ScoreFolder:
         """Scores of a recording as a memory map.
 
         Raises:
-            AnnotationError: the file cannot be read, or has not one column a class.
+            AnnotationError: the file cannot be read, or does not have one column per class.
         """
         path = self.paths[recording]
         try:
@@ -53,11 +53,10 @@ class ScoreFolder:
         return scores
 
     def named_as(self, reference: Iterable[str]) -> ScoreFolder:
-        """The same scores under the ids of the reference: white space that an RTTM cannot carry, or other folders
-        before a name that is the only one of its kind, make no difference.
+        """The same scores under the ids of the reference.
 
         Raises:
-            AnnotationError: no reference, no scores carry the name of one, or two the same.
+            AnnotationError: there is no reference, no scores have the name of one, or two have the same.
         """
         known = set(reference)
         named: dict[str, Path] = {}
@@ -73,10 +72,10 @@ class ScoreFolder:
 
 
 def find_scores(path: Path) -> ScoreFolder:
-    """Scores in the output folder of ``babyhubert segment``, or in a folder that ``--save-probs`` wrote.
+    """Find scores in the output folder of ``babyhubert segment``, or in a folder that ``--save-probs`` wrote.
 
     Raises:
-        AnnotationError: there are none, their classes are not told, or they come from different models or settings.
+        AnnotationError: there are none, their classes are unknown, or they come from different models or settings.
     """
     path = Path(path)
     if not path.is_dir():
@@ -108,7 +107,9 @@ def _collect(folder: Path, labels: Any, model: Mapping[str, Any], told_by: Path)
 
 
 def _check_scores(path: Path) -> None:
-    """All scores are what was written, by one model with one set of windows, or tuning would mix two models."""
+    """Check that all scores are intact and from one model and one set of windows, since tuning must not mix two
+    models.
+    """
     folder = RunFolder(path, "segment")
     damaged = folder.damaged()
     if damaged:

@@ -1,7 +1,7 @@
 """Scores in rows and columns: as a table on the terminal, as JSON and as CSV.
 
-Every evaluation shows its figures through this module, so that shares, intervals and undefined scores look alike
-everywhere: a dash on the terminal, null in JSON, an empty field in CSV.
+Every evaluation presents its figures through this module, so that percentages, intervals and undefined scores look the
+same everywhere: a dash on the terminal, null in JSON, an empty field in CSV.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NOTHING = "none"
 
 
 def percent(share: float) -> str:
-    """A share as a percentage with one decimal; a dash where it is undefined."""
+    """A fraction as a percentage with one decimal; a dash if it is undefined."""
     return "-" if math.isnan(share) else f"{100 * share:.1f}"
 
 
@@ -35,7 +35,7 @@ def decimal(value: float) -> str:
 
 
 def number(value: float) -> float | None:
-    """A number as JSON can hold it: None for NaN."""
+    """A number as a JSON value: None for NaN."""
     return None if math.isnan(value) else float(value)
 
 
@@ -45,7 +45,7 @@ def span(ends: Sequence[float] | NDArray[np.float64], show: Callable[[float], st
 
 
 def span_or_dash(ends: Sequence[float] | NDArray[np.float64], show: Callable[[float], str] = percent) -> str:
-    """An interval, or one dash where it is undefined."""
+    """An interval, or one dash if it is undefined."""
     return "-" if math.isnan(ends[0]) else span(ends, show)
 
 
@@ -54,9 +54,9 @@ class Column:
     """One column of a table on the terminal.
 
     Attributes:
-        heading: Above it.
-        cells: One text a row.
-        left: Aligned left: names, not numbers.
+        heading: Heading of the column.
+        cells: One text per row.
+        left: True to align left: names, not numbers.
     """
 
     heading: str
@@ -78,8 +78,8 @@ def table_of(title: str, columns: Iterable[Column], breaks: Collection[int] = ()
     """A table for the terminal, by columns.
 
     Args:
-        title: Above it.
-        columns: As many cells each.
+        title: Title above the table.
+        columns: Columns with equal numbers of cells.
         breaks: Rows that have a line above them.
     """
     columns = list(columns)
@@ -98,9 +98,9 @@ def table_of_rows(
     """A table for the terminal, by rows; one that is short has empty cells at its end.
 
     Args:
-        title: Above it.
-        headings: Above its columns.
-        rows: Their texts.
+        title: Title above the table.
+        headings: Headings of the columns.
+        rows: Texts of the rows.
         left: Columns that are aligned left: names, not numbers.
         breaks: Rows that have a line above them.
     """
@@ -133,7 +133,7 @@ class ClassScores:
         labels: Classes.
         scores: Shape (C, 3).
         macro: Shape (3,).
-        intervals: Their intervals, where there are any.
+        intervals: Their intervals, if there are any.
     """
 
     labels: Sequence[str]
@@ -142,7 +142,7 @@ class ClassScores:
     intervals: BootstrapIntervals | None = None
 
     def table(self, title: str, reference: Iterable[str], predicted: Iterable[str]) -> Table:
-        """Scores in percent with the interval of F1, and how much of each class there is on either side."""
+        """Scores in percent with the interval of F1, and the amount of each class on either side."""
         precision, recall, f1 = np.vstack([self.scores, self.macro]).T.tolist()
         columns = [Column("class", [*self.labels, "mean"], left=True), shares("F1 %", f1)]
         if self.intervals is not None:
@@ -152,15 +152,15 @@ class ClassScores:
         return table_of(title, columns, {len(self.labels)})
 
     def json(self, row: int) -> dict[str, Any]:
-        """One class; None where undefined."""
+        """Scores of one class; None if undefined."""
         return scores_json(self.scores[row], None if self.intervals is None else self.intervals.classes[row])
 
     def mean_json(self) -> dict[str, Any]:
-        """The means over classes."""
+        """Means over the classes."""
         return scores_json(self.macro, None if self.intervals is None else self.intervals.macro)
 
     def csv_rows(self) -> Iterator[Sequence[str]]:
-        """Header, one row a class, and the means."""
+        """Header, one row per class, and the means."""
         yield ("class", *SCORES, "f1_low", "f1_high")
         ends = self._ends()[:, 2]
         for label, scores, pair in zip(
@@ -176,7 +176,7 @@ class ClassScores:
 
 
 def scores_json(scores: NDArray[np.float64], ends: NDArray[np.float64] | None = None) -> dict[str, Any]:
-    """Precision, recall and F1 with their intervals, None where undefined."""
+    """Precision, recall and F1 with their intervals, None if undefined."""
     content: dict[str, Any] = dict(zip(SCORES, map(number, scores.tolist()), strict=True))
     for name, pair in zip(SCORES, () if ends is None else ends.tolist(), strict=False):
         content[f"{name}_interval"] = [number(end) for end in pair]
@@ -193,7 +193,7 @@ def bootstrap_json(intervals: BootstrapIntervals | None, over: str) -> dict[str,
 def write_scores(
     output: Path, content: Mapping[str, Any], tables: Mapping[str, Iterable[Iterable[object]]]
 ) -> list[Path]:
-    """Write ``evaluation.json`` and CSV tables, by name, into a folder; the files.
+    """Write ``evaluation.json`` and CSV tables, by name, into a folder; return the files.
 
     Raises:
         OutputError: it cannot be written.

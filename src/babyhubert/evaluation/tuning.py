@@ -1,7 +1,7 @@
 """Thresholds tuned for the metric that is reported: duration-based F1 of segments after post-processing.
 
 The published tuner maximises F1 over raw frames on a grid without 0.5. Here every threshold of a fine grid is scored
-with the published metric itself, exactly, on what post-processing leaves. Two things make that fast:
+with the published metric itself, exactly, after post-processing. Two methods make that fast:
 
 - scores become levels (how many thresholds of the grid they exceed), so that a class is active at threshold ``k``
   where its level is above ``k``, and only frames where the level changes can begin or end a segment;
@@ -31,14 +31,15 @@ LoadScores = Callable[[str], NDArray[np.floating]]
 """Scores of a recording by its id: probabilities, shape (T, C)."""
 
 HIGH_PRECISION_RECALL = 0.5
-"""The published rule for the high-precision set: the best precision with at least this recall."""
+"""Minimum recall of the high-precision set, which has the best precision: the published rule."""
 
 HIGH_RECALL_WEIGHT = 1.5
-"""For the high-recall set: how many times as much as precision recall counts, the beta of F-beta (Rijsbergen 1979).
-At 1.5 more of overlapping speech is found for one or two points of F1, at 2 for five and more (docs/evaluation.md)."""
+"""Weight of recall relative to precision for the high-recall set, the beta of F-beta (Rijsbergen 1979). At 1.5 more
+overlapping speech is detected for one or two points of F1, at 2 for five and more (docs/evaluation.md).
+"""
 
 JOINT_SECONDS = (0.1, 0.0, 0.06, 0.2, 0.3, 0.5)
-"""Minimum durations tried jointly, for segments as for gaps; the published 0.1 s first, so that it wins ties."""
+"""Minimum durations tried jointly, for segments as for gaps; the published 0.1 s first: it is chosen in ties."""
 
 _FRAMES_AT_ONCE = 1 << 20
 _THRESHOLDS_AT_ONCE = 32
@@ -59,7 +60,7 @@ def threshold_grid(step: float = 0.001) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """What every threshold would give, in samples, by fold of recordings.
+    """Counts of every threshold, in samples, by fold of recordings.
 
     Attributes:
         labels: C classes.
@@ -78,7 +79,7 @@ class Curves:
     reference: NDArray[np.int64]
 
     def scores(self, without: int | None = None) -> NDArray[np.float64]:
-        """Precision, recall and F1 over all folds (but one), shape (M, C, K, 3)."""
+        """Precision, recall and F1 over all folds (or all but one), shape (M, C, K, 3)."""
         hit, predicted, reference = (
             counts.sum(axis=0) - (0 if without is None else counts[without])
             for counts in (self.hit, self.predicted, self.reference)
@@ -87,13 +88,13 @@ class Curves:
         return detection_scores(np.stack([hit, predicted - hit, missed], axis=-1))
 
     def occurs(self, without: int | None = None) -> NDArray[np.bool_]:
-        """Whether each class is in the reference of all folds (but one), shape (C,)."""
+        """Mask of the classes in the reference of all folds (or all but one), shape (C,)."""
         found = self.reference.sum(axis=0) - (0 if without is None else self.reference[without])
         return found > 0
 
 
 class Choice(NamedTuple):
-    """Thresholds for every class, and precision, recall and F1 that they reach where they were chosen, (C, 3)."""
+    """Thresholds for every class, and their precision, recall and F1 on the recordings of the choice, (C, 3)."""
 
     minimum: MinimumDurations
     thresholds: dict[str, float]
@@ -127,7 +128,7 @@ def measure_thresholds(
         Counts by fold. Memory: that of one recording (about 50 bytes a frame), or of short ones together.
 
     Raises:
-        AnnotationError: scores that are no probabilities (named).
+        AnnotationError: scores are not probabilities (named).
     """
     grid = threshold_grid() if grid is None else grid
     shape = (len(folds), len(minimums), len(labels), len(grid))
@@ -158,11 +159,11 @@ def measure_thresholds(
 def choose_thresholds(
     curves: Curves, without: int | None = None, among: Collection[MinimumDurations] | None = None
 ) -> Choice:
-    """The minimum durations (of those named) with the best mean F1, and for each class the threshold with the best F1.
+    """Choose the minimum durations (of those given) with the best mean F1, and for each class the best threshold.
 
     Among equals the threshold nearest 0.5, and the first minimum durations. A class that is not in the reference
-    cannot be tuned and keeps 0.5. Where all minimum durations are allowed, 0.5 with the first of them is among the
-    candidates: the result is never worse than that on the recordings it was chosen on.
+    cannot be tuned and keeps 0.5. If all minimum durations are allowed, 0.5 with the first of them is among the
+    candidates: the result is never worse than that on the recordings of the choice.
     """
     scores = curves.scores(without)
     f1 = scores[..., 2]
@@ -174,7 +175,7 @@ def choose_thresholds(
 
 
 def choose_high_precision(curves: Curves, minimum: MinimumDurations) -> Choice:
-    """For each class the threshold with the highest precision among those whose recall is really at least 0.5.
+    """For each class the threshold with the highest precision among those with a recall of at least 0.5.
 
     Among equals the highest recall, then the lowest threshold. A class that reaches that recall at no threshold gets
     the threshold with its highest recall; one that is not in the reference keeps 0.5.
@@ -206,7 +207,7 @@ def choose_high_recall(curves: Curves, minimum: MinimumDurations) -> Choice:
 
 
 def coarse_grid(grid: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Every tenth threshold of a grid, and 0.5: where many minimum durations are compared first."""
+    """Every tenth threshold of a grid, and 0.5: the first grid for comparing many minimum durations."""
     return np.union1d(grid[9::10], [_TUNED_FROM])
 
 
@@ -228,7 +229,9 @@ def split_recordings(recordings: Sequence[str], folds: int) -> list[list[str]]:
 
 
 def _nearest_half_of_best(curves: Curves, merit: NDArray[np.float64], occurs: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Where each class is best, among equals nearest 0.5; 0.5 for one that does not occur: (..., C, K) -> (..., C)."""
+    """Index of the best threshold of each class, among equals nearest 0.5; 0.5 for one that does not occur: (..., C,
+    K) -> (..., C).
+    """
     nearest = np.abs(curves.grid - _TUNED_FROM)
     at = np.argmin(np.where(merit == merit.max(axis=-1, keepdims=True), nearest, np.inf), axis=-1)
     at[..., ~occurs] = np.argmin(nearest)
@@ -236,7 +239,7 @@ def _nearest_half_of_best(curves: Curves, merit: NDArray[np.float64], occurs: ND
 
 
 def _choice(curves: Curves, scores: NDArray[np.float64], at: NDArray[np.int64], minimum: int) -> Choice:
-    """The thresholds at these places of the grid, (C,), and what they reach with one pair of minimum durations."""
+    """The thresholds at these indices of the grid, (C,), and their scores with one pair of minimum durations."""
     thresholds = dict(zip(curves.labels, curves.grid[at].tolist(), strict=True))
     return Choice(curves.minimums[minimum], thresholds, scores[minimum, np.arange(len(at)), at])
 
@@ -264,7 +267,7 @@ def _batches(recordings: Sequence[str], load: LoadScores) -> Iterator[_Batch]:
 
 
 class _Timeline:
-    """Recordings one after the other, far enough apart that nothing is joined across."""
+    """Recordings one after the other, far enough apart that segments of different ones are never joined."""
 
     def __init__(
         self, batch: _Batch, minimums: Sequence[MinimumDurations], uem: Mapping[str, Intervals] | None
@@ -341,7 +344,7 @@ def _covered_before(intervals: Intervals, edges: NDArray[np.int64]) -> NDArray[n
 
 
 def _levels(scores: NDArray[np.floating], grid: NDArray[np.float64], uri: str) -> NDArray[np.int16]:
-    """How many thresholds each score STRICTLY exceeds: int16, shape (T,).
+    """Number of thresholds that each score STRICTLY exceeds: int16, shape (T,).
 
     Raises:
         AnnotationError: a score outside [0, 1].

@@ -1,4 +1,4 @@
-"""A tuning result as people and programs want it: tables on the terminal, TOML that ``segment`` reads, JSON, CSV."""
+"""Presentation of a tuning result: tables on the terminal, TOML that ``segment`` reads, JSON, CSV."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RECALL_AIM = f"the best F-beta, recall counting {HIGH_RECALL_WEIGHT:g} times as
 
 
 def tuning_tables(result: TuningResult) -> Iterator[Table]:
-    """Tuned thresholds, high precision, high recall and, where asked for, reliability and calibration."""
+    """Tuned thresholds, high precision, high recall and, if requested, reliability and calibration."""
     yield tuned_table(result)
     yield _set_table(result.high_precision, f"High precision: {_PRECISION_AIM}")
     yield _set_table(result.high_recall, f"High recall: {_RECALL_AIM}")
@@ -56,7 +56,7 @@ def tuned_table(result: TuningResult) -> Table:
 
 
 def _set_table(tuned: Tuned, title: str) -> Table:
-    """What a set of thresholds reaches."""
+    """Scores of a set of thresholds."""
     labels = tuned.report.labels
     scores = zip(("precision %", "recall %", "F1 %"), tuned.report.scores.T.tolist(), strict=True)
     columns = [
@@ -68,7 +68,7 @@ def _set_table(tuned: Tuned, title: str) -> Table:
 
 
 def calibration_table(result: TuningResult) -> Table:
-    """Temperature and bias, and what they do to the calibration error."""
+    """Temperature and bias, and their effect on the calibration error."""
     assert result.calibration is not None
     headings = ("class", "temperature", "bias", "error % before", "after", "held out", "log loss", "held out")
     rows = [
@@ -88,7 +88,7 @@ def calibration_table(result: TuningResult) -> Table:
 
 
 def reliability_table(label: str, before: Reliability) -> Table:
-    """Bins of scores against the share of frames that are of the class."""
+    """Bins of scores against the fraction of frames that are of the class."""
     rows = [
         (f"{low:.2f} to {high:.2f}", str(frames), percent(confidence), percent(observed))
         for low, high, frames, confidence, observed in before.bins
@@ -98,7 +98,7 @@ def reliability_table(label: str, before: Reliability) -> Table:
 
 
 def tuning_notes(result: TuningResult) -> Iterator[str]:
-    """Sentences a reader of the tables must know."""
+    """Notes that are needed to interpret the tables."""
     minimum = result.best.choice.minimum
     yield (
         f"segments below {samples_to_seconds(minimum.on):g} s are dropped after gaps below "
@@ -151,7 +151,7 @@ def write_tuning(output: Path, result: TuningResult, settings: Mapping[str, Any]
 
 
 def tuning_json(result: TuningResult) -> dict[str, Any]:
-    """Everything in a result but the curves."""
+    """The complete result but for the curves, as JSON values."""
     held, settings = result.held_out, result.settings
     return {
         "model": dict(result.scores.model),
@@ -194,7 +194,7 @@ def _thresholds_file(result: TuningResult, choice: Choice, aim: str) -> str:
 
 
 def _curves_csv(result: TuningResult) -> str:
-    """With the minimum durations that were chosen: every class and threshold."""
+    """Curves with the chosen minimum durations: every class and threshold."""
     curves = result.curves
     scores = curves.scores()[curves.minimums.index(result.best.choice.minimum)]
     lines: list[Iterable[object]] = [("class", "threshold", "precision", "recall", "f1")]

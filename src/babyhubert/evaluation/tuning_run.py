@@ -1,7 +1,7 @@
-"""From a reference and kept frame scores to tuned thresholds, and what they are worth on other recordings.
+"""Tuning of thresholds from a reference and stored frame scores, and their evaluation on held-out recordings.
 
-Curves choose thresholds; what is reported afterwards is decided and scored by the very functions that ``segment`` and
-``evaluate`` use. The held-out scores come from thresholds chosen without the recording's own fold.
+Curves choose thresholds; the reported scores come from the same functions that ``segment`` and ``evaluate`` use. The
+held-out scores come from thresholds chosen without the recording's own fold.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from babyhubert.inference.post_processing import MinimumDurations, active_runs, 
 
 @dataclass(frozen=True)
 class TuningSettings:
-    """How to tune.
+    """Settings of tuning.
 
     Attributes:
         step: Distance of thresholds tried; 0.5 is always among them.
-        minimums: Minimum durations tried; the first is where 0.5 is scored, and wins ties.
-        folds: Groups of recordings for the held-out scores, at most one a recording.
-        calibrate: What to fit besides, if anything.
+        minimums: Minimum durations tried; the first is used to score 0.5, and is chosen in ties.
+        folds: Groups of recordings for the held-out scores, at most one per recording.
+        calibrate: Calibration to fit, if any.
         resamples: Resamples of recordings for intervals of the held-out scores; 0: none.
-        confidence: Share of them within an interval.
-        seed: Draws them.
+        confidence: Fraction of them within an interval.
+        seed: Seed of the resamples.
     """
 
     step: float = 0.001
@@ -66,21 +66,20 @@ class Tuned:
 
 @dataclass(frozen=True, eq=False)
 class TuningResult:
-    """What tuning found.
+    """Result of tuning.
 
     Attributes:
-        settings: As asked.
-        scores: Where the scores are.
+        settings: The settings.
+        scores: The frame scores.
         curves: Counts at every threshold.
         half: The published metric with 0.5 for every class and the first minimum durations.
         best: Thresholds for the best F1.
         high_precision: Thresholds for the best precision with recall of at least 0.5.
         high_recall: Thresholds for the best F-beta, see :func:`choose_high_recall`.
-        held_out: The metric where every recording was decided with thresholds chosen on other folds; None with one
-            recording.
-        held_out_intervals: Of the held-out scores, over recordings.
+        held_out: The metric with thresholds chosen on other folds for every recording; None with one recording.
+        held_out_intervals: Intervals of the held-out scores, over recordings.
         folds: Recordings of each fold.
-        calibration: The fitted correction, with what it does to each class; None when not asked for.
+        calibration: The fitted correction, with its effect on each class; None if not requested.
         never: Classes that are not in the reference, and so keep 0.5.
     """
 
@@ -107,11 +106,11 @@ def tune_voice_type(
     """Tune thresholds on every recording of the reference (that the UEM names).
 
     Several minimum durations are compared on every tenth threshold first; then the best and the first are tuned on the
-    whole grid. So the result is never worse than the first with any threshold of the grid (0.5 among them), nor than
+    full grid. So the result is never worse than the first with any threshold of the grid (0.5 among them), nor than
     any with any tenth threshold. Each fold chooses minimum durations on the other folds too.
 
     Raises:
-        AnnotationError: nothing to tune on, or scores that cannot be read.
+        AnnotationError: there is no material, or scores cannot be read.
         ConfigError: an impossible setting.
     """
     check_labels(reference, scores.labels, "reference")

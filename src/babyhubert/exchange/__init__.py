@@ -1,1 +1,1 @@
-"""To and from the tools in which people annotate: exports, clips to annotate, corrections read back."""
+"""Exchange with annotation tools: exports, clips to annotate, corrections read back."""

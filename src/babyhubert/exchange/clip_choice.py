@@ -1,16 +1,16 @@
-"""Which stretches of a recording people listen to.
+"""Choice of the stretches of a recording to annotate.
 
-Four methods, all in whole milliseconds, without overlap, and decided by the recording's id and a seed alone, so that
-other recordings in the run change nothing:
+There are four methods, all in whole milliseconds, without overlap, and dependent only on the recording's id and a
+seed, not on other recordings:
 
 - ``random``: every placement of the clips is equally likely. Unbiased.
 - ``periodic``: one clip in each of as many equal parts of the recording, all at the same, randomly drawn, place in
   their part (systematic sampling). Unbiased, and spread over the day.
-- ``high-volubility``: where a voice is heard most, one clip after the other (as ChildProject's sampler of that name
-  and the ACLEW annotations do). Much speech for little listening, but not a fair sample of the day.
-- ``low-confidence``: where the model is least sure, by the mean over frames of the greatest entropy among its classes'
-  probabilities (uncertainty sampling: Settles, Active Learning Literature Survey, 2009). Good for training data;
-  scores on such clips are lower than on the whole day.
+- ``high-volubility``: the stretches with most speech of a voice, one clip after the other (as ChildProject's sampler
+  of that name and the ACLEW annotations do). Much speech for little effort, but not a fair sample of the day.
+- ``low-confidence``: the stretches with the lowest confidence of the model, by the mean over frames of the greatest
+  entropy among its classes' probabilities (uncertainty sampling: Settles, Active Learning Literature Survey, 2009).
+  Good for training data; scores on such clips are lower than on the complete day.
 """
 
 from __future__ import annotations
@@ -35,20 +35,21 @@ _FRAMES_AT_ONCE = 1 << 18
 
 
 def recording_generator(seed: int, recording_id: str) -> np.random.Generator:
-    """Random numbers of one recording, the same whatever else is in the run."""
+    """Random generator of one recording, independent of the other recordings."""
     digest = hashlib.sha256(recording_id.encode("utf-8", errors="backslashreplace")).digest()
     return np.random.default_rng([seed, *np.frombuffer(digest[:16], dtype="<u4").tolist()])
 
 
 def clips_that_fit(duration_ms: int, length_ms: int, wanted: int) -> int:
-    """How many clips a recording has room for, at most as many as wanted."""
+    """Number of clips that a recording has room for, at most the requested one."""
     return min(wanted, duration_ms // length_ms)
 
 
 def random_starts(duration_ms: int, length_ms: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """First millisecond of each clip, ascending: int64, shape (count,).
 
-    The time outside clips is dealt out before, between and after them at random, all ways being equally likely.
+    The time outside clips is distributed before, between and after them at random, all placements being equally
+    likely.
     """
     spare = duration_ms - count * length_ms
     places = np.sort(rng.choice(spare + count, size=count, replace=False)) - np.arange(count)
@@ -64,13 +65,13 @@ def periodic_starts(duration_ms: int, length_ms: int, count: int, rng: np.random
 def best_starts(
     candidates: NDArray[np.int64], worth: NDArray[np.float64], length_ms: int, count: int
 ) -> list[tuple[int, float]]:
-    """The clips worth most, each as good as those before it leave room for; ties go to the earlier.
+    """The clips with the highest worth that do not overlap, chosen greedily; ties go to the earlier.
 
     Args:
         candidates: First millisecond of each possible clip, ascending, shape (K,).
-        worth: What each is worth, shape (K,); a clip worth nothing is not taken.
+        worth: Worth of each, shape (K,); a clip with worth 0 is not chosen.
         length_ms: Length of a clip.
-        count: So many at most.
+        count: Maximum number.
 
     Returns:
         Start and worth of each, by start.
@@ -108,7 +109,7 @@ def speech_within(spans: Intervals, starts: NDArray[np.int64], length_ms: int) -
 
 
 def doubt_within(scores: NDArray[np.float16], starts: NDArray[np.int64], length_ms: int) -> NDArray[np.float64]:
-    """Mean doubt, in bits a frame, of each stretch ``[start, start + length)``: shape (K,).
+    """Mean uncertainty, in bits per frame, of each stretch ``[start, start + length)``: shape (K,).
 
     Args:
         scores: Probabilities, shape (frames, classes); may be a memory map.
@@ -125,6 +126,6 @@ def doubt_within(scores: NDArray[np.float16], starts: NDArray[np.int64], length_
 
 
 def _entropy(probability: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of a yes-or-no answer, in bits: 0 where it is certain, 1 at one half."""
+    """Entropy of a binary decision, in bits: 0 if it is certain, 1 at one half."""
     inside = np.clip(probability, 1e-12, 1 - 1e-12)
     return -(inside * np.log2(inside) + (1 - inside) * np.log2(1 - inside))

@@ -1,7 +1,7 @@
-"""Clips of recordings for people to annotate: sound, a file for ELAN or Praat to correct, and the list of them.
+"""Clips of recordings to annotate: sound, a file for ELAN or Praat to correct, and the list of them.
 
 ``<id>_<onset>_<offset>.wav`` (ms) and beside it ``.eaf`` or ``.TextGrid``, sub-folders as in the ids; ``clips.csv``,
-written last, says where in which recording each clip lies; ``sample.json`` how they were chosen.
+written last, gives the position of each clip in its recording; ``sample.json`` the settings of the choice.
 """
 
 from __future__ import annotations
@@ -64,30 +64,31 @@ COLUMNS = (
     *("clip", "recording_id", "recording_filename", "segment_onset", "segment_offset", "audio_onset"),
     *("method", "seed", "worth", "annotation_sha256"),
 )
-"""``recording_filename``, ``segment_onset`` and ``segment_offset`` (ms) are what ChildProject's samplers write too."""
+"""``recording_filename``, ``segment_onset``, ``segment_offset`` (ms) are also written by ChildProject's samplers."""
 
 ANY_VOICE = "any"
 
 TO_DO = "annotate"
-"""Text on the tier ``code`` over the stretch to annotate. Any other text there (say, ``done``) changes the file, and
-so tells that a clip which needs no correction, a silent one perhaps, was annotated."""
+"""Text on the tier ``code`` over the stretch to annotate. Any other text there (such as ``done``) changes the file,
+and so marks a clip that needs no correction, perhaps a silent one, as annotated.
+"""
 
 
 @dataclass(frozen=True)
 class ClipSettings:
-    """How clips are chosen and written.
+    """Settings of choosing and writing clips.
 
     Attributes:
         method: See :mod:`babyhubert.exchange.clip_choice`.
-        clips: So many a recording, fewer where they do not fit.
+        clips: Number per recording, fewer if they do not fit.
         length_ms: Length of the stretch to annotate.
-        context_ms: Sound before and after it that the clip also holds, to listen to.
-        seed: Decides random choices.
+        context_ms: Sound before and after it in the clip, for context.
+        seed: Seed of random choices.
         voice: For ``high-volubility``: a label, or ``any``.
         format: Kind of the annotation file.
-        blank: Leave its tiers empty instead of putting in what the source says.
+        blank: Leave its tiers empty instead of filling in the source's segments.
         naming: Names of its tiers.
-        channel: What is heard of several channels.
+        channel: Choice among several channels.
     """
 
     method: ClipMethod = "random"
@@ -104,14 +105,14 @@ class ClipSettings:
 
 @dataclass
 class SampleSummary:
-    """How it ended.
+    """Result of writing clips.
 
     Attributes:
         clips: Clips written.
         recordings: Recordings they come from.
         failures: Recordings that could not be read or cut.
-        notes: Sentences a user must know.
-        kept: Nothing was written, because an earlier run wrote the same.
+        notes: Notes for the user.
+        kept: True if nothing was written because an earlier run wrote the same.
     """
 
     clips: int = 0
@@ -122,7 +123,7 @@ class SampleSummary:
 
 
 def sample_clips(source: Source, output: Path, settings: ClipSettings) -> SampleSummary:
-    """Choose and write clips of every recording of a source; keep those that the same call wrote before.
+    """Choose and write clips of every recording of a source; keep clips of an earlier identical call.
 
     Raises:
         OutputError: the folder holds clips already, which may have been corrected, or another run is writing there.
@@ -139,10 +140,10 @@ def sample_clips(source: Source, output: Path, settings: ClipSettings) -> Sample
 
 
 def _begin(marker: Path, output: Path, about: Mapping[str, Any]) -> None:
-    """Note what is being written, lest clips of a run that was broken off stay among others, or in no table.
+    """Record the run that is being written, so that clips of an interrupted run are never mixed with others.
 
     Raises:
-        OutputError: such clips are here, and this run would choose others.
+        OutputError: the folder has clips of an interrupted run, and this run would choose others.
     """
     content = json.loads(json.dumps(about))
     if marker.exists() and _read_json(marker) != content:
@@ -155,10 +156,10 @@ def _begin(marker: Path, output: Path, about: Mapping[str, Any]) -> None:
 
 
 def _kept(source: Source, output: Path, settings: ClipSettings) -> SampleSummary:
-    """What an earlier run of the same settings over the same material wrote, if nobody has touched it since.
+    """Result of an earlier run with the same settings and material, if its files are unchanged.
 
     Raises:
-        OutputError: it was another, or its clips have been corrected.
+        OutputError: the run was another, or its clips have been corrected.
     """
     material, failures = _Material(), []
     for recording in source.recordings():
@@ -188,14 +189,14 @@ def _read_json(path: Path) -> object:
 
 
 class _Material:
-    """A fingerprint of all that clips are cut from, and the names of recordings that failed."""
+    """Fingerprint of the material of clips, and the names of recordings that failed."""
 
     def __init__(self) -> None:
         self._parts: list[Any] = []
         self.failed: list[str] = []
 
     def add(self, recording: AnnotatedRecording | Failure) -> None:
-        """Take one of the source's recordings into account."""
+        """Add one of the source's recordings."""
         if isinstance(recording, Failure):
             self.failed.append(recording.what)
             return
@@ -213,7 +214,7 @@ class _Material:
         )
 
     def as_record(self) -> dict[str, Any]:
-        """For ``sample.json``."""
+        """Return the record for ``sample.json``."""
         return {"material": fingerprint(self._parts), "failed": self.failed}
 
 
@@ -243,10 +244,10 @@ def _write_clips(source: Source, output: Path, settings: ClipSettings) -> Sample
 
 
 def choose(recording: AnnotatedRecording, duration_ms: int, settings: ClipSettings) -> list[tuple[int, float | None]]:
-    """First millisecond of each clip of a recording, and what made it be chosen (seconds of speech, bits of doubt).
+    """First millisecond of each clip of a recording, and its worth (seconds of speech, bits of entropy).
 
     Raises:
-        AnnotationError: low-confidence clips of a recording without kept frame scores.
+        AnnotationError: low-confidence clips of a recording without stored frame scores.
     """
     length = settings.length_ms
     count = clips_that_fit(duration_ms, length, settings.clips)
@@ -269,7 +270,7 @@ def choose(recording: AnnotatedRecording, duration_ms: int, settings: ClipSettin
 
 
 def within(segments: Segments, start: int, stop: int) -> Segments:
-    """The segments in ``[start, stop)``, cut at its ends, in its own time; columns are kept."""
+    """Segments in ``[start, stop)``, cut at its ends, with times relative to it; columns are kept."""
     keep = (segments.start < stop) & (segments.end > start)
     part = segments.where(keep)
     return Segments(
@@ -304,7 +305,7 @@ def _cut(
 def _write_clip(
     recording: AnnotatedRecording, audio: Recording, onset: int, output: Path, settings: ClipSettings
 ) -> dict[str, Any]:
-    """Write the sound and the annotation file of one clip; its row of the table."""
+    """Write the sound and the annotation file of one clip; return its row of the table."""
     offset = onset + settings.length_ms
     first = max(onset - settings.context_ms, 0)
     last = min(offset + settings.context_ms, audio.n_samples // SAMPLES_PER_MS)
@@ -333,7 +334,7 @@ def _write_clip(
 
 
 def _write_sound(path: Path, samples: NDArray[np.float32]) -> None:
-    """16 kHz, mono, 16 bits. By the standard library, whose errors tell a full disk from others."""
+    """Write 16 kHz, mono, 16 bits, with the standard library, whose errors distinguish a full disk from others."""
     with atomic_path(path) as temporary, wave.open(str(temporary), "wb") as file:
         file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
         file.writeframes(to_pcm16(samples).tobytes())

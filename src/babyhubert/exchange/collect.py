@@ -1,8 +1,8 @@
-"""Corrected clips read back as a reference in recording time, for ``babyhubert evaluate``.
+"""Corrected clips as a reference in recording time, for ``babyhubert evaluate``.
 
-A clip whose file is byte for byte as it was written was not annotated yet: counting it would score the predictions
-against themselves. Whoever finds nothing to correct writes ``done`` on the tier ``code``. Only the stretch to annotate
-counts, not the context around it, and ``annotated.uem`` says so.
+A clip whose file is byte for byte unchanged was not annotated: counting it would score the predictions against
+themselves. Annotators write ``done`` on the tier ``code`` of a clip without corrections. Only the stretch to annotate
+counts, not the context around it, as ``annotated.uem`` records.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ class Clip:
         """The annotation file.
 
         Raises:
-            UnsafeNameError: the table names one that is not below the folder of the clips.
+            UnsafeNameError: the table names a file outside the folder of the clips.
         """
         return path_below(self.folder, self.name)
 
 
 @dataclass
 class CollectSummary:
-    """How it ended.
+    """Result of collecting clips.
 
     Attributes:
         clips: Clips read.
         samples: Their length without context.
-        untouched: Clips left out because nobody has changed them.
+        untouched: Clips skipped because they are unchanged.
         failures: Clips that cannot be read.
         uem: The UEM file.
     """
@@ -76,7 +76,7 @@ class CollectSummary:
 
 
 def read_clips(folder: Path) -> list[Clip]:
-    """The list of clips of a folder that ``babyhubert sample`` wrote.
+    """Read the list of clips of a folder that ``babyhubert sample`` wrote.
 
     Raises:
         AnnotationError: no such list, or a row of it is malformed (named).
@@ -113,7 +113,7 @@ def collect(folder: Path, output: Path, *, include_untouched: bool = False) -> C
     Args:
         folder: The clips.
         output: Folder for the reference.
-        include_untouched: Count clips whose file was never changed as annotated, and right.
+        include_untouched: Count clips whose file is unchanged as annotated and correct.
 
     Raises:
         AnnotationError: see :func:`read_clips`; two clips of a recording overlap; no clip was annotated.

@@ -1,7 +1,7 @@
-"""Annotated recordings as files for ELAN, Praat, Audacity, ChildProject and others.
+"""Export of annotated recordings for ELAN, Praat, Audacity, ChildProject and others.
 
-One file a recording, sub-folders as in the ids, each written whole; a recording that cannot be written is told and
-the others go on.
+There is one file per recording, with sub-folders as in the ids, each written atomically; a recording that cannot be
+written is reported and the others continue.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ from babyhubert.timebase import format_seconds, samples_to_ms
 from babyhubert.version import __version__
 
 FORMATS = (*WRITTEN, "lena", "childproject")
-"""One file a recording; one table of all recordings; sets of a ChildProject project."""
+"""Formats: one file per recording; one table of all recordings; sets of a ChildProject project."""
 
 
 @dataclass(frozen=True)
 class ExportSettings:
-    """What to write and where.
+    """Settings of an export.
 
     Attributes:
-        formats: Each into a folder of its name below ``output``.
+        formats: Formats, each in a folder of its name below ``output``.
         output: The folder.
         naming: Names of tiers in .eaf and TextGrid.
         project: A ChildProject project to write sets into; None: none.
@@ -65,13 +65,13 @@ class ExportSettings:
 
 @dataclass
 class ExportSummary:
-    """How an export ended.
+    """Result of an export.
 
     Attributes:
         done: Recordings written.
         failures: Recordings that could not be read or written.
-        notes: Sentences a user must know of a recording.
-        steps: What to do next.
+        notes: Notes on recordings.
+        steps: Next steps for the user.
         sets: Folders of ChildProject sets that were written.
     """
 
@@ -88,10 +88,10 @@ class ExportSummary:
 
 
 def export(source: Source, settings: ExportSettings) -> ExportSummary:
-    """Write every recording of a source in every format that is asked for.
+    """Write every recording of a source in every requested format.
 
     Raises:
-        AnnotationError: nothing to read; the project is none, or lists two recordings with one name.
+        AnnotationError: there is nothing to read; the folder is not a project, or lists two recordings with one name.
         OutputError: the output would replace the source.
         DiskFullError: the disk is full.
     """
@@ -130,7 +130,7 @@ class _Exporter:
             raise AnnotationError(f"{output}: holds {replaced[0]}/ already; choose another folder with -o")
 
     def write(self, recording: AnnotatedRecording) -> Iterator[str]:
-        """Write one recording in every format; what a user must know of it."""
+        """Write one recording in every format; return notes for the user."""
         require_safe_name(recording.recording_id)  # before any format is written
         beyond = recording.past_the_end()
         if beyond:
@@ -145,7 +145,7 @@ class _Exporter:
             self._stretches[recording.recording_id] = recording.stretches
 
     def finish(self) -> Iterator[str]:
-        """Write what is made of all recordings."""
+        """Write the files that cover all recordings."""
         output = self._settings.output
         if "lena" in self._settings.formats:
             write_text(output / "lena.csv", LENA_HEADER + "".join(self._lena))
@@ -162,7 +162,7 @@ class _Exporter:
         return [folder for writer in self._sets for folder in writer.folders()]
 
     def _write_as(self, name: str, recording: AnnotatedRecording) -> list[str]:
-        """Write one recording in a format of one file a recording, or keep its rows of the common table."""
+        """Write one recording in a format with one file per recording, or collect its rows for the common table."""
         if name == "lena":
             self._lena.append(format_lena_rows(recording.recording_id, recording.segments))
         if name not in WRITTEN:
@@ -186,7 +186,7 @@ class _SetWriter:
         self._records: list[Mapping[str, Any]] = []
 
     def add(self, recording: AnnotatedRecording) -> Iterator[str]:
-        """Write one recording of each set that it is part of; what a user must know of it."""
+        """Write one recording of each of its sets; return notes for the user."""
         listed = self._listed(recording)
         self._records.append(recording.record)
         length = samples_to_ms(recording.samples or 0)
@@ -205,22 +205,22 @@ class _SetWriter:
             self._kinds.setdefault(kind, []).extend(rows)
 
     def finish(self) -> Iterator[str]:
-        """Write what describes each set."""
+        """Write the description of each set."""
         for kind in self._kinds:
             write_text(self.folder(kind) / "metannots.yml", format_metannots(self._metannots(kind)))
             write_columns(self.folder(kind), [] if kind.column is None else [kind.column])
         yield from ()
 
     def set_name(self, kind: SetKind | str) -> str:
-        """Such as ``babyhubert/vtc``."""
+        """Name of a set such as ``babyhubert/vtc``."""
         return f"{self._prefix}/{kind if isinstance(kind, str) else kind.name}"
 
     def folder(self, kind: SetKind) -> Path:
-        """Where a set stands."""
+        """Folder of a set."""
         return path_below(self.root / "annotations", self.set_name(kind))
 
     def folders(self) -> list[Path]:
-        """Where the sets stand that hold a recording."""
+        """Folders of the sets that contain a recording."""
         return [self.folder(kind) for kind in self._kinds]
 
     def _listed(self, recording: AnnotatedRecording) -> ProjectRecording:
@@ -228,7 +228,7 @@ class _SetWriter:
         return ProjectRecording(f"{recording.recording_id}{suffix}", None)
 
     def _metannots(self, kind: SetKind) -> dict[str, str]:
-        """The fields that ChildProject knows; who made it and how, as far as a run says."""
+        """The fields that ChildProject knows: author and method, if the run has them."""
         fields = {"segmentation": self.set_name(kind.segmentation), "segmentation_type": "permissive"}
         model = self._about.get("model")
         if isinstance(model, Mapping):
@@ -247,7 +247,7 @@ class _SetWriter:
 
 
 def _told_models(models: Mapping[str, Sequence[str]]) -> str:
-    """Which model made the recordings, or which made which."""
+    """Model of all recordings, or the models with their recordings."""
     if len(models) < 2:
         return next(iter(models), "")
     return f"{len(models)} models: " + "; ".join(f"{model} ({', '.join(ids)})" for model, ids in models.items())
@@ -265,7 +265,7 @@ class _ProjectWriter(_SetWriter):
         self._taken: dict[str, str] = {}
 
     def finish(self) -> Iterator[str]:
-        """Write what describes each set, and the table that imports it."""
+        """Write the description of each set, and the table that imports it."""
         yield from super().finish()
         for kind, rows in self._kinds.items():
             name, table = self.set_name(kind), self.folder(kind) / "import.csv"
@@ -297,7 +297,7 @@ class _ProjectWriter(_SetWriter):
 
 
 def format_uem(stretches: Mapping[str, Intervals]) -> str:
-    """The text of a UEM file, ``uri channel start end`` in seconds; ids as RTTM files carry them."""
+    """Return the text of a UEM file, ``uri channel start end`` in seconds; ids as in RTTM files."""
     return "".join(
         f"{rttm_uri(name)} 1 {format_seconds(start)} {format_seconds(end)}\n"
         for name, spans in sorted(stretches.items())
@@ -306,7 +306,7 @@ def format_uem(stretches: Mapping[str, Intervals]) -> str:
 
 
 def _covered(recording: AnnotatedRecording, listed: ProjectRecording) -> list[tuple[int, int]]:
-    """Stretches that were annotated, in ms, inside the length that the project gives a recording, if it does."""
+    """Annotated stretches, in ms, limited to the project's length of the recording, if it has one."""
     last = max(recording.segments.end.tolist(), default=0) if recording.samples is None else recording.samples
     duration = samples_to_ms(last) if listed.duration_ms is None else listed.duration_ms
     if recording.stretches is None:

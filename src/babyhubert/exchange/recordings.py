@@ -1,7 +1,7 @@
-"""Annotated recordings, wherever the annotations come from, each with what is known of its audio.
+"""Annotated recordings from any source, each with the information about its audio.
 
-A source is the output folder of ``babyhubert segment`` (with addressees and phonemes where these were found out), a
-set of a ChildProject project, or any annotation file or folder. Recordings are read one at a time.
+A source is the output folder of ``babyhubert segment`` (with addressees and phonemes, if present), a set of a
+ChildProject project, or any annotation file or folder. Recordings are read one at a time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from babyhubert.measures.results import RecordingResult, columns_of_run, read_re
 from babyhubert.timebase import ms_to_samples, samples_to_ms
 
 UEM_NAME = "annotated.uem"
-"""Says which stretches of which recordings were annotated, in folders that hold people's annotations."""
+"""File with the annotated stretches of recordings, in folders of manual annotations."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class AnnotatedRecording:
     Attributes:
         recording_id: Its id.
         segments: Who speaks when, with the columns of tasks where these are known.
-        audio: The audio file, whether its content is here or not; None where it is not known.
-        samples: Length at 16 kHz; None where it is not known.
-        stretches: What was annotated, in samples; None: all of it.
-        scores: Kept frame scores, ``.npy`` of shape (frames, classes); None where there are none.
-        record: What the run wrote down of it, if a run is the source.
-        audio_named: The audio is what a user named, not what the source found.
+        audio: The audio file, even if its content is missing; None if unknown.
+        samples: Length at 16 kHz; None if unknown.
+        stretches: Annotated stretches, in samples; None: the complete recording.
+        scores: Stored frame scores, ``.npy`` of shape (frames, classes); None if there are none.
+        record: Its record, if a run is the source.
+        audio_named: True if the user gave the audio, instead of the source.
         columns: Columns that the segments may have, and what these mean.
     """
 
@@ -64,7 +64,7 @@ class AnnotatedRecording:
     columns: tuple[Column, ...] = COLUMNS
 
     def past_the_end(self) -> int:
-        """Segments that end a millisecond or more after the recording does."""
+        """Segments that end at least a millisecond after the recording."""
         if self.samples is None:
             return 0
         return int((self.segments.end >= self.samples + ms_to_samples(1)).sum())
@@ -72,7 +72,7 @@ class AnnotatedRecording:
 
 @dataclass(frozen=True)
 class Failure:
-    """A recording that could not be read, or written, and why, in one line."""
+    """A recording that could not be read or written, with the reason in one line."""
 
     what: str
     error: str
@@ -83,10 +83,10 @@ class Source:
 
     Args:
         path: Output folder of a run, a ChildProject project or set, or annotations in any format that is read.
-        audio: Files and folders with the recordings; without them, where the run or the project says they are.
+        audio: Files and folders with the recordings; without them, the paths of the run or the project.
 
     Raises:
-        AnnotationError: nothing to read there.
+        AnnotationError: there is nothing to read.
         AudioError: an audio path does not exist, or two recordings have one id.
     """
 
@@ -98,11 +98,11 @@ class Source:
 
     @property
     def is_run(self) -> bool:
-        """Whether this is the output folder of a run over recordings."""
+        """True for the output folder of a run over recordings."""
         return (self.path / "rttm").is_dir()
 
     def about(self) -> Mapping[str, Any]:
-        """Content of ``run.json``; empty where there is none that can be read."""
+        """Content of ``run.json``; empty if it is missing or cannot be read."""
         try:
             about = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -120,7 +120,7 @@ class Source:
         return columns_of_run(self.path) if self._is_finished_run else columns_beside(self.path)
 
     def notes(self) -> list[str]:
-        """What a user should know of the results of a run."""
+        """Notes on the results of a run."""
         return read_results(self.path).notes if self._is_finished_run else []
 
     def recordings(self) -> Iterator[AnnotatedRecording | Failure]:
@@ -150,7 +150,7 @@ class Source:
                 yield AnnotatedRecording(recording_id, segments, audio, samples, stretches, columns=columns)
 
     def _with_audio(self, recording: AnnotatedRecording) -> AnnotatedRecording | Failure:
-        """With the file that --audio names, and its length as its header says."""
+        """Add the file that --audio gives, and its length from the header."""
         if self._audio is None:
             return recording
         path = self._audio.find(recording.recording_id)
@@ -186,7 +186,7 @@ def _of_run(folder: Path) -> Iterator[AnnotatedRecording | Failure]:
 
 
 def _with_columns(result: RecordingResult) -> Segments:
-    """A result's segments with what is known of each: empty where a class is not, None where symbols are not."""
+    """Add columns to a result's segments: empty for an unknown addressee, None for unknown phonemes."""
     segments = result.segments
     keys = [(samples_to_ms(start), samples_to_ms(end), label) for start, end, label in segments]
     columns = dict(segments.columns)
@@ -206,7 +206,7 @@ def _with_columns(result: RecordingResult) -> Segments:
 
 
 def _of_project(path: Path) -> dict[str, tuple[Path | None, int | None, Intervals | None]]:
-    """Audio, length and annotated stretches by id, where a path is a set of a project."""
+    """Audio, length and annotated stretches by id, if a path is a set of a project."""
     chosen = find_set(path) if path.is_dir() else None
     if chosen is None:
         return {}
@@ -222,7 +222,7 @@ def _of_project(path: Path) -> dict[str, tuple[Path | None, int | None, Interval
 
 
 def _project_audio(project: Path, recording: ProjectRecording) -> Path | None:
-    """A recording's audio; None where the name that the project gives it leads elsewhere."""
+    """A recording's audio; None if its name in the project leads elsewhere."""
     try:
         return project_audio(project, recording)
     except UnsafeNameError:

@@ -1,7 +1,7 @@
-"""Hours of a recording: by the clock where its start is known, else counted from its beginning.
+"""Hours of a recording: by the clock if its start is known, else counted from its beginning.
 
-Start times come from a ChildProject ``metadata/recordings.csv`` (found by itself when recordings lie in that project)
-or from a table ``recording_id,start_time``. They are times of day on the clock of the place, without date and zone.
+Start times come from a ChildProject ``metadata/recordings.csv`` (found automatically if recordings are in that
+project) or from a table ``recording_id,start_time``. They are local times of day, without date and zone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Hours:
 
     Attributes:
         edges: Bounds in samples of the recording, int64 (H + 1,): its beginning, every full hour, its end.
-        start: Samples from midnight to the beginning; None where that is unknown.
+        start: Samples from midnight to the beginning; None if unknown.
     """
 
     edges: NDArray[np.int64]
@@ -45,14 +45,14 @@ class Hours:
 
     @property
     def days(self) -> list[int | None]:
-        """Which calendar day each hour belongs to, 0 for that of the beginning; None where the clock is unknown."""
+        """Calendar day of each hour, 0 for that of the beginning; None if the clock is unknown."""
         if self.start is None:
             return [None] * (len(self.edges) - 1)
         return [(self.start + int(edge)) // DAY for edge in self.edges[:-1]]
 
 
 def hours_of(samples: int, start: int | None = None) -> Hours:
-    """Hours of a recording of so many samples that began ``start`` samples after midnight."""
+    """Hours of a recording with this number of samples that began ``start`` samples after midnight."""
     first = HOUR - (start or 0) % HOUR
     inside = np.arange(first, samples, HOUR, dtype=np.int64)
     edges = np.concatenate(([0], inside, [samples])) if samples > 0 else np.zeros(1)
@@ -60,7 +60,7 @@ def hours_of(samples: int, start: int | None = None) -> Hours:
 
 
 def parse_clock(text: str, where: str) -> int | None:
-    """Samples since midnight of ``H:MM`` or ``H:MM:SS``; None of ``NA`` and of nothing.
+    """Samples since midnight of ``H:MM`` or ``H:MM:SS``; None for ``NA`` and for empty text.
 
     Raises:
         AnnotationError: neither; the message begins with ``where``.
@@ -75,7 +75,7 @@ def parse_clock(text: str, where: str) -> int | None:
 
 
 def read_start_times(path: Path) -> dict[str, int | None]:
-    """Start times by recording, from ``recording_id,start_time`` or ChildProject's ``recording_filename,start_time``.
+    """Read start times by recording, from ``recording_id,start_time`` or ChildProject's table of recordings.
 
     Raises:
         AnnotationError: unreadable, without these columns, not a time of day, or one recording with two times.
@@ -99,7 +99,7 @@ def read_start_times(path: Path) -> dict[str, int | None]:
 
 
 def start_times(recordings: Mapping[str, Path], table: Path | None = None) -> dict[str, int | None]:
-    """When each recording began, samples since midnight; None where nothing tells.
+    """Start of each recording, in samples since midnight; None if unknown.
 
     Args:
         recordings: The audio file of each recording, by id.

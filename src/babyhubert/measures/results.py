@@ -1,8 +1,8 @@
-"""What the commands left in an output folder, read back: one object a recording, and the run's own record.
+"""Results of the commands in an output folder, read back: one object per recording, and the run's own record.
 
-``segment`` is what makes a recording count as processed: its ``csv/<id>.csv`` (or ``rttm/<id>.rttm``) is there even
-when nothing was found. What other tasks say of its segments joins where it is there, by column; a recording without it
-has None there, which is not the same as a recording with none.
+A recording counts as processed if ``segment`` wrote its ``csv/<id>.csv`` (or ``rttm/<id>.rttm``), which exists even
+without speech. Addressees and phonemes are added if they exist; a recording without them has None there, which differs
+from a recording with none.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Utterance:
     Attributes:
         start: First sample.
         end: Sample after the last.
-        phonemes: IPA symbols, none where nothing was recognised.
+        phonemes: IPA symbols, none if nothing was recognised.
         syllables: Their number.
         canonical: Syllables of these that are canonical (a vowel and a true consonant).
         label: Of the segment.
@@ -54,19 +54,19 @@ class Utterance:
 
 @dataclass(frozen=True)
 class RecordingResult:
-    """Everything that is known of one processed recording.
+    """All results of one processed recording.
 
     Attributes:
         recording_id: Path below the folder that was given, without extension.
         path: The audio file, as the run named it.
         samples: Length at 16 kHz.
-        segments: Who speaks when.
+        segments: Segments with voice types.
         classified: By column of a classification task, the segments that it is asked about, with that column; None
             where it was not run over the recording.
         transcribed: By column of a task that writes symbols, utterances by onset; None likewise.
         record: The run's own record: channel, warnings, speed.
-        scores: The kept frame scores, ``.npy`` of shape (frames, classes); None where there are none, or not those
-            that were written.
+        scores: The stored frame scores, ``.npy`` of shape (frames, classes); None if there are none, or they are
+            damaged.
         own_columns: The columns of tasks that are not published.
     """
 
@@ -82,22 +82,22 @@ class RecordingResult:
 
     @property
     def addressed(self) -> Segments | None:
-        """Adult segments with an ``addressee`` column; None where addressees were not found out."""
+        """Adult segments with an ``addressee`` column; None if addressees were not predicted."""
         return self.classified.get(ADDRESSEE.name)
 
     @property
     def utterances(self) -> tuple[Utterance, ...] | None:
-        """The key child's, by onset; None where phonemes were not recognised."""
+        """Utterances of the key child, by onset; None if phonemes were not recognised."""
         return self.transcribed.get(PHONEMES.name)
 
     def audio_fault(self) -> str | None:
-        """Tell that the audio file is not the one that these results are of; None where it is, or cannot be known."""
+        """Fault if the audio file is not the one of these results; None if it is, or if that is unknown."""
         return audio_fault(self.path, self.record)
 
 
 @dataclass(frozen=True)
 class RunResults:
-    """What an output folder holds; its recordings are read one at a time.
+    """Results in an output folder; its recordings are read one at a time.
 
     Attributes:
         folder: The folder.
@@ -122,7 +122,7 @@ class RunResults:
 
     @property
     def notes(self) -> list[str]:
-        """What a user should know of these results: mixtures, what is out of date, recordings that were replaced."""
+        """Notes on these results: mixed models, outdated results, recordings that were replaced."""
         records = [self._records[name] for name in self.audio]
         mixed = mixture(records)
         notes = [] if mixed is None else [f"{self.folder}: recordings were {mixed}"]
@@ -138,7 +138,7 @@ class RunResults:
 
     @property
     def models(self) -> dict[str, list[str]]:
-        """Recordings by the model that made them, as far as that was written down."""
+        """Recordings by the model that processed them, if recorded."""
         return models_of(self._records[name] for name in self.audio)
 
     @property
@@ -147,11 +147,11 @@ class RunResults:
         return sum(seconds_to_samples(float(record.get("duration_s") or 0)) for record in self._records.values())
 
     def read(self, recording_id: str) -> RecordingResult:
-        """What was found in one recording.
+        """Read the results of one recording.
 
         Raises:
             AnnotationError: one of its tables is malformed.
-            OutputError: its record does not say how long it is, or its id names no file below the folder.
+            OutputError: its record has no length, or its id names no file below the folder.
         """
         record = self._records[recording_id]
         _require_intact(self.folder, "segment", recording_id, _segments_path(self.folder, recording_id))
@@ -196,7 +196,7 @@ def read_results(folder: Path) -> RunResults:
 
 
 def columns_of_run(folder: Path) -> tuple[Column, ...]:
-    """The published columns, and those of other tasks that were run into an output folder.
+    """The published columns, and those of other tasks whose results are in an output folder.
 
     Raises:
         OutputError: not such a folder, or its ``run.json`` is damaged.
@@ -217,7 +217,7 @@ def _described_columns(folder: Path, run: Mapping[str, Any]) -> list[Column]:
 
 
 def _has_segments(folder: Path, recording_id: str) -> bool:
-    """Whether a recording's segments are there; true for an id that names no file: reading it says so."""
+    """True if a recording's segments exist; true also for an id that names no file: reading it raises the error."""
     try:
         return _segments_path(folder, recording_id) is not None
     except UnsafeNameError:
@@ -248,7 +248,7 @@ def _read_run(folder: Path) -> Mapping[str, Any]:
 
 
 def _records(folder: Path, run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """One record a recording, by id: as ``segment`` kept them, else as ``run.json`` lists them."""
+    """One record per recording, by id: as ``segment`` stored them, else as listed in ``run.json``."""
     told = [record for record in run["recordings"] if isinstance(record, dict) and "recording_id" in record]
     kept = RunFolder(folder, "segment").records()
     found: dict[str, dict[str, Any]] = {}
@@ -288,7 +288,7 @@ def _scores(folder: Path, recording_id: str) -> Path | None:
 
 
 def audio_fault(path: Path, record: Mapping[str, Any]) -> str | None:
-    """Tell that a recording is not the file that its record is of; None where it is, is not here, or is not known."""
+    """Fault if a recording is not the file of its record; None if it is, is missing, or is unknown."""
     known = record.get("audio")
     try:
         if not isinstance(known, Mapping) or same_content(known, file_identity(path)):
@@ -299,7 +299,7 @@ def audio_fault(path: Path, record: Mapping[str, Any]) -> str | None:
 
 
 def _require_intact(folder: Path, command: str, recording_id: str, path: Path | None) -> dict[str, Any] | None:
-    """The record of a recording, if a command wrote one; its file is what was written, or this fails.
+    """The record of a recording, if a command wrote one, after a check that its file is intact.
 
     Raises:
         AnnotationError: the file, or the record, is damaged.
@@ -317,12 +317,12 @@ def _require_intact(folder: Path, command: str, recording_id: str, path: Path | 
 
 @dataclass(frozen=True)
 class _Table:
-    """What a classification task said of segments.
+    """Predictions of a classification task for segments.
 
     Attributes:
         column: Its column.
         written: The column's name in the task's files.
-        rows: The segments that it was asked about, by recording; None where the task was not run.
+        rows: The predicted segments, by recording; None if the task was not run.
     """
 
     column: Column
@@ -335,10 +335,10 @@ class _Table:
         return cls(column, written, _read_classes(folder / f"rttm_{column.task}.csv", column, written))
 
     def read(self, folder: Path, recording_id: str, segments: Segments) -> Segments | None:
-        """The segments of a recording that the task was asked about, with its column; None where it was not run.
+        """The predicted segments of a recording, with the task's column; None if it was not run.
 
-        A recording without a row counts as processed only where there was nothing to ask about. Classes of other
-        segments than those count as unknown.
+        A recording without a row counts as processed only if it has no segment to predict. Classes of other segments
+        than those count as unknown.
         """
         if self.rows is None:
             return None
@@ -355,7 +355,7 @@ class _Table:
 
 
 def _read_classes(path: Path, column: Column, written: str) -> dict[str, Segments] | None:
-    """Segments that a task was asked about, by recording, with its column; None where the table is absent."""
+    """Predicted segments of a task, by recording, with its column; None if the table is missing."""
     if not path.is_file():
         return None
     rows: dict[str, list[tuple[int, int, str, str]]] = {}
@@ -379,7 +379,7 @@ def _nothing_asked(column: Column) -> Segments:
 def _read_utterances(
     folder: Path, column: Column, recording_id: str, segments: Segments
 ) -> tuple[Utterance, ...] | None:
-    """Utterances with their symbols; None where the task was not run, or they are of other segments than those."""
+    """The key child's utterances; None if there are none, or they belong to other segments."""
     record = RunFolder(folder, column.task).record(recording_id)
     if record is not None and is_stale(record, segments_fingerprint(segments)):
         return None
@@ -413,13 +413,13 @@ def _rows(path: Path, needed: Iterable[str]) -> Iterable[tuple[str, dict[str, st
 
 
 def _failures(run: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Of the command at the top of ``run.json`` and of those that ran into the same folder, each once."""
+    """Failures of the command at the top of ``run.json`` and of those that wrote to the same folder, each once."""
     listed = [entry for one in _runs(run) for entry in one.get("failures") or ()]
     told = ((str(entry.get("path")), str(entry.get("error"))) for entry in listed if isinstance(entry, dict))
     return tuple(dict.fromkeys(told))
 
 
 def _runs(run: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The run at the top of ``run.json``, and those that ran into the same folder."""
+    """The run at the top of ``run.json``, and those that wrote to the same folder."""
     also = run.get("also")
     yield from (one for one in (run, *(also.values() if isinstance(also, dict) else ())) if isinstance(one, dict))

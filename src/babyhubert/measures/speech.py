@@ -1,8 +1,8 @@
-"""How much is said: by voice type, by adults together, to whom, and what the child's speech is made of.
+"""Amounts of speech: by voice type, by adults together, by addressee, and phonetic content of the child's speech.
 
-Every function takes the bounds of hours and gives one number an hour; with the bounds ``[0, length]`` that is one
-number for the recording. What starts in an hour is counted there; durations are cut at its bounds, so that hours sum
-to the recording.
+Every function takes the bounds of hours and gives one number per hour; with the bounds ``[0, length]`` that is one
+number for the recording. Segments are counted in the hour in which they start; durations are cut at its bounds, so
+that hours add up to the recording.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Values = NDArray[np.float64]
 
 
 def samples_by_hour(start: NDArray[np.int64], end: NDArray[np.int64], edges: NDArray[np.int64]) -> Counts:
-    """Samples of intervals within each hour, summed, int64 (H,); what passes the last bound stays in the last hour."""
+    """Samples of intervals within each hour, summed, int64 (H,); samples after the last bound are in the last hour."""
     if len(edges) < 2:
         return np.empty(0, dtype=np.int64)
     bounds = edges.astype(np.int64)
@@ -32,29 +32,29 @@ def samples_by_hour(start: NDArray[np.int64], end: NDArray[np.int64], edges: NDA
 
 
 def sum_by_hour(onset: NDArray[np.int64], value: NDArray, edges: NDArray[np.int64]) -> Values:
-    """Sum of values of what starts in each hour, float64 (H,)."""
+    """Sum of the values of events that start in each hour, float64 (H,)."""
     if len(edges) < 2:
         return np.empty(0)
     return np.bincount(hour_of(onset, edges), weights=value, minlength=len(edges) - 1).astype(np.float64)
 
 
 def ratio(top: NDArray, bottom: NDArray) -> Values:
-    """``top / bottom``, NaN where there is nothing to divide by."""
+    """Quotient ``top / bottom``, NaN if the denominator is 0."""
     top, bottom = np.asarray(top, dtype=float), np.asarray(bottom, dtype=float)
     return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
 
 
 def voice_measures(segments: Segments, edges: NDArray[np.int64], gap: int) -> dict[str, NDArray]:
-    """Segments of one voice type: how many, how long, and as vocalisations.
+    """Segments of one voice type: number, duration, and vocalisations.
 
     Args:
-        segments: Of one label.
+        segments: Segments of one label.
         edges: Bounds of the hours in samples.
-        gap: Segments closer than so many samples are one vocalisation.
+        gap: Segments closer than this number of samples are one vocalisation.
 
     Returns:
         ``segments`` and ``vocalisations`` (counts), ``samples`` (of speech), ``mean`` and ``vocalisation_mean``
-        (samples; NaN where there is none).
+        (samples; NaN if there is none).
     """
     start, end = segments.start, segments.end
     first, last = close_gaps(start, end, gap)

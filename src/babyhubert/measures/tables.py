@@ -36,13 +36,13 @@ from babyhubert.version import __version__
 
 NOT_AVAILABLE = "NA"
 WARNINGS = "warnings"
-"""Last column of both tables: what reading the recording found, in words."""
+"""Last column of both tables: warnings about the recording, in words."""
 
 CLASS_MEASURES = ("count", "min", "min_per_hour", "share")
-"""What is measured of each class of a task that is not published."""
+"""Measures of each class of a task that is not published."""
 
 SYMBOL_MEASURES = ("utterances", "symbols", "symbols_per_hour")
-"""What is measured of a task that writes symbols and is not published."""
+"""Measures of a task that writes symbols and is not published."""
 
 _MINUTE = 60 * SAMPLE_RATE
 _DECIMALS = 4
@@ -51,14 +51,14 @@ _ABOUT_HOUR = ("recording_id", "hour", "hour_kind", "day")
 
 
 class MeasureSettings(Config):
-    """What may vary in the measures.
+    """Settings of the measures.
 
     Attributes:
         vocalisation_gap_ms: Segments of a class closer than this are one vocalisation (LENA: 300).
         turn_gap_ms: Longest gap of a floor transfer (chattr: 2000).
         turn_overlap_ms: Longest overlap of a floor transfer (chattr: 1000).
-        shuffles: How often times are shuffled to estimate chance; 0: not at all.
-        seed: Decides the shuffles.
+        shuffles: Number of shuffles to estimate chance; 0: no estimate.
+        seed: Seed of the shuffles.
     """
 
     vocalisation_gap_ms: int = 300
@@ -84,11 +84,11 @@ class RecordingMeasures:
     """The measures of one recording.
 
     Attributes:
-        recording_id: The recording they are of.
+        recording_id: Id of the recording.
         hours: Its hours.
-        whole: One number a measure; NaN where it does not apply.
-        hourly: One array (H,) a measure.
-        warnings: What was odd about reading it, one line each.
+        whole: One number per measure; NaN if it does not apply.
+        hourly: One array (H,) per measure.
+        warnings: Warnings about the recording, one line each.
     """
 
     recording_id: str
@@ -105,7 +105,7 @@ def measure_all(
 
     Args:
         results: The output folder.
-        settings: What may vary.
+        settings: Settings of the measures.
         table: Start times, see :func:`start_times`.
 
     Returns:
@@ -125,9 +125,9 @@ def measure(recording: RecordingResult, settings: MeasureSettings, start: int | 
     """Measures of one recording.
 
     Args:
-        recording: What was found in it.
-        settings: What may vary.
-        start: Samples from midnight to its beginning, where known.
+        recording: Its results.
+        settings: Settings of the measures.
+        start: Samples from midnight to its beginning, if known.
     """
     hours = hours_of(recording.samples, start)
     speech = speech_of(recording.segments)
@@ -151,7 +151,7 @@ def _values(
     settings: MeasureSettings,
     chance: Mapping[str, NDArray[np.int64]],
 ) -> dict[str, NDArray]:
-    """Every measure in the order of columns, one number a stretch between two edges."""
+    """Every measure in the order of columns, one number for each stretch between two edges."""
     hours = np.diff(edges) / HOUR
     values: dict[str, NDArray] = {"duration_h": hours}
     for label in VOICE_TYPES:
@@ -246,10 +246,10 @@ def _phones(recording: RecordingResult, edges: NDArray[np.int64], hours: NDArray
 
 
 def measure_names(columns: Iterable[Column]) -> dict[tuple[str, str], str]:
-    """How the measures of tasks that are not published begin, by column and class.
+    """Prefixes of the measures of tasks that are not published, by column and class.
 
-    They are called ``<column>_<class>``, of tasks that write symbols ``<column>``; with a number behind where other
-    measures are called so.
+    They are ``<column>_<class>``, for tasks that write symbols ``<column>``, with a number appended if other measures
+    have that name.
     """
     taken, found = set(columns_of_published()), dict[tuple[str, str], str]()
     for column in columns:
@@ -264,7 +264,7 @@ def measure_names(columns: Iterable[Column]) -> dict[tuple[str, str], str]:
 
 
 def _of_own_columns(recording: RecordingResult, edges: NDArray[np.int64], hours: NDArray) -> dict[str, NDArray]:
-    """The measures of tasks that are not published; NaN where they were not run."""
+    """Measures of tasks that are not published; NaN if they were not run."""
     names = measure_names(recording.own_columns) if recording.own_columns else {}
     values: dict[str, NDArray] = {}
     for column in recording.own_columns:
@@ -341,7 +341,7 @@ def _hour_rows(measured: Iterable[RecordingMeasures]) -> Iterable[dict[str, Any]
 
 
 def _told(one: RecordingMeasures) -> str:
-    """What was odd about reading a recording; empty where nothing was."""
+    """Warnings about a recording; empty if there are none."""
     return "; ".join(one.warnings)
 
 

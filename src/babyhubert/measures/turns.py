@@ -1,7 +1,7 @@
-"""Conversational turns by three published rules, and how many of them chance alone would give.
+"""Conversational turns by three published rules, and the number expected by chance.
 
-All rules walk through segments in the order of the files: by onset, then end, then label. A turn belongs to the moment
-at which its second speaker sets in.
+All rules walk through segments in the order of the files: by onset, then end, then label. The time of a turn is the
+onset of its second speaker.
 
 - **LENA** (LENA Pro, 'Conversational Turns Report'): a key-child segment and an adult segment make a turn when less
   than 5 s and no other speaker lie between them; turns are counted in pairs, so child-adult-child is one turn and
@@ -9,10 +9,10 @@ at which its second speaker sets in.
 - **simple_CTC** (ChildProject): every change between the key child and anybody else (FEM, MAL, OCH) whose second
   segment starts less than 1 s after the first ended.
 - **floor transfers** (gap and overlap, as chattr defines transitions: Casillas and Scaff 2021): every change between
-  the key child and an adult, other children left out, with at most 2 s of gap or 1 s of overlap.
+  the key child and an adult, ignoring other children, with at most 2 s of gap or 1 s of overlap.
 
-Chance: within every hour the key child's segments are moved along a circle by one random shift; what the others say,
-and how much everybody says in that hour, stays.
+Chance: within every hour the key child's segments are moved along a circle by one random shift; the speech of the
+others, and the amount of speech of each in that hour, stay the same.
 """
 
 from __future__ import annotations
@@ -49,13 +49,13 @@ class Speech(NamedTuple):
 
 @dataclass(frozen=True)
 class TurnRules:
-    """What may vary in the gap-and-overlap rule, in samples."""
+    """Settings of the gap-and-overlap rule, in samples."""
 
     gap: int = ms_to_samples(2000)
     overlap: int = ms_to_samples(1000)
 
     def named(self) -> dict[str, Callable[[Speech], NDArray[np.int64]]]:
-        """The rules by the names that columns carry; each gives the onsets of turns, int64, ascending."""
+        """The rules by the names in columns; each gives the onsets of turns, int64, ascending."""
         return {
             "lena": lena_turns,
             "simple_ctc": simple_turns,
@@ -68,8 +68,8 @@ class FloorTransfers(NamedTuple):
 
     Attributes:
         onset: Samples, int64 (N,).
-        offset: Samples, int64 (N,); negative where the second began before the first ended.
-        child: Whether the key child is the second, bool (N,).
+        offset: Samples, int64 (N,); negative if the second began before the first ended.
+        child: True if the key child is the second, bool (N,).
     """
 
     onset: NDArray[np.int64]
@@ -89,7 +89,7 @@ def lena_turns(speech: Speech, pause: int = LENA_PAUSE) -> NDArray[np.int64]:
     """Onsets of turns by LENA's rule, int64.
 
     Consecutive segments of one party without a pause between are one contribution; contributions of the key child and
-    of adults that follow each other within less than ``pause`` form a chain; a chain of n holds n // 2 turns.
+    of adults that follow each other within less than ``pause`` form a chain; a chain of n has n // 2 turns.
     """
     if not len(speech.start):
         return np.empty(0, dtype=np.int64)
@@ -100,7 +100,7 @@ def lena_turns(speech: Speech, pause: int = LENA_PAUSE) -> NDArray[np.int64]:
     start, end, party = speech.start[opens], np.maximum.reduceat(speech.end, opens), party[opens]
     talks = party != 1
     linked = talks[1:] & talks[:-1] & (party[1:] != party[:-1]) & (start[1:] - end[:-1] < pause)
-    # Of every run of links the first, third, ... counts: a pair is used up by its turn.
+    # Of every run of links the first, third, ... counts, since a turn uses up both of its contributions.
     place = np.arange(len(linked))
     run_start = np.maximum.accumulate(np.where(linked & ~np.concatenate(([False], linked[:-1])), place, -1))
     counted = linked & ((place - run_start) % 2 == 0)
@@ -115,7 +115,7 @@ def simple_turns(speech: Speech, interval: int = SIMPLE_INTERVAL) -> NDArray[np.
 
 
 def floor_transfers(speech: Speech, gap: int, overlap: int) -> FloorTransfers:
-    """Changes between the key child and an adult with at most so many samples of gap or of overlap."""
+    """Changes between the key child and an adult within a maximum gap or overlap in samples."""
     kept = speech.voice != _OTHER_CHILD
     start, end, child = speech.start[kept], speech.end[kept], speech.voice[kept] == _CHILD
     offset = start[1:] - end[:-1]
@@ -124,12 +124,12 @@ def floor_transfers(speech: Speech, gap: int, overlap: int) -> FloorTransfers:
 
 
 def shuffled(speech: Speech, edges: NDArray[np.int64], generator: np.random.Generator) -> Speech:
-    """The same speech with the key child's segments moved along a circle within each hour.
+    """Shift the key child's segments along a circle within each hour.
 
     Args:
-        speech: Who speaks when.
+        speech: Segments with voices.
         edges: Bounds of the hours in samples, int64 (H + 1,).
-        generator: Draws one shift an hour: uniform, at least a minute (a quarter of a short hour) either way.
+        generator: Source of one shift per hour: uniform, at least a minute (a quarter of a short hour) either way.
     """
     if len(edges) < 2:
         return speech
@@ -148,19 +148,19 @@ def shuffled(speech: Speech, edges: NDArray[np.int64], generator: np.random.Gene
 
 
 def hour_of(position: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The hour that holds each sample, int64; what lies past the last bound belongs to the last hour."""
+    """The hour of each sample, int64; samples after the last bound belong to the last hour."""
     return np.clip(np.searchsorted(edges, position, side="right") - 1, 0, len(edges) - 2)
 
 
 def count_by_hour(onset: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many onsets fall in each hour, int64 (H,)."""
+    """Number of onsets in each hour, int64 (H,)."""
     return np.bincount(hour_of(onset, edges), minlength=len(edges) - 1) if len(edges) > 1 else np.empty(0, np.int64)
 
 
 def chance_turns(
     speech: Speech, edges: NDArray[np.int64], rules: TurnRules, shuffles: int, generator: np.random.Generator
 ) -> dict[str, NDArray[np.int64]]:
-    """Turns that shuffled speech gives: for each rule int64 (shuffles, H)."""
+    """Turns in shuffled speech: for each rule int64 (shuffles, H)."""
     counts = {name: np.zeros((shuffles, len(edges) - 1), dtype=np.int64) for name in rules.named()}
     for row in range(shuffles):
         drawn = shuffled(speech, edges, generator)

@@ -14,6 +14,10 @@ class BabyHubertError(Exception):
     """Base class of all errors that this package raises on purpose."""
 
 
+class ReadingWarning(UserWarning):
+    """What a user should know of a file that was read all the same: one sentence that names it."""
+
+
 def one_line(path: Path, error: Exception) -> str:
     """One line about an error in a recording, for a list of failures: this package's sentence, or the error's kind and
     text.

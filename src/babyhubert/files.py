@@ -146,10 +146,17 @@ def atomic_path(path: Path, *, durable: bool = False) -> Iterator[Path]:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise explain_os_error(path, error) from error
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if is_disk_full(error):
+            raise explain_os_error(path, OSError(errno.ENOSPC, str(error))) from error
         raise
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """True for the errors of libraries written in Rust, which carry the system's number in their text alone."""
+    return any(f"(os error {number})" in str(error) for number in (errno.ENOSPC, errno.EDQUOT))
 
 
 def write_text(path: Path, text: str, *, durable: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ import pytest
 import soundfile
 from making import RATE, babble, encode_with_av
 
+from babyhubert.audio.discovery import discover
+from babyhubert.errors import ReadingWarning
+from babyhubert.material.audio_store import AudioStore
 from commands import command, write_sounds
 
 CUT = "truncated: header announces"
@@ -146,3 +150,31 @@ def test_same_names_in_one_folder(small_model, tmp_path):
     audio = write_sounds(tmp_path / "audio", ["m.wav", "m.flac"], seconds=1)
     error = command("segment", audio, "-o", tmp_path / "out", "--model", small_model).error
     assert error.endswith("would both be called 'm': rename one, or name the files to take")
+
+
+def test_the_last_line_counts_files_that_were_left_out(small_model, tmp_path):
+    audio = write_sounds(tmp_path / "audio", ["a.wav"], seconds=1)
+    for expected in (": ", ", 1 file left out (not known as audio by name): ", ", 2 files left out ("):
+        result = command("segment", audio, "-o", tmp_path / "out", "--model", small_model)
+        assert f"0 failed{expected}" in result.out.splitlines()[-1]
+        (audio / f"{len(list(audio.iterdir()))}.ds2").write_bytes(b"x")
+
+
+def test_training_material_warns_also_where_it_was_decoded_before(audio, tmp_path):
+    files = discover([audio])
+    for _ in range(2):
+        with pytest.warns(ReadingWarning) as caught:
+            AudioStore.build(files, tmp_path)
+        told = sorted(str(each.message) for each in caught)
+        assert len(told) == 2
+        assert told[0].startswith(f"{audio / 'cut.wav'}: {CUT}")
+        assert told[1] == f"{audio / 'nan.wav'}: {NAN}"
+
+
+def test_backgrounds_of_simulated_recordings_warn_on_the_terminal(audio, tmp_path):
+    backgrounds = Path(shutil.copytree(audio, tmp_path / "backgrounds", ignore=lambda *_: ["good.wav", "nan.wav"]))
+    out = tmp_path / "out"
+    result = command("simulate", "-o", out, "--backgrounds", backgrounds, "--minutes", "1", "--recordings", "1")
+    assert result.code == 0, result.err
+    assert any(f"warning: {backgrounds / 'cut.wav'}: {CUT}" in line for line in warnings(result.err))
+    assert "ReadingWarning" not in result.err

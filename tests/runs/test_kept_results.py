@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -188,6 +189,32 @@ class TestWhatAResultWasMadeFrom:
         command(verb, recordings, "-o", tmp_path / "out", "--model", own)
         command(verb, recordings, "-o", tmp_path / "fresh", "--model", own)
         assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
+
+    def test_evaluate_and_tune_tell_that_another_version_made_the_results(self, out, monkeypatch):
+        given = (("evaluate", "--predictions"), ("tune", "--scores"))
+        for verb, option in given:
+            result = command(verb, "voice-type", "--reference", out / "rttm", option, out, "--bootstrap", "0")
+            assert "another version" not in result.err
+        monkeypatch.setattr(provenance, "__version__", "9.9.9")
+        for verb, option in given:
+            result = command(verb, "voice-type", "--reference", out / "rttm", option, out, "--bootstrap", "0")
+            assert result.code == 0, result.err
+            assert f"note: {out}: results of 'segment' were made by another version of babyhubert" in result.err
+            assert "9.9.9 (" in result.err
+
+    def test_measures_tell_of_addressees_that_are_about_other_segments(self, out, model, recordings):
+        assert command("addressee", recordings, "-o", out).code == 0
+        assert "are of other segments" not in command("measures", out).err
+        lower = out.parent / "lower.toml"
+        text = (out / "thresholds.toml").read_text()
+        lower.write_text(re.sub(r"lower_bound = .*", "lower_bound = 0.05", text))
+        segmented = command("segment", recordings, "-o", out, "--model", model, "--thresholds", lower)
+        assert segmented.code == 0, segmented.err
+        told = f"{out}: results of 'addressee' are of other segments than 'segment' has left here since (a, b)"
+        assert told in segmented.err
+        assert told in command("measures", out).err
+        assert command("addressee", recordings, "-o", out).code == 0
+        assert "are of other segments" not in command("measures", out).err
 
     def test_another_version_makes_results_again(self, out, model, recordings, monkeypatch):
         assert "2 kept" in command("segment", recordings, "-o", out, "--model", model).out

@@ -8,6 +8,7 @@ open :class:`Recording`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,19 @@ from babyhubert.audio.opening import open_source
 from babyhubert.audio.resampling import SampleStream, resampled_length
 from babyhubert.audio.signal_checks import SignalChecks
 from babyhubert.audio.source import Lost, Source, lost_phrase, merge_lost
-from babyhubert.errors import AudioError
+from babyhubert.errors import AudioError, ReadingWarning
 from babyhubert.timebase import SAMPLE_RATE, format_clock
 
-__all__ = ["Block", "Channel", "Recording", "RecordingInfo", "open_recording", "parse_channel", "probe"]
+__all__ = [
+    "Block",
+    "Channel",
+    "Recording",
+    "RecordingInfo",
+    "open_recording",
+    "parse_channel",
+    "probe",
+    "warn_of_reading",
+]
 
 DEFAULT_BLOCK_SAMPLES = 30 * SAMPLE_RATE
 
@@ -82,6 +92,12 @@ def probe(path: Path | str) -> RecordingInfo:
         return _describe(path, source)
     finally:
         source.close()
+
+
+def warn_of_reading(recording: Recording) -> None:
+    """Warn of everything that was odd about reading a recording, for callers that keep no record of it."""
+    for line in recording.warnings:
+        warnings.warn(f"{recording.info.path}: {line}", ReadingWarning, stacklevel=2)
 
 
 def open_recording(path: Path | str, channel: Channel = "mean") -> Recording:

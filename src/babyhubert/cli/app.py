@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,7 +37,7 @@ from babyhubert.cli import (
     utterances,
 )
 from babyhubert.cli.interrupts import INTERRUPTED, interrupts_end_in_order
-from babyhubert.errors import BabyHubertError
+from babyhubert.errors import BabyHubertError, ReadingWarning
 from babyhubert.version import __version__
 
 app = typer.Typer(
@@ -93,12 +94,26 @@ def _options(
     del debug, version
 
 
+def _show_reading_warnings() -> None:
+    """Show warnings about files as lines of our own, and other warnings as Python does."""
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, ReadingWarning):
+            typer.echo(f"warning: {message}", err=True)
+        else:
+            shown(message, category, *place, **more)
+
+    warnings.showwarning = show
+
+
 def main() -> None:
     """Entry point of the ``babyhubert`` command. Exit codes: 0 all done, 1 some failed, 2 nothing done."""
     debug = "--debug" in sys.argv
     sys.argv = [sys.argv[0], *(argument for argument in sys.argv[1:] if argument != "--debug")]
     try:
-        with interrupts_end_in_order():
+        with interrupts_end_in_order(), warnings.catch_warnings():
+            _show_reading_warnings()
             app()
     except BabyHubertError as error:
         if debug:

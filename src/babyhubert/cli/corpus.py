@@ -160,7 +160,7 @@ def pack(
     validation_share: Annotated[
         float, typer.Option(help="Share of recordings held out (at least one of two).")
     ] = 0.01,
-    seed: Annotated[int, typer.Option(help="Decides which recordings are held out.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides which recordings are held out.", min=0, max=2**63 - 1)] = 0,
     channel: Annotated[
         str | None,
         typer.Option(

@@ -16,11 +16,16 @@ if TYPE_CHECKING:
 _MOST_WARNINGS = 50
 
 
-def tell_run(summary: RunSummary, output: Path, part: Part | None) -> None:
+def tell_run(summary: RunSummary, output: Path, part: Part | None, inputs: Sequence[Path] = ()) -> None:
     """Print warnings, then one line: number of recordings done, kept and failed, with warnings, and the output folder.
 
-    For a shard, also print the next step.
+    Args:
+        summary: How the run ended.
+        output: Its output folder.
+        part: The shard, if it is one: the next step is printed as well.
+        inputs: Files and folders that were given: files in them that are not known as audio are counted.
     """
+    from babyhubert.audio.discovery import left_out
     from babyhubert.runs.record import count_warnings
 
     tell_warnings(summary.warnings)
@@ -28,10 +33,14 @@ def tell_run(summary: RunSummary, output: Path, part: Part | None) -> None:
     see = "" if part is not None or not summary.failures else f" (see {output / 'failures.csv'})"
     typer.echo(
         f"{shard}{summary.done} recordings done, {summary.skipped} kept from before, {len(summary.failures)} failed"
-        f"{count_warnings(summary.warnings)}: {output}{see}"
+        f"{count_warnings(summary.warnings)}{_count_left_out(len(left_out(inputs)))}: {output}{see}"
     )
     tell_notes(summary.notes)
     tell_next(output, part)
+
+
+def _count_left_out(files: int) -> str:
+    return f", {files} file{'s' if files > 1 else ''} left out (not known as audio by name)" if files else ""
 
 
 def tell_warnings(warnings: Sequence[tuple[Path, str]]) -> None:

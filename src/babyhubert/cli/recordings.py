@@ -73,7 +73,7 @@ def run(
     summary = execute(opened, make, checked, sharing, force=given.workload.force)
     if after is not None:
         after(opened, checked)
-    tell_run(summary, output, sharing.part)
+    tell_run(summary, output, sharing.part, given.recordings.audio)
     return summary
 
 

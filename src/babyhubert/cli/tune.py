@@ -93,12 +93,15 @@ def voice_type(
     Every threshold is scored with the published metric itself on the segments that 'segment' would write.
     """
     from babyhubert.annotation.uem import read_uem
+    from babyhubert.cli.endings import tell_notes
     from babyhubert.cli.options import check_choice
     from babyhubert.cli.scores import say_written, show, source
     from babyhubert.evaluation import tuning_presentation as shown
     from babyhubert.evaluation.presentation import read_side
     from babyhubert.evaluation.score_folder import find_scores
     from babyhubert.evaluation.tuning_run import TuningSettings, tune_voice_type
+    from babyhubert.runs.folder import RunFolder
+    from babyhubert.runs.provenance import version_notes
 
     kind = check_choice("--calibrate", calibrate, _CALIBRATIONS)
     settings = TuningSettings(
@@ -110,9 +113,9 @@ def voice_type(
         confidence=resampling.confidence,
         seed=resampling.seed,
     )
-    result = tune_voice_type(
-        read_side(reference), find_scores(scores), settings, None if uem is None else read_uem(uem)
-    )
+    found = find_scores(scores)
+    tell_notes(note for folder in (scores, scores.parent) for note in version_notes(RunFolder(folder, "segment")))
+    result = tune_voice_type(read_side(reference), found, settings, None if uem is None else read_uem(uem))
     show(shown.tuning_tables(result), shown.tuning_notes(result))
     if output is not None:
         about = source(reference=reference, scores_given=scores, uem=uem, seed=resampling.seed)

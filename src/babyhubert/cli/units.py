@@ -45,7 +45,7 @@ def fit(
         float,
         typer.Option(help="Memory for these frames and k-means itself, in GB; fewer frames are taken if need be."),
     ] = 8.0,
-    seed: Annotated[int, typer.Option(help="Decides the sample and the starts of k-means.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides the sample and the starts of k-means.", min=0, max=2**32 - 1)] = 0,
     n_init: Annotated[int, typer.Option(help="Starts of k-means that are tried.")] = 20,
     max_iter: Annotated[int, typer.Option(help="Passes of k-means over the sample, at most.")] = 100,
     batch_size: Annotated[int, typer.Option(help="Frames in one step of k-means.")] = 10_000,
@@ -140,7 +140,7 @@ def report(
     abx: Annotated[
         Path | None, typer.Option(help="ABX item file (ZeroSpeech form); needs fastabx and Python 3.12.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Decides which ABX items are judged.")] = 0,
+    seed: Annotated[int, typer.Option(help="Decides which ABX items are judged.", min=0, max=2**32 - 1)] = 0,
 ) -> None:
     """Measure the quality of units: units used, run lengths; with phones PNMI and purities; ABX.
 

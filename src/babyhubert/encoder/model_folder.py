@@ -9,6 +9,7 @@ not at all.
 
 from __future__ import annotations
 
+import errno
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,7 +28,7 @@ from babyhubert.encoder.model_json import is_there, read_json
 from babyhubert.encoder.pickles import read_pickle, refuse_pointer
 from babyhubert.encoder.sharded_weights import INDEX_SUFFIX, is_index, read_sharded
 from babyhubert.errors import CheckpointError, ConfigError, OutputError
-from babyhubert.files import explain_os_error, make_folder, temporary_beside, write_json
+from babyhubert.files import explain_os_error, is_disk_full, make_folder, temporary_beside, write_json
 from babyhubert.timebase import SAMPLE_RATE
 
 CONFIG = "config.json"
@@ -126,6 +127,8 @@ def save_model_folder(folder: str | Path, checkpoint: Checkpoint, task: Mapping[
     except OSError as error:
         raise explain_os_error(folder, error) from error
     except safetensors.SafetensorError as error:
+        if is_disk_full(error):
+            raise explain_os_error(folder, OSError(errno.ENOSPC, str(error))) from error
         raise OutputError(f"{folder}: the weights cannot be written ({error})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -24,7 +24,7 @@ from babyhubert.audio.pcm import FULL_SCALE, to_pcm16
 from babyhubert.audio.prefetch import side_by_side
 from babyhubert.audio.recording import open_recording
 from babyhubert.compute.device import decoders
-from babyhubert.errors import AudioError, BabyHubertError, one_line
+from babyhubert.errors import AudioError, BabyHubertError, ReadingWarning, one_line
 from babyhubert.files import file_identity, write_json
 from babyhubert.frame_store import FrameWriter
 from babyhubert.hashing import fingerprint
@@ -59,17 +59,21 @@ class AudioStore:
         path = folder / f"{_fingerprint(files)}.npy"
         index = path.with_suffix(".json")
         names = [file.recording_id for file in files]
-        bounds = _kept_bounds(path, index, names)
-        if bounds is None:
+        kept = _kept(path, index, names)
+        if kept is None:
             before = _fingerprint(files)
-            bounds = _decode(files, path)
-            content: dict[str, Any] = {"recordings": names, "bounds": bounds}
+            bounds, told = _decode(files, path)
+            content: dict[str, Any] = {"recordings": names, "bounds": bounds, "warnings": told}
             if _fingerprint(files) != before:
                 path.unlink(missing_ok=True)
                 raise AudioError(f"{folder}: recordings were changed while they were read; run the same command again")
             sync_files([path])
             content["file"] = facts_of(path)
             write_json(index, {**content, "checksum": fingerprint(content)}, durable=True)
+        else:
+            bounds, told = kept
+        for line in told:
+            warnings.warn(line, ReadingWarning, stacklevel=2)
         return cls(tuple(names), np.array(bounds, dtype=np.int64), np.load(path, mmap_mode="r"))
 
     @property
@@ -90,10 +94,8 @@ class AudioStore:
         return whole
 
 
-def _kept_bounds(path: Path, index: Path, names: Sequence[str]) -> list[int] | None:
-    """Bounds of these recordings in the file of an earlier run, if it is complete; a warning if it is there and
-    incomplete.
-    """
+def _kept(path: Path, index: Path, names: Sequence[str]) -> tuple[list[int], list[str]] | None:
+    """Bounds and warnings of an earlier run on these recordings if complete, else None; damage gives a warning."""
     if not index.is_file():
         return None
     try:
@@ -102,12 +104,12 @@ def _kept_bounds(path: Path, index: Path, names: Sequence[str]) -> list[int] | N
         if checksum == fingerprint(content) and content["recordings"] == list(names):
             fault = fault_of(path, content["file"])
             if fault is None:
-                return list(content["bounds"])
+                return list(content["bounds"]), list(map(str, content.get("warnings", ())))
         else:
             fault = "its index is not what was written"
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         fault = "its index cannot be read, or an earlier version wrote it without a checksum"
-    warnings.warn(f"{path}: {fault}; the recordings are decoded again", stacklevel=3)
+    warnings.warn(f"{path}: {fault}; the recordings are decoded again", ReadingWarning, stacklevel=3)
     return None
 
 
@@ -116,14 +118,19 @@ def _fingerprint(files: Sequence[RecordingFile]) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def _decode(files: Sequence[RecordingFile], path: Path) -> list[int]:
-    bounds, failures = [0], []
+def _decode(files: Sequence[RecordingFile], path: Path) -> tuple[list[int], list[str]]:
+    """Write the samples; return the bounds, and a line for everything that was odd about reading them."""
+    bounds: list[int] = [0]
+    failures: list[str] = []
+    told: list[str] = []
     ahead = side_by_side(map(_blocks, files), decoders(), _BLOCKS_AHEAD)
     with FrameWriter(path, np.int16) as writer, closing(ahead) as recordings:
         for blocks in recordings:
             for block in blocks:
-                if isinstance(block, str):
-                    failures.append(block)
+                if isinstance(block, _Failure):
+                    failures.append(block.line)
+                elif isinstance(block, str):
+                    told.append(block)
                 else:
                     writer.append(block)
             bounds.append(writer.rows)
@@ -133,14 +140,22 @@ def _decode(files: Sequence[RecordingFile], path: Path) -> list[int]:
                 f"training material (first: {failures[0]})"
             )
         writer.finish(())
-    return bounds
+    return bounds, told
 
 
-def _blocks(file: RecordingFile) -> Iterator[NDArray[np.int16] | str]:
-    """Samples of a recording; if it cannot be read, a line with the reason instead of the rest."""
+@dataclass(frozen=True)
+class _Failure:
+    """The reason why a recording cannot be read, in a line."""
+
+    line: str
+
+
+def _blocks(file: RecordingFile) -> Iterator[NDArray[np.int16] | str | _Failure]:
+    """Samples of a recording and then a line for each warning; a failure instead of the rest if it cannot be read."""
     try:
         with open_recording(file.path) as recording:
             for block in recording.blocks():
                 yield to_pcm16(block.samples)
+            yield from (f"{file.path}: {line}" for line in recording.warnings)
     except BabyHubertError as error:
-        yield one_line(file.path, error)
+        yield _Failure(one_line(file.path, error))

@@ -132,8 +132,22 @@ def check_run(path: Path, command: str) -> list[str]:
             if damaged:
                 raise AnnotationError(f"{damaged[0][1]} ({len(damaged)} recordings here are damaged)")
             mixed = mixture(own.records())
-            return [] if mixed is None else [f"{folder}: recordings were {mixed}"]
+            told = [] if mixed is None else [f"{folder}: recordings were {mixed}"]
+            return [*told, *version_notes(own)]
     return []
+
+
+def version_notes(folder: RunFolder) -> list[str]:
+    """A note if results in a folder were made by other versions of this package."""
+    by_version = _grouped(folder.records(), lambda record: _made(record, "babyhubert"))
+    other = {version: ids for version, ids in by_version.items() if version != __version__}
+    if not other:
+        return []
+    told = "; ".join(f"{version or 'an earlier one'}: {_some(ids)}" for version, ids in other.items())
+    return [
+        f"{folder.output}: results of '{folder.command}' were made by another version of babyhubert than this one, "
+        f"{__version__} ({told})"
+    ]
 
 
 def _grouped(records: Iterable[Mapping[str, Any]], key: Callable[[Mapping[str, Any]], Any]) -> dict[Any, list[str]]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.audio.acoustics import decibels
-from babyhubert.audio.recording import open_recording
+from babyhubert.audio.recording import open_recording, warn_of_reading
 from babyhubert.errors import AudioError
 from babyhubert.simulation.noise import Sound
 from babyhubert.timebase import SAMPLE_RATE
@@ -57,6 +57,7 @@ def _stretch(path: Path, rng: np.random.Generator) -> NDArray[np.float32]:
         length = min(samples, 10 * SAMPLE_RATE)
         start = int(rng.integers(samples - length + 1))
         sound = recording.read(start, start + length)
+        warn_of_reading(recording)
     loudest = float(np.abs(sound).max(initial=0.0))
     audible = np.abs(sound) > 1e-3 * loudest
     if not audible.any():

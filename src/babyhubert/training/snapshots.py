@@ -17,7 +17,8 @@ from typing import Any
 import torch
 
 from babyhubert.encoder.pickles import write_pickle
-from babyhubert.errors import TrainingError
+from babyhubert.encoder.storages import check_zipped
+from babyhubert.errors import ReadingWarning, TrainingError
 
 _NAME = re.compile(r"step-(\d+)\.pt")
 
@@ -53,7 +54,7 @@ def newest_snapshot(folder: Path) -> tuple[int, dict[str, Any]] | None:
         try:
             return step, _read(found[step], step)
         except Exception as error:  # torch raises many kinds for damaged files
-            warnings.warn(f"{found[step]}: damaged, an earlier one is used ({error})", stacklevel=2)
+            warnings.warn(f"{found[step]}: damaged, an earlier one is used ({error})", ReadingWarning, stacklevel=2)
     if found:
         raise TrainingError(f"{folder}: none of its {len(found)} snapshots can be read; delete them to start again")
     return None
@@ -61,6 +62,7 @@ def newest_snapshot(folder: Path) -> tuple[int, dict[str, Any]] | None:
 
 def _read(path: Path, step: int) -> dict[str, Any]:
     """A snapshot that is what was written, or whatever error says that it is not."""
+    check_zipped(path)
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:

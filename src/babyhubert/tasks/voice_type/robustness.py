@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from babyhubert.annotation.intervals import Intervals
 from babyhubert.audio.acoustics import decibels
 from babyhubert.audio.discovery import RecordingFile, discover
-from babyhubert.audio.recording import open_recording
+from babyhubert.audio.recording import open_recording, warn_of_reading
 from babyhubert.errors import AudioError
 from babyhubert.evaluation.robustness import (
     alarms_in_clips,
@@ -114,7 +114,9 @@ def _monologues(speakers: Sequence[RecordedSpeaker], seed: int) -> list[tuple[ND
 
 def _beginning(path: Path, seconds: float) -> NDArray[np.float32]:
     with open_recording(path) as recording:
-        return recording.read(0, min(round(seconds * SAMPLE_RATE), recording.n_samples))
+        beginning = recording.read(0, min(round(seconds * SAMPLE_RATE), recording.n_samples))
+        warn_of_reading(recording)
+        return beginning
 
 
 def _scene(seconds: float, seed: int) -> NDArray[np.float32]:

@@ -40,22 +40,24 @@ from babyhubert.annotation.preparation_lists import (
 )
 from babyhubert.annotation.recording_rows import Parts, RecordingRows
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.text import CsvTable, parse_ends, parse_milliseconds, parse_span, shortened
+from babyhubert.annotation.table_columns import BABAR, CHILDPROJECT, COMBINED, LENA, RECORDING_FILENAME, TRUTH, Layout
+from babyhubert.annotation.text import CsvTable, shortened
 from babyhubert.errors import AnnotationError
 from babyhubert.files import csv_text, write_text
-from babyhubert.timebase import format_length, format_seconds, ms_to_samples, samples_to_ms
+from babyhubert.timebase import format_length, format_seconds, samples_to_ms
 
 if TYPE_CHECKING:
     from babyhubert.annotation.formats import WrittenRecording
 
 _Row = tuple[int, int, str]
+_Parser = Callable[[Mapping[str, str], str], "_Row | None"]
 
 
 def format_childproject_csv(segments: Segments) -> str:
     """Format segments in ChildProject's ``csv`` format. Without segments it is the header alone: annotated, and
     silent.
     """
-    lines: list[tuple[object, ...]] = [("segment_onset", "segment_offset", "speaker_type")]
+    lines: list[tuple[object, ...]] = [CHILDPROJECT.columns]
     lines += [
         (samples_to_ms(start), samples_to_ms(end), TO_CHILDPROJECT.get(label, escape(label, CONTROL)))
         for start, end, label in segments
@@ -87,7 +89,7 @@ def format_combined_rows(uid: str, segments: Segments) -> str:
     )
 
 
-COMBINED_HEADER = "uid,start_time_s,duration_s,label\n"
+COMBINED_HEADER = csv_text([COMBINED.columns])
 
 
 def read_file(path: Path, recording_id: str) -> Parts:
@@ -108,7 +110,8 @@ def read_file(path: Path, recording_id: str) -> Parts:
     further = [name for name in table.columns if name not in needed]
     coded = {column.name: column for column in columns_beside(path)}
     rows = RecordingRows(tuple(further))
-    anonymous = parse is _childproject_row and _RECORDING_FILENAME not in table.columns
+    of_one = needed == set(CHILDPROJECT.columns)
+    anonymous = of_one and RECORDING_FILENAME not in table.columns
     if anonymous:
         rows.note(recording_id)
     for line, row in table:
@@ -122,20 +125,17 @@ def read_file(path: Path, recording_id: str) -> Parts:
                 start, end, label = parsed
                 rows.add(name, start, end, label, tuple(_value(coded.get(name), row[name]) for name in further))
     parts = rows.parts()
-    return {recording_id: Segments.empty()} if parse is _childproject_row and not parts else parts
-
-
-_RECORDING_FILENAME = "recording_filename"
+    return {recording_id: Segments.empty()} if of_one and not parts else parts
 
 
 def _name(row: Mapping[str, str], where: str) -> str:
     """Recording named in a row."""
-    if {"segment_onset", "speaker_type"} <= set(row):
-        return id_of_filename(row[_RECORDING_FILENAME], where)
+    if set(row) >= set(CHILDPROJECT.columns):
+        return id_of_filename(row[RECORDING_FILENAME], where)
     if set(row) >= SAMPLES_COLUMNS:
         path = PurePosixPath(row["path"].strip())
         return path.with_suffix("").as_posix() if path.name else ""
-    return next(row[column] for column in ("uid", "recording_id", "filename", "uri") if column in row)
+    return next(row[column] for column in _NAMES if column in row)
 
 
 def id_of_filename(filename: str, where: str) -> str:
@@ -160,43 +160,35 @@ def _label(text: str) -> str:
     return unescape(text.strip(), CONTROL)
 
 
+_NAMES = (*(one.recording for one in (COMBINED, TRUTH, BABAR) if one.recording is not None), "uri")
 _NOTHING = frozenset({"", "NA"})
 
 
-def _combined_row(row: Mapping[str, str], where: str) -> _Row:
-    return *parse_span(row["start_time_s"], row["duration_s"], where), _label(row["label"])
+def _lena_label(code: str) -> str | None:
+    return None if code in OTHER_LENA_CODES else FROM_LENA.get(code, code)
 
 
-def _recording_row(row: Mapping[str, str], where: str) -> _Row:
-    return *parse_ends(row["start_s"], row["end_s"], where), _label(row["label"])
+def _childproject_label(label: str) -> str | None:
+    return None if label in _NOTHING else FROM_CHILDPROJECT.get(label, label)
 
 
-def _phonemes_row(row: Mapping[str, str], where: str) -> _Row:
-    return *parse_ends(row["onset"], row["offset"], where), _label(row["speaker"])
+def _rows_of(layout: Layout, meaning: Callable[[str], str | None] = str) -> tuple[set[str], _Parser]:
+    """Columns of a layout, and the reader of its rows: None for a row whose label means no voice."""
+
+    def parse(row: Mapping[str, str], where: str) -> _Row | None:
+        start, end = layout.stretch.parse(row, where)
+        label = meaning(_label(row[layout.label]))
+        return None if label is None else (start, end, label)
+
+    return set(layout.columns), parse
 
 
-def _lena_row(row: Mapping[str, str], where: str) -> _Row | None:
-    start, end = parse_ends(row["startTime"], row["endTime"], where)
-    code = _label(row["spkr"])
-    return None if code in OTHER_LENA_CODES else (start, end, FROM_LENA.get(code, code))
-
-
-def _childproject_row(row: Mapping[str, str], where: str) -> _Row | None:
-    onset, offset = (parse_milliseconds(row[name], name, where) for name in ("segment_onset", "segment_offset"))
-    if offset < onset:
-        raise AnnotationError(f"{where}: ends at {offset} ms, before it starts at {onset} ms")
-    label = _label(row["speaker_type"])
-    if label in _NOTHING:
-        return None
-    return ms_to_samples(onset), ms_to_samples(offset), FROM_CHILDPROJECT.get(label, label)
-
-
-_LAYOUTS: tuple[tuple[set[str], Callable[[Mapping[str, str], str], _Row | None]], ...] = (
-    ({"uid", "start_time_s", "duration_s", "label"}, _combined_row),
-    ({"recording_id", "start_s", "end_s", "label"}, _recording_row),
-    ({"segment_onset", "segment_offset", "speaker_type"}, _childproject_row),
-    ({"filename", "onset", "offset", "speaker"}, _phonemes_row),
-    ({"recording_id", "spkr", "startTime", "endTime"}, _lena_row),
+_LAYOUTS: tuple[tuple[set[str], _Parser], ...] = (
+    _rows_of(COMBINED),
+    _rows_of(TRUTH),
+    _rows_of(CHILDPROJECT, _childproject_label),
+    _rows_of(BABAR),
+    _rows_of(LENA, _lena_label),
     *((needed, seconds_row) for needed in VAD_COLUMNS),  # whose rows the whole table tells how to read
     (SECONDS_COLUMNS, seconds_row),
     (SAMPLES_COLUMNS, samples_row),

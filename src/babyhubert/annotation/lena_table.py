@@ -11,10 +11,11 @@ from __future__ import annotations
 from babyhubert.annotation.codes import TO_LENA
 from babyhubert.annotation.escapes import CONTROL, escape
 from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.table_columns import LENA
 from babyhubert.files import csv_text
 from babyhubert.timebase import format_length, format_seconds
 
-LENA_HEADER = "recording_id,spkr,startTime,endTime,duration\n"
+LENA_HEADER = f"{LENA.recording},{LENA.label},{LENA.stretch.start},{LENA.stretch.second},duration\n"
 
 
 def format_lena_rows(recording_id: str, segments: Segments) -> str:

@@ -83,6 +83,8 @@ def _fields(line: str) -> tuple[str, str, str, str] | None:
         for place in range(3, len(texts) - 4)
         if texts[place + 2] == texts[place + 3] == _NO_VALUE and parse_number(texts[place]) is not None
     ]
+    if len(times) > 1:  # a label <NA> makes the duration look like a start
+        times = [place for place in times if parse_number(texts[place + 1]) is not None]
     if len(times) > 1:
         return None
     if not times:  # other tools put something else there: only the standard number of fields can be told apart

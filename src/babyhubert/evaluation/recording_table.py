@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from babyhubert.annotation.table_columns import LISTED_RECORDINGS
 from babyhubert.annotation.text import CsvTable
 from babyhubert.audio.discovery import without_suffix
 from babyhubert.audio.names import match_names
@@ -12,8 +13,6 @@ from babyhubert.errors import AnnotationError, ConfigError
 
 NOT_LISTED = "(not listed)"
 """Group of recordings that the table does not have."""
-
-_NAMES = ("recording_id", "recording_filename", "uid", "filename")
 
 RecordingTable = Mapping[str, Mapping[str, str]]
 """Columns by recording."""
@@ -26,7 +25,7 @@ def read_recording_table(path: Path) -> RecordingTable:
         AnnotationError: unreadable, without such a column or without rows, or one recording twice.
     """
     table = CsvTable(path)
-    name = next((name for name in _NAMES if name in table.columns), None)
+    name = next((name for name in LISTED_RECORDINGS if name in table.columns), None)
     if name is None:
         raise AnnotationError(f"{path}: a column recording_id or recording_filename is needed")
     found: dict[str, dict[str, str]] = {}

@@ -20,6 +20,7 @@ from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.table_columns import COMBINED
 from babyhubert.annotation.text import CsvTable
 from babyhubert.annotation.tiers import column_texts
 from babyhubert.errors import AnnotationError, UnsafeNameError
@@ -30,7 +31,6 @@ from babyhubert.files import csv_text, path_below, require_safe_name, write_text
 from babyhubert.hashing import file_sha256
 from babyhubert.timebase import format_length, format_seconds, ms_to_samples
 
-_HEADER = ("uid", "start_time_s", "duration_s", "label")
 _NEEDED = ("clip", "recording_id", "segment_onset", "segment_offset", "audio_onset", "annotation_sha256")
 
 
@@ -168,7 +168,7 @@ def _write(
         write_childproject_csv(path_below(output / "csv", name, ".csv"), segments)
     for column in _filled(recordings, columns):
         rows = (row for name, segments in recordings.items() for row in _rows(name, segments, column))
-        write_text(output / f"rttm_{column.task}.csv", csv_text([(*_HEADER, column.name)]) + "".join(rows))
+        write_text(output / f"rttm_{column.task}.csv", csv_text([(*COMBINED.columns, column.name)]) + "".join(rows))
     write_columns(output, columns)
     write_text(output / UEM_NAME, format_uem(stretches))
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.annotation.reading import read_annotations, read_segments
+from babyhubert.annotation.table_columns import PATHS, RECORDING_FILENAME, RECORDINGS, SPEAKERS, STRETCHES
 from babyhubert.annotation.text import CsvTable, parse_number, read_lines, read_speaker_ids, shortened
 from babyhubert.annotation.uem import read_uem
 from babyhubert.audio.discovery import RecordingFile, discover
@@ -31,13 +32,6 @@ from babyhubert.material.chat_sources import read_transcripts, transcripts_below
 from babyhubert.material.settings import DataSource, LeftOut, SourceRecording, SourceRow, Sources, is_selected
 from babyhubert.timebase import LONGEST_RECORDING_S, SAMPLE_RATE, ms_to_samples, seconds_to_samples
 
-RECORDING_COLUMNS = ("recording_id", "uid", "uri")
-PATH_COLUMNS = ("path", "file_path", "audio_path", "audio_filename", "recording_filename", "original_audio_path")
-CHILD_COLUMNS = ("child_pseudoid", "child_id")
-SPEAKER_COLUMNS = ("speaker_id", "speaker")
-SECOND_COLUMNS = (("start_s", "end_s"), ("start_time_s", "end_time_s"))
-DURATION_COLUMNS = (("start_time_s", "duration_s"),)
-MILLISECOND_COLUMNS = (("segment_onset", "segment_offset"), ("onset", "offset"))
 BY_SPEAKER_LEFT_OUT = "said by a speaker who is left out"
 """Reason for skipping rows of ``without_speakers``."""
 _CUT_OUT = "audio_filename"
@@ -130,9 +124,9 @@ def is_by(row: SourceRow, speakers: frozenset[str]) -> bool:
     Raises:
         AnnotationError: there are such speakers, and the row names no speaker.
     """
-    if speakers and not any(name in row.fields for name in SPEAKER_COLUMNS):
+    if speakers and not any(name in row.fields for name in SPEAKERS):
         raise AnnotationError(f"{row.where}: no column speaker_id, by which without_speakers leaves speakers out")
-    return not speakers.isdisjoint(row.fields.get(name, "") for name in SPEAKER_COLUMNS)
+    return not speakers.isdisjoint(row.fields.get(name, "") for name in SPEAKERS)
 
 
 def column_of(fields: Mapping[str, str], names: Sequence[str], where: str) -> str:
@@ -252,7 +246,7 @@ def _read_table(path: Path, source: DataSource) -> list[SourceRecording]:
         if is_selected(name, source.select) or is_selected(Path(name).stem, source.select):
             named.setdefault(name, []).append((line, fields))
     root = Path(source.audio) if source.audio else path.parent
-    files = _files_of_table(path, root, list(named), column in PATH_COLUMNS)
+    files = _files_of_table(path, root, list(named), column in PATHS)
     whole = column == _CUT_OUT or not _has_times(rows)
     return [
         SourceRecording(files[name], tuple(_row(path, line, fields, whole) for line, fields in its_rows))
@@ -265,7 +259,7 @@ def _recording_column(path: Path, rows: Sequence[tuple[int, Mapping[str, str]]],
     if source.recording_column is not None:
         column_of(there, (source.recording_column,), str(path))
         return source.recording_column
-    known = (*PATH_COLUMNS[:1], *RECORDING_COLUMNS, *PATH_COLUMNS[1:])
+    known = (*PATHS[:1], *RECORDINGS, *PATHS[1:])
     found = next((name for name in known if name in there), None)
     if found is None:
         raise AnnotationError(
@@ -308,7 +302,7 @@ def _parquet_rows(path: Path) -> list[dict[str, str]]:
 
 def _has_times(rows: Sequence[tuple[int, Mapping[str, str]]]) -> bool:
     there = rows[0][1]
-    return any(set(pair) <= set(there) for pair in (*SECOND_COLUMNS, *DURATION_COLUMNS, *MILLISECOND_COLUMNS))
+    return any(stretch.is_in(there) for stretch in STRETCHES)
 
 
 def _row(path: Path, line: int, fields: Mapping[str, str], whole: bool) -> SourceRow:
@@ -318,24 +312,26 @@ def _row(path: Path, line: int, fields: Mapping[str, str], whole: bool) -> Sourc
 
 
 def _span(fields: Mapping[str, str], where: str) -> tuple[int, int]:
-    for pairs, to_samples, lasting in (
-        (SECOND_COLUMNS, seconds_to_samples, False),
-        (DURATION_COLUMNS, seconds_to_samples, True),
-        (MILLISECOND_COLUMNS, lambda value: ms_to_samples(round(value)), False),
-    ):
-        for first, second in pairs:
-            if first in fields and second in fields:
-                begin, other = _number(fields[first], first, where), _number(fields[second], second, where)
-                start, end = to_samples(begin), to_samples(begin + other if lasting else other)
-                if start < 0 or end < start:
-                    raise AnnotationError(f"{where}: from {fields[first]} to {fields[second]} is no stretch of time")
-                if end > LONGEST_RECORDING_S * SAMPLE_RATE:
-                    raise AnnotationError(
-                        f"{where}: {second} {fields[second]} is longer than any recording lasts "
-                        f"({LONGEST_RECORDING_S // 86400} days)"
-                    )
-                return start, end
-    raise AnnotationError(f"{where}: no columns with start and end")
+    stretch = next((one for one in STRETCHES if one.is_in(fields)), None)
+    if stretch is None:
+        raise AnnotationError(f"{where}: no columns with start and end")
+    first, second = fields[stretch.start], fields[stretch.second]
+    begin, other = _number(first, stretch.start, where), _number(second, stretch.second, where)
+    last = begin + other if stretch.lasting else other
+    to_samples = seconds_to_samples if stretch.unit == "s" else _rounded_ms
+    start, end = to_samples(begin), to_samples(last)
+    if start < 0 or end < start:
+        raise AnnotationError(f"{where}: from {first} to {second} is no stretch of time")
+    if end > LONGEST_RECORDING_S * SAMPLE_RATE:
+        raise AnnotationError(
+            f"{where}: {stretch.second} {second} is longer than any recording lasts "
+            f"({LONGEST_RECORDING_S // 86400} days)"
+        )
+    return start, end
+
+
+def _rounded_ms(milliseconds: float) -> int:
+    return ms_to_samples(round(milliseconds))
 
 
 def _number(text: str, column: str, where: str) -> float:
@@ -356,12 +352,12 @@ def _read_project(folder: Path, source: DataSource) -> list[SourceRecording]:
         )
         raise AnnotationError(f"{folder}: {asked} annotation_set of this project to take ({', '.join(sets)})")
     children = {
-        column_of(fields, ("recording_filename",), f"{recordings}, line {line}"): fields.get("child_id") or None
+        column_of(fields, (RECORDING_FILENAME,), f"{recordings}, line {line}"): fields.get("child_id") or None
         for line, fields in read_rows(recordings)
     }
     entries: dict[str, list[dict[str, str]]] = {}
     for line, fields in annotated:
-        name = column_of(fields, ("recording_filename",), f"{index}, line {line}")
+        name = column_of(fields, (RECORDING_FILENAME,), f"{index}, line {line}")
         chosen = fields["set"] == source.annotation_set and not fields.get("error")
         if chosen and is_selected(name, source.select):
             entries.setdefault(name, []).append(fields)

@@ -25,6 +25,7 @@ import numpy as np
 
 from babyhubert.annotation.intervals import total
 from babyhubert.annotation.rttm import write_rttm
+from babyhubert.annotation.table_columns import TRUTH
 from babyhubert.audio.names import rttm_uri
 from babyhubert.errors import ConfigError, OutputError
 from babyhubert.files import (
@@ -48,8 +49,8 @@ AUDIO_FORMATS = ("wav", "flac")
 Progress = Callable[[str, int], None]
 """Called with the recording id and how many more samples of it are written."""
 
-SEGMENT_COLUMNS = ("recording_id", "start_s", "end_s", "label", "speaker_id", "addressee", "vocalisation")
-PHONEME_COLUMNS = ("recording_id", "start_s", "end_s", "speaker_id", "label", "phones", "phone_times")
+SEGMENT_COLUMNS = (*TRUTH.columns, "speaker_id", "addressee", "vocalisation")
+PHONEME_COLUMNS = (*TRUTH.columns[:3], "speaker_id", "label", "phones", "phone_times")
 RECORDING_COLUMNS = ("recording_id", "path", "duration_s", "labelled_speech_s", "clipped_samples")
 
 

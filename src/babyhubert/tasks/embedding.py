@@ -21,6 +21,7 @@ from torch import Tensor
 from babyhubert.annotation.raster import frame_spans
 from babyhubert.annotation.reading import read_annotations
 from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.table_columns import TRUTH
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.names import spellings
@@ -376,7 +377,7 @@ def _without_damaged(folder: RunFolder, layers: Sequence[int], outcome: Outcome)
 def _join(folder: RunFolder, about: Mapping[str, Any], names: Sequence[str]) -> None:
     """One table of segments and one array a layer, of all recordings in order."""
     layers, dtype = about["settings"]["layers"], about["settings"]["dtype"]
-    lines: list[Iterable[object]] = [("row", "recording_id", "start_s", "end_s", "label", "frames")]
+    lines: list[Iterable[object]] = [("row", *TRUTH.columns, "frames")]
     row = 0
     for name in names:
         table = _read_pooled_segments(folder, name)

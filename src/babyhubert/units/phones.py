@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.text import CsvTable, parse_ends
+from babyhubert.annotation.table_columns import TRUTH
+from babyhubert.annotation.text import CsvTable
 from babyhubert.audio.discovery import without_suffix
 from babyhubert.audio.names import RecordingNames
 from babyhubert.corpus.shards import Labels, Pack
@@ -24,7 +25,7 @@ from babyhubert.files import csv_text, write_text
 from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD, format_seconds
 
 SILENCE = "sil"
-COLUMNS = ("recording_id", "start_s", "end_s", "phone")
+COLUMNS = (*TRUTH.columns[:3], "phone")
 _NONE = -1
 
 
@@ -114,7 +115,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, s
 
 
 def _read_span(path: Path, line: int, row: dict[str, str]) -> tuple[str, int, int, str]:
-    start, end = parse_ends(row["start_s"], row["end_s"], f"{path}, line {line}")
+    start, end = TRUTH.stretch.parse(row, f"{path}, line {line}")
     if not 0 <= start < end:
         raise AnnotationError(f"{path}, line {line}: a phone from {row['start_s']} to {row['end_s']} s is impossible")
     if not row["phone"].strip():

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.table_columns import COMBINED
 from babyhubert.annotation.text import CsvTable
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
@@ -32,7 +33,7 @@ from babyhubert.tasks.input_segments import segments_source
 from babyhubert.tasks.utterance_outputs import UtteranceRun, run_record
 from babyhubert.timebase import format_length, format_seconds
 
-COLUMNS = ("uid", "start_time_s", "duration_s", "label")
+COLUMNS = COMBINED.columns
 """Columns of every table of utterances; the task's own follows."""
 
 PUBLISHED_COUNTS = {"addressee": "adult_segments"}

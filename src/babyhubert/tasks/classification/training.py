@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from babyhubert.annotation.columns import Column, column_of_task
+from babyhubert.annotation.table_columns import CHILDREN
 from babyhubert.config import Config
 from babyhubert.encoder.context import Pooling
 from babyhubert.encoder.heads import HEAD_DROPOUT, PooledHead, TaskHead
@@ -24,7 +25,7 @@ from babyhubert.errors import AnnotationError
 from babyhubert.material.augmentation import Augmentation, AugmentationSettings
 from babyhubert.material.batch import Batch
 from babyhubert.material.settings import DataSettings, LeftOut, SourceRow
-from babyhubert.material.sources import CHILD_COLUMNS, Relabel, column_of, relabeller
+from babyhubert.material.sources import Relabel, column_of, relabeller
 from babyhubert.material.utterances import (
     EpochOrder,
     Row,
@@ -175,7 +176,7 @@ class ClassificationTask:
         """
         relabel = relabeller(settings.labels, settings.label_map, name)
         train, validation = split_rows(
-            settings.data, name, lambda row: _is_asked_about(row, settings.asked_voices), CHILD_COLUMNS, left_out
+            settings.data, name, lambda row: _is_asked_about(row, settings.asked_voices), CHILDREN, left_out
         )
         both = [_material(rows, name, settings, relabel, cache, left_out) for rows in (train, validation)]
         counts = np.bincount(both[0][1], minlength=len(settings.labels))

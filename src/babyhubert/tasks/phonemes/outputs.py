@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.table_columns import BABAR
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.encoder.heads import PHONEMES
@@ -27,9 +28,9 @@ from babyhubert.tasks.phonemes.prediction import PhonemeRecogniser
 from babyhubert.tasks.utterance_outputs import UtteranceRun, run_record
 from babyhubert.timebase import format_seconds
 
-COLUMNS = ("filename", "onset", "offset", "speaker", "phonemes")
+COLUMNS = (*BABAR.columns, "phonemes")
 SYLLABLE_COLUMNS = ("syllables", "n_syllables", "n_phonemes", "cv")
-TIME_COLUMNS = ("filename", "onset", "offset", "index", "phoneme", "start", "end", "confidence")
+TIME_COLUMNS = (*BABAR.columns[:3], "index", "phoneme", "start", "end", "confidence")
 
 
 def open_phoneme_run(

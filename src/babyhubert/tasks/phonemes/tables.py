@@ -19,7 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from babyhubert.annotation.text import CsvTable, parse_ends, parse_span
+from babyhubert.annotation.table_columns import BABAR, COMBINED, TRANSCRIPTIONS, TRUTH, UTTERANCES, VOICES, Layout
+from babyhubert.annotation.text import CsvTable
 from babyhubert.audio.discovery import without_suffix
 from babyhubert.audio.names import check_names, match_names
 from babyhubert.errors import AnnotationError, some_names
@@ -32,14 +33,7 @@ PUBLISHED_PHONEMES = Inventory().symbols
 UNKNOWN = "?"
 """A transcription with this symbol is not known whole, and is not scored."""
 
-_TEXT = ("phones", "phonemes")
-_NAMES = ("utterance_id", "audio_filename")
-_SPEAKER = ("label", "speaker_type", "speaker")
-_STRETCHES = (
-    ("recording_id", "start_s", "end_s"),
-    ("filename", "onset", "offset"),
-    ("uid", "start_time_s", "duration_s"),
-)
+_LAYOUTS = (TRUTH, BABAR, COMBINED)
 
 
 @dataclass(frozen=True)
@@ -257,18 +251,18 @@ def _of_speakers(utterances: Sequence[Utterance], speakers: Collection[str] | No
 
 def _read_utterances(path: Path, rewrite: Mapping[str, Sequence[str]] | None) -> list[Utterance]:
     rows, columns = _read_table(path)
-    text = next((name for name in _TEXT if name in columns), None)
-    own = next((name for name in _NAMES if name in columns), None)
-    stretch = next((names for names in _STRETCHES if set(names) <= set(columns)), None)
-    if text is None or (own is None and stretch is None):
-        known = "; ".join([*_NAMES, *(",".join(names) for names in _STRETCHES)])
+    text = next((name for name in TRANSCRIPTIONS if name in columns), None)
+    own = next((name for name in UTTERANCES if name in columns), None)
+    layout = next((one for one in _LAYOUTS if set(one.columns[:3]) <= set(columns)), None)
+    if text is None or (own is None and layout is None):
+        known = "; ".join([*UTTERANCES, *(",".join(one.columns[:3]) for one in _LAYOUTS)])
         raise AnnotationError(
             f"{path}: header {','.join(columns) or 'empty'}; needed are phones (or phonemes) and one of: {known}"
         )
-    speaker = next((name for name in _SPEAKER if name in columns), None)
+    speaker = next((name for name in VOICES if name in columns), None)
     found = []
     for line, row in rows:
-        name, span = (row[own], None) if own else _read_stretch(row, stretch or (), f"{path}, line {line}")
+        name, span = (row[own], None) if own else _read_stretch(row, layout, f"{path}, line {line}")
         if not name.strip():
             raise AnnotationError(f"{path}, line {line}: names no recording or utterance")
         voice = row[speaker] if speaker else None
@@ -277,10 +271,9 @@ def _read_utterances(path: Path, rewrite: Mapping[str, Sequence[str]] | None) ->
     return found
 
 
-def _read_stretch(row: Mapping[str, str], names: Sequence[str], where: str) -> tuple[str, tuple[int, int]]:
-    recording, first, second = names
-    parse = parse_span if second == "duration_s" else parse_ends
-    return row[recording], parse(row[first], row[second], where)
+def _read_stretch(row: Mapping[str, str], layout: Layout | None, where: str) -> tuple[str, tuple[int, int]]:
+    assert layout is not None
+    return row[layout.columns[0]], layout.stretch.parse(row, where)
 
 
 def _read_table(path: Path) -> tuple[list[tuple[int, dict[str, str]]], list[str]]:

@@ -18,6 +18,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from babyhubert.annotation.table_columns import CHILDREN, SPEAKERS
 from babyhubert.config import Config
 from babyhubert.encoder.heads import PHONEME_HEAD_DROPOUT, PHONEMES, PhonemeHead, TaskHead
 from babyhubert.errors import AnnotationError
@@ -25,7 +26,7 @@ from babyhubert.material.augmentation import Augmentation, AugmentationSettings
 from babyhubert.material.batch import Batch
 from babyhubert.material.chat_sources import IPA_COLUMN, NO_PHONES_COLUMN
 from babyhubert.material.settings import DataSettings, LeftOut, SourceRow
-from babyhubert.material.sources import CHILD_COLUMNS, SPEAKER_COLUMNS, column_of
+from babyhubert.material.sources import column_of
 from babyhubert.material.utterances import (
     EpochOrder,
     Row,
@@ -202,7 +203,7 @@ class PhonemeTask:
             settings.data,
             name,
             lambda row: _is_wanted(row, settings),
-            (*CHILD_COLUMNS, *SPEAKER_COLUMNS),
+            (*CHILDREN, *SPEAKERS),
             left_out,
         )
         material = [_material(rows, settings, inventory, cache, left_out) for rows in (train, validation)]

@@ -150,7 +150,7 @@ class Turn:
 
     @property
     def vocalisation(self) -> str:
-        """How a child vocalises (``speech_like``, ``cry``, ``other``); empty for adults."""
+        """Manner of a child's vocalisation (``speech_like``, ``cry``, ``other``); empty for adults."""
         return "" if self.addressee else self.utterance.manner
 
     @property

@@ -54,7 +54,8 @@ def stop_after_first(process: subprocess.Popen[str], pattern: str, output: Path,
 
 
 @pytest.mark.parametrize(
-    ("verb", "how"), [("segment", signal.SIGINT), ("segment", signal.SIGKILL), ("embed", signal.SIGKILL)]
+    ("verb", "how"),
+    [("segment", signal.SIGINT), ("embed", signal.SIGINT), ("segment", signal.SIGKILL), ("embed", signal.SIGKILL)],
 )
 def test_the_same_command_continues_to_the_same_bytes(small_model, audio, tmp_path, verb, how):
     out = tmp_path / "out"

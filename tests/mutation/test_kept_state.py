@@ -25,7 +25,7 @@ from babyhubert.measures.tables import MeasureSettings, measure_all
 from babyhubert.report.levels import levels_of
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import read_journal
-from babyhubert.runs.kept import kept_result
+from babyhubert.runs.kept import current_identity, kept_result
 from babyhubert.runs.provenance import check_run
 from babyhubert.runs.status import folder_status
 from babyhubert.training.snapshots import newest_snapshot, save_snapshot
@@ -87,7 +87,7 @@ def test_records(out, data):
         survives(lambda: find_scores(out))
         survives(folder.damaged)
         (file,) = [file for file in discover([out.parent / "rec"]) if file.recording_id == "b"]
-        kept = kept_result(folder, file, str(original["result"]), [out / "rttm/b.rttm"])
+        kept = kept_result(folder, file, str(original["result"]), [out / "rttm/b.rttm"], current_identity(file.path))
         assert not kept.is_whole or found == original
     finally:
         restore(path)

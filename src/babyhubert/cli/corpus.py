@@ -41,13 +41,13 @@ def scan(given: Recordings, workload: Workload, channel: Annotated[ChannelOption
     from babyhubert.cli.endings import tell_next
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.cli.recordings import check_inputs
-    from babyhubert.corpus.inventory import open_scan_job
+    from babyhubert.corpus.inventory import open_scan_run
     from babyhubert.corpus.inventory import scan as run
 
     output, sharing = given.output, workload.sharing("cpu")
     chosen = parse_channel(channel)
     checked = check_inputs(given.audio, output, bytes_per_second=0)
-    distribution = sharing.distribution(partial(open_scan_job, output, chosen))
+    distribution = sharing.distribution(partial(open_scan_run, output, chosen))
     with RunProgressDisplay("scan") as progress:
         summary = run(
             checked,
@@ -97,7 +97,7 @@ def regions(
     from babyhubert.cli.endings import tell_next
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.config import build_config
-    from babyhubert.corpus.regions import RegionSettings, find_regions, open_region_job
+    from babyhubert.corpus.regions import RegionSettings, find_regions, open_region_run
 
     sharing = workload.sharing(device)
     options = {
@@ -107,7 +107,7 @@ def regions(
     }  # fmt: skip
     settings = build_config(options, RegionSettings, "options")
     own = settings.model_copy(update={"device": sharing.own_device()})
-    distribution = sharing.distribution(partial(open_region_job, corpus, settings))
+    distribution = sharing.distribution(partial(open_region_run, corpus, settings))
     with RunProgressDisplay("regions") as progress:
         summary = find_regions(
             corpus, own, force=workload.force, progress=progress, distribution=distribution, part=sharing.part

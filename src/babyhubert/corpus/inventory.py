@@ -22,13 +22,14 @@ from babyhubert.audio.identity import identity_before, require_same
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.audio.recording import open_recording
 from babyhubert.corpus.summary import StepSummary, write_summary
-from babyhubert.errors import CorpusError, DiskFullError, one_line
+from babyhubert.errors import CorpusError
 from babyhubert.files import file_identity
 from babyhubert.hashing import fingerprint
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.runs.distribution import IN_PROCESS, Distribution
 from babyhubert.runs.folder import RunFolder, reading_warnings, record_warnings
-from babyhubert.runs.journal import Outcome, RunJournal, plan_run
+from babyhubert.runs.journal import Outcome, plan_run
+from babyhubert.runs.pipeline import OneByOneRun
 from babyhubert.runs.shard import Part
 from babyhubert.timebase import SAMPLE_RATE, samples_to_hours
 
@@ -93,54 +94,56 @@ class InventoryRow:
             raise CorpusError(f"{self.path}: has changed since the inventory was made; run 'corpus scan' again")
 
 
-class ScanJob:
-    """Measures recordings.
+class ScanRun(OneByOneRun):
+    """Measures recordings, each into its record.
 
     Args:
         folder: Folder of the corpus.
         channel: Choice among several channels.
     """
 
+    tables_when_broken_off = False  # an inventory that lacks recordings would be taken for the whole corpus
+
     def __init__(self, folder: RunFolder, channel: Channel = "mean") -> None:
-        self.folder = folder
+        super().__init__(folder)
         self._channel = channel
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides a result, the recording aside."""
+        return {"channel": str(self._channel), "version": _VERSION}
 
     @property
     def identity(self) -> str:
-        """Hash of all settings that affect a result."""
-        return fingerprint({"channel": str(self._channel), "version": _VERSION})
+        """Hash of the settings; results outlive versions of the package, because they cost a pass over all audio."""
+        return fingerprint(self.settings())
 
-    def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> None:
-        """Measure recordings, each into its record."""
-        for file in files:
-            error = None
-            try:
-                record = _measure(file, self._channel, progress)
-                self.folder.complete(file.recording_id, {**record, "fingerprint": self.identity})
-            except DiskFullError:
-                raise
-            except Exception as problem:  # one bad recording never stops the others
-                error = one_line(file.path, problem)
-                self.folder.forget(file.recording_id)
-            progress.done(file.recording_id, error)
+    def result(self, file: RecordingFile) -> str:
+        """Hash of everything that decides a row of the inventory, the path among it."""
+        return fingerprint({**self.settings(), "path": str(file.path.absolute())})
 
     def about(self) -> dict[str, Any]:
         """Content of the tables besides recordings."""
         return {"channel": str(self._channel)}
 
-    def is_known(self, file: RecordingFile) -> bool:
-        """True if a recording has been measured and is still the same file."""
-        record = self.folder.record(file.recording_id)
-        if record is None or record.get("fingerprint") != self.identity:
-            return False
-        if record.get("path") != str(file.path.absolute()):
-            return False
-        return all(record.get(name) == value for name, value in file_identity(file.path).items())
+    def outputs(self, recording_id: str) -> list[Path]:
+        """No files: the record holds all that was measured."""
+        return []
+
+    def process_one(self, file: RecordingFile, progress: RunProgress) -> None:
+        """Measure a recording."""
+        self.folder.forget(file.recording_id)
+        record = _measure(file, self._channel, progress)
+        self.folder.complete(file.recording_id, {**record, "result": self.result(file)})
+
+    def write_tables(self, outcome: Outcome) -> Outcome:
+        """The inventory, ``scan.json`` and ``failures.csv``."""
+        write_tables(self.folder, self.about(), outcome)
+        return outcome
 
 
-def open_scan_job(output: Path, channel: Channel) -> ScanJob:
-    """Open the job in a worker process, without a lock."""
-    return ScanJob(RunFolder(output, SCAN), channel)
+def open_scan_run(output: Path, channel: Channel) -> ScanRun:
+    """Open the run in a worker process, without a lock."""
+    return ScanRun(RunFolder(output, SCAN), channel)
 
 
 def scan(
@@ -168,15 +171,11 @@ def scan(
         DiskFullError: the disk is full.
         OutputError: another run is writing to this folder.
     """
-    job = ScanJob(RunFolder(output, SCAN, part), channel)
-    with job.folder as folder:
-        plan = plan_run(part, [(file, info.n_samples) for file, info in checked.good], checked.bad)
-        wanted = [p.file.recording_id for p in plan.good if force or not job.is_known(p.file)]
-        with RunJournal(folder, plan, wanted, job.about(), job.identity, progress or NoProgress()) as journal:
-            distribution.run(job, journal.todo, journal)
-            if part is None:
-                return write_tables(folder, job.about(), journal.outcome())
-            return _summary(folder, journal.outcome())
+    run = ScanRun(RunFolder(output, SCAN, part), channel)
+    plan = plan_run(part, [(file, info.n_samples) for file, info in checked.good], checked.bad)
+    with run.folder:
+        outcome = run.execute_plan(plan, progress or NoProgress(), force=force, distribution=distribution)
+        return _summary(run.folder, outcome)
 
 
 def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> StepSummary:
@@ -184,7 +183,7 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
 
     Args:
         folder: The folder, locked by the caller.
-        about: Result of `ScanJob.about`.
+        about: Result of `ScanRun.about`.
         outcome: Outcome of the scan.
     """
     summary = _summary(folder, outcome)
@@ -210,7 +209,14 @@ def _summary(folder: RunFolder, outcome: Outcome) -> StepSummary:
 
 def _rows(folder: RunFolder, outcome: Outcome) -> list[dict[str, Any]]:
     found = [folder.record(file.recording_id) for file in outcome.complete]
-    return [row for row in found if row is not None]
+    return [
+        row | {name: _level(row[name]) for name in ("level_dbfs", "peak_dbfs")} for row in found if row is not None
+    ]
+
+
+def _level(kept: float | None) -> float:
+    """Decibels of a record: JSON has no infinity for silence."""
+    return -math.inf if kept is None else kept
 
 
 def read_inventory(corpus: Path) -> list[InventoryRow]:
@@ -269,6 +275,7 @@ def _measure(file: RecordingFile, channel: Channel, progress: RunProgress) -> di
         "container": info.container,
         "codec": info.codec,
         **identity,
+        "audio": identity,
         "level_dbfs": _decibels(math.sqrt(squares / samples)),
         "peak_dbfs": _decibels(peak),
         "clipped_share": clipped / samples,

@@ -34,12 +34,13 @@ from babyhubert.corpus.inventory import INVENTORY, SCAN, InventoryRow, read_inve
 from babyhubert.corpus.silero import SileroDetector, package_file, speech_runs
 from babyhubert.corpus.spans import END_TOLERANCE, write_spans
 from babyhubert.corpus.summary import StepSummary, write_summary
-from babyhubert.errors import ConfigError, CorpusError, DiskFullError, UnsafeNameError, one_line
+from babyhubert.errors import ConfigError, CorpusError, UnsafeNameError
 from babyhubert.hashing import file_sha256, fingerprint
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.runs.distribution import IN_PROCESS, Distribution
 from babyhubert.runs.folder import RunFolder, reading_warnings, write_failures
-from babyhubert.runs.journal import Outcome, RunJournal, plan_run
+from babyhubert.runs.journal import Outcome, plan_run
+from babyhubert.runs.pipeline import OneByOneRun
 from babyhubert.runs.shard import Part
 from babyhubert.runs.streaming import BLOCK_SAMPLES
 from babyhubert.timebase import samples_to_hours, seconds_to_samples
@@ -77,8 +78,8 @@ class RegionSettings(Config):
     device: str = "auto"
 
 
-class RegionJob:
-    """Finds regions in recordings of an inventory.
+class RegionRun(OneByOneRun):
+    """Finds regions in recordings of an inventory, each into its record.
 
     Args:
         folder: Folder of the corpus.
@@ -89,51 +90,51 @@ class RegionJob:
         CorpusError: no inventory; annotations and recordings have no id in common.
     """
 
+    tables_when_broken_off = False  # regions that lack recordings would be taken for those of the whole corpus
+
     def __init__(self, folder: RunFolder, settings: RegionSettings) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.rows = read_inventory(folder.output)
         self._by_id = {row.recording_id: row for row in self.rows}
         self._settings = settings
         self._detect, self._source, self._notes = _detector(settings, self.rows)
 
-    @property
-    def identity(self) -> str:
-        """Hash of all settings that affect a result."""
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides a result, the recording aside."""
         settings = json.loads(self._settings.model_dump_json(exclude={"device"}))
         content = {"settings": settings, "source": self._source}
-        return fingerprint({**content, "channel": self.rows[0].channel, "version": _VERSION})
+        return {**content, "channel": self.rows[0].channel, "version": _VERSION}
 
-    def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> None:
-        """Find regions in recordings, each into its record."""
-        for file in files:
-            row, error = self._by_id[file.recording_id], None
-            try:
-                row.require_unchanged()
-                found = self._padded(row, self._detect(row, partial(progress.advance, row.recording_id)))
-                self.folder.complete(row.recording_id, _record(row, self.identity, found))
-            except DiskFullError:
-                raise
-            except Exception as problem:  # one bad recording never stops the others
-                error = one_line(row.path, problem)
-                self.folder.forget(row.recording_id)
-            progress.done(row.recording_id, error)
+    @property
+    def identity(self) -> str:
+        """Hash of the settings; results outlive versions of the package."""
+        return fingerprint(self.settings())
+
+    def audio_identity(self, file: RecordingFile) -> Mapping[str, Any]:
+        """Identity of the recording that was scanned; its file is looked at when it is read."""
+        return self._by_id[file.recording_id].identity
 
     def about(self) -> dict[str, Any]:
         """Content of the tables besides recordings."""
         return {"settings": json.loads(self._settings.model_dump_json(exclude={"device"})), "notes": self._notes}
 
-    def is_known(self, row: InventoryRow) -> bool:
-        """True if regions of this recording file were already found with the same settings."""
-        record = self.folder.record(row.recording_id)
-        return (
-            record is not None
-            and record.get("fingerprint") == self.identity
-            and record.get("identity") == row.identity
-        )
+    def outputs(self, recording_id: str) -> list[Path]:
+        """No files: the record holds the regions."""
+        return []
 
-    def row(self, file: RecordingFile) -> InventoryRow:
-        """A recording's row of the inventory."""
-        return self._by_id[file.recording_id]
+    def process_one(self, file: RecordingFile, progress: RunProgress) -> None:
+        """Find the regions of a recording."""
+        row = self._by_id[file.recording_id]
+        self.folder.forget(row.recording_id)
+        row.require_unchanged()
+        start, end = self._padded(row, self._detect(row, partial(progress.advance, row.recording_id)))
+        record = {"result": self.identity, "audio": row.identity, "start": start.tolist(), "end": end.tolist()}
+        self.folder.complete(row.recording_id, record)
+
+    def write_tables(self, outcome: Outcome) -> Outcome:
+        """``regions.parquet``, ``regions.json`` and ``regions-failures.csv``."""
+        write_tables(self.folder, self.about(), outcome)
+        return outcome
 
     def _padded(self, row: InventoryRow, found: Intervals) -> Intervals:
         start, end = found
@@ -141,9 +142,9 @@ class RegionJob:
         return close_gaps(np.clip(start - pad, 0, row.samples), np.clip(end + pad, 0, row.samples))
 
 
-def open_region_job(corpus: Path, settings: RegionSettings) -> RegionJob:
-    """Open the job in a worker process, without a lock."""
-    return RegionJob(RunFolder(corpus, "regions"), settings)
+def open_region_run(corpus: Path, settings: RegionSettings) -> RegionRun:
+    """Open the run in a worker process, without a lock."""
+    return RegionRun(RunFolder(corpus, "regions"), settings)
 
 
 def find_regions(
@@ -165,16 +166,11 @@ def find_regions(
         CorpusError: no inventory; annotations and recordings have no id in common.
         OutputError: another run is writing to this folder.
     """
-    job = RegionJob(RunFolder(corpus, "regions", part), settings)
-    with job.folder as folder:
-        good, bad = _usable(folder, job.rows)
-        plan = plan_run(part, good, bad)
-        wanted = [p.file.recording_id for p in plan.good if force or not job.is_known(job.row(p.file))]
-        with RunJournal(folder, plan, wanted, job.about(), job.identity, progress or NoProgress()) as journal:
-            distribution.run(job, journal.todo, journal)
-            if part is None:
-                return write_tables(folder, job.about(), journal.outcome())
-            return _summary(folder, job.about(), journal.outcome())
+    run = RegionRun(RunFolder(corpus, "regions", part), settings)
+    with run.folder:
+        plan = plan_run(part, *_usable(run.folder, run.rows))
+        outcome = run.execute_plan(plan, progress or NoProgress(), force=force, distribution=distribution)
+        return _summary(run.folder, run.about(), outcome)
 
 
 def _usable(
@@ -197,7 +193,7 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
 
     Args:
         folder: The folder, locked by the caller.
-        about: Result of `RegionJob.about`.
+        about: Result of `RegionRun.about`.
         outcome: Outcome of the run.
     """
     summary = _summary(folder, about, outcome)
@@ -346,8 +342,3 @@ def _silero(settings: RegionSettings) -> tuple[Detector, str]:
             return speech_runs(detector(recording, heard), settings.threshold, settings.threshold / 2)
 
     return regions_of, file_sha256(package_file())
-
-
-def _record(row: InventoryRow, key: str, found: Intervals) -> dict[str, object]:
-    start, end = found
-    return {"fingerprint": key, "identity": row.identity, "start": start.tolist(), "end": end.tolist()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
@@ -19,7 +19,7 @@ from babyhubert.audio.recording import open_recording
 from babyhubert.encoder.context import Listening, Pooling
 from babyhubert.errors import ConfigError
 from babyhubert.inference.batching import WindowThreads, build_engine, windows_at_once
-from babyhubert.inference.engine import Failed, Finished, Frames, FrameSource
+from babyhubert.inference.engine import Engine, Failed, Finished, Frames, FrameSource
 from babyhubert.inference.task_model import FrameOutputs, LoadedModel, plan_of
 from babyhubert.inference.utterances import GridUtterances, OwnWindowEngine, OwnWindows, Utterances
 from babyhubert.inference.windows import WindowPlan
@@ -214,30 +214,40 @@ class UtteranceModel(ABC, Generic[Result]):
             utterances: By recording.
             lengths: Samples of each recording, None if only decoding can tell.
         """
-        listening = self.loaded.listening[self.task]
-        compute = FrameOutputs(self.loaded.network, (self.task,), normalise=listening.normalise)
         if self.windows != "grid":
-            return self._own_window_engine(compute, utterances)
+            return self._own_window_engine(utterances)
         asked = {name: GridUtterances(each, lengths[name]) for name, each in utterances.items()}
 
         def wanted(key: Hashable, first: int, stop: int) -> bool:
             return asked[str(key)].wanted(first, stop)
 
-        encoder, precision = self.loaded.network.encoder, self.loaded.precision
-        name = self.loaded.name
-        return build_engine(compute, encoder, precision, self.plan, self.batch_size, wanted=wanted, model=name)
+        return replace(self._grid_engine, wanted=wanted)
 
-    def _own_window_engine(self, compute: FrameOutputs, utterances: Mapping[str, Utterances]) -> OwnWindowEngine:
+    @cached_property
+    def _outputs(self) -> FrameOutputs:
+        normalise = self.loaded.listening[self.task].normalise
+        return FrameOutputs(self.loaded.network, (self.task,), normalise=normalise)
+
+    @cached_property
+    def _grid_engine(self) -> Engine:
+        encoder, precision = self.loaded.network.encoder, self.loaded.precision
+        return build_engine(self._outputs, encoder, precision, self.plan, self.batch_size, model=self.loaded.name)
+
+    @cached_property
+    def _threads(self) -> WindowThreads:
+        """Threads for windows of utterances on a CPU; how many work at once is chosen for each recording."""
+        return WindowThreads(self._outputs, torch.get_num_threads())
+
+    def _own_window_engine(self, utterances: Mapping[str, Utterances]) -> OwnWindowEngine:
         windows: dict[Hashable, OwnWindows] = {name: self.own_windows(each) for name, each in utterances.items()}
         if self.device.type != "cpu":
-            return OwnWindowEngine(lambda ones: [compute(one) for one in ones], windows, self.loaded.name)
+            return OwnWindowEngine(lambda ones: [self._outputs(one) for one in ones], windows, self.loaded.name)
         context = seconds_to_samples(self.loaded.listening[self.task].context_s)
         at_once: dict[Hashable, int] = {
             name: windows_at_once(max(each.longest, context, FRAME_RECEPTIVE_FIELD))
             for name, each in utterances.items()
         }
-        most = max(at_once.values(), default=1)
-        return OwnWindowEngine(WindowThreads(compute, most).each, windows, self.loaded.name, at_once)
+        return OwnWindowEngine(self._threads.each, windows, self.loaded.name, at_once)
 
     def results(self, audio: Path | str | NDArray[np.float32], segments: Segments) -> dict[int, Judged[Result]]:
         """Predict results by row of ``segments``, for the rows that the model applies to.

@@ -22,6 +22,7 @@ from babyhubert.errors import OutputError
 from babyhubert.files import (
     csv_text,
     explain_os_error,
+    finite,
     is_temporary,
     make_folder,
     path_below,
@@ -124,7 +125,7 @@ class RunFolder:
         outputs = list(outputs)
         sync_files(outputs)
         facts = {path.relative_to(self.output).as_posix(): facts_of(path) for path in outputs}
-        content = {"recording_id": recording_id, **record, "outputs": facts}
+        content: dict[str, Any] = finite({"recording_id": recording_id, **record, "outputs": facts})
         content[_CHECKSUM] = fingerprint(content)
         write_json(self.record_path(recording_id), content, durable=True)
 

@@ -45,7 +45,13 @@ class KeptResult:
         return self.record is not None and self.is_current and self.complete and not self.damaged
 
 
-def kept_result(folder: RunFolder, file: RecordingFile, result: str, expected: Sequence[Path]) -> KeptResult:
+def kept_result(
+    folder: RunFolder,
+    file: RecordingFile,
+    result: str,
+    expected: Sequence[Path],
+    audio: Mapping[str, Any] | None,
+) -> KeptResult:
     """Look at what is kept of a recording, reading every output.
 
     Args:
@@ -53,6 +59,7 @@ def kept_result(folder: RunFolder, file: RecordingFile, result: str, expected: S
         file: The recording.
         result: Fingerprint of everything that decides its result.
         expected: Outputs that this run makes of it.
+        audio: Identity that the recording must have had; None: nothing is kept of it.
     """
     record = folder.record(file.recording_id)
     if record is None:
@@ -61,7 +68,7 @@ def kept_result(folder: RunFolder, file: RecordingFile, result: str, expected: S
         return KeptResult(faults=(f"{folder.record_path(file.recording_id)}: is not what was written",))
     if "outputs" not in record:
         return KeptResult(faults=(f"{file.path}: {_EARLIER}",))
-    if record.get("audio") != _identity(file.path):
+    if audio is None or record.get("audio") != audio:
         return KeptResult(faults=(f"{file.path}: has changed since it was processed",))
     written = [folder.output / name for name in record["outputs"]]
     present = [path for path in written if path in expected or path.exists()]
@@ -75,9 +82,9 @@ def kept_result(folder: RunFolder, file: RecordingFile, result: str, expected: S
     )
 
 
-def fault_notes(kept: Iterable[KeptResult]) -> list[str]:
-    """What a user should know of results that are made again, a line each; many of one kind in one line."""
-    faults = [fault for each in kept for fault in each.faults]
+def fault_notes(faults: Iterable[str]) -> list[str]:
+    """Notes for the user on results that are made again, a line each; many of one kind in one line."""
+    faults = list(dict.fromkeys(faults))
     earlier = [fault for fault in faults if fault.endswith(_EARLIER)]
     notes = [f"{fault}; made again" for fault in faults if fault not in earlier]
     if len(earlier) > 1:
@@ -115,11 +122,12 @@ def _other_recording(file: RecordingFile, record: Mapping[str, Any]) -> str | No
     known = record.get("absolute_path")
     if known is None or known == str(file.path.absolute()):
         return None
-    identity = _identity(file.path)
+    identity = current_identity(file.path)
     return None if identity is None or same_content(record.get("audio", {}), identity) else str(known)
 
 
-def _identity(path: Path) -> dict[str, Any] | None:
+def current_identity(path: Path) -> dict[str, Any] | None:
+    """Identity of a recording's file as it is now; None where it cannot be read."""
     try:
         return file_identity(path)
     except OSError:

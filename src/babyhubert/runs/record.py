@@ -65,23 +65,36 @@ def count_warnings(warnings: Sequence[tuple[Path, str]]) -> str:
     return f", {recordings} with warnings" if recordings else ""
 
 
-def run_facts(about: Mapping[str, Any], outcome: Outcome, records: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """The head of every ``run.json`` of a command with a model: when, with what, where.
+def run_record(
+    command: str,
+    about: Mapping[str, Any],
+    outcome: Outcome,
+    records: Sequence[Mapping[str, Any]],
+    more: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Content of ``run.json`` of a command with a model: when, with what, where, which recordings.
 
     Args:
-        about: With ``model``, ``settings``, and the ``device`` to name where no recording is complete.
+        command: Its name.
+        about: With ``model``, ``settings``, the ``device`` to name where no recording is complete, and the ``task``
+            of a model's own.
         outcome: How the run ended.
         records: Of all complete recordings; each names the device that did it.
+        more: Facts of this command alone.
     """
-    records = list(records)
     devices = sorted({record["device"] for record in records if "device" in record})
     return {
+        "command": command,
         "began": outcome.began,
         "ended": outcome.ended,
         "versions": _versions_of(records),
         "model": about["model"],
         "device": ", ".join(devices) or about["device"],
         "settings": about["settings"],
+        **(more or {}),
+        **({"task": about["task"]} if "task" in about else {}),
+        "recordings": told_recordings(records),
+        "failures": [{"path": str(path), "error": error} for path, error in outcome.failures],
     }
 
 

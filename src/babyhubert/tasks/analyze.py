@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +20,20 @@ from numpy.typing import NDArray
 
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
-from babyhubert.audio.preflight import PreflightReport
 from babyhubert.encoder.heads import ADDRESSEE, PHONEMES, VOICE_TYPE, is_letters
 from babyhubert.encoder.loading import load_checkpoint
-from babyhubert.errors import BabyHubertError, ConfigError, DiskFullError, one_line
+from babyhubert.errors import ConfigError
 from babyhubert.files import path_below
 from babyhubert.frame_store import FrameWriter
-from babyhubert.hashing import fingerprint
 from babyhubert.inference.batching import build_engine
 from babyhubert.inference.engine import Engine
 from babyhubert.inference.speed import Speed
 from babyhubert.inference.task_model import FrameOutputs, LoadedModel, TaskChoice, load_task_model
-from babyhubert.progress import NoProgress, RunProgress
+from babyhubert.progress import RunProgress
 from babyhubert.runs.decoded import DecodedRecording, Opener
-from babyhubert.runs.distribution import IN_PROCESS, Distribution
 from babyhubert.runs.folder import RunFolder
-from babyhubert.runs.journal import Outcome, RunJournal, plan_run
-from babyhubert.runs.kept import fault_notes, refuse_other_recordings
-from babyhubert.runs.record import RunSummary
+from babyhubert.runs.journal import Outcome
+from babyhubert.runs.pipeline import Failures, FrameRun, OneByOneRun, RecordingState
 from babyhubert.runs.shard import Part
 from babyhubert.runs.streaming import Reading, Sink, run_recordings
 from babyhubert.tasks.classification.outputs import ClassificationRun
@@ -174,14 +171,14 @@ def _frames_task(source: str | None) -> str:
     return TaskChoice("frames", preferred=VOICE_TYPE).of(load_checkpoint(source).heads, source)
 
 
-class AnalyzeRun:
-    """One run of ``analyze`` over recordings into a folder.
+class AnalyzeRun(OneByOneRun):
+    """One run of ``analyze`` over recordings into a folder: the runs of other commands, recording by recording.
 
     Args:
-        folder: The output folder, held while the run is executed.
+        folder: The output folder, held while the run is executed; the folders of the other runs are not.
         classifier: The voice-type model.
-        voices: The run of `segment`, whose folder this run holds.
-        judges: The runs of `addressee` and `phonemes`, likewise.
+        voices: The run of `segment`.
+        judges: The runs of the tasks that are asked about utterances.
         channel: Channel choice.
     """
 
@@ -193,76 +190,76 @@ class AnalyzeRun:
         judges: Sequence[UtteranceRun[Any]],
         channel: Channel,
     ) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self._classifier = classifier
         self._voices = voices
         self._judges = list(judges)
         self._channel = channel
         self._sharing = [judge for judge in judges if self._shares(judge)]
+        self._runs: list[FrameRun] = [voices, *judges]
 
-    def execute(
-        self,
-        checked: PreflightReport,
-        progress: RunProgress | None = None,
-        *,
-        force: bool = False,
-        distribution: Distribution = IN_PROCESS,
-    ) -> RunSummary:
-        """Process every good recording that is not complete; write the tables of all commands.
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides a result, by command."""
+        return {run.folder.command: run.settings() for run in self._runs}
 
-        Of a folder that is held for one part, only that part is done, and no tables are written (`merge` does).
-        """
-        if self.folder.part is None:  # what a killed run left; another part's may be in use
+    def about(self) -> dict[str, Any]:
+        """Facts that the tables need besides the records, by command."""
+        return {"commands": {run.folder.command: run.about() for run in self._runs}}
+
+    def outputs(self, recording_id: str) -> list[Path]:
+        """The files of one recording, of all commands."""
+        return [path for run in self._runs for path in run.outputs(recording_id)]
+
+    def state(self, file: RecordingFile) -> RecordingState:
+        """The work that is left for a recording: none where every command has completed it."""
+        states = [run.state(file) for run in self._runs]
+        faults = tuple(fault for state in states for fault in state.faults)
+        return RecordingState("none" if all(state.work == "none" for state in states) else "process", faults)
+
+    def before(self, files: Sequence[RecordingFile], *, force: bool) -> None:
+        """Remove what a killed run left to wait, and with ``force`` the records of the commands."""
+        if self.folder.part is None:  # another shard's may be in use
             for folder in (_DECODED, _FRAMES):
                 shutil.rmtree(self.folder.state / folder, ignore_errors=True)
-        if not force:
-            for run in self._runs:
-                checked = refuse_other_recordings(run.folder, checked, progress)
-        plan = plan_run(self.folder.part, [(file, info.n_samples) for file, info in checked.good], checked.bad)
-        kept = {} if force else {each.file: [run.kept(each.file) for run in self._runs] for each in plan.good}
-        new = [each.file for each in plan.good if force or not all(own.is_whole for own in kept[each.file])]
         if force:
-            for file in new:
+            for file in files:
                 for run in self._runs:
                     run.folder.forget(file.recording_id)
-        names = [file.recording_id for file in new]
-        with RunJournal(self.folder, plan, names, self.about(), self.identity, progress or NoProgress()) as journal:
-            for note in dict.fromkeys(fault_notes(own for each in kept.values() for own in each)):
-                journal.note(note)
-            try:
-                distribution.run(self, journal.todo, journal)
-            finally:
-                outcome = journal.outcome()
-                if self.folder.part is None:
-                    outcome = write_tables(self.folder, self.about(), outcome)
-        return RunSummary.of(outcome, self.folder.output, self.commands)
 
-    def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> None:
-        """Make everything of each recording whole that is not."""
-        for file in files:
-            audio = DecodedRecording(path_below(self.folder.state / _DECODED, file.recording_id, ".npy"))
-            try:
-                with audio as opener:
-                    error = self._process(file, opener, _OnePass(progress))
-            except DiskFullError:
-                raise
-            except BabyHubertError as problem:
-                error = one_line(file.path, problem)
-            progress.done(file.recording_id, error)
+    def process_one(self, file: RecordingFile, progress: RunProgress) -> str | None:
+        """Make everything of a recording complete that is not; the one-line error of the first thing that failed."""
+        audio = DecodedRecording(path_below(self.folder.state / _DECODED, file.recording_id, ".npy"))
+        once = _OnePass(progress)
+        errors: list[str] = []
+        with audio as opener:
+            for run in self._runs:
+                work = run.state(file).work
+                if work == "remake":
+                    run.remake(file)
+                elif work == "process":
+                    errors += [error for _, error in self._process(run, file, once, opener)]
+                if errors and run is self._voices:  # without segments nothing can be asked about utterances
+                    break
+        return errors[0] if errors else None
 
-    @property
-    def identity(self) -> str:
-        """Hash of everything that decides a result."""
-        return fingerprint({run.folder.command: run.identity for run in self._runs})
+    def _process(self, run: FrameRun, file: RecordingFile, progress: RunProgress, opener: Opener) -> Failures:
+        if run is self._voices and self._sharing:
+            return run_recordings(self._engine, [file], self._open_shared, self._channel, progress, opener)
+        return run.process([file], progress, opener)
+
+    def write_tables(self, outcome: Outcome) -> Outcome:
+        """The tables of every command."""
+        return write_tables(self.folder, self.about(), outcome)
 
     @property
     def bytes_per_second(self) -> int:
         """Disk that the results of a second of audio take at most."""
-        return self._voices.bytes_per_second + sum(judge.bytes_per_second for judge in self._judges)
+        return sum(run.bytes_per_second for run in self._runs)
 
-    def about(self) -> dict[str, Any]:
-        """What the tables tell besides recordings, by command."""
-        return {"commands": {run.folder.command: run.about() for run in self._runs}}
+    @property
+    def folders(self) -> list[RunFolder]:
+        """The output folder, once for each command."""
+        return [run.folder for run in self._runs]
 
     @property
     def commands(self) -> list[str]:
@@ -274,10 +271,6 @@ class AnalyzeRun:
         """Commands that one pass of an encoder serves together with `segment`."""
         return [judge.folder.command for judge in self._sharing]
 
-    @property
-    def _runs(self) -> list[SegmentRun | UtteranceRun[Any]]:
-        return [self._voices, *self._judges]
-
     def _shares(self, judge: UtteranceRun[Any]) -> bool:
         own, voices = judge.model, self._classifier
         return (
@@ -288,36 +281,25 @@ class AnalyzeRun:
             and own.loaded.listening[own.task].normalise == voices.listening.normalise
         )
 
-    def _process(self, file: RecordingFile, opener: Opener, progress: _OnePass) -> str | None:
-        """Make a recording whole; the one-line error of the first thing that failed."""
-        failures: list[tuple[Path, str]] = []
-        if not self._voices.renew(file):
-            if self._sharing:
-                failures = run_recordings(self._engine(), [file], self._open_shared, self._channel, progress, opener)
-            else:
-                failures = self._voices.process([file], progress, opener)
-        if not failures:
-            for judge in self._judges:
-                if not judge.is_whole(file):
-                    failures += judge.process([file], progress, opener)
-        return failures[0][1] if failures else None
-
+    @cached_property
     def _outputs(self) -> FrameOutputs:
         tasks = (self._classifier.model.frames_task, *(judge.model.task for judge in self._sharing))
         return FrameOutputs(self._classifier.model, tasks, normalise=self._classifier.listening.normalise)
 
+    @cached_property
     def _engine(self) -> Engine:
+        """The engine of the pass that several commands share."""
         classifier = self._classifier
         plan, size = classifier.settings.plan, classifier.batch_size
         encoder, precision = classifier.model.encoder, classifier.precision
-        return build_engine(self._outputs(), encoder, precision, plan, size, model=classifier.name)
+        return build_engine(self._outputs, encoder, precision, plan, size, model=classifier.name)
 
     def _open_shared(self, file: RecordingFile) -> Sink:
-        columns = self._outputs().columns
+        columns = self._outputs.columns
         waiting = {
             judge.folder.command: (judge, columns[judge.model.task])
             for judge in self._sharing
-            if not judge.is_whole(file)
+            if not judge.is_complete(file)
         }
         kept = self.folder.state / _FRAMES
         return _SharedSink(

@@ -8,8 +8,9 @@ of exactly those rows that the whole recording's file would hold, so the model h
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,21 +32,19 @@ from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.loading import load_encoder, model_hash, model_settings_hash, resolve_model
 from babyhubert.encoder.precision import Precision
 from babyhubert.errors import AnnotationError, ComputationError, ConfigError
-from babyhubert.files import atomic_path, csv_text, make_folder, path_below, write_text
+from babyhubert.files import atomic_path, csv_text, path_below, write_text
 from babyhubert.frame_store import FrameWriter
 from babyhubert.inference.batching import build_engine
-from babyhubert.inference.engine import Engine
+from babyhubert.inference.engine import Engine, FrameSource
 from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.windows import WindowPlan
-from babyhubert.progress import NoProgress, RunProgress
-from babyhubert.runs.distribution import IN_PROCESS, Distribution
 from babyhubert.runs.folder import RunFolder
-from babyhubert.runs.journal import Outcome, RunJournal, plan_run
-from babyhubert.runs.kept import KeptResult, fault_notes, kept_result, refuse_other_recordings
-from babyhubert.runs.provenance import mixture_notes, provenance, result_fingerprint
-from babyhubert.runs.record import RunSummary, run_facts, told_recordings
+from babyhubert.runs.journal import Outcome
+from babyhubert.runs.pipeline import FrameRun
+from babyhubert.runs.provenance import mixture_notes, result_fingerprint
+from babyhubert.runs.record import run_record
 from babyhubert.runs.shard import Part
-from babyhubert.runs.streaming import Reading, Sink, run_recordings
+from babyhubert.runs.streaming import Reading, Sink
 from babyhubert.tasks.input_segments import refuse_strangers
 from babyhubert.timebase import FRAME_HOP, format_seconds, frame_count, seconds_to_samples
 
@@ -109,7 +108,7 @@ class Embedder:
             if not 0 <= layer <= self.encoder.config.layers:
                 raise ConfigError(f"layer {layer}: this encoder has layers 0 to {self.encoder.config.layers}")
 
-    def engine(self, settings: EmbedSettings, wanted: _Wanted | None = None) -> Engine:
+    def engine(self, settings: EmbedSettings) -> Engine:
         """The engine that gives frames of shape (T, L, D) for the layers asked for."""
         device = self.device
 
@@ -119,7 +118,7 @@ class Embedder:
             return torch.stack([output.hidden[layer] for layer in settings.layers], dim=2)
 
         plan, size = settings.plan, self.batch_size
-        return build_engine(hidden_states, self.encoder, self.precision, plan, size, wanted=wanted, model=self.name)
+        return build_engine(hidden_states, self.encoder, self.precision, plan, size, model=self.name)
 
 
 class _Wanted:
@@ -173,7 +172,7 @@ def open_embed_run(
     return EmbedRun(RunFolder(output, "embed", part), embedder, settings, channel, tables)
 
 
-class EmbedRun:
+class EmbedRun(FrameRun):
     """One run of ``embed`` over recordings into a folder.
 
     Args:
@@ -193,10 +192,9 @@ class EmbedRun:
         segments: Mapping[str, Segments] | None = None,
     ) -> None:
         embedder.check_layers(settings.layers)
-        self.folder = folder
+        super().__init__(folder, channel)
         self._embedder = embedder
-        self._settings = settings
-        self._channel = channel
+        self.choices = settings
         self._segments = segments
         self._record: dict[str, Any] = {
             "model_sha256": embedder.hash,
@@ -211,62 +209,43 @@ class EmbedRun:
         if embedder.encoder.config.normalise:
             self._record["normalise"] = True
 
-    def execute(
-        self,
-        checked: PreflightReport,
-        progress: RunProgress | None = None,
-        *,
-        force: bool = False,
-        distribution: Distribution = IN_PROCESS,
-    ) -> RunSummary:
-        """Process every good recording that is not complete; join pooled vectors into one table.
+    def prepare(self, checked: PreflightReport) -> None:
+        """Refuse segments of recordings that were not given.
 
-        Of a folder that is held for one part, only that part is done, and no tables are written (`merge` does).
+        Raises:
+            AnnotationError: there are some.
         """
-        if self._segments is None:  # a file in a folder's place is told before hours of computing
-            for layer in self._settings.layers:
-                make_folder(self.folder.output / f"layer{layer}")
-        else:
+        if self._segments is not None:
             refuse_strangers(self._segments, {file.recording_id for file, _ in (*checked.good, *checked.bad)})
-        if not force:
-            checked = refuse_other_recordings(self.folder, checked, progress)
-        good = [(file, info.n_samples) for file, info in checked.good if self._is_wanted(file)]
-        plan = plan_run(self.folder.part, good, checked.bad)
-        kept = {} if force else {p.file.recording_id: self._kept(p.file) for p in plan.good}
-        new = [p.file.recording_id for p in plan.good if force or not kept[p.file.recording_id].is_whole]
-        about = self.about()
-        with RunJournal(self.folder, plan, new, about, self.identity, progress or NoProgress()) as journal:
-            for note in fault_notes(kept.values()):
-                journal.note(note)
-            distribution.run(self, journal.todo, journal)
-            outcome = journal.outcome()
-            if self.folder.part is None:
-                outcome = write_tables(self.folder, about, outcome)
-        return RunSummary.of(outcome, self.folder.output, [self.folder.command])
 
-    def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> list[tuple[Path, str]]:
-        """Run the encoder over recordings and make the vectors of each whole."""
+    def wants(self, file: RecordingFile) -> bool:
+        """True if the whole recording is asked for, or it has segments."""
+        return self._segments is None or any(name in self._segments for name in spellings(file.recording_id))
+
+    def stream(self, files: Sequence[RecordingFile]) -> tuple[FrameSource, Callable[[RecordingFile], Sink]]:
+        """The engine of the encoder, for the windows that hold a segment where there are segments."""
         if self._segments is None:
-            engine = self._embedder.engine(self._settings)
-            return run_recordings(engine, files, lambda file: _FrameSink(self, file), self._channel, progress)
-        tables = {file.recording_id: self._segments_of(file) for file in files}
-        spans = {name: _spans(table) for name, table in tables.items()}
-        engine = self._embedder.engine(self._settings, _Wanted(spans))
+            return self._engine, self._open_sink
+        spans = {file.recording_id: _spans(self._segments_of(file)) for file in files}
+        return replace(self._engine, wanted=_Wanted(spans)), self._open_sink
 
-        def open_sink(file: RecordingFile) -> Sink:
-            return _PoolSink(self, file, tables[file.recording_id])
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides a result, the segments aside."""
+        return self._record
 
-        return run_recordings(engine, files, open_sink, self._channel, progress)
+    def result(self, file: RecordingFile) -> str:
+        """Hash of everything that decides a recording's result, its segments among it."""
+        rows = [] if self._segments is None else [list(row) for row in self._segments_of(file)]
+        return result_fingerprint({**self._record, "segments": rows})
 
-    @property
-    def identity(self) -> str:
-        """Hash of everything that decides a result, segments aside (each recording's record holds theirs)."""
-        return result_fingerprint(self._record)
+    def write_tables(self, outcome: Outcome) -> Outcome:
+        """Joined vectors, failures, ``run.json``."""
+        return write_tables(self.folder, self.about(), outcome)
 
     @property
     def bytes_per_second(self) -> int:
         """Disk that the frames of a second of audio take; the vectors of segments are few."""
-        frame = len(self._settings.layers) * self.width * np.dtype(self._settings.dtype).itemsize
+        frame = len(self.choices.layers) * self.width * np.dtype(self.choices.dtype).itemsize
         return 50 * frame if self._segments is None else 0
 
     def about(self) -> dict[str, Any]:
@@ -278,20 +257,16 @@ class EmbedRun:
             "width": self.width,
         }
 
-    def outputs(self, recording_id: str) -> list[Path]:
-        """The files of one recording, one a layer."""
+    def vectors(self, recording_id: str) -> list[Path]:
+        """The vectors of one recording, a file a layer."""
         if self._segments is None:
-            return [path_below(self.folder.output / f"layer{k}", recording_id, ".npy") for k in self._settings.layers]
-        return _pooled(self.folder, self._settings.layers, recording_id)
+            return [path_below(self.folder.output / f"layer{k}", recording_id, ".npy") for k in self.choices.layers]
+        return _pooled(self.folder, self.choices.layers, recording_id)
 
-    def _expected(self, recording_id: str) -> list[Path]:
+    def outputs(self, recording_id: str) -> list[Path]:
+        """The files of one recording: its vectors, and the segments they are of."""
         segments = [] if self._segments is None else [_pooled_segments(self.folder, recording_id)]
-        return [*self.outputs(recording_id), *segments]
-
-    @property
-    def settings(self) -> EmbedSettings:
-        """The run's settings."""
-        return self._settings
+        return [*self.vectors(recording_id), *segments]
 
     @property
     def width(self) -> int:
@@ -301,34 +276,28 @@ class EmbedRun:
     def complete(self, file: RecordingFile, about: Mapping[str, Any], reading: Reading) -> None:
         """Mark a recording as complete."""
         record = {
-            "path": str(file.path),
-            "absolute_path": str(file.path.absolute()),
+            **self.record_head(file, self._embedder.device),
             "audio": dict(reading.audio),
-            "result": self._fingerprint(file),
-            "device": str(self._embedder.device),
-            **provenance(self.about()["model"], self._record),
+            **self.made_with(),
+            **about,
+            **reading.as_record(),
         }
-        outputs = self._expected(file.recording_id)
-        self.folder.complete(file.recording_id, {**record, **about, **reading.as_record()}, outputs)
+        self.folder.complete(file.recording_id, record, self.outputs(file.recording_id))
 
     def forget(self, file: RecordingFile) -> None:
         """Take a recording's mark back before its files are replaced."""
         self.folder.forget(file.recording_id)
 
-    def _fingerprint(self, file: RecordingFile) -> str:
-        rows = [] if self._segments is None else [list(row) for row in self._segments_of(file)]
-        return result_fingerprint({**self._record, "segments": rows})
+    @cached_property
+    def _engine(self) -> Engine:
+        return self._embedder.engine(self.choices)
 
-    def _is_wanted(self, file: RecordingFile) -> bool:
-        """Whether there is anything to do for a recording: all of it, or the segments it has."""
-        return self._segments is None or any(name in self._segments for name in spellings(file.recording_id))
+    def _open_sink(self, file: RecordingFile) -> Sink:
+        return _FrameSink(self, file) if self._segments is None else _PoolSink(self, file, self._segments_of(file))
 
     def _segments_of(self, file: RecordingFile) -> Segments:
         assert self._segments is not None
         return self._segments[next(name for name in spellings(file.recording_id) if name in self._segments)]
-
-    def _kept(self, file: RecordingFile) -> KeptResult:
-        return kept_result(self.folder, file, self._fingerprint(file), self._expected(file.recording_id))
 
 
 def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
@@ -347,15 +316,8 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
         _join(folder, about, [file.recording_id for file in outcome.complete])
     outcome = outcome.with_damaged([], mixture_notes(folder))
     folder.write_failures(outcome.failures)
-    records = folder.records()
-    record = {
-        "command": "embed",
-        **run_facts(about, outcome, records),
-        "frames": "row i sees samples 320 i to 320 i + 399 at 16 kHz; layer 0 is the input of the first block",
-        "recordings": told_recordings(records),
-        "failures": [{"path": str(path), "error": error} for path, error in outcome.failures],
-    }
-    folder.write_run(record)
+    frames = "row i sees samples 320 i to 320 i + 399 at 16 kHz; layer 0 is the input of the first block"
+    folder.write_run(run_record(folder.command, about, outcome, folder.records(), {"frames": frames}))
     return outcome
 
 
@@ -418,11 +380,11 @@ class _FrameSink:
         self._run = run
         self._file = file
         run.forget(file)
-        self._writers = [FrameWriter(path, run.settings.dtype) for path in run.outputs(file.recording_id)]
+        self._writers = [FrameWriter(path, run.choices.dtype) for path in run.vectors(file.recording_id)]
 
     def add(self, first: int, values: NDArray[np.float32]) -> None:
         for index, writer in enumerate(self._writers):
-            writer.append(_stored(values[:, index], self._run.settings.dtype, self._file))
+            writer.append(_stored(values[:, index], self._run.choices.dtype, self._file))
 
     def finish(self, reading: Reading) -> None:
         for writer in self._writers:
@@ -442,7 +404,7 @@ class _PoolSink:
         self._file = file
         self._segments = segments
         self._first, self._stop = _spans(segments)
-        self._sums = np.zeros((len(self._first), len(run.settings.layers), run.width))
+        self._sums = np.zeros((len(self._first), len(run.choices.layers), run.width))
         self._counts = np.zeros(len(self._first), dtype=np.int64)
         run.forget(file)
 
@@ -462,9 +424,9 @@ class _PoolSink:
                 f"({format_seconds(reading.samples)} s long); correct the segments file"
             )
         means = self._sums / np.maximum(self._counts, 1)[:, None, None]
-        for index, path in enumerate(self._run.outputs(self._file.recording_id)):
+        for index, path in enumerate(self._run.vectors(self._file.recording_id)):
             with atomic_path(path) as temporary, temporary.open("wb") as stream:
-                np.save(stream, _stored(means[:, index], self._run.settings.dtype, self._file))
+                np.save(stream, _stored(means[:, index], self._run.choices.dtype, self._file))
         path = _pooled_segments(self._run.folder, self._file.recording_id)
         write_text(path, json.dumps([list(row) for row in self._segments]))
         self._run.complete(self._file, {"vectors": len(means)}, reading)

@@ -1,9 +1,9 @@
-"""One run, over many recordings, of a model that judges utterances; what it writes of each is its command's own."""
+"""One run, over many recordings, of a model of utterances; the files it writes of each are its command's own."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -14,28 +14,22 @@ from babyhubert.annotation.columns import described
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
-from babyhubert.audio.preflight import PreflightReport
 from babyhubert.audio.recording import probe
 from babyhubert.errors import AnnotationError, BabyHubertError
-from babyhubert.files import make_folder
+from babyhubert.inference.engine import FrameSource
 from babyhubert.inference.utterance_predictor import Judged, Judging, UtteranceModel
 from babyhubert.inference.utterances import Utterances
-from babyhubert.progress import NoProgress, RunProgress
-from babyhubert.runs.decoded import Opener, open_directly
-from babyhubert.runs.distribution import IN_PROCESS, Distribution
 from babyhubert.runs.folder import RunFolder
-from babyhubert.runs.journal import Outcome, RunJournal, plan_run
-from babyhubert.runs.kept import KeptResult, fault_notes, kept_result, refuse_other_recordings
-from babyhubert.runs.provenance import provenance, result_fingerprint, segments_fingerprint
-from babyhubert.runs.record import RunSummary, run_facts, told_recordings
-from babyhubert.runs.streaming import Reading, run_recordings
+from babyhubert.runs.pipeline import FrameRun
+from babyhubert.runs.provenance import result_fingerprint, segments_fingerprint
+from babyhubert.runs.streaming import Reading, Sink
 from babyhubert.tasks.input_segments import SegmentsSource
 from babyhubert.tasks.registry import PUBLISHED, check_folder_name
 
 Result = TypeVar("Result")
 
 
-class UtteranceRun(ABC, Generic[Result]):
+class UtteranceRun(FrameRun, Generic[Result]):
     """One run over recordings into a folder.
 
     Args:
@@ -58,14 +52,9 @@ class UtteranceRun(ABC, Generic[Result]):
         if model.task not in PUBLISHED:
             check_folder_name(model.task, f"{model.loaded.name}: head {model.task!r}")
         self.column = model.filled_column
-        self.folder = folder
+        super().__init__(folder, channel)
         self.model = model
         self._segments = segments
-        self._channel = channel
-
-    @abstractmethod
-    def outputs(self, recording_id: str) -> list[Path]:
-        """The files of one recording."""
 
     @abstractmethod
     def write(self, file: RecordingFile, segments: Segments, judged: Mapping[int, Judged[Result]]) -> dict[str, Any]:
@@ -77,51 +66,11 @@ class UtteranceRun(ABC, Generic[Result]):
             judged: What the model says, by row of ``segments``.
         """
 
-    @abstractmethod
-    def write_tables(self, outcome: Outcome) -> Outcome:
-        """Write what is made of all complete recordings; how the run ended, damaged results among the failures."""
-
-    def execute(
-        self,
-        checked: PreflightReport,
-        progress: RunProgress | None = None,
-        *,
-        force: bool = False,
-        distribution: Distribution = IN_PROCESS,
-    ) -> RunSummary:
-        """Process every good recording that is not complete; write the tables over all that are.
-
-        Of a folder that is held for one part, only that part is done, and no tables are written (`merge` does).
-        """
-        for path in self.outputs("x"):  # a file in a folder's place is told before hours of computing
-            make_folder(path.parent)
-        if not force:
-            checked = refuse_other_recordings(self.folder, checked, progress)
-        plan = plan_run(self.folder.part, [(file, info.n_samples) for file, info in checked.good], checked.bad)
-        kept = {} if force else {each.file.recording_id: self.kept(each.file) for each in plan.good}
-        new = [each.file.recording_id for each in plan.good if force or not kept[each.file.recording_id].is_whole]
-        with RunJournal(self.folder, plan, new, self.about(), self.identity, progress or NoProgress()) as journal:
-            for note in fault_notes(kept.values()):
-                journal.note(note)
-            try:
-                distribution.run(self, journal.todo, journal)
-            finally:
-                outcome = journal.outcome()
-                if self.folder.part is None:
-                    outcome = self.write_tables(outcome)
-        return RunSummary.of(outcome, self.folder.output, [self.folder.command])
-
-    def process(
-        self, files: Sequence[RecordingFile], progress: RunProgress, opener: Opener = open_directly
-    ) -> list[tuple[Path, str]]:
-        """Run the model over recordings and make the outputs of each whole."""
+    def stream(self, files: Sequence[RecordingFile]) -> tuple[FrameSource, Callable[[RecordingFile], Sink]]:
+        """The engine of the model, for the windows that hold an utterance it is asked about."""
         asked = {file.recording_id: self.utterances(file.recording_id) for file in files}
         lengths = {file.recording_id: known_length(file.path) for file in files}
-
-        def open_sink(file: RecordingFile) -> UtteranceSink[Result]:
-            return self.open_sink(file, lengths[file.recording_id])
-
-        return run_recordings(self.model.source(asked, lengths), files, open_sink, self._channel, progress, opener)
+        return self.model.source(asked, lengths), lambda file: self.open_sink(file, lengths[file.recording_id])
 
     def open_sink(self, file: RecordingFile, samples: int | None) -> UtteranceSink[Result]:
         """What takes the frames of a recording of so many samples and makes its outputs whole."""
@@ -147,17 +96,12 @@ class UtteranceRun(ABC, Generic[Result]):
 
     def settings(self) -> dict[str, Any]:
         """Everything that decides a result, the segments aside."""
-        return {**self.model.settings(), "channel": str(self._channel)}
+        return {**self.model.settings(), "channel": str(self.channel)}
 
     @property
     def bytes_per_second(self) -> int:
         """Disk that the results of a second of audio take at most."""
         return 200
-
-    @property
-    def identity(self) -> str:
-        """Hash of everything that decides a result, segments aside (each recording's record holds theirs)."""
-        return result_fingerprint(self.settings())
 
     def about(self) -> dict[str, Any]:
         """What the tables tell besides recordings; of a task that is not published, also what its column means."""
@@ -170,14 +114,10 @@ class UtteranceRun(ABC, Generic[Result]):
             **({"task": self.column.as_record()} if own else {}),
         }
 
-    def kept(self, file: RecordingFile) -> KeptResult:
-        """What an earlier run left of a recording."""
-        name = file.recording_id
-        return kept_result(self.folder, file, self._fingerprint(name), self.outputs(name))
-
-    def is_whole(self, file: RecordingFile) -> bool:
-        """Whether a recording's outputs stand and are what this run would make."""
-        return self.kept(file).is_whole
+    def result(self, file: RecordingFile) -> str:
+        """Hash of everything that decides a recording's result, its segments among it."""
+        segments = [list(row) for row in self.segments(file.recording_id)]
+        return result_fingerprint({**self.settings(), "segments": segments})
 
     def complete(self, file: RecordingFile, judged: Mapping[int, Judged[Result]], reading: Reading) -> None:
         """Write everything of a recording, its record last."""
@@ -186,24 +126,15 @@ class UtteranceRun(ABC, Generic[Result]):
         rows = self.rows(name)
         by_row = {int(rows[index]): each for index, each in judged.items()}
         more = self.write(file, self.segments(name), by_row)
-        self.folder.complete(
-            name,
-            {
-                "path": str(file.path),
-                "absolute_path": str(file.path.absolute()),
-                "audio": dict(reading.audio),
-                "result": self._fingerprint(name),
-                "segments_sha256": segments_fingerprint(self.segments(name)),
-                "device": str(self.model.device),
-                **provenance(self.about()["model"], self.settings()),
-                **more,
-                **reading.as_record(),
-            },
-            self.outputs(name),
-        )
-
-    def _fingerprint(self, recording_id: str) -> str:
-        return result_fingerprint({**self.settings(), "segments": [list(row) for row in self.segments(recording_id)]})
+        record = {
+            **self.record_head(file, self.model.device),
+            "audio": dict(reading.audio),
+            "segments_sha256": segments_fingerprint(self.segments(name)),
+            **self.made_with(),
+            **more,
+            **reading.as_record(),
+        }
+        self.folder.complete(name, record, self.outputs(name))
 
 
 class UtteranceSink(Generic[Result]):
@@ -234,18 +165,6 @@ class UtteranceSink(Generic[Result]):
 
     def abandon(self) -> None:
         """Nothing was written."""
-
-
-def run_record(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
-    """``run.json`` of a command that judges utterances."""
-    records = folder.records()
-    return {
-        "command": folder.command,
-        **run_facts(about, outcome, records),
-        **({"task": about["task"]} if "task" in about else {}),
-        "recordings": told_recordings(records),
-        "failures": [{"path": str(path), "error": error} for path, error in outcome.failures],
-    }
 
 
 def known_length(path: Path) -> int | None:

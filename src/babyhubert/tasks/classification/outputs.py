@@ -27,10 +27,11 @@ from babyhubert.inference.utterance_predictor import Judged, only_task, plan_utt
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome
 from babyhubert.runs.provenance import mixture_notes, stale_notes
+from babyhubert.runs.record import run_record
 from babyhubert.runs.shard import Part
 from babyhubert.tasks.classification.prediction import UtteranceClassifier
 from babyhubert.tasks.input_segments import segments_source
-from babyhubert.tasks.utterance_outputs import UtteranceRun, run_record
+from babyhubert.tasks.utterance_outputs import UtteranceRun
 from babyhubert.timebase import format_length, format_seconds
 
 COLUMNS = COMBINED.columns
@@ -130,7 +131,7 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
     damaged = folder.combine(table, csv_text([columns]), partial(_table_of, folder), partial(_rows_of_all, columns))
     outcome = outcome.with_damaged(damaged, [*mixture_notes(folder), *stale_notes(folder.output)])
     folder.write_failures(outcome.failures)
-    folder.write_run(run_record(folder, about, outcome))
+    folder.write_run(run_record(folder.command, about, outcome, folder.records()))
     return outcome
 
 

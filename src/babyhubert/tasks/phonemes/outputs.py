@@ -22,10 +22,11 @@ from babyhubert.phonology.syllables import syllables_of
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome
 from babyhubert.runs.provenance import mixture_notes, stale_notes
+from babyhubert.runs.record import run_record
 from babyhubert.runs.shard import Part
 from babyhubert.tasks.input_segments import SegmentsSource, segments_source
 from babyhubert.tasks.phonemes.prediction import PhonemeRecogniser
-from babyhubert.tasks.utterance_outputs import UtteranceRun, run_record
+from babyhubert.tasks.utterance_outputs import UtteranceRun
 from babyhubert.timebase import format_seconds
 
 COLUMNS = (*BABAR.columns, "phonemes")
@@ -144,7 +145,7 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
     """
     outcome = outcome.with_damaged(folder.damaged(), [*mixture_notes(folder), *stale_notes(folder.output)])
     folder.write_failures(outcome.failures)
-    folder.write_run(run_record(folder, about, outcome))
+    folder.write_run(run_record(folder.command, about, outcome, folder.records()))
     return outcome
 
 

@@ -23,24 +23,23 @@ from babyhubert.annotation.rttm import read_rttm, write_rttm
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.prefetch import prefetch
-from babyhubert.audio.preflight import PreflightReport
-from babyhubert.errors import ConfigError, DiskFullError, OutputError
+from babyhubert.errors import ConfigError
 from babyhubert.files import make_folder, path_below, write_json, write_text
 from babyhubert.frame_store import FrameWriter
 from babyhubert.inference.calibration import read_calibration
+from babyhubert.inference.engine import FrameSource
 from babyhubert.inference.quiet import LoudWindows, check_margin
 from babyhubert.inference.speed import Speed
 from babyhubert.inference.thresholds import format_thresholds
-from babyhubert.progress import NoProgress, RunProgress
-from babyhubert.runs.decoded import Opener, open_directly
-from babyhubert.runs.distribution import IN_PROCESS, Distribution
+from babyhubert.runs.decoded import open_directly
 from babyhubert.runs.folder import RunFolder
-from babyhubert.runs.journal import Outcome, RunJournal, plan_run
-from babyhubert.runs.kept import KeptResult, fault_notes, kept_result, refuse_other_recordings
-from babyhubert.runs.provenance import mixture_notes, provenance, result_fingerprint, segments_fingerprint, stale_notes
-from babyhubert.runs.record import RunSummary, run_facts, told_recordings
+from babyhubert.runs.journal import Outcome
+from babyhubert.runs.kept import KeptResult
+from babyhubert.runs.pipeline import FrameRun
+from babyhubert.runs.provenance import mixture_notes, result_fingerprint, segments_fingerprint, stale_notes
+from babyhubert.runs.record import run_record, told_recordings
 from babyhubert.runs.shard import Part
-from babyhubert.runs.streaming import BLOCK_SAMPLES, Reading, Sink, run_recordings
+from babyhubert.runs.streaming import BLOCK_SAMPLES, Reading, Sink
 from babyhubert.tasks.voice_type.prediction import SCORE_DTYPE, VoiceTypeClassifier, VoiceTypeSettings, load_model
 from babyhubert.timebase import FRAME_HOP, frame_count, samples_to_seconds
 
@@ -117,7 +116,7 @@ def open_segment_run(
     return SegmentRun(RunFolder(output, COMMAND, part), classifier, channel, outputs, skip_quiet_db)
 
 
-class SegmentRun:
+class SegmentRun(FrameRun):
     """One run of ``segment`` over recordings into a folder.
 
     Args:
@@ -137,10 +136,9 @@ class SegmentRun:
         outputs: SegmentOutputs = SegmentOutputs(),
         skip_quiet_db: float | None = None,
     ) -> None:
-        self.folder = folder
+        super().__init__(folder, channel)
         self._skip_quiet_db = skip_quiet_db
         self._classifier = classifier
-        self._channel = channel
         self._outputs = outputs
         given = outputs.calibration
         self._calibration = None if given is None else read_calibration(given, classifier.labels)
@@ -162,78 +160,39 @@ class SegmentRun:
             **({"calibration": self._calibration.to_dict()} if self._calibration else {}),
         }
 
-    def execute(
-        self,
-        checked: PreflightReport,
-        progress: RunProgress | None = None,
-        *,
-        force: bool = False,
-        distribution: Distribution = IN_PROCESS,
-    ) -> RunSummary:
-        """Process every good recording; write the tables over all that are complete in the folder.
-
-        Of a folder that is held for one part, only that part is done, and no tables are written (`merge` does).
-        """
-        for folder in ("rttm", "csv"):
-            make_folder(self.folder.output / folder)  # a file in its place is told before hours of computing
-        if not force:
-            checked = refuse_other_recordings(self.folder, checked, progress)
-        plan = plan_run(self.folder.part, [(file, info.n_samples) for file, info in checked.good], checked.bad)
-        kept = {} if force else {planned.file: self.kept(planned.file) for planned in plan.good}
-        states = {planned.file: "new" if force else self._state(kept[planned.file]) for planned in plan.good}
-        new = [file.recording_id for file, state in states.items() if state == "new"]
-        scored = [file for file, state in states.items() if state == "scored"]
-        quick = [file.recording_id for file in scored]
-        journal = RunJournal(self.folder, plan, new, self.about(), self.identity, progress or NoProgress(), quick)
-        with journal:
-            for note in fault_notes(kept.values()):
-                journal.note(note)
-            try:
-                self._decide_again(scored, journal)
-                distribution.run(self, journal.todo, journal)
-            finally:
-                outcome = journal.outcome()
-                if self.folder.part is None:
-                    outcome = write_tables(self.folder, self.about(), outcome)
-        return RunSummary.of(outcome, self.folder.output, [self.folder.command])
-
-    def process(
-        self, files: Sequence[RecordingFile], progress: RunProgress, opener: Opener = open_directly
-    ) -> list[tuple[Path, str]]:
-        """Run the model over recordings and make the outputs of each whole."""
+    def stream(self, files: Sequence[RecordingFile]) -> tuple[FrameSource, Callable[[RecordingFile], Sink]]:
+        """The engine of the model, with windows of quiet stretches skipped if asked for."""
         engine = self._classifier.engine()
         if self._skip_quiet_db is not None:
             engine = replace(engine, wanted=LoudWindows(self._reader(files), self._skip_quiet_db))
-        return run_recordings(engine, files, self.open_sink, self._channel, progress, opener)
+        return engine, self.open_sink
 
-    def renew(self, file: RecordingFile) -> bool:
-        """Make a recording's outputs from kept scores where that is enough; whether they are whole now.
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides a result."""
+        return self._settings
 
-        Raises:
-            OutputError: they cannot be written.
-        """
-        state = self._state(self.kept(file))
-        if state == "scored":
-            self._write_from_scores(file)
-        return state != "new"
+    def write_tables(self, outcome: Outcome) -> Outcome:
+        """Tables, thresholds, failures, ``run.json``."""
+        return write_tables(self.folder, self.about(), outcome)
 
-    def is_whole(self, file: RecordingFile) -> bool:
-        """Whether a recording's outputs stand and are what this run would make."""
-        return self.kept(file).is_whole
+    def kept(self, file: RecordingFile, found: KeptResult) -> bool:
+        """True if the frame scores of an earlier run can be used again."""
+        scores, record = self.scores_path(file.recording_id), found.record or {}
+        usable = record.get("scores") == result_fingerprint(self._score_settings)
+        return usable and scores.is_file() and scores not in found.damaged
 
-    def kept(self, file: RecordingFile) -> KeptResult:
-        """What an earlier run left of a recording."""
-        return kept_result(self.folder, file, self.identity, self._expected(file.recording_id))
+    def remake(self, file: RecordingFile) -> None:
+        """Decide again on kept scores, and write the outputs."""
+        record = self.folder.record(file.recording_id)
+        assert record is not None
+        scores: NDArray[np.float16] = np.load(self.scores_path(file.recording_id), mmap_mode="r")
+        kept = (*Reading().as_record(), "audio", "device", "made_with", "skipped_s")
+        self.write_outputs(file, scores, {key: record[key] for key in kept if key in record})
 
     @property
     def skips_quiet(self) -> bool:
         """Whether windows may be left out."""
         return self._skip_quiet_db is not None
-
-    @property
-    def identity(self) -> str:
-        """Hash of everything that decides a result."""
-        return result_fingerprint(self._settings)
 
     @property
     def bytes_per_second(self) -> int:
@@ -286,22 +245,15 @@ class SegmentRun:
         if self._outputs.probabilities or probabilities.exists():
             self._write_probabilities(scores, self.scores_path(name), probabilities)
             written.append(probabilities)
-        told = self.about()
-        self.folder.complete(
-            name,
-            {
-                "path": str(file.path),
-                "absolute_path": str(file.path.absolute()),
-                "scores": result_fingerprint(self._score_settings),
-                "result": self.identity,
-                "segments": len(segments),
-                "segments_sha256": segments_fingerprint(segments),
-                "device": str(self._classifier.device),
-                **provenance(told["model"], self._settings),
-                **about,
-            },
-            written,
-        )
+        record = {
+            **self.record_head(file, self._classifier.device),
+            "scores": result_fingerprint(self._score_settings),
+            "segments": len(segments),
+            "segments_sha256": segments_fingerprint(segments),
+            **self.made_with(),
+            **about,
+        }
+        self.folder.complete(name, record, written)
 
     def forget(self, file: RecordingFile) -> None:
         """Take a recording's mark back before its scores are replaced."""
@@ -316,7 +268,7 @@ class SegmentRun:
         paths = {file.recording_id: file.path for file in files}
 
         def read(recording_id: str) -> Iterator[NDArray[np.float32]]:
-            with open_directly(paths[recording_id], self._channel) as recording:
+            with open_directly(paths[recording_id], self.channel) as recording:
                 for block in prefetch(recording.blocks(BLOCK_SAMPLES)):
                     yield block.samples
 
@@ -327,30 +279,14 @@ class SegmentRun:
         output = self.folder.output
         return [path_below(output / "rttm", name, ".rttm"), path_below(output / "csv", name, ".csv")]
 
-    def _expected(self, name: str) -> list[Path]:
-        output, paths = self.folder.output, self._always(name)
+    def outputs(self, recording_id: str) -> list[Path]:
+        """The files of one recording: RTTM, CSV, and what else was asked for."""
+        output, paths = self.folder.output, self._always(recording_id)
         if self._outputs.raw:
-            paths.append(path_below(output / "raw_rttm", name, ".rttm"))
+            paths.append(path_below(output / "raw_rttm", recording_id, ".rttm"))
         if self._outputs.probabilities:
-            paths.append(path_below(output / "probs", name, ".npy"))
+            paths.append(path_below(output / "probs", recording_id, ".npy"))
         return paths
-
-    def _state(self, kept: KeptResult) -> str:
-        """``whole``: nothing to do; ``scored``: scores can be used again; ``new``: run the model."""
-        if kept.is_whole:
-            return "whole"
-        if kept.record is None or kept.record.get("scores") != result_fingerprint(self._score_settings):
-            return "new"
-        scores = self.scores_path(kept.record["recording_id"])
-        return "scored" if scores.is_file() and scores not in kept.damaged else "new"
-
-    def _write_from_scores(self, file: RecordingFile) -> None:
-        record = self.folder.record(file.recording_id)
-        assert record is not None
-        scores: NDArray[np.float16] = np.load(self.scores_path(file.recording_id), mmap_mode="r")
-        kept = (*Reading().as_record(), "audio", "device", "made_with", "skipped_s")
-        about = {key: record[key] for key in kept if key in record}
-        self.write_outputs(file, scores, about)
 
     def _write_probabilities(self, scores: NDArray[np.float16], kept: Path, target: Path) -> None:
         if self._calibration is None:
@@ -363,18 +299,6 @@ class SegmentRun:
             writer.finish(scores.shape[1:])
         finally:
             writer.abandon()
-
-    def _decide_again(self, files: Sequence[RecordingFile], journal: RunJournal) -> None:
-        """Write outputs from kept scores."""
-        for file in files:
-            error = None
-            try:
-                self._write_from_scores(file)
-            except DiskFullError:
-                raise
-            except OutputError as problem:
-                error = str(problem)
-            journal.settled(file.recording_id, error)
 
 
 def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
@@ -403,7 +327,12 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
     write_text(output / "thresholds.toml", format_thresholds(about["settings"]["thresholds"]))
     outcome = outcome.with_damaged(damaged, notes)
     folder.write_failures(outcome.failures)
-    folder.write_run(_run_record(folder, about, outcome))
+    records = folder.records()
+    recordings = [
+        told | {"current_settings": record.get("result") == about["result"]}
+        for told, record in zip(told_recordings(records), records, strict=True)
+    ]
+    folder.write_run(run_record(folder.command, about, outcome, records) | {"recordings": recordings})
     return outcome
 
 
@@ -416,19 +345,6 @@ def _probability_format(classes: Sequence[str], *, calibrated: bool) -> dict[str
         "frame_samples": FRAME_HOP,
         "sample_rate": 16_000,
         "frame": "row i covers [0.02 i, 0.02 (i + 1)) seconds",
-    }
-
-
-def _run_record(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> dict[str, Any]:
-    records = folder.records()
-    return {
-        "command": COMMAND,
-        **run_facts(about, outcome, records),
-        "recordings": [
-            told | {"current_settings": record.get("result") == about["result"]}
-            for told, record in zip(told_recordings(records), records, strict=True)
-        ],
-        "failures": [{"path": str(path), "error": error} for path, error in outcome.failures],
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -167,20 +168,18 @@ class VoiceTypeClassifier:
         return self.model.device
 
     def engine(self) -> Engine:
-        """The engine that runs this model's windows."""
-        encoder, settings = self.model.encoder, self.settings
-        return build_engine(
-            self._probabilities,
-            encoder,
-            self.precision,
-            settings.plan,
-            self.batch_size,
-            settings.blend,
-            model=self.name,
-        )
+        """The engine that runs this model's windows: one, however many recordings it runs over."""
+        return self._engine
 
-    def _probabilities(self, waveforms: Tensor) -> Tensor:
-        return self.model.probabilities(standardised(waveforms) if self.listening.normalise else waveforms)
+    @cached_property
+    def _engine(self) -> Engine:
+        model, settings, normalise = self.model, self.settings, self.listening.normalise
+
+        def probabilities(waveforms: Tensor) -> Tensor:
+            return model.probabilities(standardised(waveforms) if normalise else waveforms)
+
+        encoder, plan, size = model.encoder, settings.plan, self.batch_size
+        return build_engine(probabilities, encoder, self.precision, plan, size, settings.blend, model=self.name)
 
     def frames(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
         """Probabilities of a recording given in blocks, as they come: float32, (T, C) each, not yet rounded."""

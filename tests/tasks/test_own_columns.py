@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from babyhubert.annotation.reading import read_annotations
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.tiers import lay_out, segments_of
 from babyhubert.errors import ConfigError
+from babyhubert.files import temporary_beside
 from babyhubert.measures.speech import class_measures
 from babyhubert.measures.tables import columns, measure_names
 from babyhubert.runs.merging import parted_commands
@@ -188,6 +190,22 @@ def test_a_damaged_description_is_one_line(output, tmp_path):
         assert done.code == 2
         assert "run.json" in done.error
         assert "../elsewhere" in done.error
+
+
+def test_a_damaged_table_is_told_with_the_command_that_makes_it_again(output, model, sounds, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(output, out)
+    with (out / "vocalisation" / "a.csv").open("a", encoding="utf-8") as file:
+        file.write("a,1.000,1.000,KCHI,cry,1,1,0,0\n")
+    done = command("measures", out)
+    assert done.code == 1
+    assert "babyhubert classify --task vocalisation'" in done.err
+    leftover = out / "vocalisation" / "sub" / temporary_beside(Path("b.csv")).name
+    leftover.write_text("half", encoding="utf-8")
+    arguments = ("classify", sounds, "-o", out, "--model", model, "--task", "vocalisation", "--device", "cpu")
+    assert command(*arguments).code == 0
+    assert not leftover.exists()
+    assert contents(out / "vocalisation") == contents(output / "vocalisation")
 
 
 @pytest.mark.parametrize("name", ["segment", "csv", "rttm", "words_timed", "two words"])

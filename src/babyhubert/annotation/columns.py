@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,10 @@ from babyhubert.files import write_json
 
 COLUMNS_FILE = "task_columns.json"
 ColumnKind = Literal["text", "classification", "ctc"]
+
+
+COMMANDS = {"classification": "classify", "ctc": "phonemes"}
+"""Commands that run tasks which are not published, by kind."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,11 @@ class Column:
     codes: tuple[tuple[str, str], ...] = ()
     voices: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> str:
+        """The command that fills it, as a user types it."""
+        return self.task if self in COLUMNS else f"{COMMANDS.get(self.kind, self.kind)} --task {self.task}"
 
     def code_of(self, value: str) -> str:
         """Name of a class in other tools."""
@@ -193,6 +203,18 @@ def read_column(record: object, where: str) -> Column:
 def _own_tier(name: object) -> str:
     """Beginning of the names of a column's tiers by default; that of ACLEW transcripts for their columns."""
     return next((column.tier for column in COLUMNS if column.name == name and not column.task), f"{name}@")
+
+
+def command_of(task: str, about: Mapping[str, Any]) -> str:
+    """The command that runs a task, as a user types it.
+
+    Args:
+        task: Name of the task, which is the command itself of those that are published.
+        about: What its run says of itself.
+    """
+    with suppress(AnnotationError):
+        return read_column(about.get("task"), "").command
+    return task
 
 
 def check_tier(tier: object, name: str, where: str) -> None:

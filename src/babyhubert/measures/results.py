@@ -298,8 +298,17 @@ def audio_fault(path: Path, record: Mapping[str, Any]) -> str | None:
     return f"{path}: was replaced or changed since it was processed; run 'babyhubert segment' on it again"
 
 
-def _require_intact(folder: Path, command: str, recording_id: str, path: Path | None) -> dict[str, Any] | None:
+def _require_intact(
+    folder: Path, command: str, recording_id: str, path: Path | None, typed: str | None = None
+) -> dict[str, Any] | None:
     """The record of a recording, if a command wrote one, after a check that its file is intact.
+
+    Args:
+        folder: The output folder.
+        command: Name of the command.
+        recording_id: The recording.
+        path: Its file; None where it has none.
+        typed: The command as a user types it; None: its name.
 
     Raises:
         AnnotationError: the file, or the record, is damaged.
@@ -311,7 +320,7 @@ def _require_intact(folder: Path, command: str, recording_id: str, path: Path | 
         record = own.record(recording_id)
         fault = None if record is None or path is None else own.fault(record, path)
     if fault is not None:
-        raise AnnotationError(f"{fault}; run 'babyhubert {command}' on {recording_id} again")
+        raise AnnotationError(f"{fault}; run 'babyhubert {typed or command}' on {recording_id} again")
     return record
 
 
@@ -344,7 +353,7 @@ class _Table:
             return None
         column = self.column
         path = path_below(folder / column.task, recording_id, ".csv")
-        record = _require_intact(folder, column.task, recording_id, path)
+        record = _require_intact(folder, column.task, recording_id, path, column.command)
         if record is not None and "outputs" in record:
             if is_stale(record, segments_fingerprint(segments)):
                 return None
@@ -387,7 +396,7 @@ def _read_utterances(
         path = path_below(folder / name, recording_id, ".csv")
         written = record.get("outputs") if record is not None else None
         if path.is_file() and (written is None or path.relative_to(folder).as_posix() in written):
-            _require_intact(folder, column.task, recording_id, path)
+            _require_intact(folder, column.task, recording_id, path, column.command)
             found = [_utterance(row, column, where) for where, row in _rows(path, ("onset", "offset", "phonemes"))]
             return tuple(sorted(found, key=lambda utterance: (utterance.start, utterance.end)))
     return None

@@ -9,7 +9,7 @@ decides whether it still holds; the length and checksum of each output tell whet
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
@@ -66,15 +66,17 @@ class RunFolder:
         output: The folder; created when absent.
         command: Name of the command; records of different commands do not mix.
         part: The share of the recordings that this run does; None for all of them.
+        typed: The command as a user types it, for messages; None: its name.
 
     Raises:
         OutputError: not writable, or another run is writing here now.
     """
 
-    def __init__(self, output: Path, command: str, part: Part | None = None) -> None:
+    def __init__(self, output: Path, command: str, part: Part | None = None, typed: str | None = None) -> None:
         self.output = Path(output)
         self.command = command
         self.part = part
+        self.typed = typed or command
         self.state = self.output / STATE_FOLDER / command
         self._lock = FolderLock(self.output, self.output / STATE_FOLDER, command, part)
 
@@ -92,7 +94,13 @@ class RunFolder:
         """Delete what killed runs, of whatever command, left half-written; call it where no other run is writing."""
         lock = report_lock(self.output)
         with suppress(Timeout), FileLock(lock).acquire(timeout=0) if lock.is_file() else nullcontext():
-            remove_leftovers(self.output, STATE_FOLDER, *RESULT_FOLDERS)
+            remove_leftovers(self.output, STATE_FOLDER, *RESULT_FOLDERS, *self._folders_of_tasks())
+
+    def _folders_of_tasks(self) -> Iterator[str]:
+        """Sub-folders that tasks of a lab's own wrote into, or were writing into."""
+        for path in (self.output / STATE_FOLDER).glob("*"):
+            if path.is_dir() and path.name.isidentifier():
+                yield from (path.name + end for end in ("", "_timed", "_enriched"))
 
     def is_held(self) -> bool:
         """Whether a run has it now, as far as this machine can tell."""
@@ -242,7 +250,7 @@ class RunFolder:
         return damaged
 
     def _again(self, fault: str) -> str:
-        return f"{fault}; run 'babyhubert {self.command}' on that recording again"
+        return f"{fault}; run 'babyhubert {self.typed}' on that recording again"
 
 
 def _read_record(path: Path, recording_id: str) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from babyhubert.annotation.columns import command_of
 from babyhubert.errors import OutputError
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome, Plan, RunState, failures_in_order
@@ -53,8 +54,9 @@ def merge_parts(
             f"({told}); run them, or merge what is there with --unfinished"
         )
     outcome = merged_outcome(status.states)
-    with RunFolder(output, status.command) as folder:
-        written = write_tables(folder, status.states[0].about, outcome)
+    about = status.states[0].about
+    with RunFolder(output, status.command, typed=command_of(status.command, about)) as folder:
+        written = write_tables(folder, about, outcome)
     return written if isinstance(written, Outcome) else outcome
 
 

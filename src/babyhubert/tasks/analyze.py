@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from babyhubert.annotation.columns import command_of
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.encoder.heads import ADDRESSEE, PHONEMES, VOICE_TYPE, is_letters
@@ -393,7 +394,9 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
     Returns:
         How it ended, what was found damaged among the failures.
     """
-    folders = {command: RunFolder(folder.output, command) for command in about["commands"]}
+    folders = {
+        name: RunFolder(folder.output, name, typed=command_of(name, each)) for name, each in about["commands"].items()
+    }
     done = {command: {record["path"] for record in its.records()} for command, its in folders.items()}
     damaged: list[tuple[Path, str]] = []
     notes: dict[str, None] = {}

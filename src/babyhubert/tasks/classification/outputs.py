@@ -83,7 +83,8 @@ def open_classification_run(
     name = only_task(loaded)
     planned = plan_utterances(loaded, name, published=published, window_s=window_s, overlap=overlap, pooling=pooling)
     classifier = UtteranceClassifier(*planned, batch_size, task=name)
-    return ClassificationRun(RunFolder(output, name, part), classifier, segments_source(output, segments), channel)
+    folder = RunFolder(output, name, part, classifier.filled_column.command)
+    return ClassificationRun(folder, classifier, segments_source(output, segments), channel)
 
 
 class ClassificationRun(UtteranceRun[NDArray[np.float64]]):

@@ -79,7 +79,8 @@ def open_phoneme_run(
     planned = plan_utterances(loaded, name, published=published, window_s=window_s, overlap=overlap)
     recogniser = PhonemeRecogniser(*planned, batch_size, beam, task=name)
     source = segments_source(output, segments)
-    return PhonemeRun(RunFolder(output, name, part), recogniser, source, channel, syllables=syllables)
+    folder = RunFolder(output, name, part, recogniser.filled_column.command)
+    return PhonemeRun(folder, recogniser, source, channel, syllables=syllables)
 
 
 class PhonemeRun(UtteranceRun[Symbols]):

@@ -18,6 +18,7 @@ from mutations import mutated, mutation_settings, survives
 
 from babyhubert.annotation.audacity import format_audacity
 from babyhubert.annotation.chat import read_transcript
+from babyhubert.annotation.columns import COLUMNS_FILE, column_of_task, write_columns
 from babyhubert.annotation.csv_tables import COMBINED_HEADER, format_childproject_csv, format_combined_rows
 from babyhubert.annotation.eaf import write_eaf
 from babyhubert.annotation.formats import WRITTEN
@@ -182,6 +183,14 @@ def _everything(path: Path) -> None:
 @pytest.mark.parametrize("name", ORIGINALS)
 def test_segments(tmp_path, name):
     _try_out(tmp_path / name, _everything, ORIGINALS[name](tmp_path))
+
+
+def test_descriptions_of_columns(tmp_path):
+    columns = [column_of_task("mood", "classification", ("calm", "cry"), {"tier": "m@", "codes": {"cry": "Y"}})]
+    write_columns(tmp_path, columns)
+    _textgrid(tmp_path)
+    path = tmp_path / COLUMNS_FILE
+    _try_out(path, lambda path: _everything(path.parent), path.read_bytes())
 
 
 @pytest.mark.parametrize("name", ["day1.rttm", "combined.csv", "segments.csv", "short.TextGrid", "day1.eaf"])

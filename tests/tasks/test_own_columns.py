@@ -105,6 +105,7 @@ def test_tiers_carry_codes_and_are_read_back_as_classes(output, said, tmp_path, 
     back = read_annotations(tmp_path / kind)
     for name, table in said.items():
         assert content(back[name], "vocal") == expected(table)
+    assert "ChildProject's .eaf importer may fail on voc@" in done.err
     text = (tmp_path / kind / ("a.eaf" if kind == "eaf" else "a.TextGrid")).read_text(encoding="utf-8")
     assert "voc@CHI" in text
     assert "words@FA0" in text

@@ -23,7 +23,7 @@ from babyhubert.annotation.codes import (
     refuse_ambiguous,
     tier_names,
 )
-from babyhubert.annotation.columns import COLUMNS, Column, is_column_name, other_column
+from babyhubert.annotation.columns import COLUMNS, Column, described, is_column_name, other_column
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.timebase import ms_to_samples, samples_to_ms
 
@@ -60,12 +60,14 @@ class TierLayout:
         extra: Tiers that were added because segments of one label overlap.
         too_short: Number of segments shorter than a millisecond: no tier can hold them.
         misread: Labels that would be read back as another label, or as none.
+        own: Tiers ``...@voice`` of tasks that are not published.
     """
 
     tiers: tuple[Tier, ...]
     extra: tuple[str, ...]
     too_short: int
     misread: tuple[str, ...]
+    own: tuple[str, ...] = ()
 
     def notes(self) -> Iterator[str]:
         """Notes for the user, one sentence each."""
@@ -74,6 +76,11 @@ class TierLayout:
         unknown = [name for name in self.extra if name not in CHILDPROJECT_TIERS]
         if unknown:
             yield f"ChildProject's importer does not know {', '.join(unknown)}: give it the csv format"
+        if self.own:
+            yield (
+                f"ChildProject's .eaf importer may fail on {', '.join(self.own)}, which it does not know: "
+                "give it --to childproject"
+            )
         if self.misread:
             yield f"tiers named like these mean something else to annotation tools: {', '.join(self.misread)}"
         if self.too_short:
@@ -112,7 +119,9 @@ def lay_out(
     misread = tuple(
         label for label in segments.labels if label_of_tier(next(tier_names(label, naming)), names, columns) != label
     )
-    return TierLayout(tuple(tiers), tuple(extra), too_short, misread)
+    begins = tuple(column.tier for column in described(columns) if column.tier.endswith("@"))
+    own = tuple(tier.name for tier in tiers if tier.parent is not None and tier.name.startswith(begins))
+    return TierLayout(tuple(tiers), tuple(extra), too_short, misread, own if begins else ())
 
 
 def segments_of(tiers: Iterable[Tier], columns: Sequence[Column] = COLUMNS) -> Segments:

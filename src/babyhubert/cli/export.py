@@ -63,7 +63,8 @@ def export(
 ) -> None:
     """Write results in the formats of other tools, without computing them again.
 
-    Addressees and phonemes become tiers below a voice (xds@FA0, phonemes_CHI), and ChildProject sets of their own.
+    Addressees, phonemes and classes of other tasks become tiers below a voice (xds@FA0, phonemes_CHI, TASK@FA0), and
+    ChildProject sets of their own.
     """
     from rich.console import Console
 

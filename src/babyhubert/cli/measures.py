@@ -38,8 +38,8 @@ def measures(
     """Count speech, vocalisations, turns, addressees and phones per recording and per hour.
 
     Writes measures.csv (one row per recording), hourly.csv (one row per hour) and measures.json (settings) into OUT.
-    Addressees and phones are counted if 'babyhubert addressee' and 'babyhubert phonemes' wrote into that folder; NA
-    means not computed, 0 means none found.
+    Addressees, phones and classes of other tasks are counted if 'babyhubert addressee', 'babyhubert phonemes' and
+    'babyhubert classify' wrote into that folder; NA means not computed, 0 means none found.
     """
     from babyhubert.cli.endings import tell_notes
     from babyhubert.measures.results import read_results

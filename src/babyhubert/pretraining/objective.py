@@ -24,7 +24,7 @@ from babyhubert.pretraining.model import MaskedPrediction, Outcome
 from babyhubert.pretraining.settings import MachineSettings, TrainingSettings
 from babyhubert.runs.record import software_versions
 from babyhubert.training.curves import Curves
-from babyhubert.training.objective import LoopSettings, Objective, Progress, Validated
+from babyhubert.training.objective import Objective, Progress, Validated
 from babyhubert.training.origin import starting_point
 from babyhubert.training.precision import autocast, resolve_precision
 from babyhubert.training.recorded_gradients import FlatGradients, RecordedGradients
@@ -60,6 +60,7 @@ class PredictionObjective(Objective[Batch]):
         CorpusError: pack and labels are no material to train on.
     """
 
+    draw_often = True
     remedy = "lower optimiser.learning_rate, or look for damaged audio in the pack"
     speed = "h of audio an hour"
 
@@ -67,7 +68,9 @@ class PredictionObjective(Objective[Batch]):
         self, labels: Labels, settings: TrainingSettings, group: Group, facts: Mapping[str, Any] | None = None
     ) -> None:
         self.labels, self.settings, self.group, self.facts = labels, settings, group, facts or {}
-        self.loop = _loop_settings(settings)
+        self.train, self.machine = settings.optimiser, settings.machine
+        self.steps, self.most_skipped_steps = settings.optimiser.steps, settings.health.most_skipped_steps
+        self.validate_every, self.keep_every = settings.machine.validate_every, settings.machine.keep_every
         self.statistics = check_labels(labels, settings.health)
         self.cursor = Cursor()
         self.validation: dict[str, float] = {}
@@ -95,7 +98,7 @@ class PredictionObjective(Objective[Batch]):
 
     def batches(self, step: int) -> Iterator[list[Batch]]:
         """This process's batches of every step after the cursor, which goes along."""
-        accumulate = self.loop.accumulate
+        accumulate = self.train.accumulate
         cursors: deque[Cursor] = deque()  # of the steps that the loader has asked for, ahead of this one
 
         def requests() -> Iterator[Request]:
@@ -171,7 +174,7 @@ class PredictionObjective(Objective[Batch]):
         patience = settings.optimiser.warmup_steps + settings.optimiser.steps // 10
         if step > patience and math.isfinite(loss):
             check_progress(loss, self.statistics, step, settings.health)
-        if step == self.loop.steps and self.held_out is None:
+        if step == self.steps and self.held_out is None:
             self._require_finite(loss, "of the last steps", step)
 
     def _require_finite(self, loss: float, where: str, step: int) -> None:
@@ -290,24 +293,6 @@ def build_model(settings: TrainingSettings, units: int) -> tuple[MaskedPredictio
         checkpoint, lineage = starting_point(chosen.start, chosen.settings, "encoder.settings")
         model = MaskedPrediction.from_checkpoint(checkpoint, units, generator, embeddings, settings.loss)
     return model, lineage
-
-
-def _loop_settings(settings: TrainingSettings) -> LoopSettings:
-    optimiser, machine = settings.optimiser, settings.machine
-    return LoopSettings(
-        steps=optimiser.steps,
-        accumulate=optimiser.accumulate,
-        optimiser=optimiser,
-        clip_norm=optimiser.clip_norm,
-        most_skipped_steps=settings.health.most_skipped_steps,
-        log_every=machine.log_every,
-        validate_every=machine.validate_every,
-        save_every=machine.save_every,
-        keep=machine.keep,
-        keep_every=machine.keep_every,
-        tensorboard=machine.tensorboard,
-        draw_often=True,
-    )
 
 
 def _compiles(machine: MachineSettings, device: torch.device) -> bool:

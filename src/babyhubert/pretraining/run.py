@@ -130,4 +130,4 @@ def _introduce(loop: Loop[Batch], objective: PredictionObjective, say: Report) -
     if objective.replays:
         say(f"passes of {settings.batches.lengths} lengths of batches are replayed as CUDA graphs from the second on")
     if loop.step:
-        say(f"continued after step {loop.step} of {loop.settings.steps}")
+        say(f"continued after step {loop.step} of {objective.steps}")

@@ -130,7 +130,7 @@ def _write_record(objective: TaskObjective, left_out: LeftOut) -> None:
             "fingerprint": settings.fingerprint(tuple(tasks)),
             "material": {name: task.summary for name, task in tasks.items()},
             "lineage": objective.lineage,
-            "steps": objective.loop.steps,
+            "steps": objective.steps,
             "processes": group.place.world,
             "device": device_name(group.device),
             "software": software_versions(),
@@ -148,10 +148,10 @@ def _introduce(loop: Loop[Batches], objective: TaskObjective, left_out: LeftOut,
     if left_out.items:
         say(str(left_out))
     say(
-        f"{parameters:,} parameters, {trained:,} of them trained; {loop.settings.steps} steps, validation every "
-        f"{loop.settings.validate_every}, {loop.group.place.world} x {loop.group.device}"
+        f"{parameters:,} parameters, {trained:,} of them trained; {objective.steps} steps, validation every "
+        f"{objective.validate_every}, {loop.group.place.world} x {loop.group.device}"
     )
     if objective.replays:
         say("passes without padding are replayed as CUDA graphs from the second of a shape on")
     if loop.step:
-        say(f"continued after step {loop.step} of {loop.settings.steps}")
+        say(f"continued after step {loop.step} of {objective.steps}")

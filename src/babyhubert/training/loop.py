@@ -76,13 +76,13 @@ class Loop(Generic[B]):
 
     def __init__(self, objective: Objective[B], folder: Path, group: Group) -> None:
         self.objective, self.folder, self.group = objective, folder, group
-        self.settings, self.model = objective.loop, objective.model
+        self.model = objective.model
         self.step, self.seconds = 0, 0.0
         self.last: Mapping[str, Any] = {}
         self.skipped_in_a_row = torch.zeros((), device=group.device)
-        self.optimiser = build_optimiser(self.model, self.settings.optimiser)
-        self._average = AveragedWeights(self.model, self.settings.average) if self.settings.average else None
-        self._scaler = torch.amp.GradScaler(group.device.type, enabled=self.settings.scaled)
+        self.optimiser = build_optimiser(self.model, objective.train)
+        self._average = AveragedWeights(self.model, objective.average) if objective.average else None
+        self._scaler = torch.amp.GradScaler(group.device.type, enabled=objective.scaled)
         self._module = objective.module
         clipped = {id(parameter) for parameter in objective.clipped}
         self._unclipped = [parameter for parameter in self.model.parameters() if id(parameter) not in clipped]
@@ -110,7 +110,7 @@ class Loop(Generic[B]):
     @property
     def over(self) -> bool:
         """True if nothing is left to do."""
-        return self.step >= self.settings.steps or self.objective.over
+        return self.step >= self.objective.steps or self.objective.over
 
     @property
     def progress(self) -> Progress:
@@ -126,7 +126,7 @@ class Loop(Generic[B]):
         with ExitStack() as resources:
             curves = None
             if self.group.place.first:
-                curves = Curves(self.folder, self.step, tensorboard=self.settings.tensorboard)
+                curves = Curves(self.folder, self.step, tensorboard=self.objective.machine.tensorboard)
                 resources.callback(curves.close)
                 self.last = next((entry for entry in reversed(curves.entries) if "train/hours" in entry), {})
             if not self.over:
@@ -135,15 +135,15 @@ class Loop(Generic[B]):
                 self.objective.draw(curves)
 
     def _take_steps(self, curves: Curves | None, stop: StopRequests, say: Report) -> None:
-        settings, interval = self.settings, Interval()
+        machine, interval = self.objective.machine, Interval()
         for batches in self.objective.batches(self.step):
             stopping = self.take_step(batches, interval, stop=stop.received is not None)
-            if self._is_due(self.step, settings.log_every):
+            if self._is_due(self.step, machine.log_every):
                 self._log(interval, curves, say)
                 interval = Interval()
-            if self._is_due(self.step, settings.validate_every):
+            if self._is_due(self.step, self.objective.validate_every):
                 self._validate(curves, say)
-            if self.step % settings.save_every == 0 or self.over or stopping:
+            if self.step % machine.save_every == 0 or self.over or stopping:
                 self.save()
             if stopping and not self.over:
                 by = stop.received or "another process"
@@ -152,13 +152,13 @@ class Loop(Generic[B]):
                 return
 
     def _is_due(self, step: int, every: int) -> bool:
-        return step % every == 0 or step == self.settings.steps
+        return step % every == 0 or step == self.objective.steps
 
     def take_step(self, batches: Sequence[B], interval: Interval, *, stop: bool = False) -> bool:
         """Update the weights once; True if any process was asked to stop."""
         seconds, weights = self.objective.size(batches)
         stopping, seconds, *weights = self.group.sums([stop, seconds, *weights])
-        logged = self._is_due(self.step + 1, self.settings.log_every)
+        logged = self._is_due(self.step + 1, self.objective.machine.log_every)
         for number, batch in enumerate(batches):
             seed_dropout(*self.objective.place(self.step, number))
             interval.add(self._accumulate(batch, weights, logged, synchronise=number == len(batches) - 1))
@@ -193,7 +193,7 @@ class Loop(Generic[B]):
         for parameters in optimiser.param_groups:
             parameters["lr"] = rate
         self._scaler.unscale_(optimiser)
-        norm = self._clip(self.settings.clip_norm or torch.inf)
+        norm = self._clip(self.objective.train.clip_norm or torch.inf)
         rest = [parameter.grad for parameter in self._unclipped if parameter.grad is not None]
         total = nn.utils.get_total_norm([norm, *rest]) if rest else norm
         infinite = (~torch.isfinite(total)).float().to(self.group.device)
@@ -225,7 +225,7 @@ class Loop(Generic[B]):
             curves.add(entry)
             say(self._line(entry))
         skipped = int(entry["train/skipped_steps_in_a_row"])
-        if skipped >= self.settings.most_skipped_steps:
+        if skipped >= self.objective.most_skipped_steps:
             raise TrainingError(
                 f"step {self.step}: the last {skipped} steps had no finite gradient (the loss is infinite or not a "
                 f"number); {self.objective.remedy}"
@@ -245,13 +245,13 @@ class Loop(Generic[B]):
             "train/skipped_steps_in_a_row": self.skipped_in_a_row.item(),
             "train/hours": self.seconds / 3600,
             "train/times_real_time": interval.seconds / elapsed,
-            "train/seconds_left": elapsed / interval.steps * (self.settings.steps - self.step),
+            "train/seconds_left": elapsed / interval.steps * (self.objective.steps - self.step),
         }
 
     def _line(self, entry: Mapping[str, Any]) -> str:
         left = format_clock(int(entry["train/seconds_left"]) * SAMPLE_RATE)
         return (
-            f"step {entry['step']}/{self.settings.steps}  {self.objective.line(entry)}  "
+            f"step {entry['step']}/{self.objective.steps}  {self.objective.line(entry)}  "
             f"gradient {entry['train/gradient_norm']:.2f}  rate {entry['train/learning_rate']:.2e}  "
             f"{entry['train/times_real_time']:.0f} {self.objective.speed}  {left} left"
         )
@@ -261,7 +261,7 @@ class Loop(Generic[B]):
         if curves is None or found is None:
             return
         curves.add({"step": self.step, **found.figures})
-        if self.settings.draw_often and self.step < self.settings.steps:  # the end draws
+        if self.objective.draw_often and self.step < self.objective.steps:  # the end draws
             self.objective.draw(curves)
         say(f"step {self.step}  {found.line}")
 
@@ -283,7 +283,7 @@ class Loop(Generic[B]):
 
         def write() -> None:
             save_snapshot(self.folder / "snapshots", self.step, self._state())
-            prune_snapshots(self.folder / "snapshots", self.settings.keep, self.settings.keep_every)
+            prune_snapshots(self.folder / "snapshots", self.objective.machine.keep, self.objective.keep_every)
             self.objective.saved()
 
         self.group.first_only(write)

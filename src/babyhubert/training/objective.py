@@ -8,54 +8,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from torch import Tensor, nn
 
 from babyhubert.encoder.canonical import Checkpoint
 from babyhubert.training.curves import Curves
-from babyhubert.training.optimiser import AdamSettings
+from babyhubert.training.optimiser import StepSettings
 from babyhubert.training.recorded_gradients import FlatGradients
 
 B = TypeVar("B")
 
 
-@dataclass(frozen=True)
-class LoopSettings:
-    """Settings of a run that the loop needs, whatever is trained.
+class MachineSettings(Protocol):
+    """Settings of how a run is logged and saved; nothing here is part of what is trained."""
 
-    Attributes:
-        steps: Updates of the weights.
-        accumulate: Batches of each process in one step.
-        optimiser: Of AdamW.
-        clip_norm: Largest norm of the gradient; 0: any.
-        most_skipped_steps: Steps in a row without a finite gradient that end the run.
-        log_every: Steps between lines of the log.
-        validate_every: Steps between validations.
-        save_every: Steps between snapshots.
-        keep: Newest snapshots kept.
-        keep_every: Snapshots at multiples of this are kept as well.
-        tensorboard: Write event files.
-        draw_often: Draw the curves at every validation, not only at the end.
-        average: Decay of the average of the weights that is validated and kept; 0: none.
-        scaled: Scale losses, as half precision needs.
-    """
-
-    steps: int
-    accumulate: int
-    optimiser: AdamSettings
-    clip_norm: float
-    most_skipped_steps: int
     log_every: int
-    validate_every: int
     save_every: int
     keep: int
-    keep_every: int | None = None
-    tensorboard: bool = False
-    draw_often: bool = False
-    average: float = 0.0
-    scaled: bool = False
+    tensorboard: bool
 
 
 class Progress(NamedTuple):
@@ -78,7 +49,15 @@ class Objective(ABC, Generic[B]):
     """Model, material and loss of a training, which the loop asks for batches of type B.
 
     Attributes:
-        loop: Settings of the run that the loop needs.
+        train: Settings of a step.
+        machine: Settings of log and snapshots.
+        steps: Updates of the weights.
+        validate_every: Steps between validations.
+        most_skipped_steps: Steps in a row without a finite gradient that end the run.
+        keep_every: Snapshots at multiples of this are kept besides the newest.
+        average: Decay of the average of the weights that is validated and kept; 0: none.
+        scaled: Scale losses, as half precision needs.
+        draw_often: Draw the curves at every validation, not only at the end.
         model: All weights, on the device.
         module: Forward pass that :meth:`loss` calls, once a batch; DistributedDataParallel wraps it.
         clipped: Weights whose gradient is limited.
@@ -87,7 +66,15 @@ class Objective(ABC, Generic[B]):
         remedy: Advice for a loss that is not finite.
     """
 
-    loop: LoopSettings
+    train: StepSettings
+    machine: MachineSettings
+    steps: int
+    validate_every: int
+    most_skipped_steps: int
+    keep_every: int | None = None
+    average: float = 0.0
+    scaled: bool = False
+    draw_often: bool = False
     model: nn.Module
     module: nn.Module
     clipped: Sequence[nn.Parameter]

@@ -8,26 +8,19 @@ import torch
 from torch import nn
 
 
-class AdamSettings(Protocol):
-    """Settings of AdamW."""
+class StepSettings(Protocol):
+    """Settings of a step: batches of each process in it, AdamW, and the largest norm of the gradient (0: any)."""
 
-    @property
-    def learning_rate(self) -> float: ...  # noqa: D102
-
-    @property
-    def beta1(self) -> float: ...  # noqa: D102
-
-    @property
-    def beta2(self) -> float: ...  # noqa: D102
-
-    @property
-    def eps(self) -> float: ...  # noqa: D102
-
-    @property
-    def weight_decay(self) -> float: ...  # noqa: D102
+    accumulate: int
+    learning_rate: float
+    beta1: float
+    beta2: float
+    eps: float
+    weight_decay: float
+    clip_norm: float
 
 
-def build_optimiser(model: nn.Module, settings: AdamSettings) -> torch.optim.AdamW:
+def build_optimiser(model: nn.Module, settings: StepSettings) -> torch.optim.AdamW:
     """AdamW on all that is trained, fused."""
     return torch.optim.AdamW(
         [parameter for parameter in model.parameters() if parameter.requires_grad],

@@ -27,7 +27,7 @@ from babyhubert.material.batch import Batch
 from babyhubert.runs.record import software_versions
 from babyhubert.tasks.interface import Task, Validation
 from babyhubert.training.curves import Curves
-from babyhubert.training.objective import LoopSettings, Objective, Progress, Validated
+from babyhubert.training.objective import Objective, Progress, Validated
 from babyhubert.training.origin import build_model
 from babyhubert.training.precision import autocast, resolve_precision
 from babyhubert.training.schedules import plateaus_of, rate_at
@@ -60,7 +60,10 @@ class TaskObjective(Objective[Batches]):
         self.tasks, self.settings, self.work, self.group = dict(tasks), settings, work, group
         train, machine = settings.train, settings.machine
         half = resolve_precision(machine.precision, group.device) == "fp16"
-        self.loop = self._loop_settings(half)
+        self.train, self.machine, self.average, self.scaled = train, machine, train.average, half
+        epoch = -(-max(task.batches_an_epoch for task in self.tasks.values()) // self.batches_a_step)
+        self.steps = train.steps or max(1, round((train.epochs or 1) * epoch))
+        self.validate_every, self.most_skipped_steps = train.validate_every or epoch, train.most_skipped_steps
         self.history: list[float] = []
         self.best_step, self.best_validations = 0, dict[str, Validation]()
         self.network, self.lineage = build_model(settings.model, self.tasks, train.seed)
@@ -76,24 +79,6 @@ class TaskObjective(Objective[Batches]):
         if machine.replay == "auto" and replayable and not (half or machine.gradient_checkpointing):
             self._passes = RecordedPasses(self._losses, self._autocast, group.device)
             self.gradients = self._passes.gradients
-
-    def _loop_settings(self, half: bool) -> LoopSettings:
-        train, machine = self.settings.train, self.settings.machine
-        epoch = -(-max(task.batches_an_epoch for task in self.tasks.values()) // self.batches_a_step)
-        return LoopSettings(
-            steps=train.steps or max(1, round((train.epochs or 1) * epoch)),
-            accumulate=train.accumulate,
-            optimiser=train,
-            clip_norm=train.clip_norm,
-            most_skipped_steps=train.most_skipped_steps,
-            log_every=machine.log_every,
-            validate_every=train.validate_every or epoch,
-            save_every=machine.save_every,
-            keep=machine.keep,
-            tensorboard=machine.tensorboard,
-            average=train.average,
-            scaled=half,
-        )
 
     @property
     def batches_a_step(self) -> int:
@@ -118,8 +103,8 @@ class TaskObjective(Objective[Batches]):
         return mean_score(self.best_validations) if self.best_validations else math.nan
 
     def batches(self, step: int) -> Iterator[list[Batches]]:  # noqa: D102
-        place, accumulate = self.group.place, self.loop.accumulate
-        counts = range(step * accumulate, self.loop.steps * accumulate)
+        place, accumulate = self.group.place, self.train.accumulate
+        counts = range(step * accumulate, self.steps * accumulate)
         numbers = (count * place.world + place.rank for count in counts)
         made = made_ahead(self._make, numbers, self.settings.machine.workers)
         while True:
@@ -136,7 +121,7 @@ class TaskObjective(Objective[Batches]):
 
     def place(self, step: int, number: int) -> tuple[int, ...]:  # noqa: D102
         place = self.group.place
-        return self.settings.train.seed, (step * self.loop.accumulate + number) * place.world + place.rank
+        return self.settings.train.seed, (step * self.train.accumulate + number) * place.world + place.rank
 
     def size(self, batches: Sequence[Batches]) -> tuple[float, list[float]]:  # noqa: D102
         seconds = sum(batch.seconds for together in batches for batch in together.values())
@@ -165,7 +150,7 @@ class TaskObjective(Objective[Batches]):
     def rate(self, step: int) -> float:  # noqa: D102
         train = self.settings.train
         plateaus = plateaus_of(self.history, train.schedule.patience) if train.schedule.kind == "plateau" else 0
-        return rate_at(step, train.learning_rate, train.schedule, self.loop.steps, plateaus)
+        return rate_at(step, train.learning_rate, train.schedule, self.steps, plateaus)
 
     def entry(self, sums: Sequence[float], weights: Sequence[float], steps: int) -> dict[str, float]:  # noqa: D102
         return {f"train/{name}/loss": total / steps for name, total in zip(self.tasks, sums, strict=True)}

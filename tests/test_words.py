@@ -12,7 +12,7 @@ ROOT = Path(babyhubert.__file__).parent
 DONE = {
     "annotation", "audio", "cli", "compute", "config", "corpus", "demo",
     "encoder", "errors", "evaluation", "exchange", "files", "frame_store", "hashing", "inference", "kept_files",
-    "material", "measures", "phonology", "progress", "report", "simulation", "timebase", "units", "version",
+    "material", "measures", "phonology", "progress", "report", "runs", "simulation", "timebase", "units", "version",
 }
 # fmt: on
 """Packages and modules whose docstrings have been brought to these words."""

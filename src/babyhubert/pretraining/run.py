@@ -1,13 +1,12 @@
 """One iteration of pre-training: from a pack and its labels to a model folder.
 
-``pretrain`` reads as the story of a run; :mod:`babyhubert.training.loop` takes its steps.
+``pretrain`` has the sequence of a run; :mod:`babyhubert.training.loop` takes its steps.
 
 The run folder::
 
-    run.json          settings, data, software, machine
-    log.jsonl         a line an interval; curves.csv and curves.png are drawn from it; tensorboard/ holds the same
-    snapshots/        step-<number>.pt, the newest few
-    model/            the result, as transformers loads it
+run.json          settings, data, software, machine log.jsonl         one line per interval; curves.csv and curves.png
+are made from it; tensorboard/ holds the same snapshots/        step-<number>.pt, the newest few model/            the
+result, as transformers loads it
 """
 
 from __future__ import annotations
@@ -35,11 +34,11 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class PretrainingResult:
-    """How a run ended.
+    """Result of a run.
 
     Attributes:
         step: Steps done.
-        finished: Whether these are all; otherwise it was asked to stop, and saved.
+        finished: True if these are all; otherwise it was stopped on request, and saved.
         model: The model folder, when finished.
         last: The last entry of the log about training.
         validation: Loss and accuracies of the last validation.
@@ -62,21 +61,21 @@ def pretrain(
     report: Report = print,
     facts: dict[str, Any] | None = None,
 ) -> PretrainingResult:
-    """Train, or go on training, and write the model folder at the end.
+    """Train, or continue training, and write the model folder at the end.
 
     Args:
-        labels: Labels of a pack, which knows the audio.
-        settings: The run.
+        labels: Labels of a pack, which has the audio.
+        settings: Settings of the run.
         output: The run folder.
         group: The processes of the job; every one calls this.
-        report: Told a line of text now and then, in the first process.
-        facts: Goes into the card (lineage of the labels, for example).
+        report: Called with lines of text, in the first process.
+        facts: Further content of the card (lineage of the labels, for example).
 
     Raises:
-        CorpusError: pack and labels are no material to train on.
+        CorpusError: pack and labels are unsuitable for training.
         ConfigError: the folder holds a run with other settings.
-        TrainingError: the run cannot go on.
-        OutputError: another run is writing here, or the disk is full.
+        TrainingError: the run cannot continue.
+        OutputError: another run is writing to this folder, or the disk is full.
     """
     say = group.voice(report)
     with ExitStack() as resources:

@@ -1,7 +1,7 @@
-"""The recordings of a run on Dask workers: one task a recording, the longest first, one at a time a worker.
+"""Execution of a run's recordings on Dask workers: one task per recording, longest first, one at a time per worker.
 
 A worker that dies loses one recording, which another one takes; a recording whose workers keep dying is given up and
-named. Results lie on the disk that all share; through Dask go names, progress and error lines only.
+reported. Results are on the shared disk; only names, progress and error lines go through Dask.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _VISIBLE_SECONDS = 120.0
 
 
 class DaskWorkers:
-    """Shares the recordings of a run out to workers.
+    """Distributes the recordings of a run to workers.
 
     Args:
-        pool: Where the workers come from.
+        pool: Source of the workers.
         make: Makes the job in a worker; a partial of a module's function with small arguments.
     """
 
@@ -40,12 +40,12 @@ class DaskWorkers:
         self._make = make
 
     def run(self, job: RecordingJob, recordings: Sequence[Planned], progress: RunProgress) -> None:
-        """Process all recordings; ``progress`` is told of each exactly once.
+        """Process all recordings; ``progress`` is notified of each exactly once.
 
         Raises:
-            ConfigError: there are no workers, or they cannot do this.
+            ConfigError: there are no workers, or they are unsuitable.
             DiskFullError: the disk is full.
-            OutputError: what workers write is not seen here.
+            OutputError: files of the workers are not visible here.
         """
         if not recordings:
             return
@@ -68,7 +68,7 @@ class DaskWorkers:
 
 @dataclass
 class _Flight:
-    """Recordings on their way. Everything that comes back passes one queue, read by one thread."""
+    """Recordings in progress. All results pass one queue, read by one thread."""
 
     client: Any
     pool: WorkerPool
@@ -95,7 +95,7 @@ class _Flight:
         self.client.subscribe_topic(self.ticket.run, self.events.put)
 
     def complete(self) -> None:
-        """Bring all home."""
+        """Wait for all recordings."""
         while self.waiting or self.flying or self.unseen:
             self._count_slots()
             while self.waiting and len(self.flying) < self.slots:
@@ -112,7 +112,7 @@ class _Flight:
             self._look_for_unseen()
 
     def stop(self) -> None:
-        """Call back what still flies."""
+        """Cancel the recordings in progress."""
         with suppress(Exception):
             self.client.cancel(list(self.flying), force=True)
             self.client.unsubscribe_topic(self.ticket.run)
@@ -125,7 +125,7 @@ class _Flight:
         future.add_done_callback(self.events.put)
 
     def _hear(self, message: dict[str, Any]) -> None:
-        """Progress of a recording; what was read before a worker died does not count twice."""
+        """Report progress of a recording; samples read before a worker died are not counted twice."""
         name, heard = message["id"], message["heard"]
         planned = next((planned for planned in self.flying.values() if planned.file.recording_id == name), None)
         if planned is None:
@@ -165,10 +165,10 @@ class _Flight:
             self.unseen[name] = (planned, time.monotonic())
 
     def _was_a_bystander(self, name: str, error: BaseException) -> bool:
-        """Whether a recording was given up though it only waited on workers that others killed; then it flies again.
+        """True if the scheduler gave a recording up only because others killed its workers; it is then resubmitted.
 
-        Dask blames all that a dead worker held; only what had begun there (a worker has one thread) can be at fault.
-        The word that it began may be lost with the worker, so this too has an end.
+        Dask counts a dead worker against all its recordings; only one that had begun there (a worker has one thread)
+        can be at fault. The message that it began may be lost with the worker, so resubmissions are limited.
         """
         from distributed import KilledWorker
 
@@ -178,10 +178,10 @@ class _Flight:
         return self.acquittals[name] < DEATHS
 
     def _explain(self, planned: Planned, error: BaseException) -> str:
-        """One line for a recording that no worker came back from.
+        """One line about a recording that no worker finished.
 
         Raises:
-            ConfigError: it is the workers' fault.
+            ConfigError: the workers are at fault.
         """
         from distributed import KilledWorker
 
@@ -195,7 +195,7 @@ class _Flight:
         raise ConfigError(f"the workers cannot run this ({type(error).__name__}: {text}); install babyhubert there")
 
     def _look_for_unseen(self) -> None:
-        """A recording is done when its record is seen here: network disks may show it some seconds later."""
+        """Wait for records of finished recordings: network disks may show them some seconds later."""
         for name, (planned, since) in list(self.unseen.items()):
             if self.job.folder.record(name) is not None:
                 del self.unseen[name]
@@ -219,7 +219,7 @@ class _Flight:
         self.pool.renew()
 
     def _tick(self) -> None:
-        """Nothing has come for a while: give a sign of life, and a word while there are no workers."""
+        """Handle a pause without results: give a sign of life, and a message while there are no workers."""
         planned = next(iter(self.flying.values()), None) or next(iter(self.waiting), None)
         if planned is not None:
             self.progress.advance(planned.file.recording_id, 0)

@@ -1,6 +1,6 @@
-"""A recording decoded once for several models: its samples stand in a file while they are all run.
+"""Storage of a decoded recording for several models: its samples are in a file while all of them run.
 
-Memory stays bounded and the samples are exactly those that decoding gives. What is as quick to read as such a file
+Memory stays bounded and the samples are exactly those of decoding. A recording that is as fast to read as such a file
 (16 kHz wav) is read again instead.
 """
 
@@ -22,7 +22,7 @@ from babyhubert.timebase import SAMPLE_RATE
 
 
 class OpenedAudio(Protocol):
-    """What a run needs of a recording."""
+    """Interface of an open recording for a run."""
 
     @property
     def channel(self) -> str | int:
@@ -30,10 +30,10 @@ class OpenedAudio(Protocol):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was odd about reading it."""
+        """Warnings about the recording."""
 
     def blocks(self, block_samples: int) -> Iterator[Block]:
-        """All of it, in order."""
+        """The complete recording, in order."""
 
 
 Opener = Callable[[Path, Channel], AbstractContextManager[OpenedAudio]]
@@ -59,7 +59,7 @@ class _Kept:
 
 
 class _Keeping:
-    """A recording whose samples are written down as they are read; whole only when it was read to its end."""
+    """A recording whose samples are stored as they are read; complete only if it is read to its end."""
 
     def __init__(self, recording: Recording, file: Path) -> None:
         self._recording = recording
@@ -82,10 +82,10 @@ class _Keeping:
 
 
 class DecodedRecording:
-    """One recording that is decoded at its first reading. Use as a context manager; afterwards nothing is left.
+    """A recording that is decoded at its first reading. A context manager, which deletes the file at the end.
 
     Args:
-        file: Where to keep the samples, ending in ``.npy``.
+        file: File of the samples, ending in ``.npy``.
     """
 
     def __init__(self, file: Path) -> None:

@@ -1,7 +1,7 @@
-"""Who does the recordings of a run: this process, or workers.
+"""Distribution of the recordings of a run: to this process or to workers.
 
-A command gives a *job*: it makes the outputs of any recording whole, each independent of all others. How recordings
-are shared out changes nothing in any result.
+A command gives a *job*, which makes the complete outputs of any recording, independent of all others. The distribution
+does not affect any result.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from babyhubert.runs.journal import Planned
 
 
 class RecordingJob(Protocol):
-    """What a command does with recordings."""
+    """Work of a command on recordings."""
 
     @property
     def folder(self) -> RunFolder:
-        """Where the outputs and records go."""
+        """Folder of outputs and records."""
 
     @property
     def identity(self) -> str:
-        """Hash of everything that decides a result; the same in every process of a run."""
+        """Hash of all settings that affect a result; the same in every process of a run."""
 
     def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> object:
-        """Make the outputs of recordings whole, then their records.
+        """Make the complete outputs of recordings, then their records.
 
-        ``progress.done`` is told of each recording exactly once, with one line where it failed.
+        ``progress.done`` is called for each recording exactly once, with one line if it failed.
 
         Raises:
             DiskFullError: the disk is full.
@@ -37,19 +37,19 @@ class RecordingJob(Protocol):
 
 
 class Distribution(Protocol):
-    """How the recordings of a run are shared out."""
+    """Method of distributing the recordings of a run."""
 
     def run(self, job: RecordingJob, recordings: Sequence[Planned], progress: RunProgress) -> None:
-        """Process all recordings; ``progress`` is told of each exactly once.
+        """Process all recordings; ``progress`` is notified of each exactly once.
 
         Raises:
             DiskFullError: the disk is full.
-            BabyHubertError: workers cannot be had or do not fit.
+            BabyHubertError: workers are unavailable or unsuitable.
         """
 
 
 class InProcess:
-    """In this process: one recording after the other on a CPU, several side by side on a GPU."""
+    """Execution in this process: one recording after the other on a CPU, several side by side on a GPU."""
 
     def run(self, job: RecordingJob, recordings: Sequence[Planned], progress: RunProgress) -> None:
         """Process all recordings."""

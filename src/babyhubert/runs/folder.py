@@ -1,9 +1,9 @@
-"""The state of a run over many recordings, kept in its output folder so that any run can be continued.
+"""State of a run over many recordings, stored in its output folder so that any run can be continued.
 
-``OUT/.babyhubert/`` holds one JSON record for each recording that is complete, a lock, and whatever a command keeps to
-save work later (frame scores). A record is written after all of a recording's outputs stand whole under their final
-names and are on the disk: its presence is the mark of completion. A fingerprint of everything that affects the result
-decides whether it still holds; the length and checksum of each output tell whether that is what was written.
+``OUT/.babyhubert/`` holds one JSON record for each complete recording, a lock, and data that a command stores to save
+work later (frame scores). A record is written after all of a recording's outputs have their final names and are on the
+disk: its presence marks completion. A fingerprint of everything that affects the result decides if it is still valid;
+the length and checksum of each output show if it is intact.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ RESULT_FOLDERS = (
     *("rttm", "raw_rttm", "csv", "probs", "addressee", "phonemes", "phonemes_timed", "phonemes_enriched"),
     *("layer[0-9]*", "report"),
 )
-"""Sub-folders of an output folder that commands write into, as patterns: what else is there belongs to others."""
+"""Sub-folders of an output folder that commands write into, as patterns: other files there belong to others."""
 
 
 _CHECKSUM = "record_sha256"
@@ -49,27 +49,27 @@ _CHECKSUM = "record_sha256"
 OWN_KEYS = frozenset(
     {"audio", "absolute_path", "scores", "result", "device", "outputs", "settings", "segments_sha256", _CHECKSUM}
 )
-"""What a record holds for the program alone; the rest of it is told in ``run.json``."""
+"""Keys of a record for internal use; the others are reported in ``run.json``."""
 
 
 def report_lock(output: Path) -> Path:
-    """The lock of `report`, which may run beside other commands."""
+    """Lock of `report`, which may run at the same time as other commands."""
     return output / STATE_FOLDER / "report" / "lock"
 
 
 class RunFolder:
-    """An output folder held by one run at a time, or by one a part. Use as a context manager.
+    """An output folder locked by one run at a time, or by one run per shard. Use it as a context manager.
 
-    Workers of a run use it without holding it: their run does.
+    Workers of a run use it without the lock, which their run has.
 
     Args:
         output: The folder; created when absent.
         command: Name of the command; records of different commands do not mix.
-        part: The share of the recordings that this run does; None for all of them.
+        part: The shard of this run; None for all recordings.
         typed: The command as a user types it, for messages; None: its name.
 
     Raises:
-        OutputError: not writable, or another run is writing here now.
+        OutputError: not writable, or another run is writing to it.
     """
 
     def __init__(self, output: Path, command: str, part: Part | None = None, typed: str | None = None) -> None:
@@ -91,7 +91,7 @@ class RunFolder:
         self._lock.release()
 
     def remove_leftovers(self) -> None:
-        """Delete what killed runs, of whatever command, left half-written; call it where no other run is writing."""
+        """Delete half-written files of killed runs of any command; call it while no other run is writing."""
         lock = report_lock(self.output)
         with suppress(Timeout), FileLock(lock).acquire(timeout=0) if lock.is_file() else nullcontext():
             remove_leftovers(self.output, STATE_FOLDER, *RESULT_FOLDERS, *self._folders_of_tasks())
@@ -103,29 +103,29 @@ class RunFolder:
                 yield from (path.name + end for end in ("", "_timed", "_enriched"))
 
     def is_held(self) -> bool:
-        """Whether a run has it now, as far as this machine can tell."""
+        """True if a run has the lock now, as far as this machine can tell."""
         return self._lock.is_held()
 
     def state_file(self) -> Path:
-        """What the run wrote down of how far it is (`batch.journal`)."""
+        """Journal of the run's progress (`runs.journal`)."""
         name = "run" if self.part is None else f"part-{self.part.number}-of-{self.part.parts}"
         return self.state / f"{name}.jsonl"
 
     def record_path(self, recording_id: str) -> Path:
-        """Where a recording's record stands."""
+        """Path of a recording's record."""
         return path_below(self.state / "records", recording_id, ".json")
 
     def record(self, recording_id: str) -> dict[str, Any] | None:
-        """A recording's record, or None where it is not complete, or the record is not what was written."""
+        """A recording's record, or None if it is not complete, or the record is damaged."""
         return _read_record(self.record_path(recording_id), recording_id)
 
     def complete(self, recording_id: str, record: Mapping[str, Any], outputs: Iterable[Path] = ()) -> None:
         """Mark a recording as complete; call it after its outputs have their final names.
 
         Args:
-            recording_id: Which.
-            record: What to keep of it.
-            outputs: All its files below the output folder. They are brought to the disk before the mark.
+            recording_id: The recording.
+            record: Content of its record.
+            outputs: All its files below the output folder. They are flushed to the disk before the mark.
 
         Raises:
             OutputError: they, or the mark, cannot be written.
@@ -138,9 +138,9 @@ class RunFolder:
         write_json(self.record_path(recording_id), content, durable=True)
 
     def fault(self, record: Mapping[str, Any], path: Path) -> str | None:
-        """What is wrong with an output of a complete recording, one sentence; None where it is as it was written.
+        """Fault of an output of a complete recording, one sentence; None if it is intact.
 
-        Of a recording that an earlier version completed nothing is known but that the file exists.
+        For recordings of earlier versions only the existence of the file is known.
         """
         if "outputs" not in record:
             return None if path.is_file() else f"{path}: is gone"
@@ -149,11 +149,11 @@ class RunFolder:
         return None if fault is None else f"{path}: {fault}"
 
     def is_damaged(self, recording_id: str) -> bool:
-        """Tell whether a recording has a record that is not what was written."""
+        """Tell whether a recording's record is damaged."""
         return self.record_path(recording_id).is_file() and self.record(recording_id) is None
 
     def forget(self, recording_id: str) -> None:
-        """Take the mark back, before outputs are replaced."""
+        """Remove the mark, before outputs are replaced."""
         with suppress(FileNotFoundError):
             self.record_path(recording_id).unlink()
 
@@ -163,13 +163,13 @@ class RunFolder:
         return sorted((record for record in found if record is not None), key=lambda record: record["recording_id"])
 
     def warnings(self, recording_id: str) -> tuple[str, ...]:
-        """What reading a recording found (lost stretches, silence, ...), one line each, as its record keeps it."""
+        """Warnings about a recording (lost stretches, silence, ...), one line each, from its record."""
         return record_warnings(self.record(recording_id) or {})
 
     def write_failures(self, failures: Sequence[tuple[Path, str]]) -> None:
-        """``failures.csv`` (``path,error``), header only when all went well.
+        """Write ``failures.csv`` (``path,error``), with only the header if nothing failed.
 
-        What failed in the latest runs of other commands in this folder stays in it.
+        Failures of the latest runs of other commands in this folder are kept.
         """
         told = [(" ".join(str(path).split()), " ".join(error.split())) for path, error in failures]
         for record in self._other_runs():
@@ -177,10 +177,10 @@ class RunFolder:
         write_failures(self.output / "failures.csv", dict.fromkeys(told))
 
     def write_run(self, record: Mapping[str, Any]) -> None:
-        """``run.json``: what the latest run of this command says of itself, with ``command`` and ``failures``.
+        """Write ``run.json``: the record of this command's latest run, with ``command`` and ``failures``.
 
-        Where other commands have run in this folder, their latest records stand under ``also``, by command; the record
-        of `segment` always stands at the top.
+        Latest records of other commands in this folder are under ``also``, by command; the record of `segment` is
+        always at the top.
         """
         write_json(self.state / "run.json", record)
         runs = sorted([record, *self._other_runs()], key=lambda run: run["command"] != "segment")
@@ -197,7 +197,7 @@ class RunFolder:
         return found
 
     def damaged(self) -> list[tuple[Path, str]]:
-        """Path and one-line error of each complete recording of which an output is not what was written."""
+        """Path and one-line error of each complete recording with a damaged output."""
         found = [(Path(name), self._again(f"{self.record_path(name)}: damaged")) for name in self.unreadable()]
         for record in self.records():
             paths = [self.output / name for name in record.get("outputs", ())]
@@ -206,7 +206,7 @@ class RunFolder:
         return found
 
     def unreadable(self) -> list[str]:
-        """Ids of recordings whose record is damaged, so that nothing is known of them."""
+        """Ids of recordings whose record is damaged."""
         return [name for name in self._recorded() if self.record(name) is None]
 
     def _recorded(self) -> list[str]:
@@ -229,11 +229,11 @@ class RunFolder:
             path: The table.
             header: Its first line.
             source: The file of a recording that its rows are made of.
-            rows: Makes them, of a recording's id and that file.
-            optional: Recordings may have no such file.
+            rows: Makes its rows, from a recording's id and that file.
+            optional: True if recordings may have no such file.
 
         Returns:
-            Path and one-line error of each recording that is not in the table, because what was kept of it is damaged.
+            Path and one-line error of each recording that is not in the table, because its stored results are damaged.
         """
         damaged = [(Path(name), self._again(f"{self.record_path(name)}: damaged")) for name in self.unreadable()]
         lines = [header]
@@ -267,7 +267,7 @@ def _read_record(path: Path, recording_id: str) -> dict[str, Any] | None:
 
 
 def _is_run_of(run: object, command: str) -> bool:
-    """Tell whether JSON is what a run of a command wrote of itself, and not a damaged copy."""
+    """Tell whether JSON is an intact record of a command's run."""
     if not isinstance(run, dict) or run.get("command") != command or not isinstance(run.get("failures"), list):
         return False
     entries = [[each.get("path"), each.get("error")] if isinstance(each, dict) else [None] for each in run["failures"]]
@@ -275,7 +275,7 @@ def _is_run_of(run: object, command: str) -> bool:
 
 
 def record_warnings(record: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the record of a recording tells of reading it, one line each."""
+    """Warnings in the record of a recording, one line each."""
     told = record.get("warnings") or ()
     return (told,) if isinstance(told, str) else tuple(str(line) for line in told)
 
@@ -283,11 +283,11 @@ def record_warnings(record: Mapping[str, Any]) -> tuple[str, ...]:
 def reading_warnings(
     output: Path, commands: Iterable[str], files: Iterable[RecordingFile]
 ) -> tuple[tuple[Path, str], ...]:
-    """Path and one line of everything that commands found odd when they read these recordings, each line once.
+    """Path and one line of each warning of commands about these recordings, each line once.
 
     Args:
         output: Their output folder.
-        commands: Whose records to look into.
+        commands: Commands whose records are read.
         files: Recordings that are complete.
     """
     folders = [RunFolder(output, command) for command in commands]
@@ -296,21 +296,20 @@ def reading_warnings(
 
 
 def write_failures(path: Path, failures: Iterable[tuple[Path | str, str]]) -> None:
-    """Write ``path,error`` rows, the header alone when all went well."""
+    """Write ``path,error`` rows, with only the header if nothing failed."""
     write_text(path, csv_text([("path", "error"), *((str(file), error) for file, error in failures)]))
 
 
 class FolderLock:
-    """Lets one run have a whole output folder, or several runs one part each.
+    """Lock for one run over a complete output folder, or for several runs with one shard each.
 
-    Who wants in passes a gate, one at a time and for an instant; behind it the locks of all others can be looked at
-    without anyone taking that look for a run.
+    A short gate lock makes taking the run lock and inspecting the others' locks one atomic step.
 
     Args:
         output: The output folder.
         state: The folder of its locks.
-        command: Who wants in; parts of different commands do not disturb each other.
-        part: The part; None for the whole folder.
+        command: The command; shards of different commands are compatible.
+        part: The shard; None for the complete folder.
     """
 
     def __init__(self, output: Path, state: Path, command: str, part: Part | None) -> None:
@@ -322,14 +321,14 @@ class FolderLock:
         self._held = FileLock(state / "lock" if part is None else self._parts / _part_name(part))
 
     def acquire(self, when_alone: Callable[[], None]) -> None:
-        """Take it, or fail at once.
+        """Take the lock, or fail at once.
 
         Args:
-            when_alone: Called once it is taken where no other run, of any command, is at work here; nor does one begin
-                before it returns.
+            when_alone: Called after the lock is taken if no run of any command is active here; none begins before it
+                returns.
 
         Raises:
-            OutputError: another run has the folder or this part of it, or it cannot be written.
+            OutputError: another run has the folder or this shard of it, or it cannot be written.
         """
         make_folder(self._parts)
         try:
@@ -345,11 +344,11 @@ class FolderLock:
             raise explain_os_error(self._output, error) from error
 
     def release(self) -> None:
-        """Give it back."""
+        """Release the lock."""
         self._held.release()
 
     def is_held(self) -> bool:
-        """Whether a run has it now, as far as this machine can tell."""
+        """True if a run has the lock now, as far as this machine can tell."""
         if not self._state.is_dir():
             return False
         with suppress(Timeout, OSError), self._gate.acquire(timeout=_GATE_SECONDS):
@@ -357,12 +356,12 @@ class FolderLock:
         return False
 
     def _others(self) -> list[Path]:
-        """The locks of all other runs that were ever here."""
+        """Locks of all other runs that were ever in this folder."""
         locks = [self._state / "lock", *(self._state / "parts").glob("*/*.lock")]
         return [path for path in locks if path.is_file() and path != Path(self._held.lock_file)]
 
     def _refuse_others(self) -> None:
-        """Fail where a run is at work that goes not together with this one: one over the whole, or in other parts."""
+        """Raise if a conflicting run holds the folder: one over all recordings, or another division into shards."""
         if self._part is None:
             others = sorted((self._state / "parts").glob("*/*.lock"))
         else:

@@ -1,9 +1,9 @@
-"""What a run set out to do and how far it is, in one small file that outlives it.
+"""Journal of a run: its recordings and its progress, in one small file that outlives it.
 
-``OUT/.babyhubert/<command>/run.jsonl`` (``part-2-of-4.jsonl`` for a part): a first line with every recording the run
-was given, then a line for each recording that is complete or failed and one every quarter of a minute, so that anyone
-can see how far the run is, and that it is alive. ``babyhubert status`` reads it, and so does ``babyhubert merge``.
-What makes continuing possible is not this but the records of complete recordings (`run_folder`).
+``OUT/.babyhubert/<command>/run.jsonl`` (``part-2-of-4.jsonl`` for a shard) has a first line with all recordings of the
+run, then a line for each recording that is complete or failed and one every quarter of a minute, which shows the
+progress of the run and that it is alive. ``babyhubert status`` and ``babyhubert merge`` read it. Runs are continued
+not from the journal but from the records of complete recordings (`runs.folder`).
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Planned:
     """A recording of a run.
 
     Attributes:
-        position: Its place among all that were given.
+        position: Its position among the given recordings.
         file: The recording.
-        samples: Its length at 16 kHz, as its header says; 0 where it cannot be read.
-        error: Why it cannot be read, where that is known before the run.
+        samples: Its length at 16 kHz according to its header; 0 if it cannot be read.
+        error: Reason why it cannot be read, if known before the run.
     """
 
     position: int
@@ -51,14 +51,14 @@ class Planned:
 
 @dataclass(frozen=True)
 class Plan:
-    """The recordings that fall to a run.
+    """The recordings of a run.
 
     Attributes:
         good: Those that can be read, in the order given.
         bad: Those that cannot.
-        inputs: Hash of all that were given, to whatever part they fall.
-        given: How many these are.
-        given_samples: How long.
+        inputs: Hash of all given recordings, of any shard.
+        given: Number of these.
+        given_samples: Their total length.
     """
 
     good: tuple[Planned, ...]
@@ -71,12 +71,12 @@ class Plan:
 def plan_run(
     part: Part | None, good: Sequence[tuple[RecordingFile, int]], bad: Sequence[tuple[RecordingFile, str]]
 ) -> Plan:
-    """The recordings that fall to a part of a run (None: all).
+    """Select the recordings of a shard of a run (None: all).
 
     Args:
-        part: Which part.
+        part: The shard.
         good: Readable recordings and their lengths in samples.
-        bad: The others, and why.
+        bad: The others, with reasons.
     """
     lengths = {file.recording_id: samples for file, samples in good} | {file.recording_id: 0 for file, _ in bad}
     mine = set(lengths) if part is None else part.share(lengths)
@@ -91,15 +91,15 @@ def plan_run(
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended: what its tables are made of.
+    """Outcome of a run, from which its tables are made.
 
     Attributes:
-        began: When, ISO 8601.
-        ended: When.
+        began: Time of its beginning, ISO 8601.
+        ended: Time of its end.
         complete: Recordings that are complete, those kept from before included, in the order given.
-        kept: How many of them were complete before.
+        kept: Number of them that were complete before.
         failures: Path and one-line error of each that is not.
-        notes: Sentences that a user should know of the results.
+        notes: Notes on the results.
     """
 
     began: str
@@ -110,23 +110,23 @@ class Outcome:
     notes: tuple[str, ...] = ()
 
     def with_damaged(self, damaged: Iterable[tuple[Path, str]], notes: Iterable[str] = ()) -> Outcome:
-        """The same, with results of earlier runs that were found damaged among the failures."""
+        """The same, with damaged results of earlier runs among the failures."""
         damaged = tuple(dict.fromkeys(failure for failure in damaged if failure not in self.failures))
         told = (*self.notes, *(error for _, error in damaged), *notes)
         return replace(self, failures=(*self.failures, *damaged), notes=told)
 
 
 class RunJournal:
-    """Keeps account of a run, on disk and for whoever watches. Use as a context manager; it is a `RunProgress`.
+    """Records the progress of a run on disk, and forwards it to a display. A context manager and a `RunProgress`.
 
     Args:
-        folder: The output folder, held.
+        folder: The output folder, locked by the caller.
         plan: The recordings.
         todo: Ids of those that have to be computed.
-        quick: Ids of those that are made from what an earlier run kept: reported with :meth:`settled`.
-        about: What the tables need to know besides (JSON).
-        identity: What decides results; parts must agree in it.
-        progress: Whoever watches.
+        quick: Ids of those that are made from stored results: reported with :meth:`settled`.
+        about: Further content of the tables (JSON).
+        identity: Hash of settings that affect results; shards must agree in it.
+        progress: The display.
     """
 
     def __init__(
@@ -179,10 +179,10 @@ class RunJournal:
         return [planned for planned in self._plan.good if planned.file.recording_id in self._todo]
 
     def start(self, recordings: int, samples: int, skipped: int) -> None:
-        """Nothing to do: the journal knows its plan."""
+        """Do nothing: the journal has its plan."""
 
     def advance(self, recording_id: str, samples: int) -> None:
-        """So many more samples of a recording have been read; none is a sign of life."""
+        """Add samples of a recording that have been read; 0 is a sign of life."""
         self._heard[recording_id] = self._heard.get(recording_id, 0) + samples
         self._total += samples
         self._progress.advance(recording_id, samples)
@@ -191,20 +191,20 @@ class RunJournal:
                 self._append({})
 
     def done(self, recording_id: str, error: str | None) -> None:
-        """A recording is complete, or failed.
+        """Record a recording as complete or failed.
 
         Raises:
-            DiskFullError: that cannot be written down.
+            DiskFullError: the disk is full.
         """
         self._progress.shorten(self._lengths[recording_id] - self._heard.pop(recording_id, 0))
         self._progress.done(recording_id, error)
         self.settled(recording_id, error)
 
     def settled(self, recording_id: str, error: str | None) -> None:
-        """The same of a recording that needed no computation.
+        """Record a recording that needed no computation.
 
         Raises:
-            DiskFullError: that cannot be written down.
+            DiskFullError: the disk is full.
         """
         self._open.discard(recording_id)
         if error is not None:
@@ -215,15 +215,15 @@ class RunJournal:
             raise explain_os_error(self._folder.state_file(), problem) from problem
 
     def shorten(self, samples: int) -> None:
-        """So many samples will not be read."""
+        """Subtract samples that will not be read after all."""
         self._progress.shorten(samples)
 
     def note(self, text: str) -> None:
-        """Something worth a line."""
+        """Show a message."""
         self._progress.note(text)
 
     def outcome(self) -> Outcome:
-        """How things stand now."""
+        """Present outcome."""
         missing = self._open | set(self._errors)
         return Outcome(
             self._began,
@@ -258,7 +258,7 @@ class RunJournal:
 
 
 def failures_in_order(plan: Plan, errors: Mapping[str, str]) -> tuple[tuple[Path, str], ...]:
-    """Path and error of all that failed: first what could not be read at all, each in the order given."""
+    """Path and error of all failures: first the recordings that could not be read at all, each in the order given."""
     bad = [(planned.file.path, planned.error or "") for planned in sorted(plan.bad, key=_position)]
     late = [planned for planned in sorted(plan.good, key=_position) if planned.file.recording_id in errors]
     return (*bad, *((planned.file.path, errors[planned.file.recording_id]) for planned in late))
@@ -266,20 +266,20 @@ def failures_in_order(plan: Plan, errors: Mapping[str, str]) -> tuple[tuple[Path
 
 @dataclass(frozen=True)
 class RunState:
-    """A run as its journal tells it.
+    """A run according to its journal.
 
     Attributes:
         path: The journal.
         command: The command.
-        part: Its part; None for a whole run.
-        began: When, ISO 8601.
-        ended: When; None where it was stopped, or still runs.
-        stopped: Whether it said itself that it stops before its end.
-        last_sign: Seconds since the epoch when it last wrote a line.
+        part: Its shard; None for a run over all recordings.
+        began: Time of its beginning, ISO 8601.
+        ended: Time of its end; None if it was stopped, or still runs.
+        stopped: True if it recorded that it stops before its end.
+        last_sign: Time of its last line, in seconds since the epoch.
         host: The machine.
         pid: Its process there.
-        identity: What decides its results.
-        about: What the tables need to know.
+        identity: Hash of settings that affect its results.
+        about: Content of the tables.
         plan: The recordings.
         todo: Ids of those that were not complete when it began.
         done: Ids of those completed since.
@@ -312,7 +312,7 @@ class RunState:
 
     @property
     def is_here(self) -> bool:
-        """Whether it was started on this machine."""
+        """True if it was started on this machine."""
         return self.host == platform.node()
 
     @property
@@ -326,7 +326,7 @@ def read_journal(path: Path) -> RunState:
     """Read a journal, also while it is being written.
 
     Raises:
-        OutputError: it is none, or of another version.
+        OutputError: it is not a journal, or of another version.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -365,7 +365,7 @@ def read_journal(path: Path) -> RunState:
 
 
 def _event(line: str) -> dict[str, Any] | None:
-    """An event; None of a line that is not whole, because the run was killed or is just writing it."""
+    """Parse an event; None for an incomplete line, because the run was killed or is writing it."""
     try:
         event = json.loads(line)
     except ValueError:
@@ -374,7 +374,7 @@ def _event(line: str) -> dict[str, Any] | None:
 
 
 def _remove_superseded(folder: RunFolder) -> None:
-    """Journals of earlier runs that were shared out differently say nothing of this one."""
+    """Delete journals of earlier runs with another division into shards."""
     fellows = "run.jsonl" if folder.part is None else f"-of-{folder.part.parts}.jsonl"
     for path in folder.state.glob("*.jsonl"):
         if not path.name.endswith(fellows):

@@ -1,7 +1,7 @@
-"""Results of earlier runs: which of them a run may keep, and which recordings of a folder it must not replace.
+"""Results of earlier runs: the ones that a run may keep, and recordings that it must not replace.
 
-A result is kept where its record is what was written, its recording is still the same file, its settings are those of
-the run, and each of its outputs is what was written. Whatever else is found is made again, and said.
+A result is kept if its record is intact, its recording is still the same file, its settings are those of the run, and
+each of its outputs is intact. All other results are made again, and reported.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _EARLIER = "completed by an earlier version, which kept no checksums"
 
 @dataclass(frozen=True)
 class KeptResult:
-    """What an earlier run left of a recording.
+    """Result of an earlier run for a recording.
 
     Attributes:
-        record: Its record; None where there is none, it is damaged, or it is of another file.
-        is_current: Its settings are those of this run.
-        complete: Every output that this run makes was written.
-        faults: One sentence for each thing that was kept and cannot be believed.
-        damaged: Outputs that are not what was written.
+        record: Its record; None if there is none, it is damaged, or it is of another file.
+        is_current: True if its settings are those of this run.
+        complete: True if it has every output of this run.
+        faults: One sentence for each stored file that is damaged.
+        damaged: Damaged outputs.
     """
 
     record: Mapping[str, Any] | None = None
@@ -41,7 +41,7 @@ class KeptResult:
 
     @property
     def is_whole(self) -> bool:
-        """Nothing has to be done."""
+        """True if nothing has to be done."""
         return self.record is not None and self.is_current and self.complete and not self.damaged
 
 
@@ -52,13 +52,13 @@ def kept_result(
     expected: Sequence[Path],
     audio: Mapping[str, Any] | None,
 ) -> KeptResult:
-    """Look at what is kept of a recording, reading every output.
+    """Check the stored result of a recording, reading every output.
 
     Args:
-        folder: Where.
+        folder: The output folder.
         file: The recording.
-        result: Fingerprint of everything that decides its result.
-        expected: Outputs that this run makes of it.
+        result: Fingerprint of all settings that affect its result.
+        expected: Outputs of this run for it.
         audio: Identity that the recording must have had; None: nothing is kept of it.
     """
     record = folder.record(file.recording_id)
@@ -83,7 +83,7 @@ def kept_result(
 
 
 def fault_notes(faults: Iterable[str]) -> list[str]:
-    """Notes for the user on results that are made again, a line each; many of one kind in one line."""
+    """Notes on results that are made again, one line each; many of one kind in one line."""
     faults = list(dict.fromkeys(faults))
     earlier = [fault for fault in faults if fault.endswith(_EARLIER)]
     notes = [f"{fault}; made again" for fault in faults if fault not in earlier]
@@ -95,10 +95,10 @@ def fault_notes(faults: Iterable[str]) -> list[str]:
 def refuse_other_recordings(
     folder: RunFolder, checked: PreflightReport, progress: RunProgress | None = None
 ) -> PreflightReport:
-    """The same recordings, those among the bad whose name in this folder belongs to another recording.
+    """Mark recordings as failed whose name in this folder belongs to another recording.
 
-    What was found in that one would be replaced. A recording that was moved, or whose file was edited in its place, is
-    the same recording.
+    The other recording's results would be replaced. A recording that was moved, or whose file was edited in its place,
+    is the same recording.
     """
     good, bad = [], list(checked.bad)
     for file, info in checked.good:
@@ -118,7 +118,7 @@ def refuse_other_recordings(
 
 
 def _other_recording(file: RecordingFile, record: Mapping[str, Any]) -> str | None:
-    """The path of the recording that a record is of, where that is another one."""
+    """Path of the recording of a record, if that is another one."""
     known = record.get("absolute_path")
     if known is None or known == str(file.path.absolute()):
         return None

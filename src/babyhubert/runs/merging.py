@@ -1,6 +1,6 @@
-"""The tables of a run that was done in parts, from what the parts wrote down.
+"""Merging of the tables of a run that was divided into shards, from the records of the shards.
 
-Needs neither model nor audio, and may be repeated: it reads records and journals, and writes tables.
+It needs neither model nor audio, and may be repeated: it reads records and journals, and writes tables.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ from babyhubert.runs.journal import Outcome, Plan, RunState, failures_in_order
 from babyhubert.runs.status import CommandStatus, PartStatus, folder_status
 
 TableWriter = Callable[[RunFolder, Mapping[str, Any], Outcome], object]
-"""Writes the tables of a command: its folder, what its run said about itself, how it ended. It may return how it ended
-with what was found damaged."""
+"""Function that writes the tables of a command from its folder, the content of its run, and its outcome. It may return
+the outcome with damaged results.
+"""
 
 
 def parted_commands(output: Path) -> list[CommandStatus]:
-    """Commands of an output folder that were run in parts.
+    """Commands of an output folder that were run in shards.
 
     Raises:
-        OutputError: none was.
+        OutputError: there is none.
     """
     parted = [status for status in folder_status(output) if status.parts[0].part is not None]
     if not parted:
@@ -35,16 +36,16 @@ def parted_commands(output: Path) -> list[CommandStatus]:
 def merge_parts(
     output: Path, status: CommandStatus, write_tables: TableWriter, *, unfinished: bool = False
 ) -> Outcome:
-    """Write the tables of a command over all its parts.
+    """Write the tables of a command over all its shards.
 
     Args:
         output: The output folder.
-        status: Of the command.
-        write_tables: The command's own.
-        unfinished: Also where parts are not finished: tables of what is there.
+        status: Status of the command.
+        write_tables: The command's function.
+        unfinished: True to write tables of the finished results if shards are unfinished.
 
     Raises:
-        OutputError: parts are not finished, run now, or do not belong together.
+        OutputError: shards are unfinished, are running, or do not belong together.
     """
     _require_one_run(output, status)
     if status.unfinished and not unfinished:
@@ -61,7 +62,7 @@ def merge_parts(
 
 
 def merged_outcome(states: list[RunState]) -> Outcome:
-    """How all parts together ended: what one run over everything would have said."""
+    """Outcome of all shards together, equal to that of one run over everything."""
     plan = Plan(
         tuple(planned for state in states for planned in state.plan.good),
         tuple(planned for state in states for planned in state.plan.bad),

@@ -1,7 +1,7 @@
-"""Where workers come from: this machine, a Dask cluster that runs already, or jobs of a SLURM queue.
+"""Sources of workers: this machine, a running Dask cluster, or jobs of a SLURM queue.
 
 Connections between processes of a pool that is started here are encrypted and need its certificate: on a shared
-machine an open Dask port would let anyone run programs in our name.
+machine, anyone could run programs as this user through an open Dask port.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from distributed import Client
 
 DEATHS = 3
-"""A recording whose worker died so often is given up."""
+"""A recording is given up after this number of dead workers."""
 
 PLAIN_ALLOCATOR: dict[str, None] = {"MALLOC_TRIM_THRESHOLD_": None}
-"""Dask makes its workers give every freed buffer back to the system at once, which costs a model half of its speed."""
+"""Dask makes its workers return every freed buffer to the system at once, which halves the speed of a model."""
 
 _ANSWER_SECONDS = 10
 _RENEWAL_SECONDS = 60.0
 
 
 class WorkerPool(Protocol):
-    """Workers, as long as they are needed."""
+    """A set of workers for the duration of a run."""
 
     @property
     def threads(self) -> int | None:
@@ -47,36 +47,36 @@ class WorkerPool(Protocol):
 
     @property
     def patience_s(self) -> float | None:
-        """How long to wait while there is no worker at all; None: as long as it takes."""
+        """Longest wait in seconds while there is no worker; None: unlimited."""
 
     def open(self, stack: ExitStack, scratch: Path) -> Client:
-        """Start or find the workers; they go when ``stack`` closes.
+        """Start or find the workers; they end when ``stack`` closes.
 
         Args:
-            stack: Closes what is opened.
-            scratch: A folder that all workers see; may be made and is removed.
+            stack: Closes all opened resources.
+            scratch: A folder on a disk that all workers share; created if needed, and removed.
 
         Raises:
             ConfigError: there is no such cluster.
         """
 
     def renew(self) -> None:
-        """Called every now and then: replace what is lost."""
+        """Replace lost workers; called regularly."""
 
 
 def require_dask(option: str, package: str = "distributed") -> None:
-    """Raise MissingExtraError where a package of the extra is not installed."""
+    """Raise MissingExtraError if a package of the extra is not installed."""
     if importlib.util.find_spec(package) is None:
         raise MissingExtraError(option, "cluster")
 
 
 @dataclass(frozen=True)
 class LocalPool:
-    """Processes of this machine; where there are GPUs, each sees one.
+    """Processes of this machine; if there are GPUs, each gets one.
 
     Attributes:
-        workers: How many.
-        device: What the job runs on, as the user named it.
+        workers: Number of processes.
+        device: Device of the job, as given by the user.
     """
 
     workers: int
@@ -85,7 +85,7 @@ class LocalPool:
 
     @property
     def threads(self) -> int:
-        """This machine's cores, shared out."""
+        """Cores of this machine divided by the number of workers."""
         import torch
 
         return max(1, torch.get_num_threads() // self.workers)
@@ -115,7 +115,7 @@ class LocalPool:
         return stack.enter_context(Client(cluster, set_as_default=False))
 
     def renew(self) -> None:
-        """Nothing to do: each worker has a process beside it that starts it again."""
+        """Do nothing: each worker has a process beside it that restarts it."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class ClusterPool:
     patience_s: float | None = None
 
     def open(self, stack: ExitStack, scratch: Path) -> Client:
-        """Connect.
+        """Connect to the scheduler.
 
         Raises:
             ConfigError: nothing answers there.
@@ -145,16 +145,16 @@ class ClusterPool:
         return stack.enter_context(client)
 
     def renew(self) -> None:
-        """Nothing to do: who started the workers looks after them."""
+        """Do nothing: the owner of the cluster manages the workers."""
 
 
 class SlurmSettings(Config):
-    """What a job of a SLURM queue is given; each runs one worker.
+    """Settings of the jobs of a SLURM queue; each runs one worker.
 
     Attributes:
-        jobs: How many.
-        cores: CPU cores a job.
-        memory: Of a job, such as ``16GB``.
+        jobs: Number of jobs.
+        cores: CPU cores per job.
+        memory: Memory per job, such as ``16GB``.
         walltime: Longest run of a job, ``HH:MM:SS``; lost jobs are started again.
         queue: Partition.
         account: Account.
@@ -162,8 +162,8 @@ class SlurmSettings(Config):
         prologue: Shell lines before the worker starts, such as those that activate an environment.
         python: The Python of the workers; without it, the one that runs the command.
         interface: Network interface that all nodes share, such as ``ib0``.
-        log_directory: Where the jobs' own output goes; without it, SLURM's default.
-        local_directory: Scratch of the workers.
+        log_directory: Folder of the jobs' own output; without it, SLURM's default.
+        local_directory: Scratch folder of the workers.
     """
 
     jobs: int = Field(default=4, ge=1)
@@ -182,7 +182,7 @@ class SlurmSettings(Config):
 
 @dataclass
 class SlurmPool:
-    """Workers that are jobs of a SLURM queue, one worker a job."""
+    """Workers that are jobs of a SLURM queue, one worker per job."""
 
     settings: SlurmSettings
     patience_s: float | None = None
@@ -198,7 +198,7 @@ class SlurmPool:
         """Queue the jobs. They begin when the queue lets them; work begins with the first.
 
         Raises:
-            ConfigError: no SLURM here, or it takes no job.
+            ConfigError: there is no SLURM here, or it accepts no job.
         """
         from dask_jobqueue import SLURMCluster
         from distributed import Client
@@ -225,14 +225,14 @@ class SlurmPool:
         return stack.enter_context(Client(self._cluster, set_as_default=False))
 
     def renew(self) -> None:
-        """Queue again what ran out of time or was lost."""
+        """Queue jobs again that ran out of time or were lost."""
         if time.monotonic() - self._renewed > _RENEWAL_SECONDS:
             self._renewed = time.monotonic()
             self._cluster.scale(jobs=self.settings.jobs)
 
 
 def slurm_options(settings: SlurmSettings) -> dict[str, Any]:
-    """The settings as `dask_jobqueue.SLURMCluster` calls them: one worker with one slot a job, which has all cores."""
+    """Arguments of `dask_jobqueue.SLURMCluster`: one worker with one slot per job, which has all cores."""
     options: dict[str, Any] = {
         "job_name": "babyhubert",
         "cores": 1,
@@ -256,7 +256,7 @@ def slurm_options(settings: SlurmSettings) -> dict[str, Any]:
 
 
 def gpus_to_share(device: str) -> list[str]:
-    """The GPUs that workers may be given, as ``CUDA_VISIBLE_DEVICES`` names them; none where the user chose one."""
+    """GPUs available to workers, as in ``CUDA_VISIBLE_DEVICES``; none if the user chose one."""
     import torch
 
     if device not in ("auto", "cuda", "gpu") or not torch.cuda.is_available():
@@ -266,7 +266,7 @@ def gpus_to_share(device: str) -> list[str]:
 
 
 def worker_environment(number: int, threads: int, gpus: list[str]) -> Mapping[str, str]:
-    """Environment of a worker: as many threads as it may use, and one GPU, in turn where workers are more."""
+    """Environment of a worker: its number of threads, and one GPU, in turn if there are more workers."""
     environment = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     if gpus:
         environment["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
@@ -275,7 +275,7 @@ def worker_environment(number: int, threads: int, gpus: list[str]) -> Mapping[st
 
 @contextmanager
 def _interrupts_not_inherited() -> Iterator[None]:
-    """Threads and processes started here take no Ctrl-C, which a terminal sends to all: this thread acts on it."""
+    """Block Ctrl-C in threads and processes started here, since a terminal sends it to all: this thread handles it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -289,7 +289,7 @@ def _interrupts_not_inherited() -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Dask's own messages name internals; what a user must know is said by us."""
+    """Silence Dask's own messages, which name internals; this package reports what users need."""
     logger = logging.getLogger("distributed")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -302,7 +302,7 @@ def _quiet() -> Iterator[None]:
 
 
 async def _queued(cluster: Any) -> None:
-    """Wait until all jobs are queued, and hear why not."""
+    """Wait until all jobs are queued, or raise the reason for a failure."""
     await cluster
 
 

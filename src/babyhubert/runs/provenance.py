@@ -1,4 +1,4 @@
-"""What results were made with: model, settings, version; and a sentence where those of one folder differ."""
+"""Origin of results: model, settings, version; and a note if those of one folder differ."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _NAMES_TOLD = 3
 
 
 def result_fingerprint(settings: Mapping[str, Any]) -> str:
-    """Hash of everything that decides a result: settings, and the version of this package."""
+    """Hash of all settings that affect a result, and of the version of this package."""
     return fingerprint({**settings, "babyhubert": __version__})
 
 
 def provenance(model: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What the record of a recording says of its making.
+    """Origin of a result for the record of a recording.
 
     Args:
-        model: With ``source`` and ``sha256``.
-        settings: Everything that decides the result.
+        model: Description with ``source`` and ``sha256``.
+        settings: All settings that affect the result.
     """
     import torch  # seconds: not for those who only read
 
@@ -42,10 +42,10 @@ def provenance(model: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[st
 
 
 def mixture(records: Iterable[Mapping[str, Any]]) -> str | None:
-    """In which way recordings of one folder were made differently; None where all were made alike.
+    """Difference between the origins of a folder's recordings; None if there is none.
 
     Args:
-        records: Their records, or what ``run.json`` tells of each.
+        records: Their records, or their entries in ``run.json``.
     """
     records = list(records)
     models = _grouped(records, lambda record: (_made(record, "sha256"), _made(record, "model")))
@@ -65,18 +65,18 @@ def mixture(records: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 def models_of(records: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Ids of recordings by what made them, as ``model playroom-nano, SHA-256 of its weights ...``; told ones only."""
+    """Ids of recordings by their origin, as ``model playroom-nano, SHA-256 of its weights ...``, if recorded."""
     told = [record for record in records if _made(record, "sha256") is not None]
     return _grouped(told, lambda r: f"model {_made(r, 'model')}, SHA-256 of its weights {_made(r, 'sha256')}")
 
 
 def versions_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Versions of this package that made results, sorted; none where no record tells."""
+    """Versions of this package that made results, sorted; empty if no record has one."""
     return sorted({version for record in records if (version := _made(record, "babyhubert")) is not None})
 
 
 def mixture_notes(folder: RunFolder) -> list[str]:
-    """The same for the end of a run: what to do about it."""
+    """Note about a difference for the end of a run, with the remedy."""
     mixed = mixture(folder.records())
     if mixed is None:
         return []
@@ -87,18 +87,18 @@ def mixture_notes(folder: RunFolder) -> list[str]:
 
 
 def segments_fingerprint(segments: Segments) -> str:
-    """Hash of who speaks when: tells whether what was found out about segments is about those that are there now."""
+    """Hash of segments, to detect predictions that belong to other segments than the present ones."""
     rows = [[samples_to_ms(start), samples_to_ms(end), label] for start, end, label in segments]
     return fingerprint(sorted(rows))
 
 
 def is_stale(record: Mapping[str, Any], segments_sha256: str) -> bool:
-    """Tell whether addressees or phonemes of a recording were found for other segments than those."""
+    """Tell whether addressees or phonemes of a recording belong to other segments."""
     return record.get("segments_sha256", segments_sha256) != segments_sha256
 
 
 def stale_notes(output: Path) -> list[str]:
-    """A note for each command whose results in a folder are about other segments than `segment` left there."""
+    """A note for each command whose results in a folder belong to other segments than the present ones."""
     current = {record["recording_id"]: record for record in RunFolder(output, "segment").records()}
     notes = []
     for command in sorted(path.name for path in (output / STATE_FOLDER).glob("*") if path.name != "segment"):
@@ -116,14 +116,14 @@ def stale_notes(output: Path) -> list[str]:
 
 
 def check_run(path: Path, command: str) -> list[str]:
-    """What a user should know of predictions that are, or are in, the output folder of a run; nothing elsewhere.
+    """Notes on predictions in the output folder of a run; none for other folders.
 
     Args:
         path: The folder, or a file or folder in it.
-        command: Whose results they are.
+        command: Command that made them.
 
     Raises:
-        AnnotationError: a file of them is not what was written.
+        AnnotationError: one of their files is damaged.
     """
     for folder in (path, path.parent):
         own = RunFolder(folder, command)
@@ -167,7 +167,7 @@ def _settings_of(record: Mapping[str, Any]) -> str:
 
 
 def _differing(records: Iterable[Mapping[str, Any]]) -> str:
-    """Names of the settings that differ, where records tell them."""
+    """Names of the settings that differ, if recorded."""
     marks = [record["settings"] for record in records if isinstance(record.get("settings"), Mapping)]
     names = sorted({name for each in marks for name in each})
     differing = [name for name in names if len({str(each.get(name)) for each in marks}) > 1]

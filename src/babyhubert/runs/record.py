@@ -1,4 +1,4 @@
-"""What every run over recordings says of itself when it ends."""
+"""Fields of ``run.json`` that all commands share, and the summary of a run."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from babyhubert.version import __version__
 
 @dataclass(frozen=True)
 class RunSummary:
-    """How a run ended.
+    """Summary of a run.
 
     Attributes:
         done: Recordings done in this run.
         skipped: Those that were complete before.
         failures: Path and one-line error of each that failed.
-        warnings: Path and one line of everything that was odd about reading those that are complete.
-        notes: What a user should know of the results.
+        warnings: Path and one line for each warning about complete recordings.
+        notes: Notes on the results.
     """
 
     done: int
@@ -36,12 +36,12 @@ class RunSummary:
 
     @classmethod
     def of(cls, outcome: Outcome, output: Path, commands: Iterable[str]) -> Self:
-        """Of a run that its journal tells of.
+        """Summarise a run from its journal.
 
         Args:
-            outcome: How it ended.
+            outcome: Its outcome.
             output: Its output folder.
-            commands: Whose records it wrote there.
+            commands: Commands whose records it wrote.
         """
         warnings = reading_warnings(output, commands, outcome.complete)
         return cls(len(outcome.complete) - outcome.kept, outcome.kept, outcome.failures, warnings, outcome.notes)
@@ -60,7 +60,7 @@ def exit_code(done: int, failed: int) -> int:
 
 
 def count_warnings(warnings: Sequence[tuple[Path, str]]) -> str:
-    """The end of a count of recordings, such as ``, 2 with warnings``; nothing where there are none."""
+    """End of a count of recordings, such as ``, 2 with warnings``; empty if there are none."""
     recordings = len({path for path, _ in warnings})
     return f", {recordings} with warnings" if recordings else ""
 
@@ -99,12 +99,12 @@ def run_record(
 
 
 def told_recordings(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What ``run.json`` tells of each complete recording."""
+    """Entries of ``run.json`` for complete recordings."""
     return [{key: value for key, value in record.items() if key not in OWN_KEYS} for record in records]
 
 
 def _versions_of(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Versions of the software here; of what decides a result, those that made the results."""
+    """Versions of the software here; for packages that affect a result, the versions that made the results."""
     versions = software_versions()
     for name in ("babyhubert", "torch"):
         made = {record["made_with"][name] for record in records if "made_with" in record}
@@ -113,7 +113,7 @@ def _versions_of(records: Iterable[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def software_versions() -> dict[str, str]:
-    """Versions that decide a result."""
+    """Versions of packages that affect a result."""
     import torch  # seconds: not for those who only want an exit code
 
     return {

@@ -1,8 +1,8 @@
-"""One of several equal shares of a run, for queues that start N commands which know nothing of each other.
+"""Shards: equal shares of a run, for queues that start N independent commands.
 
-Every part finds the same recordings and shares them out the same way: the longest first, each to the part that has
-least so far. The share depends on ids and lengths alone, neither on the order in which recordings were given nor on
-what is done already.
+Every shard finds the same recordings and divides them in the same way: the longest first, each to the shard with the
+least so far. The division depends only on ids and lengths, neither on the order of the recordings nor on those already
+done.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SHOWN = 40
 
 @dataclass(frozen=True, order=True)
 class Part:
-    """The ``number``-th (from 1) of ``parts`` shares."""
+    """The ``number``-th (from 1) of ``parts`` shards."""
 
     parts: int
     number: int
@@ -46,9 +46,9 @@ class Part:
         return f"{self.number}/{self.parts}"
 
     def share(self, lengths: Mapping[str, int]) -> set[str]:
-        """The recordings of this part: ids, of all recordings and their lengths in samples.
+        """Select the ids of this shard from all recordings and their lengths in samples.
 
-        The parts' total lengths differ by the longest recording at most.
+        The shards' total lengths differ by at most the longest recording.
         """
         loads = [(0, 0, part) for part in range(1, min(self.parts, len(lengths)) + 1)]  # later ones get nothing
         mine: set[str] = set()

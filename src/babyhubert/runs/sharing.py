@@ -1,4 +1,4 @@
-"""What the options of a command say about how its recordings are shared out."""
+"""Options that control the execution of a run over recordings."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from babyhubert.runs.shard import Part
 
 @dataclass(frozen=True)
 class Sharing:
-    """How a run is shared out.
+    """Execution of a run.
 
     Attributes:
-        device: Where the job runs, as the user named it.
-        part: The share of this command; None: everything.
+        device: Device of the job, as given by the user.
+        part: The shard of this command; None: all recordings.
         pool: Workers; None: this process.
     """
 
@@ -58,16 +58,16 @@ class Sharing:
         return cls(device, pool=_pool(device, workers, scheduler, slurm))
 
     def own_device(self, *, decides: bool = False) -> str:
-        """Where this process has the model: the workers have the GPUs.
+        """Device of the model in this process: the workers have the GPUs.
 
         Args:
-            decides: Whether results depend on the kind of device, so that this process must have the workers' kind.
+            decides: True if results depend on the kind of device, so that this process must have the workers' kind.
         """
         here = self.pool is None or (decides and isinstance(self.pool, LocalPool))
         return self.device if here else "cpu"
 
     def distribution(self, make: Callable[[], RecordingJob]) -> Distribution:
-        """How the recordings are shared out.
+        """Distribution of the recordings.
 
         Args:
             make: Makes the job in a worker; a partial of a module's function with small arguments.

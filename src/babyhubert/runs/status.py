@@ -1,6 +1,6 @@
-"""How far the runs of an output folder are, whoever does them and wherever: read from their journals.
+"""Progress of the runs of an output folder, from their journals.
 
-Looking changes nothing and disturbs nobody, so it can be done at any time, from any machine that sees the folder.
+Reading changes nothing and disturbs no run, so it can be done at any time, from any machine that reaches the folder.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Condition = Literal["finished", "running", "stopped", "not started"]
 
 @dataclass(frozen=True)
 class PartStatus:
-    """How far one part of a run is; ``state`` is None where it was never started."""
+    """Progress of one shard of a run; ``state`` is None if it was never started."""
 
     part: Part | None
     condition: Condition
@@ -33,7 +33,7 @@ class PartStatus:
 
     @property
     def speed(self) -> float:
-        """Seconds of audio a second, while it runs."""
+        """Seconds of audio per second, while it runs."""
         if self.state is None or self.condition != "running":
             return 0.0
         began = datetime.fromisoformat(self.state.began).timestamp()
@@ -42,7 +42,7 @@ class PartStatus:
 
 @dataclass(frozen=True)
 class CommandStatus:
-    """How far a command is in an output folder, all its parts together."""
+    """Progress of a command in an output folder, over all its shards."""
 
     output: Path
     command: str
@@ -50,17 +50,17 @@ class CommandStatus:
 
     @property
     def recorded_by(self) -> Sequence[str]:
-        """Commands whose records tell of its recordings: its own, or those that it is made of."""
+        """Commands whose records contain its recordings: its own, or those that it consists of."""
         return [*self.states[0].about.get("commands", [self.command])]
 
     @property
     def warnings(self) -> tuple[tuple[Path, str], ...]:
-        """Path and one line of everything that was odd about reading its complete recordings."""
+        """Path and one line for each warning about its complete recordings."""
         return reading_warnings(self.output, self.recorded_by, [planned.file for planned in self.done])
 
     @property
     def states(self) -> list[RunState]:
-        """What has been started."""
+        """Journals of the shards that were started."""
         return [part.state for part in self.parts if part.state is not None]
 
     @property
@@ -70,12 +70,14 @@ class CommandStatus:
 
     @property
     def left(self) -> int:
-        """Number of recordings that are neither complete nor failed, those of parts never started included."""
+        """Number of recordings that are neither complete nor failed, including those of shards that were never
+        started.
+        """
         return self.states[0].plan.given - len(self.done) - len(self.failures)
 
     @property
     def left_samples(self) -> int:
-        """How long these are."""
+        """Their total length."""
         begun = sum(_samples(state.plan.good) - _samples(state.left) for state in self.states)
         return self.states[0].plan.given_samples - begun
 
@@ -86,17 +88,17 @@ class CommandStatus:
 
     @property
     def unfinished(self) -> list[PartStatus]:
-        """Parts that have something left."""
+        """Shards with remaining recordings."""
         return [part for part in self.parts if part.state is None or part.state.left or part.condition == "running"]
 
     @property
     def seconds_left(self) -> float | None:
-        """Time the rest takes at the present speed; None where nothing runs."""
+        """Remaining time at the present speed; None if nothing runs."""
         speed = sum(part.speed for part in self.parts)
         return samples_to_seconds(self.left_samples) / speed if speed else None
 
     def as_record(self) -> dict[str, Any]:
-        """For programs."""
+        """Record for programs."""
         return {
             "command": self.command,
             "done": len(self.done),
@@ -113,10 +115,10 @@ class CommandStatus:
 
 
 def folder_status(output: Path) -> list[CommandStatus]:
-    """How far each command is in an output folder, by name.
+    """Progress of each command in an output folder, by name.
 
     Raises:
-        OutputError: no run was ever started here, or its journal cannot be read.
+        OutputError: no run was ever started in it, or its journal cannot be read.
     """
     found = [command_status(output, path.name) for path in sorted((output / STATE_FOLDER).glob("*")) if path.is_dir()]
     started = [status for status in found if status.parts]
@@ -126,7 +128,7 @@ def folder_status(output: Path) -> list[CommandStatus]:
 
 
 def command_status(output: Path, command: str) -> CommandStatus:
-    """How far one command is; without parts where it was never started."""
+    """Progress of one command; without shards if it was never started."""
     states = [read_journal(path) for path in (output / STATE_FOLDER / command).glob("*.jsonl")]
     by_part = {state.part: state for state in states}
     parts: Sequence[Part | None] = [None] if None in by_part else []

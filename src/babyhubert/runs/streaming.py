@@ -1,7 +1,7 @@
-"""Many recordings through one engine: decoding ahead in a thread, one sink a recording, failures kept apart.
+"""Streaming of many recordings through one engine: decoding ahead in a thread, one sink per recording.
 
-A *sink* takes a recording's frames as they come and makes its outputs whole at the end. What a command does with
-frames is its sink; everything else about running over a folder is here.
+A *sink* takes a recording's frames as they arrive and completes its outputs at the end. The sink is specific to a
+command; everything else about running over a folder is here. A failed recording does not affect the others.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ _BLOCKS_AHEAD = 8
 
 
 class Sink(Protocol):
-    """Where one recording's frames go."""
+    """Receiver of one recording's frames."""
 
     def add(self, first: int, values: NDArray[np.float32]) -> None:
         """Take frames, shape (T, ...), of which the first is frame ``first`` of the recording."""
 
     def finish(self, reading: Reading) -> None:
-        """The recording is complete: make its outputs whole."""
+        """End of the recording: complete its outputs."""
 
     def abandon(self) -> None:
-        """The recording failed: leave nothing behind."""
+        """Failure of the recording: delete its files."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How a recording was read.
+    """Information about the reading of a recording.
 
     Attributes:
         samples: Its length at 16 kHz, as decoded.
-        channel: The channel choice that was taken, for the record.
-        warnings: What the reader found odd, a sentence each.
+        channel: The channel in use, for the record.
+        warnings: Warnings of the reader, a sentence each.
         audio: Identity of the file that was read (`files.file_identity`).
-        seconds: Wall time from its first block to its last frame. On an accelerator, recordings that are drawn side by
+        seconds: Wall time from its first block to its last frame. On an accelerator, recordings that are read side by
             side share it.
     """
 
@@ -62,7 +62,7 @@ class Reading:
     audio: Mapping[str, Any] = field(default_factory=dict)
 
     def as_record(self) -> dict[str, Any]:
-        """For a recording's record."""
+        """Fields for a recording's record."""
         duration = samples_to_seconds(self.samples)
         return {
             "duration_s": duration,
@@ -83,8 +83,8 @@ def run_recordings(
 ) -> list[tuple[Path, str]]:
     """Run an engine over recordings, each into a sink of its own.
 
-    A recording that cannot be read, or whose outputs cannot be written, is abandoned and reported; the others go on.
-    A full disk ends the run, because it would fail them all.
+    A recording that cannot be read, or whose outputs cannot be written, is abandoned and reported; the others
+    continue. A full disk ends the run, because it would fail them all.
 
     Returns:
         Path and one-line error of each recording that failed.
@@ -130,7 +130,7 @@ def run_recordings(
 
 
 class _Stream:
-    """A recording's blocks, and what was learnt while they were read."""
+    """A recording's blocks, and the information found while reading them."""
 
     def __init__(self, file: RecordingFile, channel: Channel, progress: RunProgress, opener: Opener) -> None:
         self._opener = opener

@@ -1,8 +1,7 @@
-"""What runs in a worker process: the job is made there once, then recordings come one at a time.
+"""Execution in a worker process: the job is made once, then recordings are processed one at a time.
 
-A worker works in the folder in which the command was given, so that the same paths mean the same files. Before its
-first recording it makes sure that its results would be those of the process that shares out the work: same versions,
-same model, same settings.
+A worker runs in the folder of the command, so that the same paths mean the same files. Before its first recording it
+checks that its results would be those of the main process: same versions, same model, same settings.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ _making = threading.Lock()
 
 @dataclass(frozen=True)
 class Ticket:
-    """What a worker needs to know of a run.
+    """Information that a worker needs about a run.
 
     Attributes:
-        run: Name of the run, and of the topic that progress is told under.
+        run: Name of the run, and of the topic of its progress.
         make: Makes the job; pickled by reference, so that settings travel and models do not.
-        identity: Of the job, as the sharing process has it.
-        versions: Of the software there.
-        folder: Where the command was given.
-        threads: For torch; None leaves it as the worker was started.
+        identity: Hash of the job, as in the main process.
+        versions: Versions of the software there.
+        folder: Working folder of the command.
+        threads: Threads of torch; None leaves them as the worker was started.
     """
 
     run: str
@@ -50,7 +49,7 @@ class Ticket:
 
 @dataclass(frozen=True)
 class Report:
-    """How a recording ended in a worker.
+    """Result of a recording in a worker.
 
     Attributes:
         kind: ``done``; ``failed``: this recording; ``full``: the disk; ``unfit``: the worker, whatever the recording.
@@ -79,7 +78,7 @@ def process_recording(ticket: Ticket, file: RecordingFile) -> Report:
 
 
 def forget_run(run: str) -> None:
-    """Let go of a run's model, in workers that outlive the run."""
+    """Release a run's model, in workers that outlive the run."""
     with _making:
         _jobs.pop(run, None)
 
@@ -122,7 +121,7 @@ def _make(ticket: Ticket) -> RecordingJob:
 
 
 class _Reporter:
-    """Progress of one recording, told to the sharing process about once a second. It is a `RunProgress`."""
+    """Progress of one recording, sent to the main process about once a second. It is a `RunProgress`."""
 
     def __init__(self, topic: str, recording_id: str) -> None:
         self.error: str | None = None
@@ -134,25 +133,25 @@ class _Reporter:
         self._tell(began=True)
 
     def start(self, recordings: int, samples: int, skipped: int) -> None:
-        """Known there."""
+        """Do nothing: the main process knows it."""
 
     def advance(self, recording_id: str, samples: int) -> None:
-        """So many more samples have been read."""
+        """Add samples that have been read."""
         self._heard += samples
         if time.monotonic() - self._last > _SECONDS_BETWEEN_REPORTS:
             self._last = time.monotonic()
             self._tell()
 
     def done(self, recording_id: str, error: str | None) -> None:
-        """The recording is complete, or failed."""
+        """Count the recording as complete or failed."""
         self.error = error
         self._tell()
 
     def shorten(self, samples: int) -> None:
-        """Known there."""
+        """Do nothing: the main process knows it."""
 
     def note(self, text: str) -> None:
-        """Nothing in a worker notes anything."""
+        """Do nothing: a worker has no messages."""
 
     def _tell(self, *, began: bool = False) -> None:
         message: dict[str, Any] = {"id": self._id, "heard": self._heard, "began": began}

@@ -1,8 +1,8 @@
-"""Voice types, addressees and phonemes of many recordings in one go, recording by recording.
+"""Voice types, addressees and phonemes of many recordings in one run, recording by recording.
 
-Writes exactly what the three commands write, into their own tables and records, so that any of them goes on where this
-one stopped and the other way round. A recording is decoded once. Heads that share an encoder and its windows share its
-pass: frame outputs of addressee and phonemes wait in a file until it is known who speaks when.
+It writes exactly what the three commands write, into their own tables and records, so that each continues where the
+other stopped. A recording is decoded once. Heads that share an encoder and its windows share its pass: frame outputs
+of addressee and phonemes are stored in a file until the segments are known.
 """
 
 from __future__ import annotations
@@ -55,18 +55,18 @@ from babyhubert.tasks.voice_type.prediction import (
 
 COMMAND = "analyze"
 _DECODED, _FRAMES = "decoded", "frames"
-"""Folders of what waits for a later pass over the same recording."""
+"""Folders of temporary files for a later pass over the same recording."""
 
 _FRAMES_AT_ONCE = 3_000
 
 
 @dataclass(frozen=True)
 class AnalyzeModels:
-    """Where the models of a run come from.
+    """Sources of the models of a run.
 
     Attributes:
-        voice_type: Of `segment`; None: the shipped model.
-        utterances: Of the tasks that are asked about utterances, by task: classification and ctc.
+        voice_type: Model of `segment`; None: the one of the package.
+        utterances: Models of the utterance-level tasks, by task: classification and ctc.
     """
 
     voice_type: str | None = None
@@ -76,17 +76,17 @@ class AnalyzeModels:
 def choose_models(
     model: str | None = None, voice_type: str | None = None, addressee: str | None = None, phonemes: str | None = None
 ) -> AnalyzeModels:
-    """Models by task: those named, else the common one for every head that it has.
+    """Choose models by task: those given, else the common one for every head that it has.
 
     Args:
         model: The common one; None: there is none.
-        voice_type: For who speaks when.
-        addressee: For to whom adults speak.
-        phonemes: For what the key child says.
+        voice_type: Model for voice types.
+        addressee: Model for addressees.
+        phonemes: Model for phonemes.
 
     Raises:
         CheckpointError: the common model cannot be read.
-        ConfigError: it has no head that is still needed.
+        ConfigError: it has no head that is still required.
     """
     named = {VOICE_TYPE: voice_type, ADDRESSEE: addressee, PHONEMES: phonemes}
     sources = {task: source for task, source in named.items() if source is not None}
@@ -118,23 +118,23 @@ def open_analyze_run(
     device: str = "auto",
     part: Part | None = None,
 ) -> AnalyzeRun:
-    """A run of ``analyze`` with its models loaded, in this process or in a worker.
+    """Open a run of ``analyze`` with its models loaded, in this process or in a worker.
 
     Args:
         output: The output folder.
-        models: Which models.
+        models: Sources of the models.
         settings: Gives windows, thresholds and clean-up for a voice-type model's ``listening``.
         beam: Prefixes kept by the beam search for phonemes; 0 decodes greedily.
-        syllables: Whether to write syllables as well.
+        syllables: True to write syllables as well.
         speed: ``exact``, ``balanced`` or ``fast``.
         batch_size: Windows in one call; None chooses.
         channel: Channel choice.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        part: The share of the recordings that the run does.
+        part: The shard of the run.
 
     Raises:
         CheckpointError: no such model, or it lacks a head.
-        ConfigError: impossible settings, or a device that there is not.
+        ConfigError: impossible settings, or a missing device.
     """
     voice_task = _frames_task(models.voice_type)
     wanted: dict[str, str | None] = {voice_task: models.voice_type, **models.utterances}
@@ -166,7 +166,7 @@ def open_analyze_run(
 
 
 def _frames_task(source: str | None) -> str:
-    """The task of a model that tells who speaks when: voice type, else its only frames task."""
+    """Task of a model that gives voice types: the published one, else its only frames task."""
     if source is None:
         return VOICE_TYPE
     return TaskChoice("frames", preferred=VOICE_TYPE).of(load_checkpoint(source).heads, source)
@@ -204,7 +204,7 @@ class AnalyzeRun(OneByOneRun):
         return {run.folder.command: run.settings() for run in self._runs}
 
     def about(self) -> dict[str, Any]:
-        """Facts that the tables need besides the records, by command."""
+        """Content of the tables besides recordings, by command."""
         return {"commands": {run.folder.command: run.about() for run in self._runs}}
 
     def outputs(self, recording_id: str) -> list[Path]:
@@ -254,7 +254,7 @@ class AnalyzeRun(OneByOneRun):
 
     @property
     def bytes_per_second(self) -> int:
-        """Disk that the results of a second of audio take at most."""
+        """Maximum bytes on disk of the results of a second of audio."""
         return sum(run.bytes_per_second for run in self._runs)
 
     @property
@@ -309,7 +309,7 @@ class AnalyzeRun(OneByOneRun):
 
 
 class _OnePass:
-    """Counts the samples of a recording once, however many passes are made over it."""
+    """Counts the samples of a recording once, for any number of passes over it."""
 
     def __init__(self, progress: RunProgress) -> None:
         self._progress = progress
@@ -335,7 +335,7 @@ class _OnePass:
 
 
 class _SharedSink:
-    """Frame outputs of several heads: voice types as they come, the others from a file when these are known."""
+    """Frame outputs of several heads: voice types as they arrive, the others from a file when the segments are known."""
 
     def __init__(
         self,
@@ -384,15 +384,15 @@ def _stretches(frames: NDArray[np.float32]) -> Iterator[tuple[int, NDArray[np.fl
 
 
 def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
-    """Write the tables of every command that took part, each as it would itself.
+    """Write the tables of every command that took part, as the command itself would.
 
     Args:
-        folder: The folder, held.
-        about: What `AnalyzeRun.about` said.
-        outcome: How the run ended.
+        folder: The folder, locked by the caller.
+        about: Result of `AnalyzeRun.about`.
+        outcome: Outcome of the run.
 
     Returns:
-        How it ended, what was found damaged among the failures.
+        The outcome, with damaged results among the failures.
     """
     folders = {
         name: RunFolder(folder.output, name, typed=command_of(name, each)) for name, each in about["commands"].items()

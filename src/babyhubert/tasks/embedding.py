@@ -1,8 +1,8 @@
-"""Representations of many recordings: frames of any layers, or one vector a segment, as ``.npy`` files.
+"""Representations of many recordings: frames of any layers, or one vector per segment, as ``.npy`` files.
 
-Whole recordings: ``layer<k>/<id>.npy``, shape (T, D), written while it is computed. Segments: ``layer<k>.npy``, shape
-(N, D), whose row i is the mean over the frames of row i of ``segments.csv`` beside it. A segment's vector is the mean
-of exactly those rows that the whole recording's file would hold, so the model hears what surrounds it.
+Complete recordings: ``layer<k>/<id>.npy``, shape (T, D), written while they are computed. Segments: ``layer<k>.npy``,
+shape (N, D), whose row i is the mean over the frames of row i of ``segments.csv`` beside it. A segment's vector is the
+mean of exactly those rows that the recording's file would have, so it includes context.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ FrameType = Literal["float16", "float32"]
 
 @dataclass(frozen=True)
 class EmbedSettings:
-    """What changes a representation besides the model.
+    """Settings that affect a representation besides the model.
 
     Attributes:
         layers: 0 is the input of the first transformer block, k the output of the k-th (as ``hidden_states`` in
             transformers).
-        plan: Windows; each frame is taken from the window in whose middle it lies deepest.
-        dtype: What is stored.
+        plan: Windows; each frame is taken from the window in which it is farthest from an edge.
+        dtype: Stored type.
     """
 
     layers: tuple[int, ...]
@@ -69,15 +69,15 @@ class EmbedSettings:
 
 @dataclass(frozen=True, eq=False)
 class Embedder:
-    """An encoder ready to run over recordings.
+    """An encoder for inference over recordings.
 
     Attributes:
         encoder: In evaluation mode, on its device.
-        name: Where it came from.
+        name: Its source.
         hash: SHA-256 of its weights file.
         batch_size: Windows in one call; None chooses.
-        precision: The arithmetic it runs in.
-        settings_hash: Hash of what its folder says beside the weights.
+        precision: Its precision.
+        settings_hash: Hash of the settings that its folder stores beside the weights.
     """
 
     encoder: HubertEncoder
@@ -99,7 +99,7 @@ class Embedder:
 
     @property
     def device(self) -> torch.device:
-        """Where the encoder runs."""
+        """Device of the encoder."""
         return next(self.encoder.parameters()).device
 
     def check_layers(self, layers: Sequence[int]) -> None:
@@ -109,7 +109,7 @@ class Embedder:
                 raise ConfigError(f"layer {layer}: this encoder has layers 0 to {self.encoder.config.layers}")
 
     def engine(self, settings: EmbedSettings) -> Engine:
-        """The engine that gives frames of shape (T, L, D) for the layers asked for."""
+        """Engine that gives frames of shape (T, L, D) for the requested layers."""
         device = self.device
 
         @torch.inference_mode()
@@ -122,7 +122,7 @@ class Embedder:
 
 
 class _Wanted:
-    """Tells which stretches of frames hold one of any segment."""
+    """Selects stretches of frames that overlap any segment."""
 
     def __init__(self, spans: Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64]]]) -> None:
         self._spans = spans
@@ -146,25 +146,25 @@ def open_embed_run(
     speed: Speed = "exact",
     part: Part | None = None,
 ) -> EmbedRun:
-    """A run of ``embed`` with its encoder loaded, in this process or in a worker.
+    """Open a run of ``embed`` with its encoder loaded, in this process or in a worker.
 
     Args:
         output: The output folder.
         model: As `Embedder.load` takes it.
         layers: As in `EmbedSettings`; None takes the last.
         plan: Windows.
-        dtype: What is stored.
+        dtype: Stored type.
         batch_size: Windows in one call; None chooses.
         channel: Channel choice.
         segments: A file or folder of segments: one vector for each.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         speed: ``exact``, ``balanced`` or ``fast``: here only the arithmetic, the latter two alike.
-        part: The share of the recordings that the run does.
+        part: The shard of the run.
 
     Raises:
         AnnotationError: the segments cannot be read.
         CheckpointError: no such model.
-        ConfigError: layers or a device that there are not.
+        ConfigError: missing layers or a missing device.
     """
     tables = None if segments is None else read_annotations(segments)
     embedder = Embedder.load(model, device=device, batch_size=batch_size, speed=speed)
@@ -176,11 +176,11 @@ class EmbedRun(FrameRun):
     """One run of ``embed`` over recordings into a folder.
 
     Args:
-        folder: The output folder, held while the run is executed.
+        folder: The output folder, locked while the run is executed.
         embedder: The encoder.
         settings: Layers, windows, storage.
         channel: Channel choice.
-        segments: Where given, one vector a segment; by recording id.
+        segments: If given, one vector per segment; by recording id.
     """
 
     def __init__(
@@ -244,12 +244,12 @@ class EmbedRun(FrameRun):
 
     @property
     def bytes_per_second(self) -> int:
-        """Disk that the frames of a second of audio take; the vectors of segments are few."""
+        """Bytes on disk of the frames of a second of audio; the vectors of segments are few."""
         frame = len(self.choices.layers) * self.width * np.dtype(self.choices.dtype).itemsize
         return 50 * frame if self._segments is None else 0
 
     def about(self) -> dict[str, Any]:
-        """What the tables tell besides recordings."""
+        """Content of the tables besides recordings."""
         return {
             "model": {"source": self._embedder.name, "sha256": self._embedder.hash},
             "device": str(self._embedder.device),
@@ -264,13 +264,13 @@ class EmbedRun(FrameRun):
         return _pooled(self.folder, self.choices.layers, recording_id)
 
     def outputs(self, recording_id: str) -> list[Path]:
-        """The files of one recording: its vectors, and the segments they are of."""
+        """The files of one recording, one per layer."""
         segments = [] if self._segments is None else [_pooled_segments(self.folder, recording_id)]
         return [*self.vectors(recording_id), *segments]
 
     @property
     def width(self) -> int:
-        """Values a vector."""
+        """Number of values of a vector."""
         return self._embedder.encoder.config.hidden_size
 
     def complete(self, file: RecordingFile, about: Mapping[str, Any], reading: Reading) -> None:
@@ -285,7 +285,7 @@ class EmbedRun(FrameRun):
         self.folder.complete(file.recording_id, record, self.outputs(file.recording_id))
 
     def forget(self, file: RecordingFile) -> None:
-        """Take a recording's mark back before its files are replaced."""
+        """Remove a recording's mark before its files are replaced."""
         self.folder.forget(file.recording_id)
 
     @cached_property
@@ -301,15 +301,15 @@ class EmbedRun(FrameRun):
 
 
 def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
-    """Write everything that is made of all complete recordings: joined vectors, failures, ``run.json``.
+    """Write the tables of all complete recordings: joined vectors, failures, ``run.json``.
 
     Args:
-        folder: The folder, held.
-        about: What `EmbedRun.about` said.
-        outcome: How the run ended.
+        folder: The folder, locked by the caller.
+        about: Result of `EmbedRun.about`.
+        outcome: Outcome of the run.
 
     Returns:
-        How it ended, what was found damaged among the failures.
+        The outcome, with damaged results among the failures.
     """
     if about["settings"]["pool"] is not None:
         outcome = _without_damaged(folder, about["settings"]["layers"], outcome)
@@ -322,7 +322,7 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
 
 
 def _without_damaged(folder: RunFolder, layers: Sequence[int], outcome: Outcome) -> Outcome:
-    """The outcome, recordings whose kept vectors are not what was written among the failures."""
+    """The outcome, with recordings whose stored vectors are damaged among the failures."""
     damaged: dict[RecordingFile, str] = {}
     for file in outcome.complete:
         name, record = file.recording_id, folder.record(file.recording_id)
@@ -337,7 +337,7 @@ def _without_damaged(folder: RunFolder, layers: Sequence[int], outcome: Outcome)
 
 
 def _join(folder: RunFolder, about: Mapping[str, Any], names: Sequence[str]) -> None:
-    """One table of segments and one array a layer, of all recordings in order."""
+    """One table of segments and one array per layer, of all recordings in order."""
     layers, dtype = about["settings"]["layers"], about["settings"]["dtype"]
     lines: list[Iterable[object]] = [("row", *TRUTH.columns, "frames")]
     row = 0
@@ -359,12 +359,12 @@ def _join(folder: RunFolder, about: Mapping[str, Any], names: Sequence[str]) -> 
 
 
 def _pooled(folder: RunFolder, layers: Sequence[int], recording_id: str) -> list[Path]:
-    """Vectors of one recording's segments, a file a layer."""
+    """Vectors of one recording's segments, a file per layer."""
     return [path_below(folder.state / "pooled" / f"layer{k}", recording_id, ".npy") for k in layers]
 
 
 def _pooled_segments(folder: RunFolder, recording_id: str) -> Path:
-    """The segments that these vectors are of, so that the table needs no other file."""
+    """The segments of these vectors, so that the table needs no other file."""
     return path_below(folder.state / "pooled" / "segments", recording_id, ".json")
 
 
@@ -374,7 +374,7 @@ def _read_pooled_segments(folder: RunFolder, recording_id: str) -> Segments:
 
 
 class _FrameSink:
-    """All frames of a recording, a file a layer."""
+    """All frames of a recording, a file per layer."""
 
     def __init__(self, run: EmbedRun, file: RecordingFile) -> None:
         self._run = run
@@ -397,7 +397,7 @@ class _FrameSink:
 
 
 class _PoolSink:
-    """The mean over each segment's frames, as the frames come; holds one sum a segment."""
+    """The mean over each segment's frames, accumulated as frames arrive; one sum per segment is held."""
 
     def __init__(self, run: EmbedRun, file: RecordingFile, segments: Segments) -> None:
         self._run = run
@@ -432,11 +432,11 @@ class _PoolSink:
         self._run.complete(self._file, {"vectors": len(means)}, reading)
 
     def abandon(self) -> None:
-        """Nothing was written."""
+        """Do nothing: nothing was written."""
 
 
 def _stored(values: NDArray[np.floating], dtype: FrameType, file: RecordingFile) -> NDArray[np.floating]:
-    """Values in the type that is kept.
+    """Values in the stored type.
 
     Raises:
         ComputationError: some are too large for it.
@@ -452,6 +452,6 @@ def _stored(values: NDArray[np.floating], dtype: FrameType, file: RecordingFile)
 
 
 def _spans(table: Segments) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Frames of each segment, one at least."""
+    """Frames of each segment, at least one."""
     first, stop = frame_spans(table.start, table.end, np.iinfo(np.int64).max)
     return first, np.maximum(stop, first + 1)

@@ -1,4 +1,4 @@
-"""Who speaks when, as commands that judge utterances are given it: a file, a folder, or what `segment` left."""
+"""Input segments of the utterance-level commands: a file, a folder, or the results of `segment`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LABELS_TOLD = 8
 
 
 def refuse_strangers(segments: Collection[str], given: Collection[str]) -> None:
-    """Fail where segments are of recordings that were not given.
+    """Raise if segments belong to recordings that were not given.
 
     Raises:
         AnnotationError: naming the first.
@@ -36,17 +36,17 @@ def refuse_strangers(segments: Collection[str], given: Collection[str]) -> None:
 
 
 class SegmentsSource(Protocol):
-    """Who speaks when, by recording."""
+    """Interface of the input segments by recording."""
 
     def of(self, recording_id: str) -> Segments:
-        """The segments of a recording; none where nothing is known of it."""
+        """The segments of a recording; none if it is unknown."""
 
 
 class FileSegments:
     """Segments of a file, or of a folder of files.
 
     Args:
-        path: RTTM, CSV or whatever else `read_annotations` reads.
+        path: RTTM, CSV or another format of `read_annotations`.
 
     Raises:
         AnnotationError: it cannot be read.
@@ -61,7 +61,7 @@ class FileSegments:
         return next((self.tables[name] for name in spellings(recording_id) if name in self.tables), Segments.empty())
 
     def check_voices(self, voices: Sequence[str]) -> None:
-        """Stop where a label CHI could be the key child that is looked for.
+        """Raise if a label CHI could be the requested key child.
 
         Raises:
             AnnotationError: there is one, and no KCHI.
@@ -71,12 +71,12 @@ class FileSegments:
             refuse_ambiguous(["CHI"], there["CHI"])
 
     def knows(self, recording_id: str) -> bool:
-        """Whether there is an entry for a recording."""
+        """True if there is an entry for a recording."""
         return any(name in self.tables for name in spellings(recording_id))
 
 
 class OutputSegments:
-    """What `segment` left in an output folder.
+    """Results of `segment` in an output folder.
 
     Args:
         output: The folder.
@@ -91,7 +91,7 @@ class OutputSegments:
         return next(iter(read_segments(path, recording_id).values())) if path.is_file() else Segments.empty()
 
     def knows(self, file: RecordingFile) -> bool:
-        """Whether `segment` completed a recording that is still the same."""
+        """True if `segment` completed a recording that is still the same file."""
         record = self._folder.record(file.recording_id)
         return (
             record is not None
@@ -105,9 +105,9 @@ class OutputSegments:
 
 
 def segments_source(output: Path, given: Path | None) -> FileSegments | OutputSegments:
-    """Where a run finds segments: as given, else as `segment` left them in the output folder.
+    """Source of a run's input segments: the given one, else the results of `segment` in the output folder.
 
-    A table ``rttm.csv`` that stands there without a run of `segment` is taken as given.
+    A table ``rttm.csv`` there without a run of `segment` counts as given.
 
     Raises:
         AnnotationError: the file that was given cannot be read.
@@ -123,15 +123,15 @@ def require_segments(
     checked: PreflightReport,
     find: Callable[[PreflightReport], Sequence[tuple[Path, str]]],
 ) -> tuple[PreflightReport, tuple[str, ...]]:
-    """Make sure that there are segments, finding them where there are none.
+    """Segment the recordings that have no segments.
 
     Args:
-        source: Where they are looked for.
+        source: Source of segments.
         checked: The recordings of the run.
         find: Runs `segment` over recordings into the output folder; path and error of those that failed.
 
     Returns:
-        The recordings, those for which finding failed among the bad; and what a user should know, one line each.
+        The recordings, with failed ones among the bad; and notes, one line each.
 
     Raises:
         AnnotationError: the segments name recordings that were not given.
@@ -154,15 +154,15 @@ def require_segments(
 def unasked_notes(
     source: FileSegments | OutputSegments, recording_ids: Sequence[str], command: str, voices: Sequence[str]
 ) -> Iterator[str]:
-    """A note where all that is known of a recording has other labels than those a command asks about.
+    """Notes on recordings whose segments all have other labels than those of a command.
 
-    Segments that `segment` left need none: their labels are known to be right.
+    Results of `segment` need none: their labels are correct.
 
     Args:
-        source: Where segments come from.
+        source: Source of segments.
         recording_ids: The recordings of the run.
         command: Its name.
-        voices: Labels that it asks about.
+        voices: Labels of the command.
     """
     if not isinstance(source, FileSegments) or not voices:
         return
@@ -184,6 +184,6 @@ def unasked_notes(
 
 
 def _renaming(strange: Sequence[str], voices: Sequence[str], path: Path) -> str:
-    """What to do about labels that are none of ours."""
+    """Remedy for unknown labels."""
     condition = "it means" if len(strange) == 1 else "they mean"
     return f"; rename {some_names(strange, _LABELS_TOLD)} in {path} if {condition} {' or '.join(voices)}"

@@ -1,9 +1,9 @@
-"""What the fine-tuning loop asks of a task, and nothing more.
+"""Interface between the fine-tuning loop and a task.
 
-A task knows its material, its labels, its loss and its score. The loop knows the encoder, the optimiser, the processes
-and the disk. Between them travel :class:`Batch` objects (a pure function of their number, so that any run can be
-continued or shared out over processes) and tallies: sums that may be added over batches and processes in any order
-and from which the score of a whole validation set follows exactly.
+A task has its material, its labels, its loss and its score. The loop has the encoder, the optimiser, the processes and
+the disk. They exchange :class:`Batch` objects (a pure function of their number, so that any run can be continued or
+distributed over processes) and tallies: sums that may be added over batches and processes in any order and that give
+the exact score of a complete validation set.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from babyhubert.material.settings import LeftOut
 
 @dataclass(frozen=True)
 class Validation:
-    """How a model does on a task's validation material.
+    """Result of a model on a task's validation material.
 
     Attributes:
-        score: What is to be high: macro F1, or 1 - PER.
+        score: Criterion to maximise: macro F1, or 1 - PER.
         loss: Mean loss.
         figures: Every figure by name, plain numbers.
-        card: What goes into the model's ``task.json`` besides (thresholds, for example).
+        card: Further content of the model's ``task.json`` (thresholds, for example).
     """
 
     score: float
@@ -49,7 +49,7 @@ def identity_of(*arrays: NDArray) -> str:
 
 
 def without_validation(labels: Sequence[str], counts: Sequence[int]) -> str:
-    """What a summary adds about classes that validation never meets; nothing where it meets all."""
+    """Note of a summary about classes that validation lacks; empty if it has all."""
     never = [label for label, count in zip(labels, counts, strict=True) if not count]
     return f" (without {', '.join(never)}: nothing will be known of that)" if never else ""
 
@@ -61,11 +61,11 @@ class Task(Protocol):
         name: ``voice_type``, ``addressee``, ``phonemes``, or that of a configuration.
         labels: Meaning of the head's outputs.
         batches_an_epoch: Batches that show all of the training material once.
-        seconds: Audio to train on.
+        seconds: Seconds of training audio.
         summary: One line about the material.
-        identity: Hash of the material and what is known about it.
-        replayable: Whether the loss of batches without ``lengths`` is kernels alone, the same for the same shapes:
-            it reads no value on the CPU and copies none to the device.
+        identity: Hash of the material and its labels.
+        replayable: True if the loss of batches without ``lengths`` consists of kernels alone, the same for the same
+            shapes: it reads no value on the CPU and copies none to the device.
     """
 
     @classmethod
@@ -73,11 +73,11 @@ class Task(Protocol):
         """Read and decode the material of a task.
 
         Args:
-            settings: Of the task, of its kind's class.
+            settings: Settings of the task, of its kind's class.
             cache: Folder of decoded recordings.
-            seed: Of the run.
-            left_out: Told what does not enter the material.
-            name: Of the task.
+            seed: Seed of the run.
+            left_out: Receives the skipped material.
+            name: Name of the task.
             seed_stream: Number of its random draws among those of other tasks.
         """
         ...
@@ -104,15 +104,15 @@ class Task(Protocol):
     def identity(self) -> str: ...  # noqa: D102
 
     def new_head(self, width: int, mixed_layers: int | None) -> TaskHead:
-        """A head for features of a width; its parameters are drawn by the caller."""
+        """Build a head for features of a width; the caller draws its parameters."""
         ...
 
     def batch(self, number: int) -> Batch:
-        """The training batch of a number: always the same one for the same number."""
+        """Read the training batch of a number: always the same one for the same number."""
         ...
 
     def validation_batches(self, rank: int, world: int) -> Iterator[Batch]:
-        """This process's share of the validation material: the same every time, each piece once over all processes."""
+        """This process's validation batches: always the same, each item once over all processes."""
         ...
 
     def loss(self, head: TaskHead, features: Tensor, batch: Batch) -> Tensor:
@@ -120,7 +120,7 @@ class Task(Protocol):
         ...
 
     def tally(self, head: TaskHead, features: Tensor, batch: Batch) -> NDArray[np.float64]:
-        """Sums that the score follows from, of one validation batch; always of the same shape, (N,)."""
+        """Sums of one validation batch that the score follows from; always of the same shape, (N,)."""
         ...
 
     def conclude(self, tally: NDArray[np.float64]) -> Validation:
@@ -128,5 +128,5 @@ class Task(Protocol):
         ...
 
     def card(self) -> dict[str, Any]:
-        """What ``task.json`` says about the material and about how to run the head."""
+        """Content of ``task.json`` about the material and the use of the head."""
         ...

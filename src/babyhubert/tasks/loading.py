@@ -1,4 +1,4 @@
-"""From a name to something that can be called with a recording: the model of any task."""
+"""Loading of a name as a callable model of any task."""
 
 from __future__ import annotations
 
@@ -43,24 +43,24 @@ def load_model(source: str | Path, *, task: str | None = ..., device: str = ...,
 def load_model(
     source: str | Path | None = None, *, task: str | None = None, device: str = "auto", speed: Speed = "exact"
 ) -> AnyModel:
-    """A model ready to run.
+    """Load a model for inference.
 
     A frames task (voice type): ``model(audio)`` gives segments. A classification task (addressee): ``model(audio,
     segments)`` gives these segments with the task's column and ``p_<class>``. A ctc task (phonemes): ``model(audio,
-    segments)`` gives the segments it is asked about with columns ``phonemes`` and ``timed``.
+    segments)`` gives the key child's (or the task's) segments with columns ``phonemes`` and ``timed``.
 
     Args:
         source: A model folder, a checkpoint file of any published layout, a model of the package, or a hub repository
             ``owner/name``. None takes a small model of the package: playroom-nano for voice type, else playroom-tasks.
-        task: Which of a model's heads: ``voice-type``, ``addressee``, ``phonemes``, or the name of a task of its
-            configuration; None: voice type if it has one, else the only one it has.
+        task: Name of one of the model's heads: ``voice-type``, ``addressee``, ``phonemes``, or the name of a task of
+            its configuration; None: voice type if it has one, else the only one it has.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        speed: ``exact``, ``balanced`` or ``fast``: see docs/speed.md for what each costs.
+        speed: ``exact``, ``balanced`` or ``fast``: see docs/speed.md for the accuracy of each.
 
     Raises:
         CheckpointError: no such model, or it lacks the head.
         ModelAccessError: the repository is gated or cannot be reached.
-        ConfigError: the model has several other heads and none is named, or no such task without a model.
+        ConfigError: the model has several other heads and none is given, or no such task without a model.
     """
     name = None if task is None else task.replace("-", "_")
     if source is None:

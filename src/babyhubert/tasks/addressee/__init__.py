@@ -1,1 +1,1 @@
-"""To whom adults speak: a task that classifies utterances."""
+"""Addressees of adults: a task that classifies utterances."""

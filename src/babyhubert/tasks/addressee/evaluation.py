@@ -1,4 +1,4 @@
-"""To whom adults speak: the published classes, scored as any classes of utterances."""
+"""Evaluation of addressees: the published classes, scored as any classes of utterances."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from babyhubert.tasks.classification.evaluation import (
 )
 
 ADDRESSEES = ("ADS", "KCDS", "Other")
-"""To adults, to the key child, to anybody else: the published classes in their order."""
+"""To adults, to the key child, to others: the published classes in their order."""
 
 PUBLISHED_MAP = {"OCDS": "Other"}
 """Speech to other children is Other, as published."""
@@ -25,7 +25,7 @@ QUESTION = Question("addressee", ("FEM", "MAL"), "adult turns", "it says to whom
 
 
 def read_addressees(path: Path) -> dict[str, Segments]:
-    """Segments with a column ``addressee``: a file or folder; of ``rttm_addressee.csv`` in an output folder.
+    """Read segments with a column ``addressee``: a file or folder; of ``rttm_addressee.csv`` in an output folder.
 
     Raises:
         AnnotationError: unreadable, or no table in it has that column.
@@ -42,7 +42,7 @@ def evaluate_addressee(
     rewrite: Mapping[str, str] = PUBLISHED_MAP,
     uem: Mapping[str, Intervals] | None = None,
 ) -> ClassEvaluation:
-    """Score to whom adults speak; see :func:`~babyhubert.tasks.classification.evaluation.evaluate_classes`."""
+    """Score addressees; see :func:`~babyhubert.tasks.classification.evaluation.evaluate_classes`."""
     return evaluate_classes(
         QUESTION, reference, prediction, labels=labels, segments=segments, rewrite=rewrite, uem=uem
     )

@@ -1,4 +1,4 @@
-"""The addressee as a task to train: to whom an adult speaks. An instance of the classification of utterances.
+"""Training of the addressee task, an instance of utterance classification.
 
 The published classes are ADS (to adults), KCDS (to the key child) and Other.
 """
@@ -20,8 +20,8 @@ class AddresseeSettings(ClassificationSettings):
 
     Attributes:
         data: Adult utterances with their addressee, in a column ``addressee`` or ``binary_classes``.
-        column: Another column that says to whom.
-        adults: Values of ``label`` or ``speaker_type`` that are adults, where there is such a column.
+        column: Another column with the addressee.
+        adults: Values of ``label`` or ``speaker_type`` that are adults, if there is such a column.
         longest_s: The published limit is 30 s.
     """
 
@@ -30,11 +30,11 @@ class AddresseeSettings(ClassificationSettings):
     label_map: Mapping[str, str] = Field(default_factory=lambda: {"OCDS": "Other"})
 
     def output_column(self, task: str) -> str:
-        """The task's name, whatever the column of the data."""
+        """Name of the task, for any column of the data."""
         return task
 
     def data_columns(self, task: str) -> tuple[str, ...]:
-        """The published columns, or the one that was named."""
+        """The published columns, or the given one."""
         return (self.column,) if self.column else COLUMNS
 
     @property

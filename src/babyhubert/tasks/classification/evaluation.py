@@ -1,9 +1,9 @@
-"""Classes of utterances: scores of utterances where both sides have the same segments, of time where they do not.
+"""Evaluation of classes of utterances: by utterance if both sides have the same segments, else by time.
 
-With the reference's own segments every utterance is one item, and scores are those published: precision, recall and F1
-a class, and their unweighted mean. With predicted segments there are no common utterances: then the time of each
-class is scored as that of a voice type is, so that speech which was missed or made up counts. The addressee is one
-such question, with the published classes.
+With the reference's own segments every utterance is one item, and scores are the published ones: precision, recall and
+F1 per class, and their unweighted mean. With predicted segments there are no common utterances: then the time of each
+class is scored like that of a voice type, so that missed and false speech counts. The addressee is one such task, with
+the published classes.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _SAME_FROM = 0.5
 
 @dataclass(frozen=True)
 class Question:
-    """A question about utterances, as tables hold its answers.
+    """A classification of utterances, as stored in tables.
 
     Attributes:
-        column: Column of the answers.
-        voices: Labels of the segments that it is asked about; empty: all.
+        column: Column of the classes.
+        voices: Labels of the classified segments; empty: all.
         turns: Name of these segments in messages.
         remedy: End of the message about a table without the column.
     """
@@ -59,14 +59,14 @@ class Question:
         return f"{'an' if words[0] in 'aeiou' else 'a'} {words}"
 
     def about(self, segments: Segments) -> Segments:
-        """The segments that it is asked about."""
+        """Select the classified segments."""
         if not self.voices:
             return segments
         return segments.where(np.isin(segments.label.astype(str), self.voices))
 
 
 def read_classes(path: Path, question: Question, task: str | None = None) -> dict[str, Segments]:
-    """Segments with the column of a question: a file or folder; of ``rttm_<task>.csv`` in an output folder.
+    """Read segments with the column of a task: a file or folder; of ``rttm_<task>.csv`` in an output folder.
 
     Raises:
         AnnotationError: unreadable, or no table in it has that column.
@@ -86,10 +86,10 @@ def answered_turns(
     rewrite: Mapping[str, str],
     side: str,
 ) -> dict[str, Segments]:
-    """Turns with their class as a label, empty where none is given, and the voice as column ``voice``.
+    """Turns with their class as a label, empty if there is none, and the voice as column ``voice``.
 
     Raises:
-        AnnotationError: an answer that is no class (named, with the recording).
+        AnnotationError: an unknown class (named, with the recording).
     """
     found = {}
     for uri, segments in recordings.items():
@@ -107,7 +107,7 @@ def answered_turns(
 
 
 def _remedy(written: str, name: str, labels: Sequence[str]) -> str:
-    """What to do about an answer that is no class, as the table has it and as it was rewritten."""
+    """Remedy for an unknown class, as the table has it and as it was rewritten."""
     if written in labels:
         return f"keep it as it is with --map {written}={written}"
     if "Other" in labels:
@@ -125,9 +125,9 @@ class UtteranceReport:
         recordings: F recordings, sorted.
         confusion: Utterances by reference (row) and prediction (column, the last for none), int64, (F, C, C + 1).
         missing: Recordings without any prediction: none of their utterances has one.
-        without_reference: Predicted recordings without a reference: left out.
-        unlabelled: Turns of the reference without an answer: left out.
-        extra: Predicted turns that are no turn of the reference: left out.
+        without_reference: Predicted recordings without a reference: skipped.
+        unlabelled: Turns of the reference without a class: skipped.
+        extra: Predicted turns that are no turn of the reference: skipped.
     """
 
     labels: tuple[str, ...]
@@ -140,7 +140,7 @@ class UtteranceReport:
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """Precision, recall and F1 of each class, (C, 3); NaN where undefined."""
+        """Precision, recall and F1 of each class, (C, 3); NaN if undefined."""
         return classification_scores(self.confusion.sum(axis=0))
 
     @property
@@ -174,7 +174,7 @@ def classification_scores(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """Precision, recall and F1 of each class from a confusion: (..., C, C + 1) to (..., C, 3).
 
     The last column holds items without a prediction. Precision is NaN for a class never predicted, recall for one that
-    is not in the reference, and F1 for one that is on neither side: means leave it out.
+    is not in the reference, and F1 for one that is on neither side: means ignore NaN.
     """
     counts = np.asarray(confusion, dtype=np.float64)
     hit = np.diagonal(counts[..., :-1], axis1=-2, axis2=-1)
@@ -187,23 +187,23 @@ def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.
 
 
 def _means(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Means over classes, undefined ones left out: (..., C, 3) to (..., 3)."""
+    """Means over classes, ignoring undefined ones: (..., C, 3) to (..., 3)."""
     known = ~np.isnan(scores)
     return _share(np.where(known, scores, 0).sum(axis=-2), known.sum(axis=-2).astype(np.float64))
 
 
 @dataclass(frozen=True, eq=False)
 class ClassEvaluation:
-    """What was scored, and why that way.
+    """Scores of classes, by utterance or by time.
 
     Attributes:
-        segments: Whether both sides have the same segments.
-        chosen: Whether that was found out here (not asked for).
-        shared: Share of the reference's labelled turns, in recordings with a prediction, that are predicted
-            with the same times and voice.
-        utterances: Scores where segments are the same.
-        time: Scores of time where they are not.
-        unlabelled: Turns of the reference without an answer: left out.
+        segments: True if both sides have the same segments.
+        chosen: True if that was determined from the data, instead of requested.
+        shared: Fraction of the reference's labelled turns, in recordings with a prediction, that are predicted with
+            the same times and voice.
+        utterances: Scores if segments are the same.
+        time: Scores of time if they are not.
+        unlabelled: Turns of the reference without a class: skipped.
         matched: Predictions matched by name alone, and their reference.
     """
 
@@ -232,15 +232,15 @@ def evaluate_classes(
     Args:
         question: Column and voices.
         reference: Segments with the column, by recording; every one is scored.
-        prediction: The same; what is missing counts as not predicted.
-        segments: Whether both sides have the same segments; None: they have if at least half of the reference's
-            turns are predicted with the same times, to the millisecond.
+        prediction: The same; missing segments count as not predicted.
+        segments: True if both sides have the same segments; None: they have if at least half of the reference's turns
+            are predicted with the same times, to the millisecond.
         labels: Classes.
-        rewrite: Answers to rewrite on both sides first.
-        uem: Stretches to score; utterances that lie within wholly.
+        rewrite: Classes to rewrite on both sides first.
+        uem: Stretches to score; only utterances completely inside.
 
     Raises:
-        AnnotationError: no turn of the reference has an answer, an unknown answer, or no common name.
+        AnnotationError: no turn of the reference has a class, an unknown class, or no common name.
         ConfigError: no classes, or one twice.
     """
     labels = distinct(labels)
@@ -271,13 +271,13 @@ _Key = tuple[int, int, str]
 
 
 def _keys(table: Segments) -> list[_Key]:
-    """What tells a turn: its ends in milliseconds and its voice."""
+    """Key of a turn: its ends in milliseconds and its voice."""
     rows = zip(table.start.tolist(), table.end.tolist(), table.columns["voice"], strict=True)
     return [(samples_to_ms(start), samples_to_ms(end), str(voice)) for start, end, voice in rows]
 
 
 def _scored(table: Segments, uem: Mapping[str, Intervals] | None, uri: str) -> Segments:
-    """Labelled turns, wholly within the UEM."""
+    """Labelled turns, completely within the UEM."""
     table = table.where(table.label != "")
     if uem is None or not len(table):
         return table
@@ -289,7 +289,7 @@ def _scored(table: Segments, uem: Mapping[str, Intervals] | None, uri: str) -> S
 def _shared(
     truth: Mapping[str, Segments], found: Mapping[str, Segments], uem: Mapping[str, Intervals] | None
 ) -> float:
-    """Share of the turns to score, in recordings that have a prediction, that are predicted with the same times."""
+    """Fraction of the turns to score, in recordings that have a prediction, that are predicted with the same times."""
     both = turns = 0
     for uri in truth.keys() & found.keys():
         keys = Counter(_keys(_scored(truth[uri], uem, uri)))
@@ -337,7 +337,7 @@ def _compare_time(
     labels: tuple[str, ...],
     uem: Mapping[str, Intervals] | None,
 ) -> DetectionReport:
-    """Time of each class; turns of the reference without an answer are not scored."""
+    """Time of each class; turns of the reference without a class are not scored."""
     scored = {}
     for uri, table in truth.items():
         unknown = table.where(table.label == "")

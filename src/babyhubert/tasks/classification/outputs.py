@@ -38,7 +38,7 @@ COLUMNS = COMBINED.columns
 """Columns of every table of utterances; the task's own follows."""
 
 PUBLISHED_COUNTS = {"addressee": "adult_segments"}
-"""Name, in a recording's record, of the number of utterances that the task is asked about."""
+"""Key, in a recording's record, of the number of utterances to predict."""
 
 
 def open_classification_run(
@@ -57,27 +57,27 @@ def open_classification_run(
     device: str = "auto",
     part: Part | None = None,
 ) -> ClassificationRun:
-    """A run of ``classify`` with its model loaded, in this process or in a worker.
+    """Open a run of ``classify`` with its model loaded, in this process or in a worker.
 
     Args:
         output: The output folder.
         model: A model with a head of the kind ``classification``.
-        task: Which of its heads; None: the only one of this kind.
-        segments: A segments file or a folder of them; None: what `segment` left in the output folder.
+        task: Name of the head; None: the only one of this kind.
+        segments: A segments file or a folder of them; None: the results of `segment` in the output folder.
         published: Windows and rules of the published tool.
         window_s: Length of windows; None: the model's own.
-        overlap: Share that windows have in common; None: the mode's, or the model's own.
-        pooling: Frames that decide; None: the published tool's if its rules are asked for, else the model's own.
+        overlap: Fraction that windows share; None: the mode's, or the model's own.
+        pooling: Frames that decide; None: the published tool's if its rules are requested, else the model's own.
         speed: ``exact``, ``balanced`` or ``fast``.
         batch_size: Windows in one call; None chooses.
         channel: Channel choice.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        part: The share of the recordings that the run does.
+        part: The shard of the run.
 
     Raises:
         CheckpointError: no such model, or it has no such head.
         AnnotationError: the segments cannot be read.
-        ConfigError: several such heads, impossible windows, or a device that there is not.
+        ConfigError: several such heads, impossible windows, or a missing device.
     """
     loaded = load_task_model(model, TaskChoice("classification", task), device=device, speed=speed)
     name = only_task(loaded)
@@ -99,7 +99,7 @@ class ClassificationRun(UtteranceRun[NDArray[np.float64]]):
     def write(
         self, file: RecordingFile, segments: Segments, judged: Mapping[int, Judged[NDArray[np.float64]]]
     ) -> dict[str, Any]:
-        """All segments of a recording, with the class and the probabilities of those that were asked about."""
+        """Write all segments of a recording, with class and probabilities of the predicted ones."""
         (path,) = self.outputs(file.recording_id)
         table = self.model.annotated(segments, judged)
         write_text(path, format_classes(file.recording_id, table, self.model.column, self.model.labels))
@@ -108,24 +108,24 @@ class ClassificationRun(UtteranceRun[NDArray[np.float64]]):
         return {"segments": len(segments), counted: asked, "not_run": asked - len(judged)}
 
     def about(self) -> dict[str, Any]:
-        """What the tables tell besides recordings, with the column of the task."""
+        """Content of the tables besides recordings, with the column of the task."""
         return {**super().about(), "column": self.model.column}
 
     def write_tables(self, outcome: Outcome) -> Outcome:
-        """The table over all complete recordings, ``failures.csv`` and ``run.json``."""
+        """Write the table over all complete recordings, ``failures.csv`` and ``run.json``."""
         return write_tables(self.folder, self.about(), outcome)
 
 
 def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
-    """Write everything that is made of all complete recordings.
+    """Write the tables of all complete recordings.
 
     Args:
-        folder: The folder, held.
-        about: What `ClassificationRun.about` said.
-        outcome: How the run ended.
+        folder: The folder, locked by the caller.
+        about: Result of `ClassificationRun.about`.
+        outcome: Outcome of the run.
 
     Returns:
-        How it ended, what was found damaged among the failures.
+        The outcome, with damaged results among the failures.
     """
     columns = (*COLUMNS, about["column"])
     table = folder.output / f"rttm_{folder.command}.csv"
@@ -139,8 +139,7 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
 def format_classes(uid: str, table: Segments, column: str, labels: tuple[str, ...]) -> str:
     """Segments with their class, then ``confidence`` (probability of the class) and ``p_<class>``.
 
-    Segments of voices that the task is not asked about have an empty class; those for which no model was run have no
-    probabilities.
+    Segments of other voices have an empty class; segments that no model was run for have no probabilities.
     """
     lines: list[Iterable[object]] = [(*COLUMNS, column, "confidence", *(f"p_{label}" for label in labels))]
     probabilities = np.stack([table.columns[f"p_{label}"] for label in labels], axis=1)

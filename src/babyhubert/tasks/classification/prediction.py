@@ -1,4 +1,4 @@
-"""The class of each utterance of a recording: to whom an adult speaks, or any other question."""
+"""Classes of the utterances of a recording: the addressee, or any other classification."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from babyhubert.phonology.ctc import log_softmax
 from babyhubert.tasks.classification.windows import centred_window
 
 PUBLISHED_UNRUN = {"addressee": "Other"}
-"""Class of utterances that are not run (over 30 s in published windows); empty for other tasks."""
+"""Class of utterances that the published tool skips (over 30 s); empty for other tasks."""
 
 
 @dataclass(frozen=True, eq=False)
 class UtteranceClassifier(UtteranceModel[NDArray[np.float64]]):
-    """A classification model ready to run. Call it with a recording and its segments."""
+    """A classification model for inference. Call it with a recording and its segments."""
 
     @property
     def column(self) -> str:
@@ -32,11 +32,11 @@ class UtteranceClassifier(UtteranceModel[NDArray[np.float64]]):
 
     @property
     def pooling(self) -> Pooling:
-        """Frames that decide."""
+        """Frames whose mean decides."""
         return self.loaded.listening[self.task].pooling
 
     def settings(self) -> dict[str, Any]:
-        """Everything that decides a result, for records."""
+        """All settings that affect a result, for records."""
         return {**super().settings(), "pooling": self.pooling}
 
     def published_window(self, onset: int, offset: int, recording: int, context: int) -> UtteranceWindow:

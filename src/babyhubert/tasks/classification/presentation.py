@@ -57,7 +57,7 @@ def _confusion_table(report: UtteranceReport) -> Table:
 
 
 def notes(result: ClassEvaluation, intervals: BootstrapIntervals | None) -> Iterator[str]:
-    """Sentences a reader of the scores must know."""
+    """Notes that are needed to interpret the scores."""
     how = "as found" if result.chosen else "as asked"
     if result.segments == "same":
         yield f"same segments on both sides ({how}): every {result.question.turns[:-1]} of the reference is one item"
@@ -88,7 +88,7 @@ def notes(result: ClassEvaluation, intervals: BootstrapIntervals | None) -> Iter
 
 
 def as_json(result: ClassEvaluation, intervals: BootstrapIntervals | None) -> dict[str, Any]:
-    """Everything in an evaluation; scores from 0 to 1, None where undefined."""
+    """The complete evaluation as JSON values; scores from 0 to 1, None if undefined."""
     about = {
         "segments": result.segments,
         "segments_found_out": result.chosen,

@@ -1,4 +1,4 @@
-"""Tasks whose results an output folder holds: their columns, classes and voices, as the run recorded them."""
+"""Tasks with results in an output folder: their columns, classes and voices, as recorded by the run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from babyhubert.tasks.classification.evaluation import Question
 
 @dataclass(frozen=True)
 class ClassifiedTask:
-    """A classification task as results know it.
+    """A classification task as recorded with its results.
 
     Attributes:
         task: Its name.
@@ -28,7 +28,7 @@ class ClassifiedTask:
 
 
 def classified_tasks(output: Path) -> dict[str, ClassifiedTask]:
-    """Classification tasks that have run into an output folder, by name; none where there is no ``run.json``.
+    """Classification tasks with results in an output folder, by name; none without ``run.json``.
 
     Raises:
         AnnotationError: its ``run.json`` cannot be read.
@@ -56,17 +56,17 @@ def _task(name: str, settings: Mapping[str, Any], labels: Sequence[str]) -> Clas
 def question_of(
     predictions: Path, task: str | None, column: str | None, labels: Sequence[str], voices: Sequence[str]
 ) -> ClassifiedTask:
-    """The task that predictions are of; what is given wins over what the run recorded.
+    """The task of predictions; arguments override the record of the run.
 
     Args:
         predictions: An output folder, or tables.
         task: Name of the task; None: the only one of the folder.
         column: Column of the classes.
         labels: Classes; empty: as recorded.
-        voices: Labels of the segments that are asked about; empty: as recorded.
+        voices: Labels of the classified segments; empty: as recorded.
 
     Raises:
-        ConfigError: no such task, several, or tables of which column and classes are not known.
+        ConfigError: no such task, several, or tables whose column and classes are unknown.
     """
     known = classified_tasks(predictions)
     if task is not None and known and task not in known:

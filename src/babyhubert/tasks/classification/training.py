@@ -1,7 +1,7 @@
-"""Classification of utterances as a task to train: a class for each, from its frames inside a window with context.
+"""Training of utterance classification: a class for each utterance, from its frames inside a window with context.
 
-Cross-entropy over classes; the score is macro F1 over utterances. What the classes mean, which voices are asked about
-and which column of a table holds the truth come from the configuration: the addressee is one instance.
+Cross-entropy over classes; the score is macro F1 over utterances. The configuration gives the classes, the voices to
+classify and the column of the reference: the addressee is one instance.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from babyhubert.tasks.interface import Validation, identity_of, without_validati
 from babyhubert.timebase import frame_count, samples_to_seconds, seconds_to_samples
 
 VOICE_COLUMNS = ("label", "speaker_type")
-"""Columns of a table that say whose voice a row is."""
+"""Columns of a table with the voice of a row."""
 
 
 class ClassificationSettings(Config):
@@ -52,24 +52,23 @@ class ClassificationSettings(Config):
         data: Utterances with their class: a table with a column of them (a row without a value there is not the
             task's).
         labels: Classes, the order of the outputs.
-        label_map: What other values mean; ``""`` leaves their utterances out.
-        column: Column of the data that holds the class, and of every table that is written; the task's name when
-            absent.
-        voices: Values of ``label`` or ``speaker_type`` whose utterances are classified; all when empty.
-        tier: How the names of the task's tiers begin in ELAN, Praat and the like, before the name of the voice's tier,
-            with ``@`` or ``_`` at its end; the column and ``@`` when absent.
-        codes: What other tools call the classes, for exports; those that are absent keep their names. Each means one
-            class.
+        label_map: Mapping of other values; ``""`` skips their utterances.
+        column: Column of the class, in the data and in every table that is written; the task's name if absent.
+        voices: Values of ``label`` or ``speaker_type`` whose utterances are classified; all if empty.
+        tier: Prefix of the task's tiers in ELAN, Praat and the like, before the name of the voice's tier, with ``@``
+            or ``_`` at its end; the column and ``@`` if absent.
+        codes: Codes of the classes in other tools, for exports; classes without one keep their names. Each code
+            belongs to one class.
         context_s: Length of the window around an utterance; 0: the utterance alone.
         window_rule: ``always``: context around utterances of any length, and the utterance's frames are pooled;
             ``published``: no context from ``context_s`` on, and the frames of ``published_pooling``.
-        shortest_s: Shorter utterances are left out.
-        longest_s: Longer utterances are left out.
+        shortest_s: Shorter utterances are skipped.
+        longest_s: Longer utterances are skipped.
         batch_size: Utterances of one process in one batch.
-        dropout: Share of features dropped before the outputs.
-        balanced: Whether the loss weighs every class alike, however often it occurs.
+        dropout: Fraction of features dropped before the outputs.
+        balanced: True to give every class the same weight in the loss.
         augmentation: Changes of training windows.
-        loss_weight: Share of this task's loss in a training of several tasks.
+        loss_weight: Weight of this task's loss in a training of several tasks.
     """
 
     kind: Literal["classification"] = "classification"
@@ -112,7 +111,7 @@ class ClassificationSettings(Config):
         }
 
     def data_columns(self, task: str) -> tuple[str, ...]:
-        """Columns of the data that may hold the class."""
+        """Columns of the data that may have the class."""
         return (self.output_column(task),)
 
     @property
@@ -125,11 +124,11 @@ class ClassificationTask:
     """Implements :class:`~babyhubert.tasks.interface.Task`.
 
     Args:
-        name: Of the task.
-        settings: The task.
-        train: Utterances to train on, and the class of each.
+        name: Name of the task.
+        settings: Settings of the task.
+        train: Training utterances, and the class of each.
         validation: The same for validation.
-        seed: Of the order of utterances.
+        seed: Seed of the order of utterances.
         augmentation: Changes of training windows.
         seed_stream: Number of its random draws among those of other tasks.
     """
@@ -191,12 +190,12 @@ class ClassificationTask:
 
     @property
     def batches_an_epoch(self) -> int:
-        """Batches that hold every utterance as often as it stands there."""
+        """Number of batches that contain every utterance with its copies."""
         return self._order.batches
 
     @property
     def seconds(self) -> float:
-        """Audio of the utterances."""
+        """Seconds of audio in the utterances."""
         return self.train.seconds
 
     @property
@@ -223,11 +222,11 @@ class ClassificationTask:
         )
 
     def new_head(self, width: int, mixed_layers: int | None) -> PooledHead:
-        """One linear output a class over the utterance's mean."""
+        """Build a head: one linear output per class over the utterance's mean."""
         return PooledHead(self.labels, width, self.settings.dropout, mixed_layers)
 
     def batch(self, number: int) -> Batch:
-        """The utterances of this number."""
+        """Read the batch of this number."""
         rng = np.random.default_rng([self.seed, self._seed_stream, number])
         rows = self._order.batch(number)
         moving = self._context if self.settings.window_rule == "always" else None
@@ -235,7 +234,7 @@ class ClassificationTask:
         return self._batch(read, self.train_classes[rows])
 
     def validation_batches(self, rank: int, world: int) -> Iterator[Batch]:
-        """Every validation utterance once."""
+        """Batches that contain every validation utterance once."""
         batches = list(equal_length_batches(self.validation.windows.width, self.settings.batch_size))
         for rows in batches[rank::world]:
             yield self._batch(self.validation.read(rows), self.validation_classes[rows])
@@ -247,7 +246,7 @@ class ClassificationTask:
         return (losses * batch.targets["class_weight"]).sum()
 
     def tally(self, head: TaskHead, features: Tensor, batch: Batch) -> NDArray[np.float64]:
-        """Loss, and how often each class was taken for each."""
+        """Loss and confusion counts."""
         logits = head(features, batch.targets["within"]).float()
         truth = batch.targets["class"]
         loss = F.cross_entropy(logits, truth, reduction="sum").item()
@@ -256,7 +255,7 @@ class ClassificationTask:
         return np.concatenate([[loss], np.bincount(pairs, minlength=classes**2)])
 
     def conclude(self, tally: NDArray[np.float64]) -> Validation:
-        """F1 of every class and their mean; a class that never occurs counts in nothing but its false alarms."""
+        """F1 of every class and their mean; a class that never occurs counts only through its false alarms."""
         classes = len(self.labels)
         confusion = tally[1:].reshape(classes, classes)
         occurs, hits = confusion.sum(axis=1), np.diag(confusion)
@@ -272,7 +271,7 @@ class ClassificationTask:
         return Validation(macro, float(tally[0] / occurs.sum()), figures, {"confusion": table})
 
     def card(self) -> dict[str, Any]:
-        """Context, as inference must repeat it; voices, column, tier and codes, as outputs need them."""
+        """Context, which inference must repeat; voices, column, tier and codes for outputs."""
         settings, rule = self.settings, self.settings.window_rule
         pooling: Pooling = "published" if rule == "published" else "utterance"
         return {

@@ -1,4 +1,4 @@
-"""Which stretch of a recording the published addressee model sees for an utterance, and which frames are pooled."""
+"""Window of an utterance for the published addressee model, and the frames that are pooled."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ def centred_window(
 ) -> UtteranceWindow:
     """The published window: centred on the utterance, moved to stay inside the recording.
 
-    Utterances as long as the context get no context at all.
+    Utterances as long as the context get no context.
 
     Args:
         onset: First sample of the utterance.
         offset: Sample after its last.
         recording: Length of the recording, samples.
         context: Length of the window, samples.
-        pooling: Which of its frames are used.
+        pooling: Kind of frames that are pooled.
     """
     context = max(context, FRAME_RECEPTIVE_FIELD)
     fill = max((context - (offset - onset)) // 2, 0)
@@ -38,7 +38,7 @@ def centred_window(
 
 
 def published_pooling(onset: int, window_end: int, frames: int) -> tuple[int, int]:
-    """First frame of a window that is pooled and the frame after the last, as published; all where that gives none.
+    """First pooled frame of a window and the frame after the last, as published; all frames if there is none.
 
     Args:
         onset: First sample of the utterance.

@@ -15,7 +15,7 @@ class BabyHubertError(Exception):
 
 
 class ReadingWarning(UserWarning):
-    """What a user should know of a file that was read all the same: one sentence that names it."""
+    """Warning about a file that was read nevertheless: one sentence that names it."""
 
 
 def one_line(path: Path, error: Exception) -> str:

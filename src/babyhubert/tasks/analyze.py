@@ -335,7 +335,7 @@ class _OnePass:
 
 
 class _SharedSink:
-    """Frame outputs of several heads: voice types as they arrive, the others from a file when the segments are known."""
+    """Frame outputs of several heads: voice types as they arrive, the others from a file once segments are known."""
 
     def __init__(
         self,

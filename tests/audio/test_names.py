@@ -22,6 +22,7 @@ FOUR = ("a/day", "b/day", "c", "d/c")
         (("x", "my_day"), "my day", ["my_day"], ["my_day"], ["my_day"]),
         (("my day", "my\tday"), "my_day", ["my day", "my\tday"], ["my day", "my\tday"], ["my day", "my\tday"]),
         (("Zo\u00e9",), "Zoe\u0301", ["Zo\u00e9"], ["Zo\u00e9"], ["Zo\u00e9"]),
+        (("sub/day",), "sub\\day", ["sub/day"], ["sub/day"], ["sub/day"]),
         # fewer folders than the id
         (("raw/sub/day",), "sub/day", ["raw/sub/day"], ["raw/sub/day"], ["raw/sub/day"]),
         (("raw/sub/my day",), "my_day", ["raw/sub/my day"], ["raw/sub/my day"], ["raw/sub/my day"]),

@@ -13,7 +13,7 @@ import pytest
 from counting_by_hand import ADULTS, SECOND
 from results_folders import random_rows, read_json, read_rows, write_addressees, write_phonemes, write_run
 
-from babyhubert.measures.hours import HOUR, hours_of, parse_clock
+from babyhubert.measures.hours import HOUR, hours_of, parse_clock, start_times
 from babyhubert.measures.results import read_results
 from babyhubert.measures.tables import columns
 from commands import command
@@ -162,6 +162,19 @@ class TestClock:
         assert "1 by the clock" in command("measures", out).out
         starts = {row["recording_id"]: row["start_time"] for row in read_rows(out / "measures.csv")}
         assert starts == {"sub/day é": "09:15:30", "other": "NA"}
+
+    def test_rows_of_start_times_name_recordings_as_other_lists_do(self, tmp_path):
+        table = tmp_path / "s.csv"
+        table.write_text(
+            "recording_id,start_time\nday.wav,1:00\nday.mp3,2:00\nx/day,3:00\nsub/my day.wav,4:00\n"
+            "twice.wav,5:00\ntwice,6:00\na/same,7:00\nb/same,8:00\nraw\\old.wav,9:00\n",
+            encoding="utf-8",
+        )
+        ids = ("day", "z/day", "x/day", "my_day", "raw/sub/my day", "twice", "same", "raw/old", "none")
+        found = start_times({name: Path(f"{name}.wav") for name in ids}, table)
+        hours = {name: None if start is None else start // HOUR for name, start in found.items()}
+        expected = (1, 1, 3, 4, 4, 6, None, 9, None)
+        assert hours == dict(zip(ids, expected, strict=True))
 
     @pytest.mark.parametrize("text", ["25:00", "7h30", "7:61", "noon"])
     def test_what_is_no_time_of_day_is_refused(self, text, tmp_path):

@@ -1,11 +1,11 @@
 """The rule by which an id names a recording of a list, in one place.
 
 Ids come from paths below the given folder, so the same recording is ``day1``, ``sub/day1`` or
-``recordings/raw/sub/day1`` in different runs, RTTM files replace white space, and systems spell an ``é`` differently
-(NFC, NFD). An id means, in this order:
+``recordings/raw/sub/day1`` in different runs, RTTM files replace white space, Windows divides folders by backslashes,
+and systems spell an ``é`` differently (NFC, NFD). An id means, in this order:
 
 1. the recording of this very id;
-2. those whose id is written alike in an RTTM;
+2. those whose id is the same but for these spellings;
 3. those whose path ends in it (``day1`` means ``sub/day1``);
 4. those whose path is its end (``raw/sub/day1`` means ``sub/day1``), the longest first;
 5. those of the same last part (``a/day1`` means ``b/day1``).
@@ -104,7 +104,7 @@ def spellings(recording_id: str) -> tuple[str, str]:
 
 
 def _spelling(recording_id: str) -> str:
-    return rttm_uri(unicodedata.normalize("NFC", recording_id))
+    return rttm_uri(unicodedata.normalize("NFC", recording_id)).replace("\\", "/")
 
 
 def _ends(name: str) -> list[str]:

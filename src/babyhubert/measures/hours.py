@@ -9,12 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.text import CsvTable
+from babyhubert.audio.names import RecordingNames
 from babyhubert.errors import AnnotationError
 from babyhubert.timebase import SAMPLE_RATE
 
@@ -108,13 +109,14 @@ def start_times(recordings: Mapping[str, Path], table: Path | None = None) -> di
     Raises:
         AnnotationError: as :func:`read_start_times`.
     """
-    tables: dict[Path, Mapping[str, int | None]] = {}
-    found: dict[str, int | None] = {}
+    tables: dict[tuple[Path, str], RecordingNames[int | None]] = {}
+    found: dict[str, int | None] = dict.fromkeys(recordings)
     for recording_id, audio in recordings.items():
         source = table or _project_metadata(audio)
-        if source is not None and source not in tables:
-            tables[source] = read_start_times(source)
-        found[recording_id] = None if source is None else _look_up(tables[source], recording_id, audio.suffix)
+        if source is not None:
+            key = source, audio.suffix
+            tables[key] = tables[key] if key in tables else _names_of(*key)
+            found[recording_id] = tables[key].find(recording_id)
     return found
 
 
@@ -127,17 +129,8 @@ def _project_metadata(audio: Path) -> Path | None:
     return None
 
 
-def _look_up(times: Mapping[str, int | None], recording_id: str, suffix: str) -> int | None:
-    """The time of the one row whose name is the recording's id, or ends like it, with or without extension."""
-    for name in (recording_id, f"{recording_id}{suffix}"):
-        if name in times:
-            return times[name]
-    own = PurePosixPath(recording_id)
-    alike = {name for name in times if _ends_alike(PurePosixPath(name.replace("\\", "/")), own, suffix)}
-    return times[alike.pop()] if len(alike) == 1 else None
-
-
-def _ends_alike(name: PurePosixPath, own: PurePosixPath, suffix: str) -> bool:
-    parts = (name.with_suffix("") if name.suffix and name.suffix == suffix else name).parts
-    shared = min(len(parts), len(own.parts))
-    return shared > 0 and parts[-shared:] == own.parts[-shared:]
+def _names_of(table: Path, suffix: str) -> RecordingNames[int | None]:
+    """Start times by recording: a name with the recordings' extension means the recording too."""
+    times = read_start_times(table)
+    ordered = sorted(times, key=lambda name: not name.endswith(suffix))  # a name without it decides
+    return RecordingNames((name.removesuffix(suffix), times[name]) for name in ordered)

@@ -330,3 +330,30 @@ def test_hours_of_classes_sum_to_the_recording(spans, inner):
         shares.append(whole[name]["share"][0])
     total = sum(int(e - b) for b, e, v in zip(begin, end, values, strict=True) if v)
     assert np.isnan(shares).all() if total == 0 else sum(shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        ({"csv": ""}, "outputs of other commands are called csv"),
+        ({"values": ""}, "a head cannot be called values"),
+        ({"mood": 'column = "label"'}, "[task.mood]: the column label means something else"),
+        ({"mood": 'tier = "mood"'}, "end it with @ or _"),
+        ({"mood": 'tier = "xds@"'}, "tiers xds@ are those of addressee"),
+        ({"mood": 'codes = { cry = "calm" }'}, "both written calm"),
+        ({"mood": 'codes = { sob = "S" }'}, "sob, which is no class"),
+        ({"mood": 'tier = "m@"', "state": 'tier = "m@"'}, "mood and state both write tiers m@"),
+        ({"mood": "", "state": 'column = "mood"'}, "mood and state both write a column mood"),
+    ],
+)
+def test_configurations_whose_columns_cannot_be(tmp_path, tasks, message):
+    tables = [
+        f'[task.{name}]\nkind = "classification"\nlabels = ["calm", "cry"]\n{more}\n'
+        'data = { train = "a.csv", validation = "b.csv" }\n'
+        for name, more in tasks.items()
+    ]
+    config = tmp_path / "own.toml"
+    config.write_text('[model]\nsize = "nano"\n[train]\nsteps = 1\n' + "".join(tables), encoding="utf-8")
+    done = command("finetune", config, "-o", tmp_path / "model")
+    assert done.code == 2
+    assert message in done.error

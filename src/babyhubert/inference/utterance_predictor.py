@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from babyhubert.annotation.columns import Column, column_of_task
+from babyhubert.annotation.columns import COLUMNS, Column, column_of_task
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.recording import open_recording
 from babyhubert.encoder.context import Listening, Pooling
@@ -28,7 +28,7 @@ from babyhubert.timebase import FRAME_RECEPTIVE_FIELD, seconds_to_samples
 
 Result = TypeVar("Result")
 
-PUBLISHED_VOICES = {"addressee": ("FEM", "MAL"), "phonemes": ("KCHI",)}
+PUBLISHED_VOICES = {column.task: column.voices for column in COLUMNS if column.task}
 """Voices that the published tasks apply to: adults, and the key child."""
 
 

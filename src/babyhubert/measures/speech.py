@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from babyhubert.annotation.columns import ADDRESSEE
 from babyhubert.annotation.intervals import close_gaps
 from babyhubert.annotation.segments import Segments
 from babyhubert.measures.results import ADULTS, Utterance
@@ -75,7 +76,7 @@ def time_with(segments: Segments, labels: Sequence[str], edges: NDArray[np.int64
 
 def time_addressed(addressed: Segments, edges: NDArray[np.int64]) -> dict[str, Counts]:
     """Samples in which at least one adult speaks to the key child (``kcds``), to adults (``ads``), to others."""
-    kinds = np.array([str(value).upper() for value in addressed.columns["addressee"]], dtype=object)
+    kinds = np.array([str(value).upper() for value in addressed.columns[ADDRESSEE.name]], dtype=object)
     groups = {"kcds": kinds == "KCDS", "ads": kinds == "ADS"}
     groups["other"] = ~(groups["kcds"] | groups["ads"])
     return {name: time_with(addressed.where(keep.astype(bool)), ADULTS, edges) for name, keep in groups.items()}

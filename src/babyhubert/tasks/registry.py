@@ -1,8 +1,8 @@
-"""The tasks: the published three by name, and for every kind of task the code that trains and runs it.
+"""Registry of tasks: the published three by name, and for every kind of task the code that trains and runs it.
 
-A task is an instance of a kind. The published ones stand here; any other is defined by a configuration
-(``[task.NAME]``) and travels in the ``task.json`` of the model that was trained on it. Modules are named, not
-imported, so that asking for a name costs nothing.
+A task is an instance of a kind. The published ones are defined here; any other is defined by a configuration
+(``[task.NAME]``) and stored in the ``task.json`` of the model that was trained on it. Modules are given by name
+instead of being imported, so that looking up a task costs nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class TaskKind:
         settings: Settings of a task that a configuration defines.
         training: Class whose ``prepare`` reads the material; see :class:`~babyhubert.tasks.interface.Task`.
         predictor: Class that runs such a head over one recording; has ``of(loaded, task)``.
-        tables: Module whose ``write_tables`` writes what is made of all recordings of a run.
+        tables: Module whose ``write_tables`` writes the tables over all recordings of a run.
     """
 
     kind: HeadKind
@@ -106,27 +106,27 @@ _TAKEN = frozenset(
         *("eaf", "textgrid", "audacity", "lena", "childproject", "annotations"),
     }
 )
-"""Names of folders and commands: outputs of a task of such a name would be mixed with theirs."""
+"""Names of folders and commands, which a task must not have because its outputs would be mixed with theirs."""
 
 
 def seed_stream(task: str) -> int:
-    """Number of a task's random draws: small for the published ones, for others one that follows from the name."""
+    """Number of a task's random draws: small for the published ones, derived from the name for others."""
     spec = PUBLISHED.get(task)
     return spec.seed_stream if spec is not None else (1 << 32) + zlib.crc32(task.encode())
 
 
 def load(path: str) -> Any:
-    """The object behind ``module:name``, or the module behind a path without a name."""
+    """Load the object behind ``module:name``, or the module behind a path without a name."""
     module, _, name = path.partition(":")
     found = import_module(module)
     return getattr(found, name) if name else found
 
 
 def check_name(task: str) -> str:
-    """The name of a task that a configuration defines.
+    """Check the name of a task that a configuration defines.
 
     Raises:
-        ConfigError: it is a published task's, or cannot be a name of a column and of a file.
+        ConfigError: it is the name of a published task, or cannot name a column and a file.
     """
     if task in PUBLISHED:
         raise ConfigError(f"[task.{task}]: {task} is a published task; give it the table [{task}], or another name")
@@ -134,10 +134,10 @@ def check_name(task: str) -> str:
 
 
 def check_folder_name(task: str, where: str) -> str:
-    """The name of a task that is not published, as its outputs are called.
+    """Check the name of a task that is not published, which names its outputs.
 
     Raises:
-        ConfigError: it cannot be a name of a column and of a file, or other outputs are called so.
+        ConfigError: it cannot name a column and a file, or is the name of other outputs.
     """
     if not (task.isascii() and task.isidentifier() and len(task) <= 60):
         raise ConfigError(f"{where}: a name is letters, digits and _, and begins with a letter")
@@ -151,7 +151,7 @@ def check_folder_name(task: str, where: str) -> str:
 
 
 def check_kind(kind: object, where: str) -> HeadKind:
-    """A kind of task.
+    """Check a kind of task.
 
     Raises:
         ConfigError: there is no such kind.

@@ -1,4 +1,4 @@
-"""One run, over many recordings, of a model of utterances; the files it writes of each are its command's own."""
+"""A run of an utterance-level model over many recordings; each command defines the files of a recording."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class UtteranceRun(FrameRun, Generic[Result]):
     """One run over recordings into a folder.
 
     Args:
-        folder: The output folder, held while the run is executed.
+        folder: The output folder, locked while the run is executed.
         model: The model and its settings.
-        segments: Who speaks when.
+        segments: Source of input segments.
         channel: Channel choice.
 
     Raises:
-        ConfigError: the task's name, or what the model says of its column, cannot name outputs.
+        ConfigError: the task's name, or its column in the model, cannot name outputs.
     """
 
     def __init__(
@@ -58,12 +58,12 @@ class UtteranceRun(FrameRun, Generic[Result]):
 
     @abstractmethod
     def write(self, file: RecordingFile, segments: Segments, judged: Mapping[int, Judged[Result]]) -> dict[str, Any]:
-        """Write the files of one recording; what to keep in its record.
+        """Write the files of one recording; return fields for its record.
 
         Args:
-            file: Which.
-            segments: Who speaks when.
-            judged: What the model says, by row of ``segments``.
+            file: The recording.
+            segments: Its segments.
+            judged: Predictions, by row of ``segments``.
         """
 
     def stream(self, files: Sequence[RecordingFile]) -> tuple[FrameSource, Callable[[RecordingFile], Sink]]:
@@ -73,38 +73,38 @@ class UtteranceRun(FrameRun, Generic[Result]):
         return self.model.source(asked, lengths), lambda file: self.open_sink(file, lengths[file.recording_id])
 
     def open_sink(self, file: RecordingFile, samples: int | None) -> UtteranceSink[Result]:
-        """What takes the frames of a recording of so many samples and makes its outputs whole."""
+        """Open the sink that takes the frames of a recording of a given length and completes its outputs."""
         return UtteranceSink(self, file, self.utterances(file.recording_id), samples)
 
     def segments(self, recording_id: str) -> Segments:
-        """Who speaks when in a recording."""
+        """Input segments of a recording."""
         return self._segments.of(recording_id)
 
     def rows(self, recording_id: str) -> NDArray[np.int64]:
-        """The rows of a recording's segments that the model is asked about."""
+        """Rows of a recording's segments that the model predicts."""
         return self.model.asked(self.segments(recording_id))
 
     def left_out(self, recording_ids: Iterable[str]) -> int:
-        """How many of the model's kind of utterances its rules leave out (as published, those over 30 s)."""
+        """Number of the model's utterances that its rules skip (as published, those over 30 s)."""
         tables = {name: self.segments(name) for name in recording_ids}
         return sum(int(self.model.of_its_voices(t).sum()) - len(self.rows(name)) for name, t in tables.items())
 
     def utterances(self, recording_id: str) -> Utterances:
-        """What the model is asked about."""
+        """Utterances to predict."""
         segments, rows = self.segments(recording_id), self.rows(recording_id)
         return Utterances(segments.start[rows], segments.end[rows])
 
     def settings(self) -> dict[str, Any]:
-        """Everything that decides a result, the segments aside."""
+        """All settings that affect a result, without the segments."""
         return {**self.model.settings(), "channel": str(self.channel)}
 
     @property
     def bytes_per_second(self) -> int:
-        """Disk that the results of a second of audio take at most."""
+        """Maximum bytes on disk of the results of a second of audio."""
         return 200
 
     def about(self) -> dict[str, Any]:
-        """What the tables tell besides recordings; of a task that is not published, also what its column means."""
+        """Content of the tables besides recordings; for a task that is not published, also that of its column."""
         own = described([self.column])
         return {
             "model": self.model.loaded.describe(self.model.task),
@@ -120,7 +120,7 @@ class UtteranceRun(FrameRun, Generic[Result]):
         return result_fingerprint({**self.settings(), "segments": segments})
 
     def complete(self, file: RecordingFile, judged: Mapping[int, Judged[Result]], reading: Reading) -> None:
-        """Write everything of a recording, its record last."""
+        """Write all files of a recording, its record last."""
         name = file.recording_id
         self.folder.forget(name)
         rows = self.rows(name)
@@ -138,7 +138,7 @@ class UtteranceRun(FrameRun, Generic[Result]):
 
 
 class UtteranceSink(Generic[Result]):
-    """Judges the utterances of one recording as its frames come, and writes them at its end."""
+    """Predicts the utterances of one recording as its frames arrive, and writes them at its end."""
 
     def __init__(
         self, run: UtteranceRun[Result], file: RecordingFile, utterances: Utterances, samples: int | None
@@ -148,7 +148,7 @@ class UtteranceSink(Generic[Result]):
         self._judging = Judging(run.model, run.model.collector(utterances, samples))
 
     def add(self, first: int, values: NDArray[np.float32]) -> None:
-        """Take frames, as the model's source gives them."""
+        """Add frames from the model's source."""
         self._judging.add(first, values)
 
     def finish(self, reading: Reading) -> None:
@@ -164,11 +164,11 @@ class UtteranceSink(Generic[Result]):
         self._run.complete(self._file, self._judging.judged, reading)
 
     def abandon(self) -> None:
-        """Nothing was written."""
+        """Do nothing: nothing was written."""
 
 
 def known_length(path: Path) -> int | None:
-    """Samples of a recording, where its header tells them exactly."""
+    """Samples of a recording, if its header gives them exactly."""
     try:
         info = probe(path)
     except BabyHubertError:  # told when it is read

@@ -1,9 +1,9 @@
-"""An exponential moving average of the weights, which scores better and swings less than the weights of any one step.
+"""Exponential moving average of the weights, which scores better and varies less than the weights of single steps.
 
-Every step the trained weights flow in; for validation and for what is kept, the average trades places with them. It
-is a function of those weights and of the step's number alone: a run that goes on from a snapshot has the same average,
-and so has every process of a job, without a word between them. ``torch.optim.swa_utils.AveragedModel`` would copy
-frozen weights as well and ask the device for its counter at each step, so only its arithmetic is used here.
+The average is updated in every step, and replaces the weights for validation and for the stored model. It is a
+function of the weights and the step's number alone: a run that continues from a snapshot has the same average, and so
+has every process of a job, without communication. ``torch.optim.swa_utils.AveragedModel`` would also copy frozen
+weights and read its counter from the device at each step, so only its arithmetic is used here.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class AveragedWeights:
-    """The average of all weights of a model that are trained; one more copy of these, on their device.
+    """Average of all trained weights of a model; one more copy of these, on their device.
 
     Its decay rises as ``(1 + step) / (10 + step)``, so that early averages are not made of the initial weights, as in
     TensorFlow's ``tf.train.ExponentialMovingAverage`` with ``num_updates``.
 
     Args:
         model: Its present weights are the average before the first step.
-        decay: What the decay rises to, in [0, 1).
+        decay: Final value of the decay, in [0, 1).
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -33,16 +33,16 @@ class AveragedWeights:
         self._average = {name: weight.detach().clone() for name, weight in self._plain.items()}
 
     def update(self, step: int) -> None:
-        """Take in the weights after a step, the first of which is 1.
+        """Update with the weights after a step, the first of which is 1.
 
-        A step without a finite gradient has left them as they were, hence finite.
+        A step without a finite gradient leaves them unchanged, so they are finite.
         """
         average = get_ema_multi_avg_fn(min(self._decay, (1 + step) / (10 + step)))
         average(list(self._average.values()), list(self._plain.values()), step)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """The model has the average; afterwards its own weights again, to the bit."""
+        """Give the model the average within the context; afterwards its own weights are restored, to the bit."""
         self._swap()
         try:
             yield
@@ -61,6 +61,6 @@ class AveragedWeights:
         return dict(self._average)
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from an average on any device."""
+        """Load an average from any device."""
         for name, average in self._average.items():
             average.copy_(state[name])

@@ -1,7 +1,7 @@
-"""How a run went: a line of JSON now and then, event files for TensorBoard, a table and a plot of the curves.
+"""Log of a run: lines of JSON, event files for TensorBoard, a table and a plot of the curves.
 
-``log.jsonl`` is the record; the others are drawn from it. When a run is continued from step s, lines after s are
-dropped, so that no step is told twice.
+``log.jsonl`` is the record; the others are made from it. If a run continues from step s, lines after s are dropped, so
+that no step is logged twice.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class Curves:
 
     Args:
         folder: The run folder.
-        resumed_at: Step the run goes on from; later entries are dropped.
+        resumed_at: Step from which the run continues; later entries are dropped.
         tensorboard: Also write event files (below ``tensorboard/``).
 
     Raises:
-        MissingExtraError: event files are wanted and tensorboardX is not installed.
+        MissingExtraError: event files are requested and tensorboardX is not installed.
     """
 
     def __init__(self, folder: Path, resumed_at: int = 0, *, tensorboard: bool = True) -> None:
@@ -57,7 +57,7 @@ class Curves:
             self._events.close()
 
     def write_table(self) -> None:
-        """``curves.csv``: a row an entry, a column a name."""
+        """Write ``curves.csv``: one row per entry, one column per name."""
         names = list(dict.fromkeys(name for entry in self.entries for name in entry))
         text = io.StringIO()
         table = csv.DictWriter(text, names, lineterminator="\n")
@@ -66,10 +66,10 @@ class Curves:
         write_text(self._folder / "curves.csv", text.getvalue())
 
     def draw(self, panels: Sequence[tuple[str, Sequence[str]]], chance: Mapping[str, float] | None = None) -> None:
-        """``curves.png``: a panel a title, a line a name.
+        """Draw ``curves.png``: one panel per title, one line per name.
 
         Args:
-            panels: Title and names of each panel; names without values are left out.
+            panels: Title and names of each panel; names without values are skipped.
             chance: A level to mark in the panel of that title.
         """
         try:
@@ -100,7 +100,7 @@ class Curves:
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """Entries of a log; a last line that a killed run left incomplete is passed over."""
+    """Read the entries of a log; an incomplete last line of a killed run is skipped."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:

@@ -1,15 +1,12 @@
-"""Fine-tuning: annotated recordings and an encoder in, a model folder out, for one task or several on one encoder.
+"""Fine-tuning of an encoder on annotated recordings, for one task or several, into a model folder.
 
-``finetune`` reads as the story of a run; :mod:`babyhubert.training.loop` takes its steps.
+``finetune`` has the sequence of a run; :mod:`babyhubert.training.loop` takes its steps.
 
-Beside the model folder ``OUT`` stands ``OUT.work``::
+The folder ``OUT.work`` is beside the model folder ``OUT``::
 
-    run.json          settings, data, software, machine
-    left_out.csv      what did not enter the material, and why
-    log.jsonl         a line an interval; curves.csv and curves.png are drawn from it
-    snapshots/        step-<number>.pt, the newest
-    best/             the best weights so far, a model folder
-    audio/            the recordings, decoded
+run.json          settings, data, software, machine left_out.csv      skipped material, with reasons log.jsonl
+one line per interval; curves.csv and curves.png are made from it snapshots/        step-<number>.pt, the newest best/
+the best weights so far, a model folder audio/            the recordings, decoded
 """
 
 from __future__ import annotations
@@ -39,12 +36,12 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True)
 class FinetuningResult:
-    """How a run ended.
+    """Result of a run.
 
     Attributes:
         step: Steps done.
-        finished: Whether the run is over; otherwise it was asked to stop, and saved.
-        best_step: The step whose weights are kept.
+        finished: True if the run is over; otherwise it was stopped on request, and saved.
+        best_step: The step whose weights are stored.
         score: Their score: the mean over tasks.
         validations: Their validations, by task.
     """
@@ -63,21 +60,21 @@ def finetune(
     group: Group,
     report: Report = print,
 ) -> FinetuningResult:
-    """Train, or go on training, and write the model folder at the end.
+    """Train, or continue training, and write the model folder at the end.
 
     Args:
-        settings: The run.
+        settings: Settings of the run.
         names: Tasks to train; the settings have a table for each.
         output: Model folder to write.
         group: The processes of the job; every one calls this.
-        report: Told a line of text now and then, in the first process.
+        report: Called with lines of text, in the first process.
 
     Raises:
         ConfigError: a task has no table, or the folder holds a run with other settings.
-        AnnotationError: the material is malformed or does not suffice.
+        AnnotationError: the material is malformed or insufficient.
         AudioError: a recording cannot be read.
-        TrainingError: the run cannot go on.
-        OutputError: another run is writing here, or the disk is full.
+        TrainingError: the run cannot continue.
+        OutputError: another run is writing to this folder, or the disk is full.
     """
     say = group.voice(report)
     work = output.with_name(f"{output.name}.work")
@@ -101,7 +98,7 @@ def finetune(
 def _prepare(
     settings: FinetuningSettings, names: Sequence[str], cache: Path, group: Group, left_out: LeftOut
 ) -> dict[str, Task]:
-    """The tasks with their material; the first process decodes, the others then find it done."""
+    """Read the tasks' material; the first process decodes, the others then use the result."""
     missing = [name for name in names if name not in settings.tasks]
     if missing:
         raise ConfigError(f"the configuration has no table [{missing[0]}]; it says what that task is trained on")

@@ -1,7 +1,7 @@
-"""Stopping in good order: a signal sets a flag, the loop saves at the next step and ends.
+"""Graceful interruption: a signal sets a flag, and the loop saves at the next step and ends.
 
-SLURM sends SIGTERM (or the signal of ``--signal=USR1@120``) before it takes the machine away; a person presses
-Ctrl-C. A second Ctrl-C stops at once.
+SLURM sends SIGTERM (or the signal of ``--signal=USR1@120``) before it ends a job; a user presses Ctrl-C. A second
+Ctrl-C stops at once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGUSR1", "SIGINT
 
 
 class StopRequests:
-    """While in use as a context manager, signals are noted instead of killing the process."""
+    """Context manager that records signals instead of letting them kill the process."""
 
     def __init__(self) -> None:
         self.received: str | None = None

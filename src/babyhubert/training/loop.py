@@ -1,15 +1,15 @@
-"""The training loop, of fine-tuning and of pre-training: steps, log, validation, snapshots, and how a run ends.
+"""The training loop of fine-tuning and pre-training: steps, log, validation, snapshots, and the end of a run.
 
-An objective (:mod:`babyhubert.training.objective`) knows what is trained: model, material, loss, validation. The loop
-knows the optimiser, the processes and the disk. A run is a pure function of its settings and its material: what is
-drawn for a batch comes from the seed and from the place of the batch, so a run that was stopped anywhere and continued
-is the run that was never stopped, bit for bit on a CPU, and two processes take the steps that one process with twice
-the accumulation takes.
+An objective (:mod:`babyhubert.training.objective`) has model, material, loss and validation. The loop has the
+optimiser, the processes and the disk. A run is a pure function of its settings and its material: random draws for a
+batch depend on the seed and the position of the batch, so a run that was stopped anywhere and continued equals the
+uninterrupted run, bit for bit on a CPU, and two processes take the same steps as one process with twice the
+accumulation.
 
 In the folder of a run::
 
-    log.jsonl         a line an interval; curves.csv and curves.png are drawn from it
-    snapshots/        step-<number>.pt, the newest
+log.jsonl         one line per interval; curves.csv and curves.png are made from it snapshots/        step-<number>.pt,
+the newest
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ class Interval:
     began: float = field(default_factory=time.perf_counter)
 
     def add(self, sums: Tensor) -> None:
-        """Take in a batch."""
+        """Add a batch."""
         self.sums = sums if self.sums is None else self.sums + sums
 
     def step_done(self, norm: Tensor, seconds: float, weights: Sequence[float]) -> None:
-        """Take in what a step has in all."""
+        """Add a completed step."""
         self.steps += 1
         self.seconds += seconds
         self.norm = norm if self.norm is None else self.norm + norm
@@ -66,11 +66,11 @@ class Interval:
 
 
 class Loop(Generic[B]):
-    """A run: an objective's model, its optimiser, and its place.
+    """A run: an objective's model, its optimiser, and its position.
 
     Args:
-        objective: What is trained.
-        folder: Of the run.
+        objective: Objective to train.
+        folder: Folder of the run.
         group: The processes of the job; every one calls the same methods.
     """
 
@@ -90,7 +90,7 @@ class Loop(Generic[B]):
 
     @classmethod
     def start(cls, objective: Objective[B], folder: Path, group: Group) -> Loop[B]:
-        """A run at its first step, or where the newest snapshot left off."""
+        """Build a run at its first step, or at the newest snapshot."""
         if group.device.type == "cuda":
             torch.set_float32_matmul_precision("high")
         loop = cls(objective, folder, group)
@@ -118,10 +118,10 @@ class Loop(Generic[B]):
         return Progress(self.step, self.seconds, self.last)
 
     def run(self, stop: StopRequests, say: Report) -> None:
-        """Take the steps that are left, or those until a stop is asked for, and draw the curves.
+        """Take the remaining steps, or those until a stop is requested, and draw the curves.
 
         Raises:
-            TrainingError: the run cannot go on.
+            TrainingError: the run cannot continue.
         """
         with ExitStack() as resources:
             curves = None
@@ -155,7 +155,7 @@ class Loop(Generic[B]):
         return step % every == 0 or step == self.objective.steps
 
     def take_step(self, batches: Sequence[B], interval: Interval, *, stop: bool = False) -> bool:
-        """Update the weights once; True if any process was asked to stop."""
+        """Update the weights once; True if any process was requested to stop."""
         seconds, weights = self.objective.size(batches)
         stopping, seconds, *weights = self.group.sums([stop, seconds, *weights])
         logged = self._is_due(self.step + 1, self.objective.machine.log_every)
@@ -171,7 +171,7 @@ class Loop(Generic[B]):
         return stopping > 0
 
     def _accumulate(self, batch: B, weights: Sequence[float], logged: bool, *, synchronise: bool) -> Tensor:
-        """Add to the gradient; what counts in the end is its sum over processes."""
+        """Add to the gradient; the result is its sum over processes."""
         if self.objective.gradients is not None:
             return self.objective.add_gradients(batch, weights, logged)
         module = self._module
@@ -182,7 +182,7 @@ class Loop(Generic[B]):
         return sums
 
     def _update(self) -> Tensor:
-        """Clip, step, and leave the weights alone where the gradient is not finite. Nothing waits for the device.
+        """Clip and step, leaving the weights unchanged if the gradient is not finite. Nothing waits for the device.
 
         After it is averaged, or added up, every process holds the same gradient, so all of them skip or none does.
         """
@@ -212,7 +212,7 @@ class Loop(Generic[B]):
         return norm
 
     def _clip(self, most: float) -> Tensor:
-        """Limit the gradient of what is clipped; the norm it had."""
+        """Limit the gradient of the clipped weights; return its norm."""
         if self.objective.gradients is not None and not self._unclipped:
             return self.objective.gradients.clip(most)
         own = [parameter for parameter in self.objective.clipped if parameter.grad is not None]
@@ -266,7 +266,7 @@ class Loop(Generic[B]):
         say(f"step {self.step}  {found.line}")
 
     def validate(self) -> Validated | None:
-        """Validate the weights, or their average where there is one; the best so far are saved at once."""
+        """Validate the weights, or their average if there is one; the best so far are saved at once."""
         self.model.eval()
         with nullcontext() if self._average is None else self._average.in_place():
             found = self.objective.validate(self.progress)
@@ -327,12 +327,12 @@ def take_folder(folder: Path, resources: ExitStack, below: str) -> None:
     """Make the folder of a run and keep other runs out of it.
 
     Args:
-        folder: Of the run.
-        resources: Gives it free again.
-        below: Pattern of its sub-folders, from which what killed runs left is removed.
+        folder: Folder of the run.
+        resources: Releases the lock at its end.
+        below: Pattern of its sub-folders, from which leftovers of killed runs are removed.
 
     Raises:
-        OutputError: another run is writing there.
+        OutputError: another run is writing to it.
     """
     busy = f"{folder}: another run is writing here; wait for it or choose another output"
     resources.enter_context(exclusive(make_folder(folder) / ".lock", busy))

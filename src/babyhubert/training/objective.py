@@ -61,7 +61,7 @@ class Objective(ABC, Generic[B]):
         model: All weights, on the device.
         module: Forward pass that :meth:`loss` calls, once a batch; DistributedDataParallel wraps it.
         clipped: Weights whose gradient is limited.
-        gradients: Where :meth:`add_gradients` adds to; None: the loop takes the backward pass of :meth:`loss`.
+        gradients: Tensor to which :meth:`add_gradients` adds; None: the loop takes the backward pass of :meth:`loss`.
         speed: Unit of ``train/times_real_time`` in a line.
         remedy: Advice for a loss that is not finite.
     """
@@ -89,11 +89,11 @@ class Objective(ABC, Generic[B]):
 
     @abstractmethod
     def batches(self, step: int) -> Iterator[list[B]]:
-        """This process's batches of every step after so many."""
+        """This process's batches of every step after a number of steps."""
 
     @abstractmethod
     def place(self, step: int, number: int) -> tuple[int, ...]:
-        """Numbers from which the dropout of a batch is drawn: the seed of the run, and the place of the batch."""
+        """Numbers that seed the dropout of a batch: the seed of the run, and the position of the batch."""
 
     @abstractmethod
     def size(self, batches: Sequence[B]) -> tuple[float, list[float]]:
@@ -105,8 +105,8 @@ class Objective(ABC, Generic[B]):
 
         Args:
             module: ``self.module``, perhaps wrapped.
-            batch: On the CPU.
-            weights: Of all batches of the step, over processes.
+            batch: Batch on the CPU.
+            weights: Weights of all batches of the step, over processes.
             logged: True if the step ends with a line of the log, which may need more sums.
         """
 
@@ -123,8 +123,8 @@ class Objective(ABC, Generic[B]):
         """Figures with which an entry of the log begins.
 
         Args:
-            sums: Of the interval, over processes.
-            weights: Summed over its steps.
+            sums: Sums of the interval, over processes.
+            weights: Weights summed over its steps.
             steps: Their number.
         """
 
@@ -133,14 +133,14 @@ class Objective(ABC, Generic[B]):
         """The losses of an entry in words."""
 
     def check(self, entry: Mapping[str, Any]) -> None:
-        """Check after an entry that the run may go on.
+        """Check after an entry that the run may continue.
 
         Raises:
-            TrainingError: it may not.
+            TrainingError: it must not.
         """
 
     def train_mode(self) -> None:
-        """Make the model ready for training steps."""
+        """Switch the model to training mode."""
         self.model.train()
 
     @abstractmethod
@@ -157,14 +157,14 @@ class Objective(ABC, Generic[B]):
 
     @abstractmethod
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take up what :meth:`state` gave."""
+        """Restore the result of :meth:`state`."""
 
     def saved(self) -> None:
         """Called in the first process when a snapshot is written."""
 
     @abstractmethod
     def result(self) -> Checkpoint:
-        """The weights that the run is for."""
+        """The resulting weights of the run."""
 
     @abstractmethod
     def card(self, at: Progress) -> dict[str, Any]:

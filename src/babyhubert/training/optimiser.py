@@ -21,7 +21,7 @@ class StepSettings(Protocol):
 
 
 def build_optimiser(model: nn.Module, settings: StepSettings) -> torch.optim.AdamW:
-    """AdamW on all that is trained, fused."""
+    """AdamW on all trained weights, fused."""
     return torch.optim.AdamW(
         [parameter for parameter in model.parameters() if parameter.requires_grad],
         lr=settings.learning_rate,

@@ -1,4 +1,4 @@
-"""Start of a training: fresh weights or those of another model, and what must be said of these afterwards."""
+"""Start of a training: fresh weights or those of another model, and its lineage."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from babyhubert.training.settings import ModelSettings
 
 
 def starting_point(source: str, changes: Mapping[str, float], key: str) -> tuple[Checkpoint, list[str]]:
-    """A checkpoint to go on from, and its lineage, the latest last.
+    """A checkpoint to start from, and its lineage, the latest last.
 
     Args:
         source: Model folder, checkpoint file or hub repository.
-        changes: Settings of the encoder that hold no weights (dropouts, layer drop, gradient scale).
-        key: What these are called in the configuration, for the error.
+        changes: Settings of the encoder without weights (dropouts, layer drop, gradient scale).
+        key: Name of these in the configuration, for the error.
 
     Raises:
         ConfigError: a change that would alter the shape of the weights.
@@ -44,11 +44,11 @@ def starting_point(source: str, changes: Mapping[str, float], key: str) -> tuple
 
 
 def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -> tuple[TaskModel, list[str]]:
-    """The model before its first step, and what its encoder comes from, the latest last.
+    """The model before its first step, and the lineage of its encoder, the latest last.
 
     Raises:
-        ConfigError: settings of the encoder that would change the shape of given weights, or heads to keep that are
-            not there.
+        ConfigError: settings of the encoder that would change the shape of given weights, or heads to keep that do not
+            exist.
         CheckpointError: the start cannot be read.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -75,7 +75,7 @@ def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -
 
 
 def _check_addition(encoder: str, heads: Collection[str], tasks: Collection[str]) -> None:
-    """Check that the heads of a model go on beside new ones: it has some, and none of them would be lost."""
+    """Check that the heads of a model can be kept beside new ones: it has some, and none of them would be lost."""
     if not heads:
         raise ConfigError(f'{encoder} has no head; model.heads = "add" goes on with those of a model: use "new"')
     lost = sorted(set(heads) - set(tasks))

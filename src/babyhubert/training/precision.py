@@ -1,4 +1,4 @@
-"""Mixed precision: what runs in 16 bits, and the scaling of losses that half precision needs."""
+"""Mixed precision: computation in 16 bits, and the scaling of losses that half precision needs."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Precision = Literal["auto", "float32", "bf16", "fp16"]
 def resolve_precision(wanted: Precision, device: torch.device) -> Precision:
     """``auto``: bf16 on GPUs made for it, fp16 on other GPUs, float32 elsewhere.
 
-    Not bf16 on CPUs, though it is quicker on some: with AMX a nano encoder fine-tuned in it once reached a frame
-    F1 of 43 where float32 reached 57, from the same start in the same steps (docs/speed.md).
+    bf16 is not chosen on CPUs, though it is faster on some: with AMX a nano encoder fine-tuned in it once reached a
+    frame F1 of 43, compared with 57 in float32 from the same start in the same steps (docs/speed.md).
     """
     if wanted != "auto":
         return wanted
@@ -27,7 +27,7 @@ def resolve_precision(wanted: Precision, device: torch.device) -> Precision:
 
 
 def autocast(precision: Precision, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
-    """What a forward pass runs in; parameters stay float32."""
+    """Context of a forward pass in the chosen precision; parameters stay float32."""
     chosen = resolve_precision(precision, device)
     if chosen == "float32":
         return nullcontext

@@ -1,4 +1,4 @@
-"""Dropout and layer drop take torch's own generator; it is set anew for every batch, from where the run stands."""
+"""Seeding of dropout and layer drop: torch's generator is set for every batch, from the position in the run."""
 
 from __future__ import annotations
 

@@ -1,15 +1,15 @@
-"""Forward and backward passes as CUDA graphs, one for each shape that comes again.
+"""Forward and backward passes as CUDA graphs, one for each recurring shape.
 
-A step of pre-training is some two thousand kernels, each of microseconds. Asking for them one by one takes Python
-longer than a fast GPU takes to run them. A graph asks for all of them at once; it holds the same kernels, so that what
-comes out is what plain calls give. It wants every address and every shape to stay as they were, hence:
+A step of pre-training is some two thousand kernels, each of microseconds. Launching them one by one from Python takes
+longer than a fast GPU takes to run them. A graph launches all of them at once; it holds the same kernels, so that
+results equal those of plain calls. It requires constant addresses and shapes, hence:
 
-- gradients live in one flat tensor for ever (which is also clipped, and summed over processes, in one go);
-- inputs are copied to where the graph reads them;
-- graphs are made for shapes that have been seen before, so that odd ones cost nothing.
+- gradients are permanently in one flat tensor (which is also clipped, and summed over processes, at once);
+- inputs are copied to the graph's buffers;
+- graphs are made only for shapes that occurred before, so that rare ones cost nothing.
 
-Graphs share the memory of one batch's activations, which they keep (those of several functions too, if told so).
-Passes that are not replayed (shapes for the first time, measurements for the log) need as much beside it.
+Graphs share the memory of one batch's activations, which they keep (also those of several functions, if requested).
+Passes that are not replayed (shapes for the first time, measurements for the log) need as much in addition.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Run = Callable[..., tuple[Tensor, ...]]
 Shapes = tuple[torch.Size, ...]
 
 MOST_GRAPHS = 64
-"""Shapes beyond are not recorded: each graph keeps its inputs, outputs and list of kernels."""
+"""Further shapes are not recorded: each graph keeps its inputs, outputs and list of kernels."""
 _ALIGNED = 32
 """Floats from one gradient to the next are a multiple of this (128 bytes), for kernels that read several at once."""
 
@@ -36,7 +36,7 @@ class FlatGradients:
     """The gradients of some parameters as one tensor, of which each parameter's is a view.
 
     Args:
-        parameters: All float32 and on one device; every one gets a gradient, of zeros until there is another.
+        parameters: All float32 and on one device; every one gets a gradient, initially zeros.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -49,7 +49,7 @@ class FlatGradients:
             parameter.grad = self.values[begin : begin + parameter.numel()].view_as(parameter)
 
     def clip(self, most: float) -> Tensor:
-        """Shrink the gradient to a norm; the norm it had, as `torch.nn.utils.clip_grad_norm_` does."""
+        """Scale the gradient down to a norm; return its norm before, as `torch.nn.utils.clip_grad_norm_` does."""
         norm = torch.linalg.vector_norm(self.values)
         self.values.mul_((most / (norm + 1e-6)).clamp(max=1))
         return norm
@@ -63,14 +63,14 @@ class _Recording:
 
 
 class RecordedGradients:
-    """Calls a function that adds to gradients; replays it for shapes that it has met before.
+    """Calls a function that adds to gradients; replays it for recurring shapes.
 
     Args:
         run: Tensors in, tensors out. Runs a forward and a backward pass that adds to ``gradients``. Nothing in it may
-            read a value of a tensor on the CPU or wait for the device. What it draws follows torch's generator.
-        gradients: Where the backward pass adds to.
-        device: Where all of it is. Only CUDA devices have graphs; elsewhere every call is a plain one.
-        beside: Another one on the device whose memory and stream it shares; they never run at once.
+            read a value of a tensor on the CPU or wait for the device. Its random draws use torch's generator.
+        gradients: Gradients to which the backward pass adds.
+        device: Device of all tensors. Only CUDA devices have graphs; on others every call is a plain one.
+        beside: Another instance on the device, to share memory and stream; they never run at once.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class RecordedGradients:
         return len(self._recordings)
 
     def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """What ``run`` gives for these inputs, which are on the device."""
+        """Return the result of ``run`` for these inputs, which are on the device."""
         shapes = tuple(tensor.shape for tensor in inputs)
         recording = self._recordings.get(shapes)
         if recording is None:
@@ -106,7 +106,9 @@ class RecordedGradients:
         return tuple(output.clone() for output in recording.outputs)  # the next replay writes there again
 
     def _comes_again(self, shapes: Shapes) -> bool:
-        """Whether to record: a shape that comes for the second time, while there is room. Recording takes 0.4 s."""
+        """True for a shape that occurs for the second time, while the number of graphs is below the limit. Recording
+        takes 0.4 s.
+        """
         if len(self._recordings) == MOST_GRAPHS:
             return False
         met = shapes in self._met
@@ -114,7 +116,7 @@ class RecordedGradients:
         return met
 
     def _record(self, inputs: tuple[Tensor, ...], stream: torch.cuda.Stream) -> _Recording:
-        """A graph of the run. Leaves gradients and the state of the generator as they are."""
+        """Record a graph of the run, leaving gradients and the state of the generator unchanged."""
         buffers = tuple(tensor.clone() for tensor in inputs)
         before = self.gradients.values.clone()
         with torch.random.fork_rng([self._device]):

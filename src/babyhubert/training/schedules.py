@@ -15,7 +15,7 @@ _LEAST_IMPROVEMENT = 1e-4
 
 
 class ScheduleSettings(Config):
-    """``[train.schedule]``: how the learning rate rises and falls.
+    """``[train.schedule]``: schedule of the learning rate.
 
     Attributes:
         kind: ``constant``; ``linear``: a linear fall to 0 at the last step; ``tri_stage``: held, then a fall over
@@ -24,11 +24,11 @@ class ScheduleSettings(Config):
         start_share: Share of the highest rate at which the rise begins.
         hold_steps: Steps at the highest rate (``tri_stage``).
         decay_steps: Steps of the fall (``tri_stage``).
-        decay: ``exponential``: reaches ``end_share`` after ``decay_steps`` and goes on falling, as published for the
+        decay: ``exponential``: reaches ``end_share`` after ``decay_steps`` and continues to fall, as published for the
             addressee; ``linear``: reaches it there and stays.
         end_share: Share of the highest rate that the fall reaches.
-        factor: Of the plateau.
-        patience: Validations without an improvement that a plateau is (more than so many, as in torch).
+        factor: Factor at a plateau.
+        patience: A plateau is more than this number of validations without an improvement, as in torch.
     """
 
     kind: Literal["constant", "linear", "tri_stage", "plateau"] = "constant"
@@ -51,7 +51,7 @@ def warm_up_then_decay(step: int, peak: float, warmup: int, total: int) -> float
         step: From 1.
         peak: Highest rate.
         warmup: Steps of the rise; 0 starts at the peak.
-        total: Steps of the whole run.
+        total: Steps of the complete run.
     """
     if step <= warmup:
         return peak * step / warmup
@@ -65,7 +65,7 @@ def rate_at(step: int, peak: float, settings: ScheduleSettings, total: int, plat
         step: From 1.
         peak: Highest rate.
         settings: The schedule.
-        total: Steps of the whole run.
+        total: Steps of the complete run.
         plateaus: Plateaus so far (:func:`plateaus_of`).
     """
     if step <= settings.warmup_steps:
@@ -85,9 +85,9 @@ def rate_at(step: int, peak: float, settings: ScheduleSettings, total: int, plat
 
 
 def plateaus_of(history: Sequence[float], patience: int) -> int:
-    """How often more than ``patience`` values in a row were not better (higher) than the best before them.
+    """Number of times that more than ``patience`` values in a row were not better (higher) than the best before them.
 
-    Counted as torch's ReduceLROnPlateau does: better means by a ten-thousandth, and the count begins again after each
+    Counted as in torch's ReduceLROnPlateau: better means by a ten-thousandth, and the count begins again after each
     plateau.
     """
     best, waited, plateaus = -math.inf, 0, 0

@@ -25,19 +25,19 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class ModelSettings(Config):
-    """``[model]``: where the encoder comes from and what of it is trained.
+    """``[model]``: start of the encoder, and its trained parts.
 
     Attributes:
         encoder: Model folder, checkpoint or hub repository to start from. Without it, an encoder of ``size`` is drawn
             at random.
-        size: ``nano``, ``mini``, ``small``, ``base`` or ``large``; without a say where there is an ``encoder``.
-        encoder_settings: Changes of what holds no weights: dropouts, ``layer_drop``, ``feature_grad_scale``.
-        freeze_convolutions: Whether the convolutions keep their weights and run without gradients. When absent: yes
-            with ``encoder``, as published, no without.
-        freeze_encoder: Whether the heads alone are trained.
+        size: ``nano``, ``mini``, ``small``, ``base`` or ``large``; ignored if there is an ``encoder``.
+        encoder_settings: Changes of settings without weights: dropouts, ``layer_drop``, ``feature_grad_scale``.
+        freeze_convolutions: True to keep the convolutions' weights and run them without gradients. If absent: True
+            with ``encoder``, as published, False without.
+        freeze_encoder: True to train only the heads.
         heads: ``new``: drawn at random; ``keep``: those of ``encoder``, a model of the same tasks and labels; ``add``:
-            all that ``encoder`` has are kept, the others drawn, so that a model learns further tasks.
-        layer_mix: Whether each head learns a weighted sum over all blocks instead of taking the last.
+            all that ``encoder`` has are kept, the others drawn, to train a model on further tasks.
+        layer_mix: True to learn a weighted sum over all blocks for each head instead of taking the last.
     """
 
     encoder: str | None = None
@@ -56,31 +56,31 @@ class ModelSettings(Config):
 
     @property
     def convolutions_frozen(self) -> bool:
-        """What ``freeze_convolutions`` comes to."""
+        """Resolved value of ``freeze_convolutions``."""
         return self.encoder is not None if self.freeze_convolutions is None else self.freeze_convolutions
 
 
 class TrainSettings(Config):
-    """``[train]``: AdamW, the schedule of its rate, and how a run ends.
+    """``[train]``: AdamW, the schedule of its rate, and the end of a run.
 
     Attributes:
-        seed: Decides everything that is drawn.
+        seed: Seed of all random draws.
         steps: Updates of the weights; or give ``epochs``.
-        epochs: Times that the material is seen (of several tasks, the one with most batches).
+        epochs: Passes over the material (of the task with most batches).
         accumulate: Batches of each process in one step.
         learning_rate: Highest rate.
-        schedule: How it rises and falls.
+        schedule: Schedule of the rate.
         beta1: AdamW's first coefficient.
         beta2: AdamW's second coefficient.
         eps: AdamW's epsilon.
         weight_decay: AdamW's decay.
         clip_norm: Largest norm of the gradient; 0: any.
         clip: What is clipped: ``all`` or, as published for the addressee, ``encoder``.
-        average: Decay of an exponential moving average of the weights over steps, which is what is validated and
-            kept; training goes on with the plain ones. 0: none. It rises to this over the first steps.
+        average: Decay of an exponential moving average of the weights over steps, which is validated and stored;
+            training continues with the plain ones. 0: none. It rises to this over the first steps.
         validate_every: Steps between validations; absent: once an epoch.
-        monitor: What the best weights, early stopping and the plateau go by: the ``score`` of the task (macro F1,
-            1 - PER; the mean over tasks) or, as published, the ``loss``.
+        monitor: Criterion of the best weights, early stopping and the plateau: the ``score`` of the task (macro F1, 1
+            - PER; the mean over tasks) or, as published, the ``loss``.
         patience: Validations without an improvement after which the run ends; absent: it never ends early.
         most_skipped_steps: Steps in a row without a finite gradient that end the run.
     """
@@ -111,7 +111,7 @@ class TrainSettings(Config):
 
 
 class MachineSettings(Config):
-    """``[machine]``: how it runs; nothing here is part of what is trained.
+    """``[machine]``: execution; no setting here affects the trained model.
 
     Attributes:
         device: ``auto``, ``cpu``, ``cuda`` (each process takes the GPU of its local rank) or ``mps``.
@@ -119,9 +119,9 @@ class MachineSettings(Config):
             fp16 on older ones, float32 elsewhere.
         workers: Threads that make batches ahead; 0: the training thread makes them.
         gradient_checkpointing: Recompute activations instead of keeping them: less memory, a third more time.
-        replay: ``auto``: gradients lie in one tensor, which is added up over processes without
-            DistributedDataParallel, and on CUDA passes of shapes that come again (windows of one length) are replayed
-            as CUDA graphs; not with ``gradient_checkpointing`` or fp16. ``no``: never.
+        replay: ``auto``: gradients are one tensor, which is added up over processes without DistributedDataParallel,
+            and on CUDA passes of recurring shapes (windows of one length) are replayed as CUDA graphs; not with
+            ``gradient_checkpointing`` or fp16. ``no``: never.
         log_every: Steps between lines of the log.
         save_every: Steps between snapshots.
         keep: Newest snapshots kept.
@@ -140,7 +140,7 @@ class MachineSettings(Config):
 
 
 class CardSettings(Config):
-    """``[card]``: what the model's ``task.json`` says about it to those who get it.
+    """``[card]``: description of the model in its ``task.json``.
 
     ``licence`` must be compatible with the terms of the encoder it starts from: a model derived from the released
     BabyHuBERT weights inherits their terms. The lineage is filled in from the encoder.
@@ -159,13 +159,13 @@ class FinetuningSettings(Config):
     """A fine-tuning run: the tasks whose tables it has, on one encoder.
 
     Attributes:
-        model: Where the encoder comes from.
+        model: Start of the encoder.
         train: Optimiser, schedule, length.
-        machine: How it runs.
-        card: What the model says about itself.
-        voice_type: Who speaks when.
-        addressee: To whom adults speak.
-        phonemes: What is said.
+        machine: Execution.
+        card: Description of the model.
+        voice_type: Voice types.
+        addressee: Addressees of adults.
+        phonemes: Phonemes of utterances.
         task: Tasks of a lab's own, by name: ``[task.NAME]`` with ``kind``.
     """
 
@@ -201,7 +201,7 @@ class FinetuningSettings(Config):
         return {**published, **self.task}
 
     def fingerprint(self, tasks: tuple[str, ...]) -> str:
-        """Hash of what decides the result: a run is only ever continued with the same one."""
+        """Hash of all settings that affect the result: a run is only continued with the same one."""
         decisive = self.model_dump(mode="json", include={"model", "train"})
         decisive |= {name: self.tasks[name].model_dump(mode="json") for name in tasks}
         return hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""States of a run on disk: whole or absent, the newest found again, old ones pruned.
+"""Snapshots of a run on disk, written atomically; old ones are deleted.
 
 A snapshot is one ``step-<number>.pt`` of tensors and plain values, read back with ``weights_only=True``. It is a ZIP
-archive with a checksum for each tensor; torch does not look at these, so that they are compared here first.
+archive with a checksum for each tensor; torch does not check these, so they are compared here first.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NAME = re.compile(r"step-(\d+)\.pt")
 
 
 def snapshot_path(folder: Path, step: int) -> Path:
-    """Where the snapshot of a step stands."""
+    """Path of the snapshot of a step."""
     return folder / f"step-{step:08d}.pt"
 
 
@@ -35,16 +35,16 @@ def snapshots(folder: Path) -> dict[int, Path]:
 
 
 def save_snapshot(folder: Path, step: int, state: Mapping[str, Any]) -> Path:
-    """Write a snapshot under a temporary name, then give it its own."""
+    """Write a snapshot under a temporary name, then rename it."""
     path = snapshot_path(folder, step)
     write_pickle(path, dict(state))
     return path
 
 
 def newest_snapshot(folder: Path) -> tuple[int, dict[str, Any]] | None:
-    """The latest snapshot that can be read, on the CPU, with its step; None where there is none.
+    """The latest snapshot that can be read, on the CPU, with its step; None if there is none.
 
-    One that a failing disk damaged is passed over with a warning, since an earlier one continues the run as well.
+    A damaged one is skipped with a warning, since an earlier one continues the run as well.
 
     Raises:
         TrainingError: there are snapshots and none can be read.
@@ -61,7 +61,7 @@ def newest_snapshot(folder: Path) -> tuple[int, dict[str, Any]] | None:
 
 
 def _read(path: Path, step: int) -> dict[str, Any]:
-    """A snapshot that is what was written, or whatever error says that it is not."""
+    """Read an intact snapshot, or raise the reason why it is not."""
     check_zipped(path)
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()

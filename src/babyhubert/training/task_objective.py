@@ -1,4 +1,4 @@
-"""Objective of fine-tuning: one encoder, the losses of its tasks, and the weights that score best.
+"""Objective of fine-tuning: one encoder, the losses of its tasks, and the weights with the best score.
 
 The best weights so far are kept in ``best/`` of the run's folder, a model folder.
 """
@@ -42,13 +42,13 @@ class TaskObjective(Objective[Batches]):
     """Tasks on one encoder.
 
     Args:
-        tasks: With their material, by name.
-        settings: The run.
+        tasks: Tasks with their material, by name.
+        settings: Settings of the run.
         work: Its folder.
         group: The processes of the job.
 
     Attributes:
-        best_step: The step whose weights are kept.
+        best_step: The step whose weights are stored.
         best_validations: Their validations, by task.
         lineage: Origins of the encoder, the latest last.
     """
@@ -82,7 +82,7 @@ class TaskObjective(Objective[Batches]):
 
     @property
     def batches_a_step(self) -> int:
-        """Of each task, over all processes."""
+        """Batches of each task per step, over all processes."""
         return self.settings.train.accumulate * self.group.place.world
 
     @property
@@ -166,7 +166,7 @@ class TaskObjective(Objective[Batches]):
 
     @torch.inference_mode()
     def validate(self, at: Progress) -> Validated:
-        """Every task's score on all of its validation material; the weights are kept if they are the best so far."""
+        """Score of every task on all of its validation material; the weights are saved if they are the best so far."""
         validations = {name: self._validate_task(name, task) for name, task in self.tasks.items()}
         self._require_finite(validations, at.step)
         best = self._note(validations, at.step)
@@ -194,7 +194,7 @@ class TaskObjective(Objective[Batches]):
         return np.array(self.group.sums((np.zeros(size) if tally is None else tally).tolist()))
 
     def _require_finite(self, validations: Mapping[str, Validation], step: int) -> None:
-        """Refuse to go on with weights that give no finite loss on the validation material.
+        """Refuse to continue with weights whose loss on the validation material is not finite.
 
         Raises:
             TrainingError: the loss of a task is NaN or infinite.
@@ -310,7 +310,7 @@ def mean_score(validations: Mapping[str, Validation]) -> float:
 
 
 def made_ahead(make: Callable[[int], Batches], numbers: Iterator[int], workers: int) -> Iterator[Batches]:
-    """Batches in order, made by threads while the step before them runs."""
+    """Batches in order, made by threads while the previous step runs."""
     if not workers:
         yield from map(make, numbers)
         return
@@ -347,5 +347,5 @@ def _figures(validations: Mapping[str, Validation]) -> dict[str, float]:
 
 
 def _plain(figures: Mapping[str, float]) -> dict[str, float | None]:
-    """Figures as JSON has them: what is not a number is null."""
+    """Figures as JSON values: NaN is null."""
     return {name: value if math.isfinite(value) else None for name, value in figures.items()}

@@ -1,7 +1,7 @@
-"""Forward and backward passes of every task: all in one call, or task by task into one tensor, and then replayed.
+"""Forward and backward passes of every task: all in one call, or task by task into one tensor with replay.
 
 Batches of the same shape (windows of one length without padding) are recorded as CUDA graphs, see
-:mod:`babyhubert.training.recorded_gradients`: a small model's kernels are so short that Python asks for them more
+:mod:`babyhubert.training.recorded_gradients`: a small model's kernels are so short that Python launches them more
 slowly than a fast GPU runs them. Padded batches, whose lengths the encoder reads, and tasks whose loss reads lengths
 (CTC) take plain passes into the same gradients.
 """
@@ -39,21 +39,21 @@ class TaskLosses(nn.Module):
         return self.tasks[name].loss(*self.heard(name, batch), batch)
 
     def heard(self, name: str, batch: Batch) -> tuple[TaskHead, Tensor]:
-        """A task's head and the features that it listens to."""
+        """Head of a task and its input features."""
         features = self.model.features(batch.waveforms, (name,), batch.lengths)
         return self.model.head(name), features[name]
 
 
 class RecordedPasses:
-    """Passes of one task at a time, replayed where they can be.
+    """Passes of one task at a time, replayed if possible.
 
     Args:
         losses: Model and tasks, on one device.
         autocast: Context of the forward pass.
-        device: Where they are.
+        device: Their device.
 
     Attributes:
-        gradients: Of all that is trained, summed over the passes.
+        gradients: Gradients of all trained weights, summed over the passes.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class RecordedPasses:
 
         Args:
             name: The task.
-            batch: On the device.
-            share: What the sum of losses is multiplied with before the backward pass.
+            batch: Batch on the device.
+            share: Factor on the sum of losses before the backward pass.
         """
         factor = torch.full((), share, device=self._device)
         recorded = self._recorded.get(name)

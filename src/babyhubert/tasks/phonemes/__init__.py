@@ -1,1 +1,1 @@
-"""What the key child says: a task that transcribes utterances."""
+"""Phonemes of the key child: a task that transcribes utterances."""

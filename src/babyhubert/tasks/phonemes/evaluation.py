@@ -1,8 +1,8 @@
-"""Phoneme error rate: how far predicted transcriptions are from the reference, where, and how sure that is.
+"""Phoneme error rate of predicted transcriptions, with its parts, groups and confidence intervals.
 
-As published: the edit distances of all utterances over all reference phonemes. Here with its parts (substitutions,
-deletions, insertions), by group, with intervals over speakers, the commonest confusions, an error in articulatory
-features, and next to it what an answer that does not listen reaches.
+As published: the edit distances of all utterances over all reference phonemes. Added here: its parts (substitutions,
+deletions, insertions), groups, intervals over speakers, the most frequent confusions, an error in articulatory
+features, and baselines that use no audio.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from babyhubert.tasks.phonemes.tables import PUBLISHED_PHONEMES, Pair, Pairing
 
 HITS, SUBSTITUTIONS, DELETIONS, INSERTIONS = range(4)
 NO_UTTERANCE = "(no utterance)"
-"""Group of what was predicted where the reference has no utterance, unless its recording tells the group."""
+"""Group of predictions without an utterance in the reference, unless their recording determines the group."""
 
 _UNIT_COLUMNS = ("child_id", "child_pseudoid", "speaker_id")
 _LEARN_FROM, _LEARN_UP_TO = 5_000, 100
@@ -45,9 +45,9 @@ class GroupScore:
     """The error rate of some utterances.
 
     Attributes:
-        column: What they are grouped by.
+        column: Column by which they are grouped.
         group: Their value of it.
-        utterances: How many.
+        utterances: Number of utterances.
         operations: Hits, substitutions, deletions, insertions.
         interval: Ends for the error rate, NaN where unknown.
     """
@@ -66,7 +66,7 @@ class GroupScore:
 
 @dataclass(frozen=True)
 class Baseline:
-    """An answer that does not listen: the same symbols for every utterance."""
+    """A baseline that uses no audio: the same symbols for every utterance."""
 
     name: str
     symbols: tuple[str, ...]
@@ -78,7 +78,7 @@ class FeatureError:
     """Edit distance in articulatory features over reference phonemes.
 
     Attributes:
-        rate: Substituting costs the share of panphon's features that differ; inserting and deleting cost 1.
+        rate: Substituting costs the fraction of panphon's features that differ; inserting and deleting cost 1.
         unknown: Symbols that panphon does not take as one segment: substituting them costs 1.
     """
 
@@ -88,22 +88,22 @@ class FeatureError:
 
 @dataclass(frozen=True, eq=False)
 class PhonemeReport:
-    """What :func:`score_phonemes` found.
+    """Result of :func:`score_phonemes`.
 
     Attributes:
-        pairing: What was scored, and what not.
+        pairing: Scored and skipped utterances.
         symbols: P symbols of either side, sorted.
         operations: Hits, substitutions, deletions, insertions of each pair, int64, shape (U, 4).
         confusions: Reference (rows) by prediction, the last for nothing, int64, shape (P + 1, P + 1).
-        groups: Scores by group, in the order of columns asked for; ages by value, names by size.
-        unit: The column that tells units of the bootstrap apart.
-        units: How many there are.
+        groups: Scores by group, in the order of the requested columns; ages by value, names by size.
+        unit: The column of the bootstrap's units.
+        units: Number of units.
         interval: Ends for the error rate over units; NaN with fewer than two.
-        confidence: Share of resamples within.
-        resamples: How many, 0 for none.
-        baselines: What answers that do not listen reach.
-        features: The error in features; None where panphon is not installed.
-        outside: Symbols outside the inventory by side, with how often they occur.
+        confidence: Fraction of resamples within.
+        resamples: Number of resamples, 0 for none.
+        baselines: Scores of baselines that use no audio.
+        features: The error in features; None if panphon is not installed.
+        outside: Symbols outside the inventory by side, with their number.
     """
 
     pairing: Pairing
@@ -141,7 +141,7 @@ class PhonemeReport:
         return sum(pair.reference is not None and not pair.reference.phones for pair in self.pairing.pairs)
 
     def common_confusions(self, most: int) -> list[tuple[str, str, int]]:
-        """The commonest errors: reference symbol, predicted symbol (empty for nothing), how often."""
+        """The most frequent errors: reference symbol, predicted symbol (empty for none), count."""
         table = self.confusions.copy()
         np.fill_diagonal(table, 0)
         names = (*self.symbols, "")
@@ -167,10 +167,10 @@ def score_phonemes(
         pairing: References and their predictions.
         by: Columns of the reference to group by.
         unit: Column whose values are resampled; a child's or speaker's id where there is one, else the recording.
-        inventory: Symbols that the model can give; others are named.
-        rng: Draws the resamples; None: no intervals.
-        resamples: How many.
-        confidence: Share of them within an interval.
+        inventory: Symbols of the model; others are reported.
+        rng: Source of randomness; None: no intervals.
+        resamples: Number of resamples.
+        confidence: Fraction of them within an interval.
 
     Raises:
         AnnotationError: the reference has no phones.
@@ -225,7 +225,7 @@ def _numbered(pairs: Sequence[Pair]) -> tuple[tuple[str, ...], Sequences, Sequen
 
 
 def _values(pairs: Sequence[Pair], column: str | None) -> list[str]:
-    """The group of every pair: a column of its reference; of its recording's references where they agree."""
+    """Group of every pair: a column of its reference, or of its recording's references if they agree."""
     if column is None:
         return [pair.recording for pair in pairs]
     recordings: dict[str, set[str]] = {}
@@ -274,7 +274,7 @@ def _interval(operations: NDArray[np.int64], units: Sequence[str], sampling: _Sa
 
 
 def _baselines(truth: Sequences, symbols: tuple[str, ...]) -> tuple[Baseline, ...]:
-    """The best constant answer that a search finds (learnt from these very references), and the commonest phoneme."""
+    """The best constant answer found (on these references), and the most frequent phoneme."""
     known = [sequence for sequence in truth if len(sequence) <= _LEARN_UP_TO]
     sample = known[:: max(-(-len(known) // _LEARN_FROM), 1)]
     counts = np.bincount(np.concatenate(truth), minlength=len(symbols))

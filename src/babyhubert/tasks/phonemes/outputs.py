@@ -1,4 +1,4 @@
-"""What the key child says, in many recordings, into the output folder that ``babyhubert phonemes`` promises."""
+"""Phonemes of many recordings, written into the output folder of ``babyhubert phonemes``."""
 
 from __future__ import annotations
 
@@ -51,28 +51,28 @@ def open_phoneme_run(
     device: str = "auto",
     part: Part | None = None,
 ) -> PhonemeRun:
-    """A run of ``phonemes`` with its model loaded, in this process or in a worker.
+    """Open a run of ``phonemes`` with its model loaded, in this process or in a worker.
 
     Args:
         output: The output folder.
         model: A model with a head of the kind ``ctc``.
-        task: Which of its heads; None: ``phonemes``, else the only one of this kind.
-        segments: A segments file or a folder of them; None: what `segment` left in the output folder.
+        task: Name of the head; None: ``phonemes``, else the only one of this kind.
+        segments: A segments file or a folder of them; None: the results of `segment` in the output folder.
         beam: Prefixes kept by the beam search; 0 decodes greedily.
-        syllables: Whether to write syllables as well.
+        syllables: True to write syllables as well.
         published: Windows and rules of the published tool.
         window_s: Length of windows; None: the model's own.
-        overlap: Share that windows have in common; None: the mode's, or the model's own.
+        overlap: Fraction that windows share; None: the mode's, or the model's own.
         speed: ``exact``, ``balanced`` or ``fast``.
         batch_size: Windows in one call; None chooses.
         channel: Channel choice.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        part: The share of the recordings that the run does.
+        part: The shard of the run.
 
     Raises:
         CheckpointError: no such model, or it has no phoneme head.
         AnnotationError: the segments cannot be read.
-        ConfigError: impossible windows, or a device that there is not.
+        ConfigError: impossible windows, or a missing device.
     """
     loaded = load_task_model(model, TaskChoice("ctc", task, PHONEMES), device=device, speed=speed)
     name = only_task(loaded)
@@ -87,11 +87,11 @@ class PhonemeRun(UtteranceRun[Symbols]):
     """One run of ``phonemes`` over recordings into a folder.
 
     Args:
-        folder: The output folder, held while the run is executed.
+        folder: The output folder, locked while the run is executed.
         model: The model and its settings.
-        segments: Who speaks when.
+        segments: Source of input segments.
         channel: Channel choice.
-        syllables: Whether to write syllables as well.
+        syllables: True to write syllables as well.
     """
 
     model: PhonemeRecogniser
@@ -109,13 +109,13 @@ class PhonemeRun(UtteranceRun[Symbols]):
         self._syllables = syllables
 
     def outputs(self, recording_id: str) -> list[Path]:
-        """The tables of one recording: utterances, phonemes with their times, and syllables if asked for."""
+        """The tables of one recording: utterances, phonemes with their times, and syllables if requested."""
         name = self.model.task
         folders = [name, f"{name}_timed", *([f"{name}_enriched"] if self._syllables else [])]
         return [path_below(self.folder.output / folder, recording_id, ".csv") for folder in folders]
 
     def write(self, file: RecordingFile, segments: Segments, judged: Mapping[int, Judged[Symbols]]) -> dict[str, Any]:
-        """The key child's utterances, a header alone where there is none."""
+        """Write the key child's utterances, or a header alone if there is none."""
         paths = self.outputs(file.recording_id)
         table = self.model.annotated(segments, judged)
         published = self.model.windows == "published"
@@ -129,20 +129,20 @@ class PhonemeRun(UtteranceRun[Symbols]):
         return {"utterances": asked, "left_out": asked - len(judged), "phonemes": phonemes}
 
     def write_tables(self, outcome: Outcome) -> Outcome:
-        """``failures.csv`` and ``run.json``."""
+        """Write ``failures.csv`` and ``run.json``."""
         return write_tables(self.folder, self.about(), outcome)
 
 
 def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
-    """Write what is told of all complete recordings.
+    """Write the tables of all complete recordings.
 
     Args:
-        folder: The folder, held.
-        about: What `PhonemeRun.about` said.
-        outcome: How the run ended.
+        folder: The folder, locked by the caller.
+        about: Result of `PhonemeRun.about`.
+        outcome: Outcome of the run.
 
     Returns:
-        How it ended, what was found damaged among the failures.
+        The outcome, with damaged results among the failures.
     """
     outcome = outcome.with_damaged(folder.damaged(), [*mixture_notes(folder), *stale_notes(folder.output)])
     folder.write_failures(outcome.failures)
@@ -151,7 +151,7 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
 
 
 def format_phonemes(name: str, table: Segments) -> str:
-    """One row an utterance, the published columns; ``filename`` is the name."""
+    """One row per utterance, the published columns; ``filename`` is the name."""
     return csv_text([COLUMNS, *(_utterance(name, *row) for row in _rows(table))])
 
 
@@ -161,7 +161,7 @@ def format_syllables(name: str, table: Segments, between: str = "") -> str:
     Args:
         name: The ``filename``.
         table: Utterances.
-        between: What stands between the letters of ``cv``.
+        between: Separator of the letters of ``cv``.
 
     Raises:
         MissingExtraError: panphon is not installed.
@@ -175,7 +175,7 @@ def format_syllables(name: str, table: Segments, between: str = "") -> str:
 
 
 def format_times(name: str, table: Segments) -> str:
-    """One row a phoneme: its utterance, its place in it, its times in the recording, its confidence."""
+    """One row per phoneme: its utterance, its index, its times in the recording, its confidence."""
     rows: list[Iterable[object]] = [TIME_COLUMNS]
     for (start, end, _), timed in zip(table, table.columns["timed"], strict=True):
         utterance = name, format_seconds(start), format_seconds(end)

@@ -1,4 +1,4 @@
-"""What the key child says, utterance by utterance: phonemes with their times and confidences."""
+"""Phonemes of the key child's utterances, with times and confidences."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from babyhubert.timebase import FRAME_HOP
 
 
 class TimedPhoneme(NamedTuple):
-    """A phoneme and the frames CTC gave it.
+    """A phoneme with the frames that CTC assigned to it.
 
     Attributes:
         phoneme: IPA.
         start: First sample of its first frame's cell, in the recording.
-        end: Sample after its last frame's cell. CTC marks where a phoneme is recognised, often one frame; what lies
-            between two phonemes belongs to neither.
+        end: Sample after its last frame's cell. CTC marks the moment of recognition, often one frame; time between two
+            phonemes belongs to neither.
         confidence: Mean probability over its frames, 0 to 1.
     """
 
@@ -39,7 +39,7 @@ class TimedPhoneme(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class PhonemeRecogniser(UtteranceModel[Symbols]):
-    """A phoneme model ready to run. Call it with a recording and its segments.
+    """A phoneme model for inference. Call it with a recording and its segments.
 
     Attributes:
         beam: Prefixes kept by the beam search; 0 decodes greedily, as published.
@@ -55,7 +55,7 @@ class PhonemeRecogniser(UtteranceModel[Symbols]):
             raise ConfigError(f"a beam of {self.beam}: 0 (greedy) or more")
 
     def settings(self) -> dict[str, Any]:
-        """Everything that decides a result, for records."""
+        """All settings that affect a result, for records."""
         return {**super().settings(), "decoder": "greedy" if not self.beam else f"beam {self.beam}"}
 
     def published_window(self, onset: int, offset: int, recording: int, context: int) -> UtteranceWindow:
@@ -71,7 +71,7 @@ class PhonemeRecogniser(UtteranceModel[Symbols]):
     def __call__(self, audio: Path | str | NDArray[np.float32], segments: Segments) -> Segments:
         """The key child's segments with columns ``phonemes`` (IPA with spaces between) and ``timed``.
 
-        ``timed`` holds a tuple of :class:`TimedPhoneme` a segment.
+        ``timed`` holds a tuple of :class:`TimedPhoneme` per segment.
 
         Raises:
             AudioError: the file cannot be read.
@@ -80,7 +80,7 @@ class PhonemeRecogniser(UtteranceModel[Symbols]):
         return self.annotated(segments, self.results(audio, segments))
 
     def annotated(self, segments: Segments, results: Mapping[int, Judged[Symbols]]) -> Segments:
-        """The segments that were judged, with columns ``phonemes`` and ``timed``."""
+        """The segments with a prediction, with columns ``phonemes`` and ``timed``."""
         rows = np.array(sorted(results), dtype=np.int64)
         timed, spoken = np.empty(len(rows), dtype=object), np.empty(len(rows), dtype=object)
         for place, row in enumerate(rows.tolist()):

@@ -1,4 +1,4 @@
-"""A phoneme report as people and programs want it: tables on the terminal, JSON and CSV."""
+"""Presentation of a phoneme report: tables on the terminal, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FEW_UNITS = 10
 
 
 def rate_table(report: PhonemeReport) -> Table:
-    """The error rate in percent with its parts, whole and by group, and what does not listen."""
+    """The error rate in percent with its parts, in total and by group, and the baselines."""
     utterances = sum(pair.reference is not None for pair in report.pairing.pairs)
     headings = ["", "PER %", "sub %", "del %", "ins %", "utterances", "phonemes"]
     if report.resamples:
@@ -47,7 +47,7 @@ def _rate_row(
 
 
 def confusion_table(report: PhonemeReport, most: int) -> Table:
-    """The commonest errors."""
+    """The most frequent errors."""
     occurs = dict(zip((*report.symbols, ""), report.confusions.sum(axis=1).tolist(), strict=True))
     rows = [
         (truth or "(nothing)", found or "(nothing)", str(count), percent(count / occurs[truth]) if truth else "-")
@@ -58,7 +58,7 @@ def confusion_table(report: PhonemeReport, most: int) -> Table:
 
 
 def notes(report: PhonemeReport) -> Iterator[str]:
-    """Sentences a reader of the scores must know."""
+    """Notes that are needed to interpret the scores."""
     pairing = report.pairing
     if report.features is not None:
         yield (
@@ -109,7 +109,7 @@ def notes(report: PhonemeReport) -> Iterator[str]:
 
 
 def as_json(report: PhonemeReport) -> dict[str, Any]:
-    """Everything in a report but the utterances; rates from 0 up, None where undefined."""
+    """The complete report but for the utterances, as JSON values; rates from 0 up, None if undefined."""
     pairing = report.pairing
     return {
         "metric": "phoneme error rate: edit distance over reference phonemes, summed over utterances",

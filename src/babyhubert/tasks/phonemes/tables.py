@@ -1,12 +1,13 @@
-"""Transcriptions of utterances from tables, and which prediction belongs to which reference.
+"""Transcriptions of utterances from tables, and the matching of predictions to references.
 
-A table is a CSV file with ``phones`` (or ``phonemes``), symbols separated by spaces, and what names the utterance:
+A table is a CSV file with ``phones`` (or ``phonemes``), symbols separated by spaces, and columns that identify the
+utterance:
 
 - ``utterance_id`` or ``audio_filename``: an utterance with a name of its own (often a file of its own);
 - ``recording_id,start_s,end_s`` (what the simulator writes), ``filename,onset,offset`` in seconds (what phoneme
   recognition writes, as published) or ``uid,start_time_s,duration_s``: a stretch of a recording.
 
-All other columns are kept, to group by. Predictions on a stretch belong to the reference utterance that they overlap
+All other columns are kept, for grouping. Predictions on a stretch belong to the reference utterance that they overlap
 most; several of one utterance are joined in order of time.
 """
 
@@ -31,7 +32,7 @@ PUBLISHED_PHONEMES = Inventory().symbols
 """The 57 phonemes of the published recogniser."""
 
 UNKNOWN = "?"
-"""A transcription with this symbol is not known whole, and is not scored."""
+"""A transcription with this symbol is partly unknown, and is not scored."""
 
 _LAYOUTS = (TRUTH, BABAR, COMBINED)
 
@@ -41,11 +42,11 @@ class Utterance:
     """One transcribed utterance.
 
     Attributes:
-        name: Of the utterance, or of its recording where ``span`` says which stretch.
+        name: Name of the utterance, or of its recording if ``span`` gives the stretch.
         span: First sample and sample after the last; None for an utterance with a name of its own.
         phones: Symbols, normalised (see :func:`split_phones`).
-        speaker: Its voice type, where the table tells.
-        columns: The whole row.
+        speaker: Its voice type, if the table has it.
+        columns: The complete row.
     """
 
     name: str
@@ -57,12 +58,12 @@ class Utterance:
 
 @dataclass(frozen=True)
 class Pair:
-    """A reference utterance and what was predicted for it.
+    """A reference utterance and its prediction.
 
     Attributes:
-        reference: None where predictions met no reference utterance: all they hold is inserted.
-        predicted: Symbols; nothing where no prediction was made.
-        answered: Whether a prediction was there, be it empty.
+        reference: None if predictions match no reference utterance: all their symbols are inserted.
+        predicted: Symbols; empty without a prediction.
+        answered: True if there is a prediction, even an empty one.
         recording: The recording (or the utterance's own name).
     """
 
@@ -74,14 +75,14 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Everything that is scored, and what is not.
+    """Scored and skipped utterances.
 
     Attributes:
-        pairs: What is scored.
-        unknown: Reference utterances with an unknown symbol: not scored, nor is what was predicted there.
-        other_speakers: Reference utterances of other speakers than those asked for: not scored.
-        without_reference: Predicted recordings or utterances that the reference does not name: left out.
-        ignored: Predictions that met no reference utterance, where those are not counted.
+        pairs: Scored pairs.
+        unknown: Reference utterances with an unknown symbol: not scored, nor are predictions there.
+        other_speakers: Reference utterances of other speakers than the requested ones: not scored.
+        without_reference: Predicted recordings or utterances that the reference does not name: skipped.
+        ignored: Predictions that match no reference utterance, if those are not counted.
     """
 
     pairs: tuple[Pair, ...]
@@ -102,7 +103,7 @@ def split_phones(text: str, rewrite: Mapping[str, Sequence[str]] | None = None) 
 
 
 def read_rewriting(path: Path) -> dict[str, tuple[str, ...]]:
-    """A table ``from,to`` of symbols to rewrite on both sides before scoring; ``to`` may hold several, or none.
+    """Read a table ``from,to`` of symbols to rewrite on both sides before scoring; ``to`` may hold several, or none.
 
     Raises:
         AnnotationError: unreadable, or without these columns.
@@ -127,9 +128,9 @@ def read_symbols(path: Path | None) -> tuple[str, ...]:
 
 
 def simplified(utterances: Iterable[Utterance], inventory: Sequence[str]) -> list[Utterance]:
-    """Utterances whose symbols outside an inventory are taken apart where that gives symbols in it.
+    """Split symbols outside an inventory if the parts are in it.
 
-    Affricates and diphthongs become two symbols, stress and length go; what cannot be taken apart stays as it is.
+    Affricates and diphthongs become two symbols, stress and length go; symbols that cannot be split stay unchanged.
     """
     parts: dict[str, tuple[str, ...]] = {symbol: (symbol,) for symbol in (*inventory, UNKNOWN)}
     found = []
@@ -144,10 +145,10 @@ def simplified(utterances: Iterable[Utterance], inventory: Sequence[str]) -> lis
 
 
 def read_transcriptions(path: Path, rewrite: Mapping[str, Sequence[str]] | None = None) -> list[Utterance]:
-    """Utterances of a CSV file, or of all below a folder (of its ``phonemes`` folder, where it has one).
+    """Read the utterances of a CSV file, or of all below a folder (of its ``phonemes`` folder, if it has one).
 
     Raises:
-        AnnotationError: nothing there, an unknown header, or a malformed row (named).
+        AnnotationError: no file, an unknown header, or a malformed row (named).
     """
     path = Path(path)
     if path.is_file():
@@ -172,12 +173,12 @@ def pair_transcriptions(
         reference: Every one is scored (but for other speakers and unknown symbols); one without prediction counts as
             empty.
         predicted: In any order.
-        speakers: Voice types to score, where tables tell them; None: all.
-        count_unmatched: Whether predictions that meet no reference utterance count as insertions.
+        speakers: Voice types to score, if tables have them; None: all.
+        count_unmatched: True to count predictions that match no reference utterance as insertions.
 
     Raises:
-        AnnotationError: the names of both have nothing in common, one reference utterance stands twice, or
-            predictions of a recording have no times though the reference has.
+        AnnotationError: the names of both have nothing in common, one reference utterance occurs twice, or predictions
+            of a recording have no times though the reference has.
     """
     kept, others = _of_speakers(reference, speakers)
     if reference and not kept:
@@ -211,7 +212,7 @@ def pair_transcriptions(
 def _assign(
     name: str, group: Sequence[Utterance], predicted: Sequence[Utterance]
 ) -> tuple[list[list[Utterance]], list[Utterance]]:
-    """Predictions of each reference utterance of a recording, and those that meet none."""
+    """Predictions of each reference utterance of a recording, and those that match none."""
     answers: list[list[Utterance]] = [[] for _ in group]
     loose = []
     if any(utterance.span is None for utterance in group):

@@ -1,4 +1,4 @@
-"""Phonemes as a task to train: what is said in an utterance, by CTC over its frames inside a window with context.
+"""Training of phoneme recognition: CTC over the frames of an utterance inside a window with context.
 
 As published for BabAR: the mean over utterances of the loss per phoneme; the score is the phoneme error rate, all
 edits over all phonemes, of the best path.
@@ -57,28 +57,28 @@ class PhonemeSettings(Config):
     Attributes:
         kind: ``ctc``.
         data: Utterances with their phones: a table with a column ``phones`` or ``phonemes``, symbols separated by
-            spaces (``|`` between words is passed over); or CHAT transcripts, whose words are taken apart.
+            spaces (``|`` between words is ignored); or CHAT transcripts, whose words are split.
         column: Another column with phones.
-        voices: Values of ``label`` or ``speaker_type`` to take, where there is such a column; when empty all, or of
-            CHAT transcripts the target child.
-        inventory: File with the symbols; the 57 published ones when absent.
-        phone_map: What other symbols stand for: ``"tʃ" = "t ʃ"``; ``""`` for nothing.
-        simplify: Take other symbols apart and drop their marks, where that brings them into the inventory.
-        unknown: Symbol of a phone that is not known; utterances with one are left out.
+        voices: Values of ``label`` or ``speaker_type`` to use, if there is such a column; if empty all, or for CHAT
+            transcripts the target child.
+        inventory: File with the symbols; the 57 published ones if absent.
+        phone_map: Mapping of other symbols: ``"tʃ" = "t ʃ"``; ``""`` for nothing.
+        simplify: Split other symbols and drop their marks, if the result is in the inventory.
+        unknown: Symbol of an unknown phone; utterances with one are skipped.
         context_s: Length of the window around an utterance; 0: the utterance alone.
         window_rule: ``always``: windows are moved to stay inside the recording; ``published``: they are cut there.
-        normalise: Bring each window to zero mean and unit variance, as published for BabAR.
-        shortest_s: Shorter utterances are left out.
-        longest_s: Longer utterances are left out.
-        frames_per_phone: Utterances with fewer frames a phone, or as many, are left out; CTC needs room.
+        normalise: Normalise each window to zero mean and unit variance, as published for BabAR.
+        shortest_s: Shorter utterances are skipped.
+        longest_s: Longer utterances are skipped.
+        frames_per_phone: Utterances with at most this number of frames per phone are skipped, since CTC needs more.
         batch_size: Utterances of one process in one batch.
-        frame_start: Within so many batches, counted over all processes, the loss passes from that of frames, whose
-            phones are known from a forced alignment (blank in silence), to CTC. Sak et al. 2015 begin with frames too.
-            CTC alone stays where everything is blank for thousands of steps if there are only hours of speech.
-        frame_aligner: How those times are found, see :mod:`babyhubert.phonology.forced_alignment`.
+        frame_start: Within this number of batches, counted over all processes, the loss changes gradually from that of
+            frames, whose phones are known from a forced alignment (blank in silence), to CTC. Sak et al. 2015 begin
+            with frames too. With only hours of speech, CTC alone predicts blanks for thousands of steps.
+        frame_aligner: Method of estimating those times, see :mod:`babyhubert.phonology.forced_alignment`.
         dropout: Dropout inside the head.
         augmentation: Changes of training windows.
-        loss_weight: Share of this task's loss in a training of several tasks.
+        loss_weight: Weight of this task's loss in a training of several tasks.
     """
 
     kind: Literal["ctc"] = "ctc"
@@ -104,12 +104,12 @@ class PhonemeSettings(Config):
 
     @property
     def asked_voices(self) -> tuple[str, ...]:
-        """Labels of the segments that a trained model is asked about, where that is not the published task's."""
+        """Labels of the segments that a trained model applies to, if not those of the published task."""
         return ()
 
 
 class CtcSettings(PhonemeSettings):
-    """``[task.NAME]`` with ``kind = "ctc"``: as ``[phonemes]``, of an inventory of its own.
+    """``[task.NAME]`` with ``kind = "ctc"``: as ``[phonemes]``, with an inventory of its own.
 
     Attributes:
         inventory: File with the symbols.
@@ -119,7 +119,7 @@ class CtcSettings(PhonemeSettings):
 
     @property
     def asked_voices(self) -> tuple[str, ...]:
-        """Those that it was trained on; empty: all."""
+        """Labels that it was trained on; empty: all."""
         return tuple(self.voices)
 
 
@@ -128,10 +128,10 @@ class Transcribed:
     """Utterances with their phones.
 
     Attributes:
-        utterances: Where they are.
+        utterances: The utterances.
         phones: Outputs of all of them, one after another, int64.
         bounds: First phone of each utterance, and the end of the last, (S + 1,).
-        aligned: Output of each frame of each utterance by forced alignment, int64 (T,), where it was asked for.
+        aligned: Output of each frame of each utterance by forced alignment, int64 (T,), if requested.
     """
 
     utterances: Utterances
@@ -140,7 +140,7 @@ class Transcribed:
     aligned: Sequence[NDArray[np.int64]] = ()
 
     def of(self, row: int) -> NDArray[np.int64]:
-        """Phones of an utterance."""
+        """Return the phones of an utterance."""
         return self.phones[self.bounds[row] : self.bounds[row + 1]]
 
 
@@ -148,13 +148,13 @@ class PhonemeTask:
     """Implements :class:`~babyhubert.tasks.interface.Task`.
 
     Args:
-        settings: The task.
+        settings: Settings of the task.
         inventory: Its symbols.
-        train: What to train on.
-        validation: What to validate on.
-        seed: Of the order of utterances.
+        train: Training utterances.
+        validation: Validation utterances.
+        seed: Seed of the order of utterances.
         augmentation: Changes of training windows.
-        name: Of the task.
+        name: Name of the task.
         seed_stream: Number of its random draws among those of other tasks.
     """
 
@@ -216,12 +216,12 @@ class PhonemeTask:
 
     @property
     def batches_an_epoch(self) -> int:
-        """Batches that hold every utterance as often as it stands there."""
+        """Number of batches that contain every utterance with its copies."""
         return self._order.batches
 
     @property
     def seconds(self) -> float:
-        """Audio of the utterances."""
+        """Seconds of audio in the utterances."""
         return self.train.utterances.seconds
 
     @property
@@ -251,7 +251,7 @@ class PhonemeTask:
         return PhonemeHead(self.labels, width, dropout=self.settings.dropout, mixed_layers=mixed_layers)
 
     def batch(self, number: int) -> Batch:
-        """The utterances of this number."""
+        """Read the batch of this number."""
         rng = np.random.default_rng([self.seed, self._seed_stream, number])
         rows = self._order.batch(number)
         moving = self._context if self.settings.window_rule == "always" else None
@@ -265,13 +265,13 @@ class PhonemeTask:
         return replace(batch, targets={**batch.targets, **frames})
 
     def validation_batches(self, rank: int, world: int) -> Iterator[Batch]:
-        """Every validation utterance once."""
+        """Batches that contain every validation utterance once."""
         batches = list(equal_length_batches(self.validation.utterances.windows.width, self.settings.batch_size))
         for rows in batches[rank::world]:
             yield self._batch(self.validation.utterances.read(rows), self.validation, rows)
 
     def loss(self, head: TaskHead, features: Tensor, batch: Batch) -> Tensor:
-        """Sum over utterances of the CTC loss per phoneme; at first a share of it is the mean loss of a frame."""
+        """Sum over utterances of the CTC loss per phoneme; in the beginning, partly the mean loss of a frame."""
         scores = self._log_probabilities(head, features, batch)
         losses = self._losses(scores, batch)
         if (aligned := batch.targets.get("aligned")) is None:
@@ -280,7 +280,7 @@ class PhonemeTask:
         return torch.lerp(losses, frames / batch.targets["frames"], batch.targets["frame_share"]).sum()
 
     def tally(self, head: TaskHead, features: Tensor, batch: Batch) -> NDArray[np.float64]:
-        """Loss, utterances, phonemes, edits, phonemes found."""
+        """Loss, utterances, phonemes, edits, predicted phonemes."""
         scores = self._log_probabilities(head, features, batch)
         losses = self._losses(scores, batch)
         own = zip(scores.double().cpu().numpy(), batch.targets["frames"].tolist(), strict=True)
@@ -291,7 +291,7 @@ class PhonemeTask:
         return np.array([losses.sum().item(), len(counts), sum(counts), edits, sum(map(len, found))], dtype=float)
 
     def conclude(self, tally: NDArray[np.float64]) -> Validation:
-        """Phoneme error rate, and how many phonemes are found for each that there is."""
+        """Phoneme error rate, and the number of predicted phonemes per reference phoneme."""
         loss, utterances, phones, edits, found = tally.tolist()
         rate = edits / max(phones, 1)
         return Validation(1 - rate, loss / utterances, {"per": rate, "found_per_phoneme": found / max(phones, 1)})
@@ -321,7 +321,9 @@ class PhonemeTask:
         return read.batch(targets, float(len(rows)))
 
     def _log_probabilities(self, head: TaskHead, features: Tensor, batch: Batch) -> Tensor:
-        """Of the utterances' own frames, (B, longest, C); rows after an utterance's end repeat its last frame."""
+        """Log probabilities of the utterances' own frames, (B, longest, C); rows repeat their last frame after their
+        end.
+        """
         first, frames = batch.targets["first"], batch.targets["frames"]
         steps = torch.arange(int(frames.max()), device=features.device)
         at = first[:, None] + torch.minimum(steps, frames[:, None] - 1)
@@ -345,8 +347,8 @@ def stretched_alignments(aligned: Sequence[NDArray[np.int64]], frames: NDArray[n
     """Alignments stretched to the frames of utterances at other speeds.
 
     Args:
-        aligned: Output of each frame of each utterance as it was aligned, (T,).
-        frames: Frames of each now, at least 1, (B,).
+        aligned: Aligned output of each frame of each utterance, (T,).
+        frames: New number of frames of each, at least 1, (B,).
 
     Returns:
         Output of each frame, int64 (B, longest); ``_NO_FRAME`` after an utterance's end.
@@ -373,7 +375,7 @@ def _is_wanted(row: SourceRow, settings: PhonemeSettings) -> bool:
 
 
 def _align(material: Transcribed, inventory: Inventory, aligner: Aligner) -> Transcribed:
-    """The material with a forced alignment of each utterance, without its context."""
+    """Add a forced alignment of each utterance, without its context."""
     utterances = material.utterances
     places = zip(utterances.recording.tolist(), utterances.start.tolist(), utterances.end.tolist(), strict=True)
     spoken = [SpokenPhones.hear([utterances.store.read(*place)], material.of(row)) for row, place in enumerate(places)]

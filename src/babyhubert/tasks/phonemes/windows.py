@@ -1,4 +1,4 @@
-"""Which stretch of a recording BabAR sees for an utterance, and which frames it reads phonemes from."""
+"""Window of BabAR for an utterance, and the frames that phonemes are decoded from."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _FRAMES_PER_SECOND = 50.0
 def phoneme_window(onset: int, offset: int, recording: int, context: int = 20 * SAMPLE_RATE) -> UtteranceWindow:
     """The published window: centred on the utterance, clipped to the recording (so it shrinks near the ends).
 
-    It grows to the utterance where that is longer than the context. The arithmetic is the published tool's own, in
+    It grows to the utterance if that is longer than the context. The arithmetic is the published tool's own, in
     milliseconds and floating point from the onset and duration that an RTTM file holds: on the grid of 20 ms, limits
     lie half-way between frames so often that exact arithmetic would put one of them elsewhere in 4% of utterances.
-    There is one frame at least, and frames past the encoder's last are its last.
+    There is at least one frame, and frames after the encoder's last are replaced by the last.
 
     Args:
         onset: First sample of the utterance.

@@ -1,1 +1,1 @@
-"""Who speaks when: the frame-level task of four voices."""
+"""Voice types: the frame-level task with four voices."""

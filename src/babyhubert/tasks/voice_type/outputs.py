@@ -1,7 +1,7 @@
-"""Voice types of many recordings, into the output folder that ``babyhubert segment`` promises.
+"""Voice types of many recordings, written into the output folder of ``babyhubert segment``.
 
-Frame scores are kept (float16) beside the record of each recording, so that other thresholds or minimum durations
-cost seconds. A recording whose outputs stand whole and were made with the same settings is skipped.
+Frame scores are stored (float16) beside the record of each recording, so that other thresholds or minimum durations
+take seconds. A recording with complete outputs and the same settings is skipped.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ _FRAMES_AT_ONCE = 100_000
 
 @dataclass(frozen=True)
 class SegmentOutputs:
-    """What to write besides segments.
+    """Output besides segments.
 
     Attributes:
         probabilities: Also ``probs/<id>.npy`` and ``probs/format.json``.
         raw: Also ``raw_rttm/<id>.rttm`` and ``raw_rttm.csv``: segments before gaps are closed and short ones dropped.
-        calibration: What ``tune --calibrate`` wrote: the probabilities are corrected by it. Segments are decided on
-            scores as they are.
+        calibration: Result of ``tune --calibrate``, which corrects the probabilities. Segments are computed from
+            uncorrected scores.
 
     Raises:
         ConfigError: a calibration without probabilities to correct.
@@ -87,7 +87,7 @@ def open_segment_run(
     device: str = "auto",
     part: Part | None = None,
 ) -> SegmentRun:
-    """A run of ``segment`` with its model loaded, in this process or in a worker.
+    """Open a run of ``segment`` with its model loaded, in this process or in a worker.
 
     Args:
         output: The output folder.
@@ -97,15 +97,14 @@ def open_segment_run(
         speed: ``exact``, ``balanced`` or ``fast``.
         batch_size: Windows in one call; None chooses.
         channel: Channel choice.
-        outputs: What to write besides segments.
+        outputs: Output besides segments.
         skip_quiet_db: See :class:`SegmentRun`.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        part: The share of the recordings that the run does.
+        part: The shard of the run.
 
     Raises:
         CheckpointError: no such model, or it has no voice-type head.
-        ConfigError: thresholds or a device that there are not, a calibration for other classes, or an impossible
-            margin.
+        ConfigError: missing thresholds or a missing device, a calibration for other classes, or an impossible margin.
     """
     if skip_quiet_db is not None:
         check_margin(skip_quiet_db)  # before a model is loaded
@@ -120,12 +119,12 @@ class SegmentRun(FrameRun):
     """One run of ``segment`` over recordings into a folder.
 
     Args:
-        folder: The output folder, held while the run is executed.
+        folder: The output folder, locked while the run is executed.
         classifier: The model and its settings.
         channel: Channel choice.
-        outputs: What to write besides segments.
-        skip_quiet_db: Do not encode windows that nowhere rise so many decibels above the recording's quiet floor;
-            frames that no other window gives get scores of 0. None: encode all.
+        outputs: Output besides segments.
+        skip_quiet_db: Skip windows without a step of at least this many decibels above the recording's noise floor;
+            frames without another window get scores of 0. None: encode all.
     """
 
     def __init__(
@@ -176,7 +175,7 @@ class SegmentRun(FrameRun):
         return write_tables(self.folder, self.about(), outcome)
 
     def kept(self, file: RecordingFile, found: KeptResult) -> bool:
-        """True if the frame scores of an earlier run can be used again."""
+        """Stored result of an earlier run for a recording."""
         scores, record = self.scores_path(file.recording_id), found.record or {}
         usable = record.get("scores") == result_fingerprint(self._score_settings)
         return usable and scores.is_file() and scores not in found.damaged
@@ -191,16 +190,16 @@ class SegmentRun(FrameRun):
 
     @property
     def skips_quiet(self) -> bool:
-        """Whether windows may be left out."""
+        """True if quiet windows are skipped."""
         return self._skip_quiet_db is not None
 
     @property
     def bytes_per_second(self) -> int:
-        """Disk that the results of a second of audio take: scores, and segments in several formats."""
+        """Bytes on disk of the results of a second of audio: scores, and segments in several formats."""
         return 50 * np.dtype(SCORE_DTYPE).itemsize * len(self._classifier.labels) + 100
 
     def about(self) -> dict[str, Any]:
-        """What the tables tell besides recordings."""
+        """Content of the tables besides recordings."""
         return {
             "model": {
                 "source": self._classifier.name,
@@ -221,16 +220,17 @@ class SegmentRun(FrameRun):
         }
 
     def scores_path(self, recording_id: str) -> Path:
-        """Where a recording's frame scores are kept: ``.npy``, float16, shape (T, C)."""
+        """Path of a recording's frame scores: ``.npy``, float16, shape (T, C)."""
         return path_below(self.folder.state / "scores", recording_id, ".npy")
 
     def write_outputs(self, file: RecordingFile, scores: NDArray[np.float16], about: Mapping[str, Any]) -> None:
-        """Decide and write everything of one recording, its record last; extras of an earlier run are renewed.
+        """Compute and write all outputs of one recording, its record last; extras of an earlier run are renewed.
 
         Args:
             file: The recording.
             scores: Its frame scores, from `scores_path`.
-            about: For its record: ``audio``, the identity of the file that the scores are of, and how it was read.
+            about: Fields of its record: ``audio``, the identity of the file of the scores, and the information about
+                its reading.
         """
         name, output = file.recording_id, self.folder.output
         self.folder.forget(name)
@@ -256,15 +256,15 @@ class SegmentRun(FrameRun):
         self.folder.complete(name, record, written)
 
     def forget(self, file: RecordingFile) -> None:
-        """Take a recording's mark back before its scores are replaced."""
+        """Remove a recording's mark before its scores are replaced."""
         self.folder.forget(file.recording_id)
 
     def open_sink(self, file: RecordingFile) -> Sink:
-        """What takes a recording's probabilities and makes its outputs whole."""
+        """Open the sink that takes a recording's probabilities and completes its outputs."""
         return _ScoreSink(self, file, len(self._classifier.labels))
 
     def _reader(self, files: Sequence[RecordingFile]) -> Callable[[str], Iterator[NDArray[np.float32]]]:
-        """Blocks of a recording once more, besides those that the engine reads."""
+        """Blocks of a recording, read independently of those for the engine."""
         paths = {file.recording_id: file.path for file in files}
 
         def read(recording_id: str) -> Iterator[NDArray[np.float32]]:
@@ -275,7 +275,7 @@ class SegmentRun(FrameRun):
         return read
 
     def _always(self, name: str) -> list[Path]:
-        """What is written of every recording: RTTM, and CSV."""
+        """Files that are written for every recording: RTTM, and CSV."""
         output = self.folder.output
         return [path_below(output / "rttm", name, ".rttm"), path_below(output / "csv", name, ".csv")]
 
@@ -302,15 +302,15 @@ class SegmentRun(FrameRun):
 
 
 def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
-    """Write everything that is made of all complete recordings: tables, thresholds, failures, ``run.json``.
+    """Write the files over all complete recordings: tables, thresholds, failures, ``run.json``.
 
     Args:
-        folder: The folder, held.
-        about: What `SegmentRun.about` said.
-        outcome: How the run ended.
+        folder: The folder, locked by the caller.
+        about: Result of `SegmentRun.about`.
+        outcome: Outcome of the run.
 
     Returns:
-        How it ended, what was found damaged among the failures.
+        The outcome, with damaged results among the failures.
     """
     output = folder.output
     damaged = folder.combine(output / "rttm.csv", COMBINED_HEADER, partial(_path_in, output / "rttm"), _rows)
@@ -349,7 +349,7 @@ def _probability_format(classes: Sequence[str], *, calibrated: bool) -> dict[str
 
 
 class _ScoreSink:
-    """Scores of one recording: to a file as they come, then decided. Frames that nobody encoded get zeros."""
+    """Scores of one recording: stored as they arrive, then converted to segments. Skipped frames get zeros."""
 
     def __init__(self, run: SegmentRun, file: RecordingFile, classes: int) -> None:
         self._run = run
@@ -394,7 +394,7 @@ def _rows(recording_id: str, path: Path) -> str:
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name without storing it twice, where the file system can."""
+    """Give a file a second name without storing it twice, if the file system can."""
     make_folder(target.parent)
     with suppress(FileNotFoundError):
         target.unlink()

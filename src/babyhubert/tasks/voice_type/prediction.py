@@ -1,4 +1,4 @@
-"""Who speaks when, in one recording: a voice-type model with its windows, thresholds and clean-up rules."""
+"""Voice types of one recording: a model with its windows, thresholds and post-processing rules."""
 
 from __future__ import annotations
 
@@ -32,16 +32,18 @@ SHIPPED_MODEL = SHIPPED_MODELS / "playroom-nano"
 SHIPPED_MODEL_NAME = f"{SHIPPED_MODEL.name} (shipped)"
 
 SCORE_DTYPE = np.float16
-"""Probabilities are rounded to this before anything is decided, so that kept scores and fresh ones decide alike."""
+"""Probabilities are rounded to this before thresholds are applied, so that stored and fresh scores give the same
+segments.
+"""
 
 
 @dataclass(frozen=True)
 class VoiceTypeSettings:
-    """Everything besides the model that changes a result.
+    """Settings that affect a result besides the model.
 
     Attributes:
         plan: Windows over the recording.
-        blend: How overlapping windows are joined.
+        blend: Method of joining overlapping windows.
         thresholds: A set's name (such as ``f1``) or a TOML file; see `select_thresholds`.
         minimum: Shortest segments and gaps, in samples.
     """
@@ -63,7 +65,7 @@ class VoiceTypeSettings:
         minimum: MinimumDurations | None = None,
         listening: Listening = PUBLISHED_LISTENING["frames"],
     ) -> VoiceTypeSettings:
-        """The settings of a speed mode for a model; what is given wins over the mode, the mode over the model."""
+        """Settings of a speed mode for a model; options override the mode, which overrides the model."""
         own: Blend = "crop" if listening.shared else SPEEDS[speed].blend
         plan = plan_of(listening, speed, window_s, overlap)
         return cls(plan, blend or own, thresholds, minimum or MinimumDurations())
@@ -71,19 +73,19 @@ class VoiceTypeSettings:
 
 @dataclass(frozen=True, eq=False)
 class VoiceTypeClassifier:
-    """A voice-type model ready to run. Call it with a path or with samples.
+    """A voice-type model for inference. Call it with a path or with samples.
 
     Attributes:
         model: The network, in evaluation mode, on its device.
-        name: Where it came from.
+        name: Its source.
         hash: SHA-256 of its weights file.
         settings: Windows, thresholds, clean-up.
         batch_size: Windows in one call; None chooses from the device and the model.
         card: The model folder's ``task.json`` (lineage, licence, tuned thresholds).
-        listening: Windows the model asks for.
+        listening: Window settings of the model.
         speed: The mode it was loaded in.
-        precision: The arithmetic its encoder runs in.
-        settings_hash: Hash of what its folder says beside the weights.
+        precision: Precision of its encoder.
+        settings_hash: Hash of the settings that its folder stores beside the weights.
     """
 
     model: VoiceTypeModel
@@ -99,7 +101,7 @@ class VoiceTypeClassifier:
 
     @classmethod
     def of(cls, loaded: LoadedModel) -> VoiceTypeClassifier:
-        """A model with the windows it asks for."""
+        """Build a model with its own windows."""
         assert isinstance(loaded.network, VoiceTypeModel)
         listening = loaded.listening[loaded.network.frames_task]
         return cls(
@@ -137,18 +139,18 @@ class VoiceTypeClassifier:
         return np.concatenate([empty, *(part.astype(SCORE_DTYPE) for part in parts)])
 
     def decide(self, scores: NDArray[np.floating], *, clean: bool = True) -> Segments:
-        """Segments from probabilities, shape (T, C). Without ``clean``, the raw runs above the thresholds."""
+        """Convert probabilities, shape (T, C), to segments. Without ``clean``, the raw runs above the thresholds."""
         if not clean:
             return Segments.from_intervals(active_runs(scores, self.thresholds))
         minimum = self.settings.minimum
         return clean_up(active_runs(scores, self.thresholds, close=minimum.off), minimum)
 
     def with_settings(self, settings: VoiceTypeSettings) -> VoiceTypeClassifier:
-        """The same model with other windows, thresholds or rules."""
+        """Return the same model with other windows, thresholds or rules."""
         return replace(self, settings=settings)
 
     def with_batch_size(self, batch_size: int) -> VoiceTypeClassifier:
-        """The same model with so many windows in one call."""
+        """Return the same model with another number of windows in one call."""
         return replace(self, batch_size=batch_size)
 
     @property
@@ -164,11 +166,11 @@ class VoiceTypeClassifier:
 
     @property
     def device(self) -> torch.device:
-        """Where the model runs."""
+        """Device of the model."""
         return self.model.device
 
     def engine(self) -> Engine:
-        """The engine that runs this model's windows: one, however many recordings it runs over."""
+        """Engine for this model's windows."""
         return self._engine
 
     @cached_property
@@ -182,7 +184,7 @@ class VoiceTypeClassifier:
         return build_engine(probabilities, encoder, self.precision, plan, size, settings.blend, model=self.name)
 
     def frames(self, blocks: Iterable[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-        """Probabilities of a recording given in blocks, as they come: float32, (T, C) each, not yet rounded."""
+        """Probabilities of a recording given in blocks, as they arrive: float32, (T, C) each, not yet rounded."""
         for event in self.engine().run([("recording", blocks)]):
             if isinstance(event, Failed):
                 raise event.error
@@ -193,14 +195,14 @@ class VoiceTypeClassifier:
 def load_model(
     source: str | Path | None = None, *, task: str | None = None, device: str = "auto", speed: Speed = "exact"
 ) -> VoiceTypeClassifier:
-    """A voice-type model ready to run.
+    """Load a voice-type model for inference.
 
     Args:
         source: A model folder, a checkpoint file of any published layout, or a hub repository ``owner/name``. None
             takes playroom-nano, the small model of the package.
         task: Head of the kind ``frames``; None: voice type, else the only one of this kind.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
-        speed: ``exact``, ``balanced`` or ``fast``: see docs/speed.md for what each costs.
+        speed: ``exact``, ``balanced`` or ``fast``: see docs/speed.md for the accuracy of each.
 
     Raises:
         CheckpointError: no such model, or it has no voice-type head.

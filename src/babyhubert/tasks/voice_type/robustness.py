@@ -27,7 +27,7 @@ from babyhubert.tasks.voice_type.prediction import VoiceTypeClassifier
 from babyhubert.timebase import FRAME_HOP, SAMPLE_RATE, frame_count
 
 MOST_CLIP_S = 60
-"""Beginning of each recorded sound that is tried."""
+"""Length of the tested beginning of each recorded sound."""
 
 _MOST_SPEAKERS, _MOST_UTTERANCES = 12, 5
 _NEAR_DBFS = -20.0
@@ -47,16 +47,16 @@ def run_robustness(
 
     Args:
         model: The model.
-        recording: For the window test; a simulated scene when absent.
-        seconds: Of each sound, and at most of the recording.
-        level_dbfs: RMS level of the made-up sounds.
-        seed: Draws sounds and scene.
-        sounds: Folder of recordings in which nobody speaks, a kind a sub-folder.
+        recording: Recording of the window test; a simulated scene if absent.
+        seconds: Length of each sound, and maximum length of the recording.
+        level_dbfs: RMS level of the synthesised sounds.
+        seed: Seed of sounds and scene.
+        sounds: Folder of recordings without speech, with one sub-folder per kind.
         utterances: CSV of utterances, see :mod:`babyhubert.simulation.utterance_table`, for the near-voice test.
 
     Raises:
         AudioError: a recording cannot be read, or is too short to begin later.
-        AnnotationError: the table of utterances is bad.
+        AnnotationError: the table of utterances is invalid.
     """
     audio = _scene(seconds, seed) if recording is None else _beginning(recording, seconds)
     name = f"a simulated scene (seed {seed})" if recording is None else str(recording)
@@ -81,7 +81,7 @@ def run_robustness(
 
 
 def kinds_of(folder: Path) -> dict[str, list[RecordingFile]]:
-    """Recordings by the sub-folder they are in; those right in the folder go by its name.
+    """Recordings by their sub-folder; those directly in the folder by its name.
 
     Raises:
         AudioError: no such folder, or no recordings in it.
@@ -94,7 +94,7 @@ def kinds_of(folder: Path) -> dict[str, list[RecordingFile]]:
 
 
 def _monologues(speakers: Sequence[RecordedSpeaker], seed: int) -> list[tuple[NDArray[np.float32], Intervals]]:
-    """Some utterances of each speaker one after the other, right at the microphone in a quiet room."""
+    """Some utterances of each speaker one after the other, at the microphone in a quiet room."""
     found = []
     for number, speaker in enumerate(speakers[:_MOST_SPEAKERS]):
         pieces, starts, ends, at = [], [], [], 0

@@ -1,7 +1,7 @@
-"""Voice type as a task to train: windows of annotated recordings, binary cross-entropy, macro F1 over frames.
+"""Training of voice types: windows of annotated recordings, binary cross-entropy, macro F1 over frames.
 
-Training windows are drawn anew for ever, as published: recordings in proportion to their annotated time, anywhere in
-them. Validation takes every annotated frame of every recording once.
+Training windows are always drawn anew, as published: recordings in proportion to their annotated time, at any
+position. Validation uses every annotated frame of every recording once.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ _FOR_EVER = 2**62
 
 
 class MixSettings(Config):
-    """Two scenes in one window, so that overlap is learnt; whoever speaks in either speaks in both.
+    """Mix of two scenes in one window, to train on overlap; the labels of both are joined.
 
     Attributes:
-        probability: Share of windows.
+        probability: Fraction of windows.
         level_db: Range of the level of the second scene against its own, dB.
     """
 
@@ -73,24 +73,24 @@ class VoiceTypeSettings(Config):
         kind: ``frames``.
         data: Annotated recordings.
         labels: Classes, the order of the outputs.
-        label_map: What other labels mean; ``""`` leaves their segments out.
-        label_rule: ``cell``: a frame is on where its 20 ms are; ``published``: where any of the 25 ms it sees is.
+        label_map: Mapping of other labels; ``""`` skips their segments.
+        label_rule: ``cell``: a frame is on if its 20 ms are; ``published``: if any of the 25 ms of its input is.
         window_s: Length of a training window.
-        shortest_window_s: Where given, each batch has windows of a length of its own between this and ``window_s``
-            (every octave as often), the more the shorter they are: a short clip is then told as the same sound is
-            inside a day.
-        inference_window_s: Length of the windows of validation and inference; None: the same. A first layer that
-            normalises over the window hears more of who is near and who is far in a longer one.
+        shortest_window_s: If given, each batch has a random window length between this and ``window_s`` (every octave
+            equally often), with more windows if they are shorter: short clips are then predicted like the same sound
+            within a day.
+        inference_window_s: Length of the windows of validation and inference; None: the same. If the first layer
+            normalises over the window, near and far speakers are easier to distinguish in a longer one.
         batch_size: Windows of one process in one batch.
-        dropout: Share of features dropped before the outputs.
-        balanced_share: Share of windows drawn through the classes, each class as often as any other, instead of
-            anywhere in the recordings: rare classes are met more often.
-        positive_weights: Factor on the loss of a class where it speaks.
+        dropout: Fraction of features dropped before the outputs.
+        balanced_share: Fraction of windows drawn by class, each class equally often, instead of anywhere in the
+            recordings: rare classes occur more often.
+        positive_weights: Factor on the loss of a class in frames in which it speaks.
         overlap_weight: Factor on the loss of frames in which several classes speak: they are few, and hard.
         mix: Two scenes in one window.
-        nobody: Windows without any voice, made up.
+        nobody: Windows without speech.
         augmentation: Changes of training windows.
-        loss_weight: Share of this task's loss in a training of several tasks.
+        loss_weight: Weight of this task's loss in a training of several tasks.
     """
 
     kind: Literal["frames"] = "frames"
@@ -121,22 +121,22 @@ class VoiceTypeSettings(Config):
 
 
 class FramesSettings(VoiceTypeSettings):
-    """``[task.NAME]`` with ``kind = "frames"``: as ``[voice_type]``, of classes of its own."""
+    """``[task.NAME]`` with ``kind = "frames"``: as ``[voice_type]``, with classes of its own."""
 
     labels: Annotated[Sequence[str], Field(min_length=1)]
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledScenes:
-    """Recordings with the truth about their frames.
+    """Recordings with reference labels of their frames.
 
     Attributes:
         store: Their audio.
         targets: By recording, multi-hot uint8, (T, C).
-        annotated: By recording, which frames were annotated, bool (T,); None: all.
+        annotated: By recording, mask of annotated frames, bool (T,); None: all.
         stretches: Frames to draw from, by class, and all annotated ones under -1: recording, first and past-the-last
             frame, int64, (S, 3).
-        times: By recording, how often each of its frames stands among those that are drawn from, int64.
+        times: By recording, number of copies of its frames in the random draw, int64.
     """
 
     store: AudioStore
@@ -147,16 +147,16 @@ class LabelledScenes:
 
     @property
     def frames(self) -> int:
-        """Annotated frames."""
+        """Number of annotated frames."""
         return _frames(self.stretches[-1])
 
     @property
     def frames_with_copies(self) -> int:
-        """The same, each counted as often as it stands there."""
+        """Number of annotated frames, counted with their copies."""
         return int(self._reach(self.stretches[-1])[-1])
 
     def truth(self, recording: int, frames: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Targets (N, C) and which were annotated (N,) of some frames; those outside the recording were not."""
+        """Targets (N, C) and annotation mask (N,) of some frames; frames outside the recording are not annotated."""
         there = (frames >= 0) & (frames < len(self.targets[recording]))
         safe = np.where(there, frames, 0)
         mask = self.annotated[recording]
@@ -166,7 +166,9 @@ class LabelledScenes:
         return self.targets[recording][safe].astype(np.float32), valid
 
     def draw(self, kind: NDArray[np.int64], rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """A frame for each entry of ``kind`` (a class, or -1 for any annotated one): recordings and frames, (N,)."""
+        """Draw a frame for each entry of ``kind`` (a class, or -1 for all annotated ones): recordings and frames,
+        (N,).
+        """
         recordings, frames = np.empty_like(kind), np.empty_like(kind)
         places = rng.random(len(kind))
         for value in np.unique(kind):
@@ -188,13 +190,13 @@ class VoiceTypeTask:
     """Implements :class:`~babyhubert.tasks.interface.Task`.
 
     Args:
-        settings: The task.
-        train: What to train on.
-        validation: What to validate on.
-        seed: Of the windows that are drawn.
+        settings: Settings of the task.
+        train: Training recordings.
+        validation: Validation recordings.
+        seed: Seed of the windows.
         augmentation: Changes of training windows.
-        non_speech: Windows without voices, and sounds behind those with voices; None: neither.
-        name: Of the task.
+        non_speech: Windows without speech, and background sounds; None: neither.
+        name: Name of the task.
         seed_stream: Number of its random draws among those of other tasks.
     """
 
@@ -258,13 +260,13 @@ class VoiceTypeTask:
 
     @property
     def batches_an_epoch(self) -> int:
-        """Batches that hold as much audio as the material with its copies."""
+        """Number of batches that hold as much audio as the material with its copies."""
         windows = -(-self.train.frames_with_copies * FRAME_HOP // self.window)
         return max(1, -(-windows // self.settings.batch_size))
 
     @property
     def seconds(self) -> float:
-        """Annotated audio to train on."""
+        """Seconds of annotated training audio."""
         return self.train.frames * FRAME_HOP / SAMPLE_RATE
 
     @property
@@ -292,11 +294,11 @@ class VoiceTypeTask:
         )
 
     def new_head(self, width: int, mixed_layers: int | None) -> FrameHead:
-        """One linear output a class."""
+        """Build a head: one linear output per class."""
         return FrameHead(self.labels, width, self.settings.dropout, mixed_layers)
 
     def batch(self, number: int) -> Batch:
-        """Windows drawn for this number."""
+        """Draw the windows of this number."""
         settings, rng = self.settings, np.random.default_rng([self.seed, self._seed_stream, number])
         count, window = self._shape(rng)
         waveforms, lengths, targets, valid = self._windows(count, window, rng)
@@ -319,7 +321,7 @@ class VoiceTypeTask:
         return _batch(waveforms, lengths, targets, valid)
 
     def _shape(self, rng: np.random.Generator) -> tuple[int, int]:
-        """How many windows of how many samples: as much audio in every batch."""
+        """Number and length of windows, so that every batch holds the same amount of audio."""
         shortest = self.settings.shortest_window_s
         if shortest is None:
             return self.settings.batch_size, self.window
@@ -329,7 +331,9 @@ class VoiceTypeTask:
         return max(round(self.settings.batch_size * self.window / window), 1), window
 
     def validation_batches(self, rank: int, world: int) -> Iterator[Batch]:
-        """Every annotated frame once: windows side by side, the last one moved back to the recording's end."""
+        """Batches that contain every annotated frame once: adjacent windows, the last one moved back to the
+        recording's end.
+        """
         plan = [window for window in self._validation_windows() if window[3].any()]
         plan.sort(key=lambda window: window[2])
         pending: list[tuple[int, int, int, NDArray[np.bool_]]] = []
@@ -352,7 +356,7 @@ class VoiceTypeTask:
             )
 
     def _validation_windows(self) -> Iterator[tuple[int, int, int, NDArray[np.bool_]]]:
-        """Recording, first frame, samples, and which of its frames are scored there."""
+        """Recording, first frame, samples, and mask of the scored frames."""
         window = seconds_to_samples(self._inference_window_s)
         step = frame_count(window)
         for recording, length in enumerate(self.validation.store.lengths.tolist()):
@@ -392,7 +396,7 @@ class VoiceTypeTask:
         return np.concatenate([[loss.item(), len(scores)], counts.ravel(), both.ravel()])
 
     def conclude(self, tally: NDArray[np.float64]) -> Validation:
-        """Thresholds with the best F1, and what is reached at them."""
+        """Thresholds with the best F1, and the scores at them."""
         classes = len(self.labels)
         counts = tally[2 : 2 + classes * 2 * LEVELS].reshape(classes, 2, LEVELS)
         both = tally[2 + classes * 2 * LEVELS :].reshape(classes, LEVELS)
@@ -420,7 +424,7 @@ class VoiceTypeTask:
     def _windows(
         self, count: int, window: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
-        """Waveforms (count, window), lengths, targets (count, T, C), and which frames were annotated (count, T)."""
+        """Waveforms (count, window), lengths, targets (count, T, C), and annotation mask (count, T)."""
         scenes, frames = self.train, frame_count(window)
         balanced = rng.random(count) < self.settings.balanced_share
         kind = np.where(balanced, rng.integers(len(self.labels), size=count), -1)
@@ -461,7 +465,7 @@ def load_scenes(
     left_out: LeftOut,
     task: str = VOICE_TYPE,
 ) -> LabelledScenes:
-    """Audio and frame targets of annotated recordings; those shorter than a frame are told as left out.
+    """Audio and frame targets of annotated recordings; those shorter than a frame are reported as skipped.
 
     Raises:
         AnnotationError: a label is unknown, or nothing was annotated.
@@ -493,7 +497,7 @@ def load_scenes(
 
 
 def _split(data: DataSettings, task: str, left_out: LeftOut) -> tuple[list[SourceRecording], list[SourceRecording]]:
-    """Recordings to train on and to validate on; those held out for a later test are told as left out."""
+    """Recordings for training and for validation; those held out for a later test are reported as skipped."""
     train = _recordings(data.train, left_out)
     if data.validation is not None:
         validation = _recordings(data.validation, left_out)
@@ -515,7 +519,7 @@ def _split(data: DataSettings, task: str, left_out: LeftOut) -> tuple[list[Sourc
 
 
 def _recordings(sources: Sources, left_out: LeftOut) -> list[SourceRecording]:
-    """Recordings; where somebody speaks who is to be left out, they are not annotated."""
+    """Recordings; stretches with excluded speakers count as not annotated."""
     found = read_sources(sources, left_out)
     absent = absent_speakers(source for source, _ in found)
     for source, recording in found:

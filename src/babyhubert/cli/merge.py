@@ -14,15 +14,12 @@ if TYPE_CHECKING:
     from babyhubert.runs.merging import TableWriter
 
 _WRITERS = {
-    "segment": "babyhubert.tasks.voice_type.outputs",
-    "addressee": "babyhubert.tasks.classification.outputs",
-    "phonemes": "babyhubert.tasks.phonemes.outputs",
     "analyze": "babyhubert.tasks.analyze",
     "embed": "babyhubert.tasks.embedding",
     "scan": "babyhubert.corpus.inventory",
     "regions": "babyhubert.corpus.regions",
 }
-"""Where each command that takes ``--shard`` has its ``write_tables``; other names are tasks of a configuration."""
+"""Modules with the ``write_tables`` of commands that take ``--shard``; those that run tasks go by the task's kind."""
 
 
 def merge(

@@ -108,7 +108,7 @@ def with_thresholds(checkpoint: Checkpoint, sets: Mapping[str, Mapping[str, floa
     Raises:
         CheckpointError: the model has no voice types, or other classes than a set of thresholds.
     """
-    head = checkpoint.heads.get("voice_type")
+    head = next((each for each in checkpoint.heads.values() if each.kind == "frames"), None)
     if head is None:
         raise CheckpointError("thresholds are of voice types, and this model does not tell them")
     for name, values in sets.items():

@@ -21,20 +21,20 @@ def analyze(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model for everything it has a head for; heads that share windows share one pass of the encoder. "
-            "playroom-tasks, of this package, has all."
+            help="Model for all tasks that it has a head for; heads that share windows share one pass of the "
+            "encoder. playroom-tasks, of this package, has all."
         ),
         After("output"),
     ] = None,
     voice_type: Annotated[
         str | None,
-        typer.Option(help="Model for who speaks when. Default: --model, else the small model of the package."),
+        typer.Option(help="Model for voice types. Default: --model, else the small model of the package."),
     ] = None,
     addressee: Annotated[
-        str | None, typer.Option(help="Model for to whom adults speak. Default: --model where it has the head.")
+        str | None, typer.Option(help="Model for addressees. Default: --model if it has the head.")
     ] = None,
     phonemes: Annotated[
-        str | None, typer.Option(help="Model for what the key child says. Default: --model where it has the head.")
+        str | None, typer.Option(help="Model for phonemes. Default: --model if it has the head.")
     ] = None,
     thresholds: ThresholdsOption = "f1",
     beam: Annotated[

@@ -28,11 +28,11 @@ def convert(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="What 'tune voice-type' wrote (f1.toml, ...): sets of thresholds that the copy brings from now on.",
+            help="Folder that 'tune voice-type' wrote (f1.toml, ...): sets of thresholds to store in the copy.",
         ),
     ] = None,
     allow_loss: Annotated[
-        bool, typer.Option("--allow-loss", help="Leave out what the layout has no room for, instead of refusing.")
+        bool, typer.Option("--allow-loss", help="Drop parameters that the layout cannot store, instead of refusing.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace DST if it exists.")] = False,
 ) -> None:

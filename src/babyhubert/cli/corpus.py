@@ -119,22 +119,23 @@ def regions(
 @app.command()
 def segments(
     corpus: CorpusArgument,
-    merge_gaps: Annotated[float, typer.Option(help="Gaps shorter than so many seconds are bridged.")] = 2.0,
-    shortest: Annotated[float, typer.Option(help="Shorter stretches are padded to so many seconds.")] = 2.0,
-    longest: Annotated[float, typer.Option(help="Longer stretches are cut at their longest hole.")] = 30.0,
+    merge_gaps: Annotated[float, typer.Option(help="Gaps shorter than this number of seconds are bridged.")] = 2.0,
+    shortest: Annotated[float, typer.Option(help="Shorter stretches are padded to this number of seconds.")] = 2.0,
+    longest: Annotated[float, typer.Option(help="Longer stretches are cut at their longest pause.")] = 30.0,
     published: Annotated[
         bool,
         typer.Option(
             "--published",
-            help="Do as the released data was made: everything up to --shortest long is lost, speech included.",
+            help="Process as for the released data: stretches of at most --shortest are dropped, including speech.",
         ),
     ] = False,
     own_list: Annotated[
         Path | None,
         typer.Option(
             "--list",
-            help="Take these segments instead, as they are: CSV with recording_id,start_s,end_s, or as BabyHuBERT's "
-            "preparation writes it (uri,start,duration; path,onset,length), or RTTM, or Parquet.",
+            help="Use these segments instead, unchanged: CSV with recording_id,start_s,end_s, or as "
+            "BabyHuBERT's preparation writes it (uri,start,duration; path,onset,length), or RTTM, or "
+            "Parquet.",
         ),
     ] = None,
 ) -> None:
@@ -160,19 +161,19 @@ def pack(
     validation_share: Annotated[
         float, typer.Option(help="Share of recordings held out (at least one of two).")
     ] = 0.01,
-    seed: Annotated[int, typer.Option(help="Decides which recordings are held out.", min=0, max=2**63 - 1)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of recordings held out.", min=0, max=2**63 - 1)] = 0,
     channel: Annotated[
         str | None,
         typer.Option(
-            help="What to take of several channels: mean, first, loudest, or a number from 0. Default: as scanned.",
+            help="Choice among several channels: mean, first, loudest, or a number from 0. Default: as scanned.",
             metavar="CHOICE",
         ),
     ] = None,
     shard: Annotated[
         str | None,
         typer.Option(
-            help="Do only the I-th of N parts (1/4 to 4/4), for queues that start N commands. The last to finish "
-            "writes pack.json. Default: what torchrun or srun say.",
+            help="Do only the I-th of N parts (1/4 to 4/4), for queues that start N commands. The last to "
+            "finish writes pack.json. Default: from torchrun or srun.",
             metavar="I/N",
         ),
     ] = None,

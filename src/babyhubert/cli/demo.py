@@ -10,7 +10,7 @@ import typer
 
 def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder to fill.")] = Path("demo"),
-    seed: Annotated[int, typer.Option(help="Decides the scenes and the training.", min=0, max=2**63 - 1)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the scenes and the training.", min=0, max=2**63 - 1)] = 0,
 ) -> None:
     """Simulate scenes, train a small model on them, segment, evaluate, embed: a few minutes, without downloads."""
     from rich.console import Console

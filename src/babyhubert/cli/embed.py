@@ -21,8 +21,7 @@ def embed(
         str | None,
         typer.Option(
             help="Model folder, checkpoint file, or hub repository such as coml/BabyHuBERT (or "
-            "coml/BabyHuBERT@REVISION). Without it: the encoder "
-            "of the small model that comes with the package."
+            "coml/BabyHuBERT@REVISION). Default: the encoder of the small model of the package."
         ),
         After("output"),
     ] = None,
@@ -35,16 +34,16 @@ def embed(
     ] = None,
     segments: Annotated[
         Path | None,
-        typer.Option(help="RTTM or CSV file, or a folder of them: one vector a segment instead of every frame."),
+        typer.Option(help="RTTM or CSV file, or a folder of them: one vector per segment instead of every frame."),
     ] = None,
-    pool: Annotated[str, typer.Option(help="How a segment's frames become one vector: mean.")] = "mean",
-    dtype: Annotated[str, typer.Option(help="What is stored: float32 or float16.")] = "float32",
-    window: Annotated[float, typer.Option(help="Window the encoder sees at once, in seconds.")] = 20.0,
+    pool: Annotated[str, typer.Option(help="Method of pooling a segment's frames into one vector: mean.")] = "mean",
+    dtype: Annotated[str, typer.Option(help="Stored type: float32 or float16.")] = "float32",
+    window: Annotated[float, typer.Option(help="Window of the encoder, in seconds.")] = 20.0,
     overlap: Annotated[
         float,
         typer.Option(
-            help="Share of a window that neighbours have in common: each frame is taken from the window where it "
-            "lies deepest, so 0.2 of 20 s gives it 2 s of context at least."
+            help="Fraction of a window shared with its neighbour: each frame is taken from the window in which"
+            " it is farthest from an edge, so 0.2 of 20 s gives it at least 2 s of context."
         ),
     ] = 0.2,
     speed: Annotated[SpeedOption, After("batch_size")] = "exact",

@@ -56,7 +56,9 @@ def voice_type(
     ] = None,
     by: Annotated[
         list[str] | None,
-        typer.Option(help="Column of --recordings to score apart, such as corpus; may be repeated.", metavar="COLUMN"),
+        typer.Option(
+            help="Column of --recordings to score separately, such as corpus; may be repeated.", metavar="COLUMN"
+        ),
     ] = None,
     over: Annotated[
         str | None,
@@ -118,7 +120,7 @@ def agreement(
     second: Annotated[
         Path,
         typer.Option(
-            help="The other. Recordings of one annotator only are left out and named; an empty file means silent.",
+            help="The other. Recordings of one annotator only are skipped and named; an empty file means silent.",
             show_default=False,
         ),
     ],

@@ -24,8 +24,9 @@ _SEGMENTS: tuple[Literal["auto", "same", "predicted"], ...] = ("auto", "same", "
 SegmentsAreOption = Annotated[
     str,
     typer.Option(
-        help="same: both sides have the same segments, and utterances are scored; predicted: they have not, and "
-        "time is scored; auto: same where at least half of the reference's turns are predicted with equal times."
+        help="same: both sides have the same segments, and utterances are scored; predicted: they have "
+        "not, and time is scored; auto: same if at least half of the reference's turns are predicted "
+        "with equal times."
     ),
 ]
 ScoresFolderOption = Annotated[
@@ -111,7 +112,7 @@ def classify(
     output: ScoresFolderOption = None,
     task: Annotated[
         str | None,
-        typer.Option(help="Task whose results are scored, where the output folder has several.", show_default=False),
+        typer.Option(help="Task whose results are scored, if the output folder has several.", show_default=False),
     ] = None,
     column: Annotated[
         str | None,
@@ -239,7 +240,7 @@ def phonemes(
     speakers: Annotated[
         str,
         typer.Option(
-            help="Voice types to score, separated by commas, where a table has a label or speaker column; 'all' "
+            help="Voice types to score, separated by commas, if a table has a label or speaker column; 'all' "
             "scores every row."
         ),
     ] = "KCHI",
@@ -254,7 +255,7 @@ def phonemes(
     inventory: Annotated[
         Path | None,
         typer.Option(
-            help="Phonemes the model can give: JSON, or one a line. Others are named. Default: the published 57.",
+            help="Phonemes of the model: JSON, or one per line. Others are reported. Default: the published 57.",
             metavar="FILE",
         ),
     ] = None,
@@ -262,15 +263,15 @@ def phonemes(
         bool,
         typer.Option(
             "--simplify",
-            help="Take symbols outside the inventory apart on both sides (affricates, diphthongs), without stress and "
-            "length.",
+            help="Split symbols outside the inventory on both sides (affricates, diphthongs), and drop stress "
+            "and length.",
         ),
     ] = False,
     ignore_unmatched: Annotated[
         bool,
         typer.Option(
             "--ignore-unmatched",
-            help="Leave out predictions that meet no reference utterance; else they count as inserted.",
+            help="Ignore predictions that match no reference utterance; otherwise they count as inserted.",
         ),
     ] = False,
     over: Annotated[
@@ -281,7 +282,7 @@ def phonemes(
             metavar="COLUMN",
         ),
     ] = None,
-    confusions: Annotated[int, typer.Option(help="Commonest errors to show.", min=0)] = 10,
+    confusions: Annotated[int, typer.Option(help="Number of the most frequent errors to show.", min=0)] = 10,
     *,
     resampling: UtteranceResampling,
 ) -> None:

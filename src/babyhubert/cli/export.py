@@ -38,8 +38,8 @@ def export(
     audio: Annotated[
         list[Path],
         typer.Option(
-            help="The recordings, files or folders; may be given several times. Links in .eaf files and lengths of "
-            "TextGrids come from them. Default: where the run or the project found them."
+            help="The recordings, files or folders; may be given several times. Links in .eaf files and "
+            "lengths of TextGrids come from them. Default: the paths of the run or the project."
         ),
     ] = [],  # noqa: B006
     childproject: Annotated[
@@ -56,8 +56,8 @@ def export(
     tiers: Annotated[
         str,
         typer.Option(
-            help="Names of tiers: aclew (CHI, OC0, MA0, FA0: ChildProject reads them right) or labels (KCHI, OCH, "
-            "MAL, FEM: to look at)."
+            help="Names of tiers: aclew (CHI, OC0, MA0, FA0: ChildProject reads them correctly) or labels "
+            "(KCHI, OCH, MAL, FEM: for viewing)."
         ),
     ] = "aclew",
 ) -> None:

@@ -31,7 +31,7 @@ Output = Annotated[
     typer.Option(
         "-o",
         "--output",
-        help="Model folder to write. OUT.work beside it keeps the run; the same command continues it.",
+        help="Model folder to write. OUT.work beside it stores the run; the same command continues it.",
         show_default=False,
     ),
 ]

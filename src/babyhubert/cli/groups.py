@@ -129,8 +129,8 @@ class Workload:
     workers: Annotated[
         int | None,
         typer.Option(
-            help="Processes that share the recordings out, each with its share of the cores and one GPU where there "
-            "are any. Default: this one alone. Needs the 'cluster' extra.",
+            help="Processes that divide the recordings among them, each with its share of the cores and one "
+            "GPU, if there are any. Default: only this one. Needs the 'cluster' extra.",
             metavar="N",
             rich_help_panel=_MANY,
         ),
@@ -146,8 +146,8 @@ class Workload:
     slurm: Annotated[
         Path | None,
         typer.Option(
-            help="Give the recordings to jobs of a SLURM queue, described in a TOML file (configs/slurm.toml is one "
-            "to fill in); --workers then says how many.",
+            help="Give the recordings to jobs of a SLURM queue, described in a TOML file (configs/slurm.toml "
+            "is one to fill in); --workers then gives their number.",
             metavar="FILE",
             rich_help_panel=_MANY,
         ),
@@ -205,28 +205,30 @@ class Utterances:
     segments: Annotated[
         Path | None,
         typer.Option(
-            help="Who speaks when: an RTTM or CSV file (rttm.csv of 'segment'), or a folder of them. Default: what "
-            "'segment' left in the output folder; without that, a voice-type model is run first."
+            help="Input segments: an RTTM or CSV file (rttm.csv of 'segment'), or a folder of them. Default: "
+            "the results of 'segment' in the output folder; without these, a voice-type model is run "
+            "first."
         ),
         After("output"),
     ] = None
     voice_type: Annotated[
         str | None,
         typer.Option(
-            help="Voice-type model to run where there are no segments. Default: --model if it has such a head, else "
-            "the small model that comes with the package."
+            help="Voice-type model to run if there are no segments. Default: --model if it has such a head, "
+            "else the small model of the package."
         ),
     ] = None
     speed: SpeedOption = "exact"
     window: Annotated[
         float | None,
-        typer.Option(help="Window the model sees at once, in seconds. Default: what the model was trained with."),
+        typer.Option(help="Window of the model, in seconds. Default: as in the model's training."),
     ] = None
     overlap: Annotated[
         float | None,
         typer.Option(
-            help="Share of a window that neighbours have in common; each frame is taken from the window where it lies "
-            "deepest, so 0.5 gives it a quarter of a window on either side. Default: the model's, or 0.5."
+            help="Fraction of a window shared with its neighbour; each frame is taken from the window in which"
+            " it is farthest from an edge, so 0.5 gives it a quarter of a window on either side. Default:"
+            " the model's, or 0.5."
         ),
     ] = None
 
@@ -239,7 +241,7 @@ class Resampling:
         int, typer.Option(help="Resamples of recordings for the intervals; 0: no intervals.", min=0)
     ] = 2000
     seed: SeedOption = 0
-    confidence: Annotated[float, typer.Option(help="Share of the resamples within an interval.")] = 0.95
+    confidence: Annotated[float, typer.Option(help="Fraction of the resamples within an interval.")] = 0.95
 
     def intervals(self, bootstrap: Callable[[Generator, int, float], ResultT]) -> ResultT | None:
         """Result of a report's ``bootstrap``; None if no intervals were requested."""

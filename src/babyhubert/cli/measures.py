@@ -31,9 +31,9 @@ def measures(
     turn_gap: Annotated[int, typer.Option(help="Longest gap of a floor transfer, in ms.", min=0)] = 2000,
     turn_overlap: Annotated[int, typer.Option(help="Longest overlap of a floor transfer, in ms.", min=0)] = 1000,
     shuffles: Annotated[
-        int, typer.Option(help="Shuffles of times that estimate the turns of chance; 0: no estimate.", min=0)
+        int, typer.Option(help="Shuffles to estimate the turns expected by chance; 0: no estimate.", min=0)
     ] = 100,
-    seed: Annotated[int, typer.Option(help="Decides the shuffles.", min=0, max=2**63 - 1)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the shuffles.", min=0, max=2**63 - 1)] = 0,
 ) -> None:
     """Count speech, vocalisations, turns, addressees and phones per recording and per hour.
 

@@ -27,7 +27,7 @@ def merge(
         Path, typer.Argument(help="Folder of results, as given to -o.", metavar="OUT", show_default=False)
     ],
     unfinished: Annotated[
-        bool, typer.Option("--unfinished", help="Write tables of what is there although shards are not finished.")
+        bool, typer.Option("--unfinished", help="Write tables of the finished results if shards are unfinished.")
     ] = False,
 ) -> None:
     """Write the tables of commands that were run with --shard, once all shards are done.

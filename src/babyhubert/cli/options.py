@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from babyhubert.inference.speed import Speed
 
 OutputOption = Annotated[
-    Path, typer.Option("-o", "--output", help="Folder for the results; made when absent.", show_default=False)
+    Path, typer.Option("-o", "--output", help="Folder for the results; created if needed.", show_default=False)
 ]
 ChannelOption = Annotated[
     str,
-    typer.Option(help="What to take of several channels: mean, first, loudest, or a number from 0.", metavar="CHOICE"),
+    typer.Option(help="Choice among several channels: mean, first, loudest, or a number from 0.", metavar="CHOICE"),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
 SPEED_NAMES: tuple[Speed, ...] = ("exact", "balanced", "fast")
 SpeedOption = Annotated[
     str,
     typer.Option(
-        help="exact: as published. balanced and fast: less overlap, and the fastest arithmetic this machine has "
-        "hardware for; docs/speed.md tells what each costs.",
+        help="exact: as published. balanced and fast: less overlap, and the fastest arithmetic this "
+        "machine has hardware for; docs/speed.md has the accuracy of each.",
         metavar="MODE",
     ),
 ]
 ThresholdsOption = Annotated[
     str,
     typer.Option(
-        help="f1, high-precision, or another set that the model brings (playroom-nano: high-recall); where it brings "
-        "none, those published with VTC 2.1. Or a TOML (or YAML) file with one table a class.",
+        help="f1, high-precision, or another set of the model (playroom-nano: high-recall); if it has "
+        "none, those published with VTC 2.1. Or a TOML (or YAML) file with one table per class.",
         metavar="SET|FILE",
     ),
 ]
@@ -42,8 +42,8 @@ UemOption = Annotated[
     Path | None,
     typer.Option(help="UEM file: only these stretches of these recordings count. Default: all.", metavar="FILE"),
 ]
-ForceOption = Annotated[bool, typer.Option("--force", help="Compute everything again, also what is complete.")]
-SeedOption = Annotated[int, typer.Option(help="Decides the resamples.", min=0, max=2**63 - 1)]
+ForceOption = Annotated[bool, typer.Option("--force", help="Compute everything again, including complete results.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of the resamples.", min=0, max=2**63 - 1)]
 
 
 ChoiceT = TypeVar("ChoiceT", bound=str)
@@ -78,5 +78,5 @@ def duration_samples(option: str, seconds: float) -> int:
 
 TaskOption = Annotated[
     str | None,
-    typer.Option(help="Which task of the model, where it has several of this kind.", show_default=False),
+    typer.Option(help="Task of the model, if it has several of this kind.", show_default=False),
 ]

@@ -17,13 +17,13 @@ def plot(
     ],
     recording: Annotated[
         str | None,
-        typer.Option(help="Which recording, by its id. Default: the only one.", metavar="ID", show_default=False),
+        typer.Option(help="Id of the recording. Default: the only one.", metavar="ID", show_default=False),
     ] = None,
     first: Annotated[
         str | None,
         typer.Option(
             "--from",
-            help="Begin there, H:MM or H:MM:SS: time of day where the start is known, else from the beginning.",
+            help="Begin there, H:MM or H:MM:SS: time of day if the start is known, else from the beginning.",
             metavar="TIME",
             show_default=False,
         ),

@@ -11,20 +11,20 @@ import typer
 def recipe(
     config: Annotated[Path, typer.Argument(help="TOML file; see configs/babyhubert-*.toml.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder for everything; the same command continues it.")
+        Path | None, typer.Option("-o", "--output", help="Folder of all results; the same command continues it.")
     ] = None,
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Change one setting: --set pack.shard_mb=100 (may be repeated).")
     ] = None,
-    show_plan: Annotated[bool, typer.Option("--plan", help="Say what it would cost, and run nothing.")] = False,
+    show_plan: Annotated[bool, typer.Option("--plan", help="Print the cost, and run nothing.")] = False,
     hours: Annotated[
         list[float] | None,
         typer.Option(help="With --plan: hours of training segments (about a fifth of daylong recordings)."),
     ] = None,
-    accelerators: Annotated[int, typer.Option(help="With --plan: GPUs at work.", min=1)] = 1,
+    accelerators: Annotated[int, typer.Option(help="With --plan: number of GPUs.", min=1)] = 1,
     pace: Annotated[
         float | None,
-        typer.Option(help="With --plan: hours of audio a GPU trains on in an hour, if you have measured it."),
+        typer.Option(help="With --plan: hours of training audio per GPU hour, if you have measured it."),
     ] = None,
 ) -> None:
     """Scan, regions, segments, pack, then units and training for each iteration, to a model folder.

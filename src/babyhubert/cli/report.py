@@ -16,18 +16,18 @@ def report(
         bool,
         typer.Option(
             "--levels/--no-levels",
-            help="Read the recordings, once, for the strip of level and clipping. What was read is kept.",
+            help="Read the recordings, once, for the strip of level and clipping. The result is stored.",
         ),
     ] = True,
     with_clips: Annotated[
         int,
         typer.Option(
-            help="Put the sound of so many segments a recording into the page, drawn at random. Default: no sound, "
-            "since recordings are private and a page is easily passed on.",
+            help="Number of random segments per recording whose sound is included in the page. Default: no "
+            "sound, since recordings are private and a page is easily shared.",
             min=0,
         ),
     ] = 0,
-    seed: Annotated[int, typer.Option(help="Decides which segments are drawn.", min=0, max=2**63 - 1)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of segments.", min=0, max=2**63 - 1)] = 0,
 ) -> None:
     """Write report.html, a page that shows a run: open it in any browser, no network needed.
 

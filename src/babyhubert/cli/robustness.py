@@ -27,8 +27,8 @@ def robustness(
     sounds: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of recordings in which nobody speaks, a kind a sub-folder: they join the made-up sounds, "
-            "each alone and with a quiet room around it.",
+            help="Folder of recordings without speech, one sub-folder per kind: they are tested in addition to"
+            " the synthesised sounds, each alone and with a quiet room around it.",
             metavar="FOLDER",
             show_default=False,
         ),
@@ -36,8 +36,8 @@ def robustness(
     utterances: Annotated[
         Path | None,
         typer.Option(
-            help="CSV of recorded utterances, as for 'simulate': what men, women and children right at the microphone "
-            "are taken for.",
+            help="CSV of recorded utterances, as for 'simulate': the voice types predicted for men, women and "
+            "children at the microphone.",
             metavar="CSV",
             show_default=False,
         ),
@@ -48,25 +48,25 @@ def robustness(
             "-o", "--output", help="Folder for evaluation.json and false_alarms.csv. Default: only the tables."
         ),
     ] = None,
-    minutes: Annotated[float, typer.Option(help="Of each sound, and at most of the recording.")] = 2.0,
+    minutes: Annotated[float, typer.Option(help="Minutes of each sound, and maximum of the recording.")] = 2.0,
     level: Annotated[float, typer.Option(help="RMS level of the sounds, in dB below full scale.")] = -30.0,
     thresholds: ThresholdsOption = "f1",
     window: Annotated[
         float | None,
         typer.Option(
-            help="Window the model sees at once, in seconds. Default: as segment, that of the model.",
+            help="Window of the model, in seconds. Default: as segment, that of the model.",
             show_default=False,
         ),
     ] = None,
     overlap: Annotated[
         float | None,
         typer.Option(
-            help="Share of a window that neighbours have in common, 0 to below 1. Default: as segment, that of the "
-            "model.",
+            help="Fraction of a window shared with its neighbour, 0 to below 1. Default: as segment, that of "
+            "the model.",
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Draws the sounds and the scene.", min=0, max=2**63 - 1)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the sounds and the scene.", min=0, max=2**63 - 1)] = 0,
     device: DeviceOption = "auto",
 ) -> None:
     """Robustness of a voice-type model: false alarms in noise, near voices, and effects of its windows.

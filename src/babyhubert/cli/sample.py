@@ -42,43 +42,44 @@ def sample(
     audio: Annotated[
         list[Path],
         typer.Option(
-            help="The recordings, files or folders; may be given several times. Default: where the run or the project "
-            "found them."
+            help="The recordings, files or folders; may be given several times. Default: the paths of the run "
+            "or the project."
         ),
     ] = [],  # noqa: B006 (typer reads it, nobody writes to it)
     method: Annotated[
         str,
         typer.Option(
-            help="random or periodic (a fair sample: use one of these to report accuracy), high-volubility (most "
-            "speech of --voice), low-confidence (where the model doubts most)."
+            help="random or periodic (a fair sample: use one of these to report accuracy), high-volubility "
+            "(most speech of --voice), low-confidence (lowest confidence of the model)."
         ),
     ] = "random",
-    clips: Annotated[int, typer.Option(help="Clips a recording.", min=1)] = 5,
+    clips: Annotated[int, typer.Option(help="Clips per recording.", min=1)] = 5,
     length: Annotated[float, typer.Option(help="Length of a clip, in seconds.")] = 60.0,
     context: Annotated[
-        float, typer.Option(help="Sound before and after, to listen to and not to annotate, in seconds.")
+        float, typer.Option(help="Sound before and after as context, not to be annotated, in seconds.")
     ] = 0.0,
-    seed: Annotated[int, typer.Option(help="Decides random choices.", min=0, max=2**63 - 1)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of random choices.", min=0, max=2**63 - 1)] = 0,
     voice: Annotated[str, typer.Option(help="For high-volubility: KCHI, OCH, MAL, FEM or any.")] = "KCHI",
     format_: Annotated[str, typer.Option("--format", help=f"One of {_FORMATS}.")] = "eaf",
     blank: Annotated[
         bool,
         typer.Option(
             "--blank",
-            help="Leave the tiers empty. Who corrects what a model found agrees with it more than who starts afresh.",
+            help="Leave the tiers empty. Annotators who correct predictions agree with them more than "
+            "annotators who start from nothing.",
         ),
     ] = False,
     tiers: Annotated[
         str, typer.Option(help="Names of tiers: aclew (CHI, OC0, MA0, FA0) or labels (KCHI, OCH, MAL, FEM).")
     ] = "aclew",
     channel: Annotated[
-        str, typer.Option(help="What to take of several channels: mean, first, loudest, or a number from 0.")
+        str, typer.Option(help="Choice among several channels: mean, first, loudest, or a number from 0.")
     ] = "mean",
     include_unchanged: Annotated[
         bool,
         typer.Option(
             "--include-unchanged",
-            help="With --collect: also count clips whose file nobody changed since it was written, as annotated so.",
+            help="With --collect: also use clips whose file was not changed, as annotated and correct.",
         ),
     ] = False,
 ) -> None:

@@ -23,34 +23,36 @@ class Windows:
     window: Annotated[
         float | None,
         typer.Option(
-            help="Window the model sees at once, in seconds. Default: that which the model was trained on, 4.0 for "
-            "VTC (30.0 for the model of the package); for one with several heads what they share.",
+            help="Window of the model, in seconds. Default: that of the model's training, 4.0 for VTC (30.0 "
+            "for the model of the package); for a model with several heads, their common one.",
             show_default=False,
         ),
     ] = None
     overlap: Annotated[
         float | None,
         typer.Option(
-            help="Share of a window that neighbours have in common, 0 to below 1. 0.75 averages four windows a frame "
-            "(as VTC 2.2); 0 tiles them (as VTC 2.1) and is about four times as fast. Default: 0.75, or what "
-            "--speed says; for a model with several heads what they share.",
+            help="Fraction of a window shared with its neighbour, 0 to below 1. 0.75 averages four windows per"
+            " frame (as VTC 2.2); 0 tiles them (as VTC 2.1) and is about four times as fast. Default: "
+            "0.75, or that of --speed; for a model with several heads, their common one.",
             show_default=False,
         ),
     ] = None
     blend: Annotated[
         str | None,
         typer.Option(
-            help="How overlapping windows are joined: mean (as VTC 2.2), taper (edges of windows count less), or "
-            "crop (each frame from the window where it lies deepest). Default: mean, or crop for several heads.",
+            help="Method of joining overlapping windows: mean (as VTC 2.2), taper (edges of windows count "
+            "less), or crop (each frame from the window in which it is farthest from an edge). Default: "
+            "mean, or crop for several heads.",
             show_default=False,
         ),
     ] = None
     skip_quiet: Annotated[
         float | None,
         typer.Option(
-            help="Do not encode windows that nowhere rise so many decibels above the recording's quiet floor: they "
-            "count as without voices. For long recordings with quiet stretches: try 10, smaller loses less; where "
-            "noise never stops, voices that are hardly above it are lost. See docs/speed.md. Default: encode all.",
+            help="Skip windows without sound at least this number of decibels above the recording's noise "
+            "floor: they count as without voices. For long recordings with quiet stretches: try 10, "
+            "smaller values lose less; if noise never stops, voices hardly above it are lost. See "
+            "docs/speed.md. Default: encode all.",
             metavar="DB",
             show_default=False,
         ),
@@ -74,13 +76,13 @@ class Saved:
     """Output besides segments."""
 
     save_probs: Annotated[
-        bool, typer.Option("--save-probs", help="Also write probs/<id>.npy: class probabilities a frame.")
+        bool, typer.Option("--save-probs", help="Also write probs/<id>.npy: class probabilities per frame.")
     ] = False
     calibration: Annotated[
         Path | None,
         typer.Option(
-            help="calibration.toml of 'tune voice-type --calibrate': the probabilities of --save-probs are corrected "
-            "by it. Segments stay as they are.",
+            help="calibration.toml of 'tune voice-type --calibrate': corrects the probabilities of "
+            "--save-probs. Segments are not changed.",
             metavar="FILE",
             show_default=False,
         ),
@@ -98,8 +100,7 @@ def segment(
         str | None,
         typer.Option(
             help="Model folder, checkpoint file, or hub repository such as coml/VTC-2 (or "
-            "coml/VTC-2@REVISION). Without it: the small "
-            "model that comes with the package."
+            "coml/VTC-2@REVISION). Default: the small model of the package."
         ),
         After("output"),
     ] = None,

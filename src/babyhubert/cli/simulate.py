@@ -31,7 +31,7 @@ class Voices:
     only_speakers: Annotated[
         list[Path] | None,
         typer.Option(
-            help="CSV whose column speaker_id names who of the utterances' speakers may speak (may be repeated).",
+            help="CSV whose column speaker_id lists the speakers to use (may be repeated).",
             metavar="CSV",
             show_default=False,
         ),
@@ -39,7 +39,8 @@ class Voices:
     without_speakers: Annotated[
         list[Path] | None,
         typer.Option(
-            help="CSV whose column speaker_id names who may not, those of a test set for example (may be repeated).",
+            help="CSV whose column speaker_id lists speakers to exclude, such as those of a test set (may be "
+            "repeated).",
             metavar="CSV",
             show_default=False,
         ),
@@ -47,25 +48,27 @@ class Voices:
     voice_change: Annotated[
         float,
         typer.Option(
-            help="Everybody speaks up to this share faster and higher, or slower and lower, than recorded, 0 to 0.5: "
+            help="Speakers are made faster and higher, or slower and lower, by up to this fraction, 0 to 0.5: "
             "few speakers give many voices."
         ),
     ] = 0.0
     key_voice_change: Annotated[
         float,
-        typer.Option(help="The same for the key child, whose mark is then less its pitch than that it is close."),
+        typer.Option(help="The same for the key child, which is then recognised less by pitch than by being close."),
     ] = 0.0
     resonance_change: Annotated[
         float,
         typer.Option(
-            help="Everybody's resonances are moved by up to this share, 0 to 0.5, apart from the pitch: longer and "
-            "shorter vocal tracts."
+            help="Resonances of all speakers are moved by up to this fraction, 0 to 0.5, independently of "
+            "pitch: longer and shorter vocal tracts."
         ),
     ] = 0.0
     whisper_share: Annotated[float, typer.Option(help="Share of the turns that are whispered, 0 to 1.")] = 0.0
     wearer_share: Annotated[
         float,
-        typer.Option(help="Share of recordings in which somebody of any age plays the key child, 0 to 1."),
+        typer.Option(
+            help="Share of recordings in which a speaker of any age takes the part of the key child, 0 to 1."
+        ),
     ] = 0.0
     cries: Annotated[
         list[Path] | None,
@@ -107,16 +110,16 @@ class Scene:
     television_share: Annotated[
         float, typer.Option(help="Share of the time with a television on, which carries no label, 0 to 1.")
     ] = 0.05
-    knocks: Annotated[float, typer.Option(help="Knocks and bangs a minute.")] = 2.0
-    noises: Annotated[float, typer.Option(help="Noises a minute that come and go within seconds.")] = 1.0
+    knocks: Annotated[float, typer.Option(help="Knocks and bangs per minute.")] = 2.0
+    noises: Annotated[float, typer.Option(help="Noises per minute that come and go within seconds.")] = 1.0
     clipping_share: Annotated[
         float, typer.Option(help="Share of the key child's turns that overload the microphone, 0 to 1.")
     ] = 0.0
     levels: Annotated[
         str,
         typer.Option(
-            help="How loud and far people are. typical: adults always further away than the key child; independent: "
-            "adults anywhere, also at the microphone."
+            help="Level and distance of speakers. typical: adults always further away than the key child; "
+            "independent: adults anywhere, also at the microphone."
         ),
     ] = "typical"
     monologue_share: Annotated[
@@ -125,13 +128,12 @@ class Scene:
     backgrounds: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Recordings in which nobody speaks, or folders of them; they sound behind the people and carry no "
-            "label (may be repeated).",
+            help="Recordings without speech, or folders of them, as background without a label (may be repeated).",
             metavar="PATH",
             show_default=False,
         ),
     ] = None
-    backgrounds_per_minute: Annotated[float, typer.Option(help="How many of them begin in a minute.")] = 2.0
+    backgrounds_per_minute: Annotated[float, typer.Option(help="Number of them that begin per minute.")] = 2.0
 
     def config(self, minutes: float) -> SceneConfig:
         """Settings of a scene of so many minutes, its background recordings found."""
@@ -156,12 +158,12 @@ class Scene:
 def simulate(
     output: Annotated[
         Path,
-        typer.Option("-o", "--output", help="Folder for the recordings and their truth.", show_default=False),
+        typer.Option("-o", "--output", help="Folder for the recordings and their ground truth.", show_default=False),
     ],
     minutes: Annotated[float, typer.Option(help="Length of each recording, in minutes.")] = 5.0,
-    recordings: Annotated[int, typer.Option(help="How many recordings.", min=1)] = 4,
+    recordings: Annotated[int, typer.Option(help="Number of recordings.", min=1)] = 4,
     seed: Annotated[
-        int, typer.Option(help="Decides everything: the same seed, the same files.", min=0, max=2**63 - 1)
+        int, typer.Option(help="Seed of everything: the same seed gives the same files.", min=0, max=2**63 - 1)
     ] = 0,
     *,
     voices: Voices,

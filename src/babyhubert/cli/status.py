@@ -15,7 +15,9 @@ def status(
     output: Annotated[
         Path, typer.Argument(help="Folder of results, as given to -o.", metavar="OUT", show_default=False)
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="For programs: a line of JSON a command.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Output for programs: one line of JSON per command.")
+    ] = False,
 ) -> None:
     """Show the state of the runs of an output folder: recordings done, failed and left, of every command and shard.
 

@@ -38,9 +38,7 @@ def _group() -> None:
 def voice_type(
     reference: Annotated[
         Path,
-        typer.Option(
-            help="RTTM or CSV file, or a folder of them. Every recording in it is tuned on.", show_default=False
-        ),
+        typer.Option(help="RTTM or CSV file, or a folder of them. Every recording in it is used.", show_default=False),
     ],
     scores: Annotated[
         Path,
@@ -72,15 +70,15 @@ def voice_type(
     folds: Annotated[
         int,
         typer.Option(
-            help="Groups of recordings (neighbours in the order of ids) for scores on recordings not tuned on; at "
-            "most one a recording.",
+            help="Groups of recordings (neighbours in the order of ids) for scores on recordings not tuned on;"
+            " at most one per recording.",
             min=2,
         ),
     ] = 10,
     calibrate: Annotated[
         str,
         typer.Option(
-            help="Also judge whether scores are probabilities, and fit what makes them so: none, temperature, or "
+            help="Also measure the calibration of scores, and fit a correction: none, temperature, or "
             "temperature-bias. Writes calibration.toml and reliability.csv.",
             metavar="KIND",
         ),

@@ -12,7 +12,7 @@ from babyhubert.cli.options import DeviceOption, OutputOption
 _ALIGNERS: tuple[Literal["uniform", "gaussian"], ...] = ("uniform", "gaussian")
 
 PackArgument = Annotated[Path, typer.Argument(help="Folder of 'babyhubert corpus pack'.", show_default=False)]
-PrecisionOption = Annotated[str, typer.Option(help="Of the teacher: float32, or bfloat16 (CUDA only).")]
+PrecisionOption = Annotated[str, typer.Option(help="Precision of the teacher: float32, or bfloat16 (CUDA only).")]
 BatchSecondsOption = Annotated[
     float, typer.Option(help="Most audio in one call of the teacher, in seconds; only equal lengths share a call.")
 ]
@@ -39,13 +39,13 @@ def fit(
     teacher: Annotated[str, typer.Option(help=_TEACHERS, show_default=False)],
     clusters: Annotated[int, typer.Option(help="Number of units.")] = 500,
     frames: Annotated[
-        int, typer.Option(help="Frames to learn from, at most: a uniform sample of the whole training split.")
+        int, typer.Option(help="Frames to learn from, at most: a uniform sample of the complete training split.")
     ] = 2_000_000,
     memory_gb: Annotated[
         float,
         typer.Option(help="Memory for these frames and k-means itself, in GB; fewer frames are taken if need be."),
     ] = 8.0,
-    seed: Annotated[int, typer.Option(help="Decides the sample and the starts of k-means.", min=0, max=2**32 - 1)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the sample and the starts of k-means.", min=0, max=2**32 - 1)] = 0,
     n_init: Annotated[int, typer.Option(help="Starts of k-means that are tried.")] = 20,
     max_iter: Annotated[int, typer.Option(help="Passes of k-means over the sample, at most.")] = 100,
     batch_size: Annotated[int, typer.Option(help="Frames in one step of k-means.")] = 10_000,
@@ -87,11 +87,12 @@ def assign(
     output: OutputOption,
     kmeans: Annotated[Path, typer.Option(help="Folder of 'babyhubert units fit'.", show_default=False)],
     teacher: Annotated[
-        str | None, typer.Option(help="Where the teacher is now, if not where it was when the units were learned.")
+        str | None, typer.Option(help="Present path of the teacher, if it was moved since the units were learned.")
     ] = None,
     batch_seconds: BatchSecondsOption = 60.0,
     precision: Annotated[
-        str | None, typer.Option(help="Of the teacher: float32 or bfloat16. Default: as when the units were learned.")
+        str | None,
+        typer.Option(help="Precision of the teacher: float32 or bfloat16. Default: as when the units were learned."),
     ] = None,
     device: DeviceOption = "auto",
     replace: ReplaceOption = False,
@@ -133,14 +134,15 @@ def report(
     aligner: Annotated[
         str,
         typer.Option(
-            help="How times are found for transcripts. uniform: spread evenly, rough, only for comparing units. "
-            "gaussian: forced alignment on MFCC, never on units, so it is the same for all units."
+            help="Method of estimating times for transcripts. uniform: spread evenly, rough, only for "
+            "comparing units. gaussian: forced alignment on MFCC, never on units, so it is the same for "
+            "all units."
         ),
     ] = "uniform",
     abx: Annotated[
         Path | None, typer.Option(help="ABX item file (ZeroSpeech form); needs fastabx and Python 3.12.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Decides which ABX items are judged.", min=0, max=2**32 - 1)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of ABX items.", min=0, max=2**32 - 1)] = 0,
 ) -> None:
     """Measure the quality of units: units used, run lengths; with phones PNMI and purities; ABX.
 

@@ -37,9 +37,9 @@ def addressee(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model with an addressee head: folder, checkpoint file, or hub repository such as coml/addressee "
-            "(or coml/addressee@REVISION). "
-            "Default: the small playroom-tasks that comes with the package."
+            help="Model with an addressee head: folder, checkpoint file, or hub repository such as "
+            "coml/addressee (or coml/addressee@REVISION). Default: playroom-tasks, a small model of the "
+            "package."
         ),
         After("segments"),
     ] = None,
@@ -47,9 +47,9 @@ def addressee(
     pooling: Annotated[
         str | None,
         typer.Option(
-            help="Frames whose mean decides: those of the utterance (utterance), or those that the published tool "
-            "takes (published). Default: the model's own; checkpoints in the published layout are published, models "
-            "trained here utterance."
+            help="Frames whose mean decides: those of the utterance (utterance), or those that the published "
+            "tool takes (published). Default: the model's own; checkpoints in the published layout are "
+            "published, models trained with this package are utterance."
         ),
     ] = None,
 ) -> None:
@@ -105,8 +105,8 @@ def phonemes(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model with a phoneme head: folder, or checkpoint file such as BabAR's. Default: the small "
-            "playroom-tasks that comes with the package."
+            help="Model with a phoneme head: folder, or checkpoint file such as BabAR's. Default: "
+            "playroom-tasks, a small model of the package."
         ),
         After("segments"),
     ] = None,
@@ -120,8 +120,8 @@ def phonemes(
         bool | None,
         typer.Option(
             "--syllables/--no-syllables",
-            help="Also write phonemes_enriched/<id>.csv: syllables, their number, and CV strings. Needs the 'phones' "
-            "extra; default: when that is installed.",
+            help="Also write phonemes_enriched/<id>.csv: syllables, their number, and CV strings. Needs the "
+            "'phones' extra; default: if that is installed.",
             show_default=False,
         ),
     ] = None,

@@ -112,6 +112,21 @@ def test_a_damaged_record_of_a_scan_is_not_believed(material, tmp_path):
     assert (tmp_path / INVENTORY).read_bytes() == before
 
 
+def test_a_scan_whose_record_is_lost_says_so(material, tmp_path):
+    class Losing:
+        def run(self, job, recordings, progress) -> None:
+            job.process([planned.file for planned in recordings], progress)
+            RunFolder(tmp_path, "scan").record_path("b").unlink()
+
+    checked = check_recordings(discover([material.audio]), tmp_path, 0)
+    summary = scan(checked, tmp_path, distribution=Losing())
+    assert (summary.recordings, summary.exit_code) == (2, 1)
+    ((path, error),) = summary.failures
+    assert path == material.audio / "b.wav"
+    assert "b.json: damaged or gone; run 'babyhubert corpus scan' on that recording again" in error
+    assert [row["path"] for row in rows(tmp_path / "failures.csv")] == [str(path)]
+
+
 @pytest.mark.parametrize("models", ["one", "three"])
 def test_analyze_makes_one_engine_a_model_whatever_the_number_of_recordings(material, tmp_path, monkeypatch, models):
     pools = []

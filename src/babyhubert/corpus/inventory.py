@@ -29,6 +29,7 @@ from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.runs.distribution import IN_PROCESS, Distribution
 from babyhubert.runs.folder import RunFolder, reading_warnings, record_warnings
 from babyhubert.runs.journal import Outcome, plan_run
+from babyhubert.runs.kept import without_damaged
 from babyhubert.runs.pipeline import OneByOneRun
 from babyhubert.runs.shard import Part
 from babyhubert.timebase import SAMPLE_RATE, samples_to_hours
@@ -137,8 +138,7 @@ class ScanRun(OneByOneRun):
 
     def write_tables(self, outcome: Outcome) -> Outcome:
         """The inventory, ``scan.json`` and ``failures.csv``."""
-        write_tables(self.folder, self.about(), outcome)
-        return outcome
+        return write_tables(self.folder, self.about(), outcome)
 
 
 def open_scan_run(output: Path, channel: Channel) -> ScanRun:
@@ -178,19 +178,23 @@ def scan(
         return _summary(run.folder, outcome)
 
 
-def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> StepSummary:
+def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
     """Write the inventory of all recordings, ``scan.json`` and ``failures.csv``.
 
     Args:
         folder: The folder, locked by the caller.
         about: Result of `ScanRun.about`.
         outcome: Outcome of the scan.
+
+    Returns:
+        The outcome, recordings whose record is damaged among the failures.
     """
+    outcome = without_damaged(folder, outcome, command="corpus scan")
     summary = _summary(folder, outcome)
     folder.write_failures(outcome.failures)
     _write(folder.output / INVENTORY, _rows(folder, outcome))
     write_summary(folder.output / "scan.json", about, summary)
-    return summary
+    return outcome
 
 
 def _summary(folder: RunFolder, outcome: Outcome) -> StepSummary:

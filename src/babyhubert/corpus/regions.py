@@ -40,6 +40,7 @@ from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.runs.distribution import IN_PROCESS, Distribution
 from babyhubert.runs.folder import RunFolder, reading_warnings, write_failures
 from babyhubert.runs.journal import Outcome, plan_run
+from babyhubert.runs.kept import without_damaged
 from babyhubert.runs.pipeline import OneByOneRun
 from babyhubert.runs.shard import Part
 from babyhubert.runs.streaming import BLOCK_SAMPLES
@@ -133,8 +134,7 @@ class RegionRun(OneByOneRun):
 
     def write_tables(self, outcome: Outcome) -> Outcome:
         """``regions.parquet``, ``regions.json`` and ``regions-failures.csv``."""
-        write_tables(self.folder, self.about(), outcome)
-        return outcome
+        return write_tables(self.folder, self.about(), outcome)
 
     def _padded(self, row: InventoryRow, found: Intervals) -> Intervals:
         start, end = found
@@ -188,19 +188,23 @@ def _usable(
     return good, bad
 
 
-def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> StepSummary:
+def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
     """Write the regions of all recordings, ``regions.json`` and ``regions-failures.csv``.
 
     Args:
         folder: The folder, locked by the caller.
         about: Result of `RegionRun.about`.
         outcome: Outcome of the run.
+
+    Returns:
+        The outcome, recordings whose record is damaged among the failures.
     """
+    outcome = without_damaged(folder, outcome, command="corpus regions")
     summary = _summary(folder, about, outcome)
     write_failures(folder.output / FAILURES, outcome.failures)
     write_spans(folder.output / REGIONS, _regions(folder, outcome))
     write_summary(folder.output / "regions.json", about["settings"], summary)
-    return summary
+    return outcome
 
 
 def _summary(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> StepSummary:

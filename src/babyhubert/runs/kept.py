@@ -6,7 +6,7 @@ each of its outputs is intact. All other results are made again, and reported.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from babyhubert.audio.preflight import PreflightReport
 from babyhubert.files import file_identity
 from babyhubert.progress import RunProgress
 from babyhubert.runs.folder import RunFolder
+from babyhubert.runs.journal import Outcome
 
 _EARLIER = "completed by an earlier version, which kept no checksums"
 
@@ -90,6 +91,28 @@ def fault_notes(faults: Iterable[str]) -> list[str]:
     if len(earlier) > 1:
         return [f"{len(earlier)} recordings were {_EARLIER} (first: {earlier[0].split(': ')[0]}); made again", *notes]
     return [f"{fault}; made again" for fault in earlier] + notes
+
+
+def without_damaged(
+    folder: RunFolder, outcome: Outcome, files: Callable[[str], Sequence[Path]] = lambda _: (), command: str = ""
+) -> Outcome:
+    """The outcome, recordings whose record or files are not what was written among the failures.
+
+    Args:
+        folder: Where they are.
+        outcome: Outcome of the run.
+        files: Files of a recording, by its id, that the tables are made of.
+        command: Name that a user types; empty: that of the folder.
+    """
+    damaged: dict[RecordingFile, str] = {}
+    for file in outcome.complete:
+        name, record = file.recording_id, folder.record(file.recording_id)
+        faults = [f"{folder.record_path(name)}: damaged or gone"] if record is None else []
+        faults += [fault for path in files(name) if record and (fault := folder.fault(record, path)) is not None]
+        if faults:
+            damaged[file] = f"{faults[0]}; run 'babyhubert {command or folder.command}' on that recording again"
+    complete = tuple(file for file in outcome.complete if file not in damaged)
+    return replace(outcome, complete=complete).with_damaged((file.path, error) for file, error in damaged.items())
 
 
 def refuse_other_recordings(

@@ -40,6 +40,7 @@ from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.windows import WindowPlan
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome
+from babyhubert.runs.kept import without_damaged
 from babyhubert.runs.pipeline import FrameRun
 from babyhubert.runs.provenance import mixture_notes, result_fingerprint
 from babyhubert.runs.record import run_record
@@ -312,28 +313,16 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
         The outcome, with damaged results among the failures.
     """
     if about["settings"]["pool"] is not None:
-        outcome = _without_damaged(folder, about["settings"]["layers"], outcome)
+        layers = about["settings"]["layers"]
+        outcome = without_damaged(
+            folder, outcome, lambda name: [*_pooled(folder, layers, name), _pooled_segments(folder, name)]
+        )
         _join(folder, about, [file.recording_id for file in outcome.complete])
     outcome = outcome.with_damaged([], mixture_notes(folder))
     folder.write_failures(outcome.failures)
     frames = "row i sees samples 320 i to 320 i + 399 at 16 kHz; layer 0 is the input of the first block"
     folder.write_run(run_record(folder.command, about, outcome, folder.records(), {"frames": frames}))
     return outcome
-
-
-def _without_damaged(folder: RunFolder, layers: Sequence[int], outcome: Outcome) -> Outcome:
-    """The outcome, with recordings whose stored vectors are damaged among the failures."""
-    damaged: dict[RecordingFile, str] = {}
-    for file in outcome.complete:
-        name, record = file.recording_id, folder.record(file.recording_id)
-        paths = [*_pooled(folder, layers, name), _pooled_segments(folder, name)]
-        faults = [f"{folder.record_path(name)}: damaged or gone"] if record is None else []
-        faults += [fault for path in paths if record and (fault := folder.fault(record, path)) is not None]
-        if faults:
-            damaged[file] = f"{faults[0]}; run 'babyhubert embed' on that recording again"
-    complete = tuple(file for file in outcome.complete if file not in damaged)
-    failures = [(file.path, error) for file, error in damaged.items()]
-    return replace(outcome, complete=complete).with_damaged(failures)
 
 
 def _join(folder: RunFolder, about: Mapping[str, Any], names: Sequence[str]) -> None:

@@ -288,3 +288,11 @@ def test_several_readers_do_not_disturb_each_other(tmp_path: Path) -> None:
             np.testing.assert_array_equal(next(one).samples, everything[index * 30_000 :][:30_000])
             recording.read(200_000, 210_000)
             np.testing.assert_array_equal(next(two).samples, everything[index * 20_000 :][:20_000])
+
+
+@pytest.mark.parametrize("channels", [2, 3, 9])
+def test_the_mean_of_channels_is_that_of_numpy_to_the_bit(channels, tmp_path):
+    sound = np.random.default_rng(0).standard_normal((50_000, channels)).astype(np.float32) * 0.2
+    soundfile.write(tmp_path / "x.wav", sound, 16_000, subtype="FLOAT")
+    with open_recording(tmp_path / "x.wav") as recording:
+        np.testing.assert_array_equal(recording.read(0, 50_000), sound.mean(axis=1, dtype=np.float32))

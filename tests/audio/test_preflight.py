@@ -27,7 +27,7 @@ def test_good_and_bad_are_told_apart(tmp_path: Path) -> None:
     assert [file.recording_id for file, _ in report.bad] == ["c", "d"]
     assert all("\n" not in line and file.path.name in line for file, line in report.bad)
     assert report.total_samples == 4 * RATE
-    assert report.warnings == (f"{audio / 'b.wav'}: 8 kHz: nothing above 4 kHz can be heard by the model",)
+    assert report.warnings == (f"{audio / 'b.wav'}: 8 kHz: nothing above 4 kHz reaches the model",)
     assert not (tmp_path / "new").exists()
 
 

@@ -201,7 +201,7 @@ def test_silence_is_not_an_error(tmp_path: Path) -> None:
 
 def test_8_khz_is_flagged(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "x.wav", noise(8000), 8000)
-    assert probe(tmp_path / "x.wav").warnings == ("8 kHz: nothing above 4 kHz can be heard by the model",)
+    assert probe(tmp_path / "x.wav").warnings == ("8 kHz: nothing above 4 kHz reaches the model",)
 
 
 def test_nan_and_infinity_read_as_silence_and_are_counted(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_late_sound_stands_where_a_player_shows_it(name, codec, rate, picture, t
     at, warnings, found = begins(path)
     assert at == pytest.approx(1.5 + BURST, abs=0.05)
     assert not found[: int(1.3 * RATE)].any()
-    assert any("begins 1." in line and "silence stands before it" in line for line in warnings), warnings
+    assert any("begins 1." in line and "silence is inserted" in line for line in warnings), warnings
 
 
 DECLARED = [

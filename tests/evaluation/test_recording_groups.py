@@ -79,7 +79,7 @@ def test_bad_tables_and_columns_are_named(table, tmp_path):
     for text, message in (
         ("a,b\n1,2\n", "recording_id or recording_filename"),
         ("recording_id,b\n", "no rows"),
-        ("recording_id,b\nx,1\nx,2\n", "line 3: x stands twice"),
+        ("recording_id,b\nx,1\nx,2\n", "line 3: x occurs twice"),
     ):
         other.write_text(text, encoding="utf-8")
         with pytest.raises(AnnotationError, match=message):

@@ -236,13 +236,13 @@ def test_what_nobody_changed_does_not_count(run, tmp_path):
     assert command("sample", run, "-o", clips, *OPTIONS).code == 0
     outcome = command("sample", "--collect", clips, "-o", tmp_path / "none")
     assert outcome.code == 2
-    assert "4 clips left out: nobody changed their file" in outcome.err
+    assert "4 clips skipped: their file was not changed" in outcome.err
     assert not (tmp_path / "none").exists()
     first = clips / rows_of(clips)[0]["clip"]
     correct_in_elan(first, Segments.empty(), 0)
     outcome = command("sample", "--collect", clips, "-o", tmp_path / "one")
     assert outcome.code == 0, outcome.err
-    assert "3 clips left out" in outcome.err
+    assert "3 clips skipped" in outcome.err
     assert read_annotations(tmp_path / "one") == {
         rows_of(clips)[0]["recording_id"].replace(" ", "_"): Segments.empty()
     }

@@ -216,7 +216,7 @@ def test_classes_that_validation_never_meets_are_named_and_nobody_at_all_is_refu
     (copied / "validation" / "uem").mkdir()
     (copied / "validation" / "uem" / "c.uem").write_text("c 1 0.000 20.000\n", encoding="utf-8")
     rttm.write_text("SPEAKER c 1 19.999 0.001 <NA> <NA> KCHI <NA> <NA>\n", encoding="utf-8")
-    with pytest.raises(AnnotationError, match="nobody speaks in the validation material"):
+    with pytest.raises(AnnotationError, match="no speech in the validation material"):
         voices(copied, tmp_path)
 
 

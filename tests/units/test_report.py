@@ -151,5 +151,5 @@ def test_bad_item_files(labels: Labels, tmp_path, monkeypatch):
     with pytest.raises(AnnotationError, match="line 2: onset and offset"):
         abx_errors(labels, path)
     path.write_text(" ".join(COLUMNS) + "\nr1 900 901 a b c s\n")
-    with pytest.raises(CorpusError, match="no item lies whole"):
+    with pytest.raises(CorpusError, match="no item is completely"):
         abx_errors(labels, path)

@@ -34,12 +34,11 @@ class Column:
 
     Attributes:
         name: In tables.
-        tier: Beginning of the names of its tiers, before the name of the voice's tier (``xds@FA0``, as in ACLEW
-            transcripts).
-        task: The task that fills it, which names its files; empty where no task of ours does.
+        tier: Prefix of its tiers, before the name of the voice's tier (``xds@FA0``, as in ACLEW transcripts).
+        task: The task that fills it, which names its files; empty if no task of this package does.
         kind: ``classification``: one of some classes; ``ctc``: symbols with spaces between; ``text``: anything.
-        classes: The classes, as far as they are known.
-        codes: Classes and what other tools call them; others keep their names.
+        classes: The classes, if known.
+        codes: Codes of the classes in other tools; classes without one keep their names.
         voices: Labels of the segments that the task is asked about; empty: all.
         flags: Fields of ChildProject's ``metannots.yml`` that tell of it.
     """
@@ -67,7 +66,7 @@ class Column:
         return {code: value for value, code in self.codes}.get(code, code)
 
     def is_asked(self, segments: Segments) -> NDArray[np.bool_]:
-        """Segments that the task is asked about, bool (S,)."""
+        """Mask of the segments that the task predicts, bool (S,)."""
         if not self.voices:
             return np.ones(len(segments), dtype=bool)
         return np.isin(segments.label.astype(str), self.voices)
@@ -218,7 +217,7 @@ def command_of(task: str, about: Mapping[str, Any]) -> str:
 
 
 def check_tier(tier: object, name: str, where: str) -> None:
-    """See that tiers of a task can be told from those of voices.
+    """Check that tiers of a task differ from those of voices.
 
     Raises:
         ConfigError: they cannot.

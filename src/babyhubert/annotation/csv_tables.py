@@ -93,7 +93,7 @@ COMBINED_HEADER = csv_text([COMBINED.columns])
 
 
 def read_file(path: Path, recording_id: str) -> Parts:
-    """Segments of a CSV of any known layout, told by its columns, by recording; an error for one with a bad row.
+    """Read segments of a CSV of any known layout, by recording; an error for a recording with an invalid row.
 
     Raises:
         AnnotationError: a layout that is not known, or no CSV.

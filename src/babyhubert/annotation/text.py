@@ -106,7 +106,7 @@ class CsvTable:
             if any(field.strip() for field in fields[width:]):
                 raise AnnotationError(
                     f"{self.path}, line {self._reader.line_num}: {len(fields)} fields under {width} columns; a text "
-                    "with a comma stands in quotes"
+                    "with a comma needs quotes"
                 )
             fields = [without_guard(field) for field in fields[:width]] + [""] * (width - len(fields))
             yield self._reader.line_num, dict(zip(self.columns, fields, strict=True))

@@ -231,5 +231,5 @@ class _Tokens:
             raise AnnotationError(f"{self.path}: ends before {what}: it was cut short; save it in Praat again")
         if match.lastgroup != kind:
             there = "a quote that is not closed" if match.lastgroup == "open" else match[0][:40]
-            raise AnnotationError(f"{self.path}, {what}: a {kind} is missing where {there} stands; is it a TextGrid?")
+            raise AnnotationError(f"{self.path}, {what}: a {kind} is needed, not {there}; is it a TextGrid?")
         return match[kind]

@@ -30,7 +30,7 @@ class LateSource:
         self._lead = lead
         self._position = 0
         header, seconds = source.header, lead / source.header.sample_rate
-        late = f"the sound begins {seconds:.2f} s after the file does: silence stands before it, times are a player's"
+        late = f"the sound begins {seconds:.2f} s after the file does: silence is inserted, as in media players"
         self.header = replace(
             header,
             frames=header.frames + lead,

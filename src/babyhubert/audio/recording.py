@@ -267,7 +267,7 @@ class Recording:
 def _describe(path: Path, source: Source) -> RecordingInfo:
     header = source.header
     khz = header.sample_rate / 1000
-    low_rate = (f"{khz:g} kHz: nothing above {khz / 2:g} kHz can be heard by the model",)
+    low_rate = (f"{khz:g} kHz: nothing above {khz / 2:g} kHz reaches the model",)
     return RecordingInfo(
         path=path,
         container=header.container,

@@ -125,7 +125,7 @@ def main() -> None:
         if code == INTERRUPTED:
             typer.echo("babyhubert: stopped; run the same command again to continue", err=True)
         sys.exit(code)
-    except Exception as error:  # ours to repair: still one line, and nothing half-written stands under a final name
+    except Exception as error:  # a fault of this package: still one line, and no half-written file has a final name
         if debug:
             traceback.print_exc()
         typer.echo(f"babyhubert: error: {_unexpected(error)}", err=True)

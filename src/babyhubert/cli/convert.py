@@ -53,7 +53,7 @@ def convert(
     notes: list[str] = []
     if thresholds is not None:
         sets = read_threshold_sets(thresholds)
-        # Before DST, which may stand in the place of SRC, is written.
+        # before DST is written, which may be the same path as SRC
         notes = list(tuning_notes(thresholds, list(sets), model_hash(resolve_model(source))))
     result = convert_checkpoint(
         source, destination, to, half=half, thresholds=sets, allow_loss=allow_loss, overwrite=force

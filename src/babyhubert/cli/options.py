@@ -62,7 +62,7 @@ def check_choice(option: str, value: str, choices: tuple[ChoiceT, ...]) -> Choic
 
 
 _LONGEST_DURATION_S = 86_400
-"""Of a segment or gap: a day."""
+"""Limit of a segment or gap: a day."""
 
 
 def duration_samples(option: str, seconds: float) -> int:

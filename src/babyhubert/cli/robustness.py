@@ -88,7 +88,7 @@ def robustness(
     if not -120 <= level <= 0:
         raise ConfigError(f"--level {level}: between -120 and 0 dB")
     settings = partial(VoiceTypeSettings.for_speed, "exact", window_s=window, overlap=overlap, thresholds=thresholds)
-    settings()  # impossible windows are told before a model is loaded
+    settings()  # impossible windows are refused before a model is loaded
     if model is None:
         tell_small_model(SHIPPED_MODEL.name)
     classifier = load_model(model, device=device)

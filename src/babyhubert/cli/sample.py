@@ -145,7 +145,7 @@ def _collect(clips: Path, output: Path, include_unchanged: bool) -> None:
     notes = []
     if summary.untouched:
         notes.append(
-            f"{len(summary.untouched)} clips left out: nobody changed their file since it was written "
+            f"{len(summary.untouched)} clips skipped: their file was not changed since it was written "
             "(where a clip is right as it is, write 'done' on its tier 'code', or use --include-unchanged for all); "
             f"{summary.untouched[0]}, for one"
         )

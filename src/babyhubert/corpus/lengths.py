@@ -84,7 +84,7 @@ def _draw(seconds: NDArray[np.float64], settings: SegmentSettings, path: Path) -
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        return  # the same figures stand in segments.json
+        return  # the same figures are in segments.json
     figure = Figure(figsize=(8, 4), layout="constrained")
     axis = figure.subplots()
     bins = np.arange(0, max(settings.longest_s, seconds.max() if len(seconds) else 1) + 1, 0.5)

@@ -208,7 +208,7 @@ class _Writer:
             return
         if not force:
             raise CorpusError(
-                f"{path}: a pack of other segments or settings stands here; --force replaces it (labels made for it "
+                f"{path}: a pack of other segments or settings is here; --force replaces it (labels made for it "
                 "will not fit the new one)"
             )
         path.unlink(missing_ok=True)  # another process may have been faster
@@ -288,7 +288,7 @@ class _Writer:
         failures: list[tuple[str, str]] = []
         offset = frames = 0
         path = self._path(number, ".i16")
-        self._path(number, ".json").unlink(missing_ok=True)  # until it stands again, nobody takes the shard for whole
+        self._path(number, ".json").unlink(missing_ok=True)  # without it, the shard counts as incomplete
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             for recording, wanted in self.plan.parts(number):
                 split = "validation" if recording.recording_id in self.plan.held_out else "train"

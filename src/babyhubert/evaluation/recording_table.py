@@ -32,7 +32,7 @@ def read_recording_table(path: Path) -> RecordingTable:
     for line, row in table:
         recording = without_suffix(row[name].strip())
         if recording in found:
-            raise AnnotationError(f"{path}, line {line}: {recording} stands twice")
+            raise AnnotationError(f"{path}, line {line}: {recording} occurs twice")
         found[recording] = {key: value for key, value in row.items() if key}
     if not found:
         raise AnnotationError(f"{path}: the table has no rows")

@@ -206,7 +206,7 @@ def start_shifts(model: Model, audio: Audio, shifts: Sequence[int]) -> list[Shif
     Args:
         model: The model.
         audio: float32, shape (n,), 16 kHz.
-        shifts: Frames left out at the start.
+        shifts: Numbers of frames skipped at the start.
 
     Raises:
         ConfigError: a shift that leaves no frame.

@@ -112,7 +112,7 @@ def tuning_notes(result: TuningResult) -> Iterator[str]:
         if recall < HIGH_PRECISION_RECALL and label not in result.never:
             yield f"{label}: no threshold reaches a recall of {HIGH_PRECISION_RECALL:g}; the highest is {recall:.3f}"
     if result.held_out is None:
-        yield "one recording: thresholds cannot be judged on another, so expect less elsewhere"
+        yield "one recording: thresholds cannot be evaluated on another, so expect less elsewhere"
     else:
         yield (
             f"held out: each of {len(result.folds)} folds decided with thresholds tuned on the others; "

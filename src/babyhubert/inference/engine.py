@@ -245,7 +245,7 @@ class Engine:
         while run.waiting and run.waiting[0] in run.results:
             start = run.waiting.popleft()
             first = start // FRAME_HOP
-            if first > run.stitcher.reached:  # windows before this one were left out
+            if first > run.stitcher.reached:  # windows before this one were skipped
                 yield from self._hand_out(run, None)
                 run.stitcher.skip_to(first)
             run.stitcher.add(first, run.results.pop(start))

@@ -80,7 +80,7 @@ class NobodySettings(Config):
                 "at most 1"
             )
         if self.recorded_share and self.folder is None:
-            raise ValueError("recorded_share needs folder, the recordings in which nobody speaks")
+            raise ValueError("recorded_share needs folder, the recordings without speech")
         return self
 
     @property

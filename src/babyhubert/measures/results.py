@@ -61,8 +61,8 @@ class RecordingResult:
         path: The audio file, as the run named it.
         samples: Length at 16 kHz.
         segments: Segments with voice types.
-        classified: By column of a classification task, the segments that it is asked about, with that column; None
-            where it was not run over the recording.
+        classified: By column of a classification task, the segments that it predicts, with that column; None if it was
+            not run over the recording.
         transcribed: By column of a task that writes symbols, utterances by onset; None likewise.
         record: The run's own record: channel, warnings, speed.
         scores: The stored frame scores, ``.npy`` of shape (frames, classes); None if there are none, or they are

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 LogProbabilities = NDArray[np.float64]
 
-_IMPOSSIBLE = -1e30  # stands for log 0 where a difference of two infinities would be NaN
+_IMPOSSIBLE = -1e30  # replaces log 0, since a difference of two infinities would be NaN
 _HASH_FACTORS = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 
 

@@ -99,7 +99,7 @@ class PredictionObjective(Objective[Batch]):
     def batches(self, step: int) -> Iterator[list[Batch]]:
         """This process's batches of every step after the cursor, which goes along."""
         accumulate = self.train.accumulate
-        cursors: deque[Cursor] = deque()  # of the steps that the loader has asked for, ahead of this one
+        cursors: deque[Cursor] = deque()  # of the steps that the loader requested ahead of this one
 
         def requests() -> Iterator[Request]:
             for after, mine in self.plan.steps(self.cursor, self.group.place, accumulate):

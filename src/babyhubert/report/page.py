@@ -139,7 +139,7 @@ def _contents(
             recording = results.read(recording_id)
             notes = [str(warning) for warning in recording.record.get("warnings", ())]
             if recording.record.get("current_settings") is False:
-                notes.append("Kept from an earlier run with other settings than those told below.")
+                notes.append("Kept from an earlier run with other settings than those below.")
             confidence = _confidence(recording, results.run)
             levels, clips = _sounds(results.folder, recording, settings, progress, notes)
             measured = measure(recording, rules, begins[recording_id])

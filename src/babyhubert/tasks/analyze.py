@@ -176,10 +176,10 @@ class AnalyzeRun(OneByOneRun):
     """One run of ``analyze`` over recordings into a folder: the runs of other commands, recording by recording.
 
     Args:
-        folder: The output folder, held while the run is executed; the folders of the other runs are not.
+        folder: The output folder, locked while the run is executed; the folders of the other runs are not.
         classifier: The voice-type model.
         voices: The run of `segment`.
-        judges: The runs of the tasks that are asked about utterances.
+        judges: The runs of the utterance-level tasks.
         channel: Channel choice.
     """
 
@@ -239,7 +239,7 @@ class AnalyzeRun(OneByOneRun):
                     run.remake(file)
                 elif work == "process":
                     errors += [error for _, error in self._process(run, file, once, opener)]
-                if errors and run is self._voices:  # without segments nothing can be asked about utterances
+                if errors and run is self._voices:  # without segments there are no utterances to predict
                     break
         return errors[0] if errors else None
 

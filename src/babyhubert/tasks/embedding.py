@@ -220,7 +220,7 @@ class EmbedRun(FrameRun):
             refuse_strangers(self._segments, {file.recording_id for file, _ in (*checked.good, *checked.bad)})
 
     def wants(self, file: RecordingFile) -> bool:
-        """True if the whole recording is asked for, or it has segments."""
+        """True if the complete recording is requested, or it has segments."""
         return self._segments is None or any(name in self._segments for name in spellings(file.recording_id))
 
     def stream(self, files: Sequence[RecordingFile]) -> tuple[FrameSource, Callable[[RecordingFile], Sink]]:

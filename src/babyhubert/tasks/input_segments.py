@@ -140,7 +140,7 @@ def require_segments(
         refuse_strangers(source.tables, {file.recording_id for file, _ in (*checked.good, *checked.bad)})
         unknown = [file.recording_id for file, _ in checked.good if not source.knows(file.recording_id)]
         return checked, tuple(
-            f"{name}: no segment of it in {source.path}; taken as one in which nobody speaks" for name in unknown
+            f"{name}: no segment of it in {source.path}; taken as one without speech" for name in unknown
         )
     missing = [(file, info) for file, info in checked.good if not source.knows(file)]
     if not missing:

@@ -67,7 +67,7 @@ class UtteranceRun(FrameRun, Generic[Result]):
         """
 
     def stream(self, files: Sequence[RecordingFile]) -> tuple[FrameSource, Callable[[RecordingFile], Sink]]:
-        """The engine of the model, for the windows that hold an utterance it is asked about."""
+        """The engine of the model, for the windows that contain an utterance to predict."""
         asked = {file.recording_id: self.utterances(file.recording_id) for file in files}
         lengths = {file.recording_id: known_length(file.path) for file in files}
         return self.model.source(asked, lengths), lambda file: self.open_sink(file, lengths[file.recording_id])

@@ -61,7 +61,7 @@ def abx_errors(labels: Labels, item: Path, seed: int = 0) -> AbxErrors:
     lines = unit_lines(labels, sorted({row["#file"] for row in rows}), str(item))
     covered = [row for row in rows if is_covered(row, lines)]
     if not covered:
-        raise CorpusError(f"{item}: no item lies whole within the labelled segments; look at its times")
+        raise CorpusError(f"{item}: no item is completely within the labelled segments; look at its times")
     with tempfile.TemporaryDirectory() as scratch:
         names = {name: f"f{index}" for index, name in enumerate(lines)}
         items, units = Path(scratch) / "items.item", Path(scratch) / "units.jsonl"

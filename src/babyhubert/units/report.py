@@ -141,7 +141,7 @@ class UnitReport:
             table.add_row("ABX error within speaker", f"{100 * self.abx.within_speaker:.2f} %")
             across = self.abx.across_speaker
             table.add_row("ABX error across speakers", "one speaker" if across is None else f"{100 * across:.2f} %")
-            table.add_row("ABX items judged, left out", f"{self.abx.items:,}, {self.abx.left_out:,}")
+            table.add_row("ABX items used, skipped", f"{self.abx.items:,}, {self.abx.left_out:,}")
         return table
 
 

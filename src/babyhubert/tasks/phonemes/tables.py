@@ -217,7 +217,7 @@ def _assign(
     loose = []
     if any(utterance.span is None for utterance in group):
         if len(group) > 1:
-            raise AnnotationError(f"{name}: stands {len(group)} times in the reference; names must be unique")
+            raise AnnotationError(f"{name}: occurs {len(group)} times in the reference; names must be unique")
         return [list(predicted)], []
     begins, ends = np.array([utterance.span for utterance in group], dtype=np.int64).T
     for utterance in predicted:

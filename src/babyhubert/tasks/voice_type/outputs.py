@@ -160,7 +160,7 @@ class SegmentRun(FrameRun):
         }
 
     def stream(self, files: Sequence[RecordingFile]) -> tuple[FrameSource, Callable[[RecordingFile], Sink]]:
-        """The engine of the model, with windows of quiet stretches skipped if asked for."""
+        """The engine of the model, with quiet windows skipped if requested."""
         engine = self._classifier.engine()
         if self._skip_quiet_db is not None:
             engine = replace(engine, wanted=LoudWindows(self._reader(files), self._skip_quiet_db))
@@ -280,7 +280,7 @@ class SegmentRun(FrameRun):
         return [path_below(output / "rttm", name, ".rttm"), path_below(output / "csv", name, ".csv")]
 
     def outputs(self, recording_id: str) -> list[Path]:
-        """The files of one recording: RTTM, CSV, and what else was asked for."""
+        """The files of one recording: RTTM, CSV, and further requested output."""
         output, paths = self.folder.output, self._always(recording_id)
         if self._outputs.raw:
             paths.append(path_below(output / "raw_rttm", recording_id, ".rttm"))

@@ -251,9 +251,7 @@ class VoiceTypeTask:
                 )
         held = load_scenes(validation, settings, cache, left_out, name)
         if not any(len(held.stretches[k]) for k in range(len(settings.labels))):
-            raise AnnotationError(
-                "nobody speaks in the validation material: no weights could be told from others by it"
-            )
+            raise AnnotationError("no speech in the validation material: it cannot compare weights")
         non_speech = None if settings.nobody is None else NonSpeech.prepare(settings.nobody, cache)
         augmentation = Augmentation.prepare(settings.augmentation, cache)
         return cls(settings, scenes, held, seed, augmentation, non_speech, name=name, seed_stream=seed_stream)

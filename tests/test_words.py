@@ -19,11 +19,13 @@ NODES = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def docstrings() -> Iterator[tuple[str, str]]:
-    """Place and text of every docstring."""
+    """Place and text of every docstring, those of constants and fields among them."""
     for path in sorted(ROOT.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, NODES) and (text := ast.get_docstring(node)):
                 yield f"{path.relative_to(ROOT)}: {getattr(node, 'name', 'module')}", text
+            elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                yield f"{path.relative_to(ROOT)}: line {node.lineno}", str(node.value.value)
 
 
 def test_docstrings_begin_with_a_verb_or_a_noun():

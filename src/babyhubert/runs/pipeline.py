@@ -1,8 +1,8 @@
-"""One run of a command over many recordings: which are left to do, doing them, and the tables at its end.
+"""Run of a command over many recordings: selection of the remaining ones, their processing, and the final tables.
 
-A command says what decides its results, which files it makes of a recording, and how it makes them. Keeping results of
-earlier runs, the journal, the distribution over processes and what remains of a run that is broken off are the same
-for all commands, and are here.
+A command defines the settings that affect its results, the files of a recording, and how it makes them. The rest is
+the same for all commands, and is here: reuse of earlier results, the journal, the distribution over processes, and the
+state after an interruption.
 """
 
 from __future__ import annotations
@@ -38,8 +38,9 @@ class RecordingState:
     """Work that is left for one recording.
 
     Attributes:
-        work: ``none``; ``remake``: its outputs can be made of what an earlier run kept; ``process``: read the audio.
-        faults: One sentence for each thing that an earlier run kept and that cannot be believed.
+        work: ``none``; ``remake``: its outputs can be made from stored results of an earlier run; ``process``: read
+            the audio.
+        faults: One sentence for each damaged result of an earlier run.
     """
 
     work: Literal["none", "remake", "process"]
@@ -50,33 +51,33 @@ class RecordingRun(ABC):
     """One run of a command over recordings into a folder.
 
     Args:
-        folder: The output folder, held while the run is executed. Of a folder that is held for one shard, only that
-            shard is done, and no tables are written (`merge` does).
+        folder: The output folder, locked while the run is executed. In a folder that is locked for one shard, only
+            that shard is done, and no tables are written (`merge` does).
     """
 
     tables_when_broken_off: ClassVar[bool] = True
-    """Write the tables also where a run ends before its last recording: they then hold what is complete."""
+    """Write the tables even if a run is interrupted: they then contain the complete recordings."""
 
     def __init__(self, folder: RunFolder) -> None:
         self.folder = folder
 
     @abstractmethod
     def settings(self) -> Mapping[str, Any]:
-        """Everything that decides a result, the recording aside (JSON)."""
+        """All settings that affect a result, without those of the recording (JSON)."""
 
     @abstractmethod
     def about(self) -> dict[str, Any]:
-        """Facts that the tables need besides the records (JSON); tables of shards are written from them alone."""
+        """Content of the tables besides the records (JSON); tables of shards are written from it alone."""
 
     @abstractmethod
     def outputs(self, recording_id: str) -> list[Path]:
-        """The files that this run makes of a recording."""
+        """Files of this run for a recording."""
 
     @abstractmethod
     def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> object:
         """Make the outputs of recordings complete, then their records.
 
-        ``progress.done`` is called exactly once for each recording, with one line where it failed.
+        ``progress.done`` is called exactly once for each recording, with one line if it failed.
 
         Raises:
             DiskFullError: the disk is full.
@@ -84,18 +85,18 @@ class RecordingRun(ABC):
 
     @abstractmethod
     def write_tables(self, outcome: Outcome) -> Outcome:
-        """Write what is made of all complete recordings; the outcome, damaged results among its failures."""
+        """Write the tables of all complete recordings; return the outcome, with damaged results among its failures."""
 
     def wants(self, file: RecordingFile) -> bool:
         """True if there is anything to do for a recording."""
         return True
 
     def kept(self, file: RecordingFile, found: KeptResult) -> bool:
-        """True if `remake` can make the outputs of what an earlier run kept of a recording."""
+        """True if `remake` can make a recording's outputs from stored results of an earlier run."""
         return False
 
     def remake(self, file: RecordingFile) -> None:
-        """Make the outputs of a recording of what an earlier run kept.
+        """Make the outputs of a recording from stored results of an earlier run.
 
         Raises:
             OutputError: they cannot be written.
@@ -103,29 +104,29 @@ class RecordingRun(ABC):
         raise NotImplementedError
 
     def prepare(self, checked: PreflightReport) -> None:
-        """Refuse recordings that the run cannot be meant for, before anything is written."""
+        """Refuse recordings that do not belong to the run, before anything is written."""
         return
 
     def before(self, files: Sequence[RecordingFile], *, force: bool) -> None:
-        """Clear the way for the recordings that are going to be processed."""
+        """Prepare for the recordings that are about to be processed."""
         return
 
     def result(self, file: RecordingFile) -> str:
-        """Hash of everything that decides a recording's result."""
+        """Hash of all settings that affect a recording's result."""
         return self.identity
 
     def audio_identity(self, file: RecordingFile) -> Mapping[str, Any] | None:
-        """Identity that a kept result must be of; None where the file cannot be read."""
+        """Identity that a stored result must have; None if the file cannot be read."""
         return current_identity(file.path)
 
     @property
     def identity(self) -> str:
-        """Hash of everything that decides a result; the same in every process of a run."""
+        """Hash of all settings that affect a result; the same in every process of a run."""
         return result_fingerprint(self.settings())
 
     @property
     def bytes_per_second(self) -> int:
-        """Disk that the results of a second of audio take at most."""
+        """Maximum bytes on disk of the results of a second of audio."""
         return 0
 
     @property
@@ -134,7 +135,7 @@ class RecordingRun(ABC):
         return [self.folder]
 
     def state(self, file: RecordingFile) -> RecordingState:
-        """The work that is left for a recording."""
+        """Remaining work for a recording."""
         found = kept_result(
             self.folder, file, self.result(file), self.outputs(file.recording_id), self.audio_identity(file)
         )
@@ -144,7 +145,7 @@ class RecordingRun(ABC):
         return RecordingState("remake" if usable else "process", found.faults)
 
     def is_complete(self, file: RecordingFile) -> bool:
-        """True if a recording's outputs are what this run would make."""
+        """True if a recording's outputs are those that this run would make."""
         return self.state(file).work == "none"
 
     def execute(
@@ -155,13 +156,13 @@ class RecordingRun(ABC):
         force: bool = False,
         distribution: Distribution = IN_PROCESS,
     ) -> RunSummary:
-        """Process every good recording that is not complete; write the tables over all that are.
+        """Process every readable recording that is not complete; write the tables over all that are.
 
         Args:
             checked: Recordings, from `audio.preflight`.
             progress: Called with the progress.
-            force: Make again what is complete.
-            distribution: How the recordings are distributed over processes.
+            force: Make complete results again.
+            distribution: Distribution of the recordings over processes.
         """
         progress = progress or NoProgress()
         self.prepare(checked)
@@ -178,7 +179,7 @@ class RecordingRun(ABC):
     def execute_plan(
         self, plan: Plan, progress: RunProgress, *, force: bool = False, distribution: Distribution = IN_PROCESS
     ) -> Outcome:
-        """Process the recordings of a plan that are not complete, write the tables, and return how it ended."""
+        """Process the recordings of a plan that are not complete, write the tables, and return the outcome."""
         files = [planned.file for planned in plan.good]
         states = {file: RecordingState("process") if force else self.state(file) for file in files}
         new = [file for file in files if states[file].work == "process"]
@@ -211,7 +212,7 @@ class RecordingRun(ABC):
             journal.settled(file.recording_id, error)
 
     def record_head(self, file: RecordingFile, device: object) -> dict[str, Any]:
-        """The beginning of a recording's record: its file, what decided the result, and where it was computed."""
+        """First fields of a recording's record: its file, settings that affect the result, and the device."""
         return {
             "path": str(file.path),
             "absolute_path": str(file.path.absolute()),
@@ -225,10 +226,10 @@ class RecordingRun(ABC):
 
 
 class FrameRun(RecordingRun):
-    """A run whose recordings go through a model: one engine for the whole run, a sink for each recording.
+    """A run whose recordings are processed by a model: one engine for the complete run, a sink for each recording.
 
     Args:
-        folder: The output folder, held while the run is executed.
+        folder: The output folder, locked while the run is executed.
         channel: Channel choice.
     """
 
@@ -243,12 +244,12 @@ class FrameRun(RecordingRun):
     def process(
         self, files: Sequence[RecordingFile], progress: RunProgress, opener: Opener = open_directly
     ) -> Failures:
-        """Run the model over recordings; path and one-line error of each that failed.
+        """Run the model over recordings; return path and one-line error of each that failed.
 
         Args:
             files: The recordings.
             progress: Called exactly once for each.
-            opener: Opens them; another than the default may give samples that are decoded already.
+            opener: Opens them; another than the default may give samples that were decoded before.
 
         Raises:
             DiskFullError: the disk is full.
@@ -258,14 +259,14 @@ class FrameRun(RecordingRun):
 
 
 class OneByOneRun(RecordingRun):
-    """A run that does one recording after the other."""
+    """A run that processes one recording after the other."""
 
     @abstractmethod
     def process_one(self, file: RecordingFile, progress: RunProgress) -> str | None:
-        """Make the outputs of a recording complete, then its record; a one-line error where it failed."""
+        """Make the complete outputs of a recording, then its record; return a one-line error if it failed."""
 
     def process(self, files: Sequence[RecordingFile], progress: RunProgress) -> None:
-        """Do each recording; one that fails does not stop the others.
+        """Process each recording; one that fails does not stop the others.
 
         Raises:
             DiskFullError: the disk is full.

@@ -148,7 +148,7 @@ class TestPairing:
     def test_names_that_have_nothing_in_common_or_stand_twice(self):
         with pytest.raises(AnnotationError, match="make the ids equal"):
             scored([spoken("a", "b")], [spoken("b", "b")])
-        with pytest.raises(AnnotationError, match="a: stands 2 times"):
+        with pytest.raises(AnnotationError, match="a: occurs 2 times"):
             scored([spoken("a", "b"), spoken("a", "b")], [spoken("a", "b")])
         with pytest.raises(AnnotationError, match="a prediction does not"):
             scored([spoken("a", "b", 0, 1)], [spoken("a", "b")])

@@ -176,6 +176,19 @@ class TestClock:
         expected = (1, 1, 3, 4, 4, 6, None, 9, None)
         assert hours == dict(zip(ids, expected, strict=True))
 
+    def test_recordings_without_a_start_in_the_table_are_told(self, tmp_path):
+        write_run(tmp_path, {"a": [], "b": []}, 60)
+        table = tmp_path / "s.csv"
+        table.write_text("recording_id,start_time\na,7:05\nzzz,8:00\n", encoding="utf-8")
+        told = command("measures", tmp_path, "--start-times", table)
+        assert "2 recordings measured, 1 by the clock" in told.out
+        assert (
+            f"note: {table}: no start time for 1 of 2 recordings (b), which are measured by elapsed hours" in told.err
+        )
+        assert "it names a, zzz" in told.err
+        table.write_text("recording_id,start_time\na,7:05\nb,8:00\nzzz,8:00\n", encoding="utf-8")
+        assert "no start time" not in command("measures", tmp_path, "--start-times", table).err
+
     @pytest.mark.parametrize("text", ["25:00", "7h30", "7:61", "noon"])
     def test_what_is_no_time_of_day_is_refused(self, text, tmp_path):
         write_run(tmp_path, {"a": []}, 60)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from babyhubert.annotation.text import CsvTable
 from babyhubert.audio.names import RecordingNames
-from babyhubert.errors import AnnotationError
+from babyhubert.errors import AnnotationError, some_names
 from babyhubert.timebase import SAMPLE_RATE
 
 HOUR = 3600 * SAMPLE_RATE
@@ -118,6 +118,18 @@ def start_times(recordings: Mapping[str, Path], table: Path | None = None) -> di
             tables[key] = tables[key] if key in tables else _names_of(*key)
             found[recording_id] = tables[key].find(recording_id)
     return found
+
+
+def unknown_start_notes(recordings: Mapping[str, Path], table: Path) -> list[str]:
+    """A note if a table has no start time for some recordings, perhaps because it names them otherwise."""
+    begins = start_times(recordings, table)
+    unknown = sorted(name for name, start in begins.items() if start is None)
+    if not unknown:
+        return []
+    return [
+        f"{table}: no start time for {len(unknown)} of {len(begins)} recordings ({some_names(unknown)}), which are "
+        f"measured by elapsed hours; it names {some_names(sorted(read_start_times(table))) or 'nothing'}"
+    ]
 
 
 def _project_metadata(audio: Path) -> Path | None:

@@ -670,7 +670,7 @@ class Timeline {
     context.strokeRect(left, 0.75, box, MAP - 1.5);
   }
 
-  /** Say what stands under the pointer. */
+  /** Describe the item under the pointer. */
   tell(x, y) {
     const { start } = this.recording;
     const precision = this.span < 60_000 ? 1 : 0;
@@ -807,7 +807,7 @@ function minutesChart(recording) {
 }
 
 const RULES = [
-  ["lena", "LENA", "A key child's and an adult's segment less than 5 s apart with nobody between; counted in pairs (LENA)."],
+  ["lena", "LENA", "A key child's and an adult's segment less than 5 s apart without another speaker between; counted in pairs (LENA)."],
   ["simple_ctc", "simple_CTC", "Every change between the key child and anybody else within 1 s (ChildProject)."],
   ["floor", "Floor transfer", `Every change between the key child and an adult with at most ${about.measures.turn_gap_ms / 1000} s of gap or ${about.measures.turn_overlap_ms / 1000} s of overlap.`],
 ];
@@ -863,7 +863,7 @@ function scoresChart(recording) {
     return counts.map((value) => (total ? (100 * value) / total : 0));
   });
   const doubtful = recording.doubtful || {};
-  const chart = smallMultiples("How sure the model was", "Share of each voice type's segments by their mean score; the line is the threshold of a frame. Doubtful: frames of the whole recording whose score is within 0.1 of it. A score orders segments by how clear they were; it is no probability of being right.",
+  const chart = smallMultiples("Confidence of the model", "Share of each voice type's segments by their mean score; the line is the threshold of a frame. Doubtful: frames of the whole recording whose score is within 0.1 of it. A score orders segments by how clear they were; it is no probability of being right.",
     recording, shares, (place) => `score ${format(place / 20, 2)} to ${format((place + 1) / 20, 2)}`, ["0", "0.5", "1"],
     (voice) => (doubtful[voice] === undefined ? "" : `doubtful ${format(100 * doubtful[voice], 1)}%`), (voice) => thresholds[voice]);
   chart.classList.add("wide");
@@ -960,7 +960,7 @@ function clipsSection(recording) {
       element("audio", { controls: true, preload: "none", src: `data:audio/mpeg;base64,${clip.mp3}` }), choice("right"), choice("wrong"), choice("cannot tell"));
   });
   return element("section", {}, element("h3", {}, "Listen"),
-    element("p", { class: "notice small" }, "These sounds are in this file: whoever gets the page hears them. Each is a segment drawn at random, with half a second around it."),
+    element("p", { class: "notice small" }, "These sounds are in this file: everyone who gets the page can play them. Each is a segment drawn at random, with half a second around it."),
     element("ul", { class: "clips" }, ...items),
     element("button", { type: "button", onclick: () => save("verdicts.csv", [["recording_id", "segment_onset_ms", "segment_offset_ms", "label", "verdict"],
       ...recording.clips.map((clip, index) => [recording.id, clip.at, clip.until, clip.label, verdicts.get(index) ?? ""])]) }, "Save verdicts as CSV"));

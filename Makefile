@@ -1,7 +1,11 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Both set up .venv on their own.
 # `make playroom CORPORA=folder`, `make playroom-real` and `make playroom-mini` make the models that come with the package;
 # folder holds playroom/, utterances/, cries/, and real/ for playroom-real.
-PYTHON ?= python3.11
+# Any Python from 3.11 on; where there is none, uv (if it is installed) brings one.
+IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3.14 python3 python; do \
+	if "$$each" -c '$(IS_NEW_ENOUGH)' 2>/dev/null; then command -v "$$each"; break; fi; done)
+UV := $(shell command -v uv 2>/dev/null)
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
@@ -107,7 +111,15 @@ format: $(INSTALLED)
 install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
+ifneq ($(PYTHON),)
 	$(PYTHON) -m venv $(VENV)
+else ifneq ($(UV),)
+	$(UV) venv --quiet --seed --python 3.11 $(VENV)
+else
+	@echo "No Python 3.11 or later was found. Install one from https://www.python.org (or uv, which brings its own)," >&2
+	@echo "or say where it is: make $(or $(MAKECMDGOALS),demo) PYTHON=/path/to/python3" >&2
+	@exit 1
+endif
 	$(BIN)/python -m pip install --quiet "pip>=25.1"
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch numpy
 	$(BIN)/python -m pip install --quiet -c constraints.txt --editable . --group dev

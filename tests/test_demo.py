@@ -14,6 +14,7 @@ from babyhubert.annotation.reading import read_annotations
 from babyhubert.encoder.loading import SHIPPED_MODELS, shipped_models
 from babyhubert.evaluation.detection import compare
 from babyhubert.simulation.writer import write_scenes
+from babyhubert.training.finetuning import FinetuningResult
 from commands import command
 
 
@@ -118,3 +119,15 @@ def test_high_recall_of_the_shipped_model_finds_more(tmp_path):
         command("segment", tmp_path / "scenes/audio", "-o", out, "--overlap", "0", "--thresholds", name)
         spoken[name] = sum(end - start for found in read_annotations(out / "rttm").values() for start, end, _ in found)
     assert spoken["high-recall"] > spoken["f1"] > 0
+
+
+def test_a_demo_whose_training_is_stopped_stops(tmp_path, monkeypatch):
+    def stopped(settings, tasks, model, group, say):
+        return FinetuningResult(1, False, 0, 0.0, {})
+
+    monkeypatch.setattr(demo, "_simulate", lambda *_: None)
+    monkeypatch.setattr(demo, "finetune", stopped)
+    said = []
+    with pytest.raises(KeyboardInterrupt):
+        demo.run_demo(tmp_path, say=said.append)
+    assert not any(line.startswith("3/5") for line in said)

@@ -61,6 +61,7 @@ def run_demo(
 
     Raises:
         OutputError: the folder cannot be written or has other content.
+        KeyboardInterrupt: the training was asked to stop; the same call continues it.
     """
     scenes, model = output / "scenes", output / "model"
     train, validation, test = scenes / "train", scenes / "validation", scenes / "test"
@@ -76,7 +77,9 @@ def run_demo(
         say("2/5 fine-tuning the small encoder that comes with the package on them (two minutes or so)")
         settings = demo_training(train, validation, seed)
         with Group.join(settings.machine.device) as group:
-            finetune(settings, (VOICE_TYPE,), model, group, lambda line: say(f"    {line}"))
+            result = finetune(settings, (VOICE_TYPE,), model, group, lambda line: say(f"    {line}"))
+        if not result.finished:  # it was asked to stop, and saved where it is
+            raise KeyboardInterrupt
     say("3/5 who speaks when in the test scenes")
     segment(test / "audio", output / "segments", model, progress)
     say("4/5 scoring against the truth")

@@ -70,11 +70,16 @@ class DiskFullError(OutputError):
     """No space is left for outputs: continuing with other recordings is pointless."""
 
 
+def install_command(extra: str) -> str:
+    """Command that installs an extra; the package is installed from its source folder, it is not on PyPI yet."""
+    return f"pip install '.[{extra}]' in the folder of BabyHuBERT's source"
+
+
 class MissingExtraError(BabyHubertError):
     """A feature needs an optional dependency that is not installed."""
 
     def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f"{feature} needs the '{extra}' extra: pip install 'babyhubert[{extra}]'")
+        super().__init__(f"{feature} needs the '{extra}' extra: {install_command(extra)}")
         self.extra = extra
 
 

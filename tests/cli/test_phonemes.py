@@ -190,7 +190,7 @@ def test_without_panphon_everything_but_syllables_is_written(phoneme_model, talk
     assert not (tmp_path / "out/phonemes_enriched").exists()
     refused = command(*run, "--syllables")
     assert refused.code == 2
-    assert "pip install 'babyhubert[phones]'" in refused.error
+    assert "pip install '.[phones]'" in refused.error
 
 
 def test_normalisation_is_the_models_own(talk, tmp_path):

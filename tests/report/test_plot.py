@@ -84,7 +84,7 @@ def test_without_matplotlib_the_extra_is_named(run, tmp_path, monkeypatch):
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    assert "pip install 'babyhubert[plot]'" in command("plot", run, "-o", tmp_path / "a.pdf").error
+    assert "pip install '.[plot]'" in command("plot", run, "-o", tmp_path / "a.pdf").error
 
 
 def test_bars_are_the_minutes_within_the_range():

@@ -17,7 +17,7 @@ from babyhubert.audio.late_start import LateSource
 from babyhubert.audio.libsndfile import SndfileSource
 from babyhubert.audio.presence import begins_with_zeros, looks_like_text, require_content
 from babyhubert.audio.source import Source
-from babyhubert.errors import AudioError, MissingExtraError
+from babyhubert.errors import AudioError, MissingExtraError, install_command
 
 
 def open_source(path: Path) -> Source:
@@ -88,7 +88,7 @@ def _open_with_media(path: Path, refusal: AudioError) -> Source:
         if path.suffix.lower() in media.SUFFIXES:
             raise
         raise AudioError(
-            f"{refusal}: not audio, damaged, or in need of the 'media' extra (pip install 'babyhubert[media]')"
+            f"{refusal}: not audio, damaged, or in need of the 'media' extra ({install_command('media')})"
         ) from None
     except AudioError as second:
         reason = second if path.suffix.lower() in media.SUFFIXES else refusal

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from babyhubert.errors import some_names
+from babyhubert.errors import install_command, some_names
 from babyhubert.evaluation.score_table import decimal, number, percent, span_or_dash, table_of_rows, write_scores
 from babyhubert.tasks.phonemes.evaluation import DELETIONS, INSERTIONS, SUBSTITUTIONS, PhonemeReport
 from babyhubert.timebase import format_seconds
@@ -68,7 +68,7 @@ def notes(report: PhonemeReport) -> Iterator[str]:
         if report.features.unknown:
             yield f"no single segment for panphon, so substituting costs 1: {' '.join(report.features.unknown)}"
     else:
-        yield "no error in articulatory features: it needs panphon (pip install 'babyhubert[phones]')"
+        yield f"no error in articulatory features: it needs panphon ({install_command('phones')})"
     for baseline in report.baselines[:1]:
         yield f"the best constant answer, learnt from these references: {' '.join(baseline.symbols) or '(nothing)'}"
     if pairing.unknown:

@@ -162,7 +162,8 @@ def _trial(day: Day, method: str, minutes: int, rng: np.random.Generator) -> Val
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
     """The rows for docs/estimates.md: percentages; bias is the mean over voice types of its size."""
-    yield "| recordings | clips | minutes | of | coverage | clips alone | width | clips alone | bias | machine | none |"
+    heads = ("recordings", "clips", "minutes", "of", "coverage", "alone", "width", "alone", "bias", "machine", "none")
+    yield f"| {' | '.join(heads)} |"
     yield "| ---: | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for row in rows:
         shares = [row[f"{name}{of}"] for name in ("coverage", "width") for of in ("", "_clips_alone")]

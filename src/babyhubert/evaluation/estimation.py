@@ -26,6 +26,9 @@ _FIT_FREEDOM = 3
 _NO_SPREAD = 1e-12
 """Standard error, as a share of the total, that is nothing but rounding."""
 
+_NO_SHARE = 1e-6
+"""A share so near 0 or 1 is nothing but rounding."""
+
 _MOST_LEVERAGE = 0.95
 _MOST_BALANCE = 3.0
 _LARGEST_LOG = 50.0
@@ -65,7 +68,8 @@ class ClipDesign:
     @property
     def covered(self) -> Values:
         """Length of the clips of each stratum, shape (H,)."""
-        return np.bincount(self.stratum, weights=self.length, minlength=len(self.stratum_length))
+        covered: Values = np.bincount(self.stratum, self.length, len(self.stratum_length)).astype(np.float64)
+        return covered
 
     def rates(self, amounts: Values) -> Values:
         """Amount per unit of length in each clip, shape (C, K), of amounts of shape (C, K)."""
@@ -244,7 +248,7 @@ def estimate_shares(design: ClipDesign, part: Values, complete: Values) -> Inter
     top, bottom = design.totals(part), design.totals(complete)
     share = np.divide(top, bottom, out=np.full(len(top), np.nan), where=bottom > 0)
     deviations = design.deviations(part - np.nan_to_num(share) * complete)
-    inside = (share > 0) & (share < 1)
+    inside = (share > _NO_SHARE) & (share < 1 - _NO_SHARE)
     if deviations is None or not inside.any():
         return _unknown(share)
     terms, group, freedom = deviations

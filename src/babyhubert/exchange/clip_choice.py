@@ -96,7 +96,9 @@ def candidate_starts(duration_ms: int, length_ms: int) -> NDArray[np.int64]:
     return grid if grid[-1] == last else np.append(grid, last)
 
 
-def speech_within(spans: Intervals, starts: NDArray[np.int64], length_ms: int) -> NDArray[np.float64]:
+def speech_within(
+    spans: Intervals, starts: NDArray[np.int64], length_ms: int | NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Seconds of each stretch ``[start, start + length)`` that the union of ``spans`` (samples) covers: shape (K,)."""
     begin, end = union(*spans)
     if not len(begin):

@@ -53,6 +53,7 @@ from babyhubert.frame_store import open_frames
 from babyhubert.hashing import file_sha256, fingerprint
 from babyhubert.measures.results import audio_fault
 from babyhubert.runs.folder import STATE_FOLDER
+from babyhubert.runs.provenance import segments_fingerprint
 from babyhubert.timebase import SAMPLE_RATE, SAMPLES_PER_MS, ms_to_samples
 from babyhubert.version import __version__
 
@@ -146,7 +147,7 @@ def _begin(marker: Path, output: Path, about: Mapping[str, Any]) -> None:
         OutputError: the folder has clips of an interrupted run, and this run would choose others.
     """
     content = json.loads(json.dumps(about))
-    if marker.exists() and _read_json(marker) != content:
+    if marker.exists() and read_json(marker) != content:
         raise OutputError(
             f"{output}: holds clips of a run with other settings that was broken off; repeat that run, or delete its "
             "folder, or choose another"
@@ -167,7 +168,7 @@ def _kept(source: Source, output: Path, settings: ClipSettings) -> SampleSummary
         failures += [recording] if isinstance(recording, Failure) else []
     earlier = json.loads(json.dumps(_about(source, settings) | material.as_record()))
     rows = [row for _, row in CsvTable(output / CLIPS_TABLE)]
-    if _read_json(output / SAMPLE_FILE) != earlier or not all(_is_untouched(output, row) for row in rows):
+    if read_json(output / SAMPLE_FILE) != earlier or not all(_is_untouched(output, row) for row in rows):
         raise OutputError(f"{output}: holds clips already, perhaps corrected ones; choose another folder")
     return SampleSummary(len(rows), len({row["recording_id"] for row in rows}), failures, kept=True)
 
@@ -181,7 +182,8 @@ def _is_untouched(output: Path, row: Mapping[str, str]) -> bool:
         return False
 
 
-def _read_json(path: Path) -> object:
+def read_json(path: Path) -> object:
+    """Read a JSON file; None if it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -193,6 +195,7 @@ class _Material:
 
     def __init__(self) -> None:
         self._parts: list[Any] = []
+        self._segments: dict[str, str] = {}
         self.failed: list[str] = []
 
     def add(self, recording: AnnotatedRecording | Failure) -> None:
@@ -201,6 +204,7 @@ class _Material:
             self.failed.append(recording.what)
             return
         audio, segments = recording.audio, recording.segments
+        self._segments[recording.recording_id] = segments_fingerprint(segments)
         columns = [list(map(str, values)) for values in segments.columns.values()]
         self._parts.append(
             [
@@ -215,7 +219,7 @@ class _Material:
 
     def as_record(self) -> dict[str, Any]:
         """Return the record for ``sample.json``."""
-        return {"material": fingerprint(self._parts), "failed": self.failed}
+        return {"material": fingerprint(self._parts), "segments": self._segments, "failed": self.failed}
 
 
 def _write_clips(source: Source, output: Path, settings: ClipSettings) -> SampleSummary:

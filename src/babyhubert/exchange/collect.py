@@ -24,10 +24,10 @@ from babyhubert.annotation.table_columns import COMBINED
 from babyhubert.annotation.text import CsvTable
 from babyhubert.annotation.tiers import column_texts
 from babyhubert.errors import AnnotationError, UnsafeNameError
-from babyhubert.exchange.clips import CLIPS_TABLE, within
+from babyhubert.exchange.clips import CLIPS_TABLE, SAMPLE_FILE, read_json, within
 from babyhubert.exchange.export import format_uem
 from babyhubert.exchange.recordings import UEM_NAME, Failure
-from babyhubert.files import csv_text, path_below, require_safe_name, write_text
+from babyhubert.files import csv_text, path_below, require_safe_name, write_json, write_text
 from babyhubert.hashing import file_sha256
 from babyhubert.timebase import format_length, format_seconds, ms_to_samples
 
@@ -105,7 +105,7 @@ def read_clips(folder: Path) -> list[Clip]:
 
 
 def collect(folder: Path, output: Path, *, include_untouched: bool = False) -> CollectSummary:
-    """Write ``rttm/``, ``csv/`` and ``annotated.uem`` of the clips that were annotated.
+    """Write ``rttm/``, ``csv/``, ``annotated.uem`` and ``sample.json`` of the clips that were annotated.
 
     Where somebody said to whom adults speak, also ``rttm_addressee.csv``; likewise ``rttm_<task>.csv`` of any
     other task that sorts segments into classes.
@@ -139,7 +139,20 @@ def collect(folder: Path, output: Path, *, include_untouched: bool = False) -> C
     scored = {name: _stretch(clips) for name, clips in stretches.items()}
     if whole:
         _write(output, whole, scored, columns_beside(folder))
+        _write_sample(folder, output)
     return summary
+
+
+def _write_sample(folder: Path, output: Path) -> None:
+    """Write ``sample.json`` with the clips that were drawn, annotated or not: what the reference is a sample of."""
+    about = read_json(folder / SAMPLE_FILE)
+    if output.resolve() == folder.resolve():
+        return
+    if not isinstance(about, dict):
+        (output / SAMPLE_FILE).unlink(missing_ok=True)  # of an earlier reference here
+        return
+    drawn = [[clip.recording_id, clip.onset, clip.offset] for clip in read_clips(folder)]
+    write_json(output / SAMPLE_FILE, {**about, "clips": drawn})
 
 
 def _in_recording_time(clip: Clip) -> Segments:

@@ -1,0 +1,287 @@
+"""Corrected totals of a run, of groups of its recordings and of each recording: as a table, CSV and JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from babyhubert.evaluation.estimation import CONFIDENCE, ClipDesign, Estimate, Interval, estimate, estimate_shares
+from babyhubert.evaluation.recording_table import in_order, members
+from babyhubert.evaluation.score_table import decimal, number, span_or_dash, table_of_rows
+from babyhubert.files import csv_text, write_json, write_text
+
+NON_SPEECH = "non_speech"
+ALL = "all"
+RECORDING = "recording_id"
+FEW_CLIPS = 10
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class ClipAmounts:
+    """Amounts of K measures in C annotated clips and in the complete recordings, R of them.
+
+    Attributes:
+        recordings: Ids.
+        hours: Length of each recording, shape (R,).
+        measures: Names of the measures.
+        is_time: Measures in minutes that cannot be more than the time there is, shape (K,).
+        recording: Recording of each clip, shape (C,).
+        length: Hours of each clip, shape (C,).
+        people: Amounts that people found in the clips, shape (C, K).
+        machine: Amounts that the machine found in the clips, shape (C, K).
+        totals: Amounts that the machine found in the recordings, shape (R, K).
+        classes: Names of the classes of ``confusion``, the last for no voice.
+        confusion: Minutes of each true class by what the machine found, shape (C, classes, classes).
+        true: Minutes of each true class, shape (C, classes).
+    """
+
+    recordings: Sequence[str]
+    hours: Values
+    measures: Sequence[str]
+    is_time: NDArray[np.bool_]
+    recording: NDArray[np.int64]
+    length: Values
+    people: Values
+    machine: Values
+    totals: Values
+    classes: Sequence[str]
+    confusion: Values
+    true: Values
+
+    def design(self, recordings: Sequence[int]) -> tuple[ClipDesign, NDArray[np.bool_]]:
+        """The drawing of the clips of some recordings, each a stratum, and the clips of these."""
+        chosen = np.isin(self.recording, recordings)
+        stratum = np.searchsorted(np.asarray(recordings), self.recording[chosen])
+        return ClipDesign(stratum, self.length[chosen], self.hours[list(recordings)]), chosen
+
+
+@dataclass(frozen=True, eq=False)
+class GroupEstimate:
+    """Estimates for some recordings.
+
+    Attributes:
+        level: ``all``, the column that makes the group, or ``recording_id``.
+        name: Value of that column.
+        recordings: Number of recordings.
+        hours: Their length.
+        clips: Annotated clips of them.
+        annotated: Hours of these clips.
+        totals: The machine's totals, shape (K,).
+        estimate: None without clips.
+    """
+
+    level: str
+    name: str
+    recordings: int
+    hours: float
+    clips: int
+    annotated: float
+    totals: Values
+    estimate: Estimate | None
+
+    def reason(self, measure: int) -> str:
+        """Reason why a measure has no interval; empty if it has one."""
+        if self.estimate is None:
+            return "no annotated clip"
+        if not self.estimate.seen[measure]:
+            return "people found none in the clips"
+        if not math.isnan(self.estimate.corrected.low[measure]):
+            return ""
+        alone = math.isnan(self.estimate.sample.low[measure])
+        return "too few clips, or all alike" if alone else "people and machine agree in every clip"
+
+
+@dataclass(frozen=True, eq=False)
+class EstimateReport:
+    """Estimates for all recordings, for groups and for each; and the rates of confusion.
+
+    Attributes:
+        amounts: The amounts they are made from.
+        groups: All recordings first.
+        rates: Share of each true class's time that the machine gives each class, K = classes squared, row by row.
+    """
+
+    amounts: ClipAmounts
+    groups: Sequence[GroupEstimate]
+    rates: Interval
+
+
+def estimate_all(amounts: ClipAmounts, column: str | None = None, values: Sequence[str] = ()) -> EstimateReport:
+    """Estimate for all recordings, for those with each value of a column, and for each recording.
+
+    Args:
+        amounts: The amounts.
+        column: Name of the column that makes groups.
+        values: Its value for each recording.
+    """
+    everything = range(len(amounts.recordings))
+    first = _estimate_group(amounts, ALL, "", everything, None)
+    assert first.estimate is not None
+    factor = first.estimate.coefficient
+    groups = [first]
+    if column is not None:
+        rows = members(values)
+        groups += [_estimate_group(amounts, column, name, rows[name], factor) for name in in_order(rows)]
+    groups += [_estimate_group(amounts, RECORDING, amounts.recordings[row], [row], factor) for row in everything]
+    design, _ = amounts.design(everything)
+    true = np.broadcast_to(amounts.true[:, :, None], amounts.confusion.shape)
+    clips = len(amounts.recording)
+    rates = estimate_shares(design, amounts.confusion.reshape(clips, -1), true.reshape(clips, -1))
+    return EstimateReport(amounts, groups, rates)
+
+
+def _estimate_group(
+    amounts: ClipAmounts, level: str, name: str, recordings: Sequence[int], factor: Values | None
+) -> GroupEstimate:
+    hours = amounts.hours[list(recordings)]
+    totals = amounts.totals[list(recordings)].sum(axis=0)
+    design, chosen = amounts.design(recordings)
+    result = None
+    if chosen.any():
+        most = np.where(amounts.is_time, 60 * hours.sum(), np.inf)
+        result = estimate(
+            design, amounts.people[chosen], amounts.machine[chosen], totals, most=most, coefficient=factor
+        )
+    annotated = float(amounts.length[chosen].sum())
+    return GroupEstimate(level, name, len(hours), float(hours.sum()), int(chosen.sum()), annotated, totals, result)
+
+
+def totals_table(report: EstimateReport, group: GroupEstimate) -> Table:
+    """One group on the terminal: the machine's, corrected and the clips' own totals with intervals."""
+    rows = []
+    for k, measure in enumerate(report.amounts.measures):
+        row = [measure, _short(group.totals[k])]
+        if group.estimate is not None:
+            for one in (group.estimate.corrected, group.estimate.sample):
+                known = group.estimate.seen[k] > 0
+                ends = np.array([one.low[k], one.high[k]])
+                row += [_short(one.value[k]) if known else "-", span_or_dash(ends, _short)]
+            row.append(_short(60 * group.annotated * group.estimate.gain[k]))
+        rows.append(row)
+    title = "All recordings" if group.level == ALL else f"{group.level} {group.name}"
+    about = f"{title}: {group.recordings} recordings, {group.hours:.1f} h, {group.clips} annotated clips"
+    interval = f"{100 * CONFIDENCE:g} %"
+    headings = ("measure", "machine", "corrected", interval, "clips", interval, "gain")
+    return table_of_rows(about, headings, rows)
+
+
+def rates_table(report: EstimateReport) -> Table:
+    """Rates of confusion on the terminal: of the time of each true class, in percent, with intervals."""
+    classes = report.amounts.classes
+    cells = [
+        _percent(value) + ("" if math.isnan(low) else f" ({span_or_dash(np.array([low, high]), _percent)})")
+        for value, low, high in zip(report.rates.value, report.rates.low, report.rates.high, strict=True)
+    ]
+    size = len(classes)
+    rows = [(name, *cells[row * size : (row + 1) * size]) for row, name in enumerate(classes)]
+    return table_of_rows("True class (rows) and what the machine finds, % of its time", ("", *classes), rows)
+
+
+def _short(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}"
+
+
+def _percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{100 * share:.0f}"
+
+
+def notes(report: EstimateReport) -> Iterator[str]:
+    """Notes that are needed to interpret the figures."""
+    clips = len(report.amounts.recording)
+    if clips < FEW_CLIPS:
+        yield f"{clips} annotated clips: with fewer than {FEW_CLIPS}, intervals are wide and rough"
+    first = report.groups[0]
+    reasons: dict[str, list[str]] = {}
+    for k, measure in enumerate(report.amounts.measures):
+        reasons.setdefault(first.reason(k), []).append(measure)
+    for reason, measures in reasons.items():
+        if reason:
+            yield f"no interval for {', '.join(measures)}: {reason}"
+    length = report.amounts.length.max()
+    short = [h for h in report.amounts.hours.tolist() if h < 10 * length]
+    if short:
+        yield (
+            f"{len(short)} recordings are shorter than ten clips; their first and last seconds are in clips less "
+            "often than others, which the estimates ignore"
+        )
+
+
+_COLUMNS = (
+    *("level", "name", "measure", "recordings", "hours", "clips", "clips_with", "annotated_min"),
+    *("machine", "corrected", "low", "high", "per_hour", "per_hour_low", "per_hour_high"),
+    *("clips_alone", "clips_alone_low", "clips_alone_high", "gain_min", "coefficient", "no_interval"),
+)
+
+
+def rows(report: EstimateReport) -> Iterator[dict[str, Any]]:
+    """One row for each group and measure; NaN where a number is not known."""
+    for group in report.groups:
+        for k, measure in enumerate(report.amounts.measures):
+            yield {
+                "level": group.level,
+                "name": group.name,
+                "measure": measure,
+                "recordings": group.recordings,
+                "hours": group.hours,
+                "clips": group.clips,
+                "annotated_min": 60 * group.annotated,
+                "machine": float(group.totals[k]),
+                **_numbers(group, k),
+                "no_interval": group.reason(k),
+            }
+
+
+def _numbers(group: GroupEstimate, k: int) -> dict[str, Any]:
+    """The estimates of one measure; without those of a measure that people found nowhere in the clips."""
+    one = group.estimate
+    names = [name for name in _COLUMNS if name not in _COLUMNS[:9] and name != "no_interval"]
+    if one is None or not one.seen[k]:
+        return {"clips_with": 0, **dict.fromkeys(names, math.nan)}
+    corrected = [float(each[k]) for each in (one.corrected.value, one.corrected.low, one.corrected.high)]
+    alone = [float(each[k]) for each in (one.sample.value, one.sample.low, one.sample.high)]
+    gain = 60 * group.annotated * float(one.gain[k])
+    values = [*corrected, *(each / group.hours for each in corrected), *alone, gain, float(one.coefficient[k])]
+    return {"clips_with": int(one.seen[k]), **dict(zip(names, values, strict=True))}
+
+
+def rate_rows(report: EstimateReport) -> Iterator[dict[str, Any]]:
+    """One row for each true class and what the machine finds."""
+    classes = report.amounts.classes
+    pairs = [(true, found) for true in classes for found in classes]
+    minutes = report.amounts.confusion.sum(axis=0).ravel()
+    ends = (report.rates.value, report.rates.low, report.rates.high, minutes)
+    for (true, found), share, low, high, annotated in zip(pairs, *(each.tolist() for each in ends), strict=True):
+        yield {"true": true, "found": found, "share": share, "low": low, "high": high, "clip_min": annotated}
+
+
+def write_estimates(output: Path, report: EstimateReport, settings: Mapping[str, Any]) -> list[Path]:
+    """Write ``estimate.csv``, ``rates.csv`` and ``estimate.json`` into a folder.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    totals, shares = list(rows(report)), list(rate_rows(report))
+    tables = {"estimate.csv": (_COLUMNS, totals), "rates.csv": (tuple(shares[0]), shares)}
+    for name, (columns, content) in tables.items():
+        cells = ([_cell(row[column]) for column in columns] for row in content)
+        write_text(output / name, csv_text([columns, *cells]))
+    found = {"estimates": [_json(row) for row in totals], "rates": [_json(row) for row in shares]}
+    write_json(output / "estimate.json", {**settings, "confidence": CONFIDENCE, "notes": list(notes(report)), **found})
+    return [output / name for name in (*tables, "estimate.json")]
+
+
+def _cell(value: Any) -> Any:
+    return decimal(value) if isinstance(value, float) else value
+
+
+def _json(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: number(value) if isinstance(value, float) else value for name, value in row.items()}

@@ -1,0 +1,233 @@
+"""``babyhubert estimate`` as a user runs it: clips out, corrections in, corrected totals with intervals."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from making import RATE
+from results_folders import write_run
+from test_sample import correct_in_elan, rows_of
+
+from babyhubert.annotation.segments import VOICE_TYPES, Segments
+from babyhubert.exchange.annotated_sample import MEASURES, Clips, amounts_within, confusion_within
+from commands import command
+
+SECONDS = {"sub/Zoé 1": 180.0, "007": 150.0, "b": 120.0}
+SPEAKERS = ("KCHI", "OCH", "FEM")
+
+
+def truth_of(seed: int, seconds: float) -> Segments:
+    """Segments of three voices on whole milliseconds, disjoint within a voice."""
+    draw = np.random.default_rng(seed)
+    rows = []
+    for label in SPEAKERS:
+        edges = np.sort(draw.choice(int(seconds * 100), size=int(seconds / 5) * 2, replace=False)) * 10
+        rows += [(int(start) * 16, int(end) * 16, label) for start, end in edges.reshape(-1, 2)]
+    return Segments.from_rows(rows)
+
+
+def found_of(truth: Segments, seed: int) -> Segments:
+    """What a machine makes of it: some missed, some under another label."""
+    draw = np.random.default_rng(seed)
+    kept = truth.where(draw.random(len(truth)) < 0.7)
+    label = np.where((draw.random(len(kept)) < 0.3) & (kept.label == "FEM"), "MAL", kept.label)
+    return Segments(kept.start, kept.end, label)
+
+
+TRUTH = {name: truth_of(number, seconds) for number, (name, seconds) in enumerate(SECONDS.items())}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """A folder with a run ``out``, clips of it and the reference that people made of these."""
+    folder = tmp_path_factory.mktemp("estimate")
+    paths = {name: folder / "audio" / f"{name}.wav" for name in SECONDS}
+    for name, path in paths.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sound = np.random.default_rng(0).normal(0, 0.01, int(SECONDS[name] * RATE)).astype(np.float32)
+        soundfile.write(path, sound, RATE)
+    found = {name: list(found_of(truth, 9)) for name, truth in TRUTH.items()}
+    write_run(folder / "out", found, SECONDS, paths=paths)
+    done = command("sample", folder / "out", "-o", folder / "clips", "--clips", 4, "--length", 8, "--context", 1)
+    assert done.code == 0, done.err
+    for row in rows_of(folder / "clips"):
+        correct_in_elan(folder / "clips" / row["clip"], TRUTH[row["recording_id"]], int(row["audio_onset"]) * 16)
+    done = command("sample", "--collect", folder / "clips", "-o", folder / "reference")
+    assert done.code == 0, done.err
+    (folder / "recordings.csv").write_text("recording_id,child_id\nsub/Zoé 1,A\n007,A\nb,B\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def copy(made, tmp_path) -> Path:
+    """The same, to be changed."""
+    for name in ("out", "reference", "clips"):
+        shutil.copytree(made / name, tmp_path / name)
+    return tmp_path
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def spoken(segments: Segments, voices: tuple[str, ...], first: int, last: int) -> int:
+    """Milliseconds in which any of these speaks, counted one by one."""
+    speaks = np.zeros(last - first, dtype=bool)
+    for start, end, label in segments:
+        if label in voices:
+            speaks[max(start // 16 - first, 0) : max(end // 16 - first, 0)] = True
+    return int(speaks.sum())
+
+
+def test_estimates_of_a_run_by_child_and_recording(made, tmp_path):
+    options = ("--recordings", made / "recordings.csv", "--by", "child_id", "-o", tmp_path)
+    done = command("estimate", made / "out", "--reference", made / "reference", *options)
+    assert done.code == 0, done.err
+    assert "All recordings: 3 recordings, 0.1 h, 12 annotated clips" in done.out
+    assert "child_id A: 2 recordings" in done.out
+    rows = {(row["level"], row["name"], row["measure"]): row for row in read_rows(tmp_path / "estimate.csv")}
+    assert len(rows) == (1 + 2 + 3) * len(MEASURES)
+    clips = rows_of(made / "clips")
+    for measure, voices in (("kchi_speech_min", ("KCHI",)), ("adult_speech_min", ("MAL", "FEM"))):
+        row = rows["all", "", measure]
+        machine = sum(spoken(found_of(TRUTH[n], 9), voices, 0, int(SECONDS[n] * 1000)) for n in SECONDS)
+        assert float(row["machine"]) == pytest.approx(machine / 60_000, abs=1e-5)
+        alone = 0.0
+        for clip in clips:
+            name, first = clip["recording_id"], int(clip["segment_onset"])
+            alone += spoken(TRUTH[name], voices, first, first + 8000) / 60_000 * SECONDS[name] / 32
+        assert float(row["clips_alone"]) == pytest.approx(alone, abs=1e-5)
+        low, value, high = (float(row[name]) for name in ("low", "corrected", "high"))
+        assert low < value < high
+        assert float(row["per_hour"]) == pytest.approx(value / (450 / 3600), rel=1e-3)
+        parts = [float(rows["recording_id", name, measure]["machine"]) for name in SECONDS]
+        assert sum(parts) == pytest.approx(float(row["machine"]), abs=1e-4)
+    unseen = rows["all", "", "mal_speech_min"]
+    assert unseen["no_interval"] == "people found none in the clips"
+    assert (unseen["corrected"], unseen["low"], unseen["clips_alone"]) == ("", "", "")
+    told = "note: no interval for mal_speech_min, mal_segments: people found none in the clips"
+    assert told in done.out.splitlines()
+    content = json.loads((tmp_path / "estimate.json").read_text(encoding="utf-8"))
+    assert len(content["estimates"]) == len(rows)
+    assert {(one["true"], one["found"]) for one in content["rates"]} >= {("KCHI", "MAL"), ("non_speech", "FEM")}
+    rates = {(one["true"], one["found"]): one for one in read_rows(tmp_path / "rates.csv")}
+    assert 0 < float(rates["KCHI", "KCHI"]["low"]) < float(rates["KCHI", "KCHI"]["share"]) <= 1
+
+
+def test_amounts_and_confusion_are_those_counted_millisecond_by_millisecond():
+    truth, found = TRUTH["007"], found_of(TRUTH["007"], 3)
+    clips = Clips(np.array([1000, 40_000, 90_500]), np.array([9000, 50_000, 93_000]))
+    amounts, confusion = amounts_within(truth, clips), confusion_within(truth, found, clips, 150 * RATE)
+    for row, (first, last) in enumerate(zip(clips.onset, clips.offset, strict=True)):
+        assert amounts[row, 5] == pytest.approx(spoken(truth, VOICE_TYPES, first, last) / 60_000)
+        starts = [start for start, _, label in truth if label == "FEM"]
+        assert amounts[row, 9] == sum(16 * first < start < 16 * last for start in starts)
+        people, machine = np.zeros((2, 5, last - first), dtype=bool)
+        for side, segments in ((people, truth), (machine, found)):
+            for start, end, label in segments:
+                place = VOICE_TYPES.index(label)
+                side[place, max(start // 16 - first, 0) : max(end // 16 - first, 0)] = True
+            side[4] = ~side[:4].any(axis=0)
+        for one in range(5):
+            for other in range(5):
+                both = people[one] & machine[other] & (True if one == other else ~people[other])
+                assert confusion[row, one, other] == pytest.approx(both.sum() / 60_000)
+
+
+def refusal(copy: Path) -> str:
+    done = command("estimate", copy / "out", "--reference", copy / "reference")
+    assert done.code == 2, done.out
+    assert "Traceback" not in done.err
+    (line,) = [line for line in done.err.splitlines() if "error" in line]
+    return line
+
+
+def change_sample(copy: Path, **changes: object) -> None:
+    path = copy / "reference" / "sample.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**content, **changes}), encoding="utf-8")
+
+
+def test_a_reference_that_does_not_tell_how_it_was_drawn_is_refused(copy):
+    path = copy / "reference" / "sample.json"
+    path.write_text("{", encoding="utf-8")
+    assert "sample.json: damaged" in refusal(copy)
+    path.unlink()
+    assert "holds no sample.json" in refusal(copy)
+
+
+@pytest.mark.parametrize("clips", [None, [], [["a", 1]], [["a", 5, 2]], [[1, 2, 3]], "x", [["b", 0, 1e3]]])
+def test_a_reference_with_a_malformed_list_of_clips_is_refused(copy, clips):
+    change_sample(copy, clips=clips)
+    assert "sample.json" in refusal(copy)
+
+
+def test_clips_that_are_no_fair_sample_are_refused(copy):
+    change_sample(copy, settings={"method": "high-volubility"})
+    assert "drawn by method high-volubility do not stand for the recordings" in refusal(copy)
+
+
+def test_clips_of_another_run_are_refused(copy):
+    change_sample(copy, clips=[["x", 0, 8000], ["y", 0, 8000]])
+    (copy / "reference" / "annotated.uem").write_text("x 1 0 8\ny 1 0 8\n", encoding="utf-8")
+    assert "its clips are of x, y, which" in refusal(copy)
+
+
+def test_clips_past_the_end_of_a_recording_are_told(copy):
+    change_sample(copy, clips=[["b", 0, 8000], ["b", 200_000, 208_000]])
+    (copy / "reference" / "annotated.uem").write_text("b 1 0 8\nb 1 200 208\n", encoding="utf-8")
+    assert "a clip of b ends at 208 s, after the end of that recording in the run (120 s)" in refusal(copy)
+
+
+def test_a_uem_that_covers_no_clip_and_a_sample_of_one_clip_are_refused(copy):
+    uem = copy / "reference" / "annotated.uem"
+    uem.write_text("b 1 0 0.5\n", encoding="utf-8")
+    assert "covers none of the clips" in refusal(copy)
+    row = rows_of(copy / "clips")[0]
+    uem.write_text(
+        f"{row['recording_id'].replace(' ', '_')} 1 {int(row['segment_onset']) / 1000} "
+        f"{int(row['segment_offset']) / 1000}\n",
+        encoding="utf-8",
+    )
+    assert "one annotated clip gives no interval" in refusal(copy)
+    uem.unlink()
+    assert "annotated.uem: missing" in refusal(copy)
+
+
+def test_segments_that_changed_since_the_clips_were_drawn_are_told(copy):
+    found = {name: list(found_of(truth, 10)) for name, truth in TRUTH.items()}
+    write_run(copy / "new", found, SECONDS)
+    done = command("estimate", copy / "new", "--reference", copy / "reference")
+    assert done.code == 0, done.err
+    assert "the segments of 3 recordings are not those that the clips were drawn from" in done.err
+
+
+def test_recordings_and_clips_without_annotation_are_told_as_assumptions(copy):
+    uem = copy / "reference" / "annotated.uem"
+    lines = [line for line in uem.read_text(encoding="utf-8").splitlines() if not line.startswith("b ")]
+    uem.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    done = command("estimate", copy / "out", "--reference", copy / "reference", "-o", copy / "est")
+    assert done.code == 0, done.err
+    assert "8 of 12 clips are annotated; the estimates assume" in done.err
+    assert "1 of 3 recordings have no annotated clip" in done.err
+    last = next(row for row in read_rows(copy / "est" / "estimate.csv") if row["name"] == "b")
+    assert (last["name"], last["no_interval"], last["corrected"]) == ("b", "no annotated clip", "")
+
+
+def test_by_needs_a_table_and_a_table_needs_by(copy):
+    done = command("estimate", copy / "out", "--reference", copy / "reference", "--by", "child_id")
+    assert done.code == 2
+    assert "give both or none" in done.err
+
+
+def test_clips_collected_into_their_own_folder_can_be_used(copy):
+    assert command("sample", "--collect", copy / "clips", "-o", copy / "clips").code == 0
+    done = command("estimate", copy / "out", "--reference", copy / "clips", "-o", copy / "est")
+    assert done.code == 0, done.err

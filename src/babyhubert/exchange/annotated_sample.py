@@ -288,8 +288,7 @@ def confusion_within(people: Segments, machine: Segments, clips: Clips, samples:
 
 def _rounded(minutes: Values) -> Values:
     """The same to far less than a sample, so that nothing is 0 and not a rounding error."""
-    rounded: Values = np.round(minutes.astype(np.float64), 9) + 0.0
-    return rounded
+    return np.asarray(np.round(minutes, 9) + 0.0, dtype=np.float64)
 
 
 def _silence(segments: Segments, samples: int) -> Intervals:

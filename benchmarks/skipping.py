@@ -47,7 +47,7 @@ def main() -> None:
     reference = read_side(options.reference)
     model = load_model(options.model, device="cpu", speed="fast")
     rows: list[dict[str, Any]] = []
-    exact_plan = VoiceTypeSettings.for_speed("exact", listening=model.listening).plan
+    exact_plan = VoiceTypeSettings.for_speed("exact", window_settings=model.window_settings).plan
     plans = {"4 s every second": WindowPlan.from_overlap(4.0, 0.75), "the model's, --speed exact": exact_plan}
     for name, speed, found in detections(paths, audio):
         predicted = {key: model.decide(scores(model, sound, found[key])) for key, sound in audio.items()}

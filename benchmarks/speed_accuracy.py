@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from babyhubert.encoder.context import Listening
+from babyhubert.encoder.context import WindowSettings
 from babyhubert.encoder.precision import Precision, fastest_precision, has_byte_products, use_precision
 from babyhubert.evaluation.detection import compare
 from babyhubert.evaluation.presentation import read_side
@@ -42,7 +42,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     exact = np.empty(0)
     for name, precision, settings in trials(
-        model.listening, model.model.encoder.config.hidden_size, options.modes_only
+        model.window_settings, model.model.encoder.config.hidden_size, options.modes_only
     ):
         use_precision(model.model.encoder, precision)
         ours = replace(model, settings=settings, precision=precision)
@@ -76,11 +76,17 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def trials(listening: Listening, width: int, modes_only: bool) -> list[tuple[str, Precision, VoiceTypeSettings]]:
+def trials(
+    window_settings: WindowSettings, width: int, modes_only: bool
+) -> list[tuple[str, Precision, VoiceTypeSettings]]:
     """Name, precision and settings of each row for a model that listens so; exact comes first."""
-    cpu, own = torch.device("cpu"), listening.context_s
+    cpu, own = torch.device("cpu"), window_settings.context_s
     found: list[tuple[str, Precision, VoiceTypeSettings]] = [
-        (f"--speed {speed}", mode.precision(cpu, width), VoiceTypeSettings.for_speed(speed, listening=listening))
+        (
+            f"--speed {speed}",
+            mode.precision(cpu, width),
+            VoiceTypeSettings.for_speed(speed, window_settings=window_settings),
+        )
         for speed, mode in SPEEDS.items()
     ]
     if modes_only:
@@ -89,7 +95,7 @@ def trials(listening: Listening, width: int, modes_only: bool) -> list[tuple[str
 
     def part(name: str, precision: Precision = quick, **how: Any) -> None:
         mode: Speed = speed  # type: ignore[assignment]
-        found.append((name, precision, VoiceTypeSettings.for_speed(mode, listening=listening, **how)))
+        found.append((name, precision, VoiceTypeSettings.for_speed(mode, window_settings=window_settings, **how)))
 
     part("arithmetic alone: overlap 0.75", overlap=0.75)
     if has_byte_products():

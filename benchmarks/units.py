@@ -28,7 +28,7 @@ import numpy as np
 import torch
 
 from babyhubert.annotation.raster import frame_counts
-from babyhubert.compute.processes import Place
+from babyhubert.compute.processes import RankInfo
 from babyhubert.corpus.shards import Pack, Shard, write_index, write_pack_facts
 from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD
 from babyhubert.units.assign import assign
@@ -113,7 +113,7 @@ class TableTeacher(Teacher):
 def run_fit(folder: Path, memory_gb: float, clusters: int, width: int) -> dict[str, Any]:
     pack = Pack.open(folder / "pack")
     settings = FitSettings(teacher="table", memory_gb=memory_gb, clusters=clusters, frames=10**9)
-    found = fit_units(pack, folder / "kmeans", settings, teacher=TableTeacher(width), place=Place())
+    found = fit_units(pack, folder / "kmeans", settings, teacher=TableTeacher(width), place=RankInfo())
     assert found is not None
     return {"hours": pack.hours, "frames_seen": found.facts["frames_seen"], "sampled": found.facts["frames_sampled"]}
 
@@ -121,7 +121,7 @@ def run_fit(folder: Path, memory_gb: float, clusters: int, width: int) -> dict[s
 def run_assign(folder: Path, processes: int, width: int) -> dict[str, Any]:
     pack = Pack.open(folder / "pack")
     kmeans = KMeans.load(folder / "kmeans")
-    assign(pack, kmeans, folder / "labels", teacher=TableTeacher(width), place=Place(0, processes, 0))
+    assign(pack, kmeans, folder / "labels", teacher=TableTeacher(width), place=RankInfo(0, processes, 0))
     done = sum(path.stat().st_size // 2 for path in (folder / "labels" / "shards").glob("*.u16"))
     return {"hours": pack.hours, "frames_labelled": done}
 

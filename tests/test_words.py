@@ -11,7 +11,7 @@ ROOT = Path(babyhubert.__file__).parent
 
 QUESTIONS = re.compile(r"(What|How|Whether|Where|Who|When|Which|Why|Whom|Whose)\b")
 RETIRED = re.compile(
-    r"\b(listens?|listening|hears?|heard|judge[sd]?|judging|judgement|nobody|standardised?)\b",
+    r"\b(listens?|window_settings|hears?|heard|judge[sd]?|judging|judgement|nobody|normalised_waveforms?)\b",
     re.IGNORECASE,
 )
 NAMES = re.compile(r"`+[^`]*`+|^ *\w+: ", re.MULTILINE)

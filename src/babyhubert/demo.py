@@ -17,7 +17,7 @@ import numpy as np
 from babyhubert.annotation.reading import read_annotations
 from babyhubert.audio.discovery import discover
 from babyhubert.audio.preflight import check_recordings
-from babyhubert.compute.group import Group
+from babyhubert.compute.group import ProcessGroup
 from babyhubert.config import build_config
 from babyhubert.encoder.heads import VOICE_TYPE
 from babyhubert.evaluation.detection import DetectionReport, compare
@@ -76,7 +76,7 @@ def run_demo(
     else:
         say("2/5 fine-tuning the small encoder that comes with the package on them (two minutes or so)")
         settings = demo_training(train, validation, seed)
-        with Group.join(settings.machine.device) as group:
+        with ProcessGroup.join(settings.machine.device) as group:
             result = finetune(settings, (VOICE_TYPE,), model, group, lambda line: say(f"    {line}"))
         if not result.finished:  # it was asked to stop, and saved where it is
             raise KeyboardInterrupt

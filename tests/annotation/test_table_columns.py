@@ -18,7 +18,7 @@ from babyhubert.annotation.table_columns import (
     Stretch,
 )
 from babyhubert.errors import AnnotationError
-from babyhubert.material.settings import DataSource, LeftOut
+from babyhubert.material.settings import DataSource, SkippedMaterial
 from babyhubert.material.sources import read_source
 from babyhubert.simulation.writer import PHONEME_COLUMNS, SEGMENT_COLUMNS
 from babyhubert.tasks.phonemes.tables import read_transcriptions
@@ -77,7 +77,7 @@ def test_training_tables_take_every_stretch(tmp_path, stretch):
     write_sounds(tmp_path, ["day.wav"])
     first, second = ("1500", "2000") if stretch.unit == "ms" else ("1.5", "0.5" if stretch.lasting else "2")
     (tmp_path / "a.csv").write_text(f"recording_id,{stretch.start},{stretch.second},label\nday,{first},{second},FEM\n")
-    (found,) = read_source(DataSource(path=str(tmp_path / "a.csv")), LeftOut())
+    (found,) = read_source(DataSource(path=str(tmp_path / "a.csv")), SkippedMaterial())
     assert [(row.start, row.end) for row in found.rows] == [(24_000, 32_000)]
 
 

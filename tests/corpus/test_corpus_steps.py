@@ -25,7 +25,7 @@ from babyhubert.annotation.reading import read_annotations
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.discovery import discover
 from babyhubert.audio.preflight import check_recordings
-from babyhubert.compute.processes import Place
+from babyhubert.compute.processes import RankInfo
 from babyhubert.corpus.inventory import INVENTORY, read_inventory, scan
 from babyhubert.corpus.lengths import cut_segments
 from babyhubert.corpus.pack import PackSettings, _held_out, pack_segments
@@ -412,9 +412,9 @@ def test_two_processes_make_the_pack_of_one(recordings, tmp_path):
     pack_segments(corpus, PackSettings(shard_mb=0.5))
     before = files_of(corpus / "pack")
     shutil.rmtree(corpus / "pack")
-    first, _ = pack_segments(corpus, PackSettings(shard_mb=0.5), place=Place(1, 2, 1))
+    first, _ = pack_segments(corpus, PackSettings(shard_mb=0.5), place=RankInfo(1, 2, 1))
     assert first is None
-    second, _ = pack_segments(corpus, PackSettings(shard_mb=0.5), place=Place(0, 2, 0))
+    second, _ = pack_segments(corpus, PackSettings(shard_mb=0.5), place=RankInfo(0, 2, 0))
     assert second is not None
     assert files_of(corpus / "pack") == before
 

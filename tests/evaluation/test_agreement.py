@@ -44,7 +44,7 @@ def test_kappa_equals_scikit_learn(seed):
     np.testing.assert_allclose(report.class_kappas, expected)
     assert report.mean_kappa == pytest.approx(np.mean(expected))
     codes = a @ (1 << np.arange(4)), b @ (1 << np.arange(4))
-    assert report.whole_kappa == pytest.approx(cohen_kappa_score(*codes))
+    assert report.overall_kappa == pytest.approx(cohen_kappa_score(*codes))
     assert report.patterns.sum() == len(a)
 
 
@@ -53,7 +53,7 @@ def test_who_comes_first_does_not_matter():
     one, other = agree(first, second), agree(second, first)
     assert one.time.f1 == pytest.approx(other.time.f1)
     np.testing.assert_allclose(one.class_kappas, other.class_kappas)
-    assert one.whole_kappa == pytest.approx(other.whole_kappa)
+    assert one.overall_kappa == pytest.approx(other.overall_kappa)
 
 
 def test_the_same_annotation_agrees_wholly():
@@ -61,7 +61,7 @@ def test_the_same_annotation_agrees_wholly():
     report = agree(first, first)
     np.testing.assert_allclose(report.class_kappas, 1)
     assert report.time.macro_f1 == 1
-    assert report.whole_kappa == 1
+    assert report.overall_kappa == 1
 
 
 def test_kappa_where_it_is_not_defined_or_negative():
@@ -110,10 +110,10 @@ def test_intervals_and_files(tmp_path):
     assert intervals is not None
     ends = intervals[1].classes
     assert ((ends[:, 0] < report.class_kappas) & (report.class_kappas < ends[:, 1])).all()
-    assert intervals[1].whole[0] < report.whole_kappa < intervals[1].whole[1]
+    assert intervals[1].whole[0] < report.overall_kappa < intervals[1].whole[1]
     write_report(tmp_path, report, intervals, {"seed": 0})
     content = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))
-    assert content["kappa"]["whole_answer"]["kappa"] == pytest.approx(report.whole_kappa)
+    assert content["kappa"]["whole_answer"]["kappa"] == pytest.approx(report.overall_kappa)
     assert content["f1"]["mean"]["f1"] == pytest.approx(report.time.macro_f1)
     lines = (tmp_path / "agreement.csv").read_text(encoding="utf-8").splitlines()
     assert [line.split(",")[0] for line in lines] == ["class", *VOICE_TYPES, "mean", "whole answer"]

@@ -206,7 +206,7 @@ def test_decisions_of_a_published_checkpoint_are_those_of_the_published_tool(hub
 
 def test_the_pooling_goes_with_a_checkpoint_through_every_layout(tmp_path):
     def pooling(path):
-        return load_task_model(path, device="cpu").listening["addressee"].pooling
+        return load_task_model(path, device="cpu").window_settings["addressee"].pooling
 
     published_file = weights("addressee", tmp_path)
     convert_checkpoint(published_file, tmp_path / "folder", "transformers")
@@ -241,7 +241,7 @@ def utterances(segments, rows):
 
 def test_phonemes(hubert, audio, tmp_path):
     model = PhonemeRecogniser.of(load_task_model(weights("babar", tmp_path), device="cpu"))
-    assert model.loaded.listening["phonemes"].normalise
+    assert model.loaded.window_settings["phonemes"].normalise
     found = model.with_changes(windows="published")(audio, spoken("KCHI"))
     assert len(found) == len(TIMES_MS) - 1, "published: utterances over 30 s are left out"
     lengths = []

@@ -19,14 +19,14 @@ def party(label: str) -> str:
 def lena(rows: Sequence[Row], pause: int = 5 * SECOND) -> list[int]:
     """A key child and an adult, less than a pause apart, nobody else between; pairs; not across a silence."""
     contributions: list[dict] = []
-    heard_until = None
+    covered_until = None
     for start, end, label in rows:
-        silence = heard_until is not None and start - heard_until >= pause
+        silence = covered_until is not None and start - covered_until >= pause
         if contributions and not silence and contributions[-1]["party"] == party(label):
             contributions[-1]["end"] = max(contributions[-1]["end"], end)
         else:
             contributions.append({"party": party(label), "start": start, "end": end})
-        heard_until = end if heard_until is None else max(heard_until, end)
+        covered_until = end if covered_until is None else max(covered_until, end)
     onsets, used = [], True  # used: the contribution before cannot open a pair
     for before, after in pairwise(contributions):
         fits = {before["party"], after["party"]} == {"child", "adult"} and after["start"] - before["end"] < pause

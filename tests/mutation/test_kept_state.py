@@ -88,7 +88,7 @@ def test_records(out, data):
         survives(folder.damaged)
         (file,) = [file for file in discover([out.parent / "rec"]) if file.recording_id == "b"]
         kept = kept_result(folder, file, str(original["result"]), [out / "rttm/b.rttm"], current_identity(file.path))
-        assert not kept.is_whole or found == original
+        assert not kept.is_complete or found == original
     finally:
         restore(path)
 

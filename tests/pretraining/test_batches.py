@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from material import make_labels, make_pack
 
-from babyhubert.compute.processes import Place
+from babyhubert.compute.processes import RankInfo
 from babyhubert.errors import CorpusError
 from babyhubert.pretraining.batches import IGNORED, BatchPlan, BatchReader, BatchSettings, Cursor, load
 from babyhubert.pretraining.masking import MaskSettings
@@ -103,7 +103,7 @@ def test_processes_share_the_stream_without_repeating_a_batch(world, accumulate)
     found = plan(drawn_lengths(60), 40.0)
     count = 5 * world * accumulate  # over several epochs
     whole = [request.seed for _, request in islice(found.stream(), count)]
-    shares = [taken(found.steps(Cursor(), Place(rank, world), accumulate), 5) for rank in range(world)]
+    shares = [taken(found.steps(Cursor(), RankInfo(rank, world), accumulate), 5) for rank in range(world)]
     assert sorted(request.seed for share in shares for request in share) == sorted(whole)
     assert len(set(whole)) == count
 
@@ -111,9 +111,9 @@ def test_processes_share_the_stream_without_repeating_a_batch(world, accumulate)
 @pytest.mark.parametrize("world", [1, 3])
 def test_the_stream_goes_on_from_any_step(world):
     found = plan(drawn_lengths(60), 40.0)
-    cursors = [after for after, _ in islice(found.steps(Cursor(), Place(0, world), 2), 12)]
-    straight = taken(found.steps(Cursor(), Place(1 % world, world), 2), 12)
-    continued = taken(found.steps(cursors[6], Place(1 % world, world), 2), 5)
+    cursors = [after for after, _ in islice(found.steps(Cursor(), RankInfo(0, world), 2), 12)]
+    straight = taken(found.steps(Cursor(), RankInfo(1 % world, world), 2), 12)
+    continued = taken(found.steps(cursors[6], RankInfo(1 % world, world), 2), 5)
     assert [request.seed for request in continued] == [request.seed for request in straight[14:24]]
 
 

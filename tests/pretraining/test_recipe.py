@@ -16,14 +16,14 @@ import soundfile
 import torch
 from material import tones
 
-from babyhubert.compute.group import Group
+from babyhubert.compute.group import ProcessGroup
 from babyhubert.config import read_config
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.loading import load_checkpoint, load_encoder
 from babyhubert.errors import ConfigError
 from babyhubert.pretraining.plan import operations_per_second, plan
-from babyhubert.pretraining.recipe import Recipe, cook
+from babyhubert.pretraining.recipe import Recipe, train_by_recipe
 from babyhubert.training.curves import read_log
 
 RECIPE = """
@@ -63,8 +63,8 @@ def kitchen(tmp_path_factory):
 
 def run_recipe(kitchen, output, overrides=()):
     lines: list[str] = []
-    with Group.join("cpu") as group:
-        result = cook(read_config(kitchen / "recipe.toml", Recipe, overrides), output, group, lines.append)
+    with ProcessGroup.join("cpu") as group:
+        result = train_by_recipe(read_config(kitchen / "recipe.toml", Recipe, overrides), output, group, lines.append)
     return result, lines
 
 
@@ -152,8 +152,8 @@ def test_killed_twice_and_continued_is_the_undisturbed_recipe(kitchen, undisturb
 def test_previous_needs_an_iteration_before(kitchen, tmp_path):
     text = (kitchen / "recipe.toml").read_text().replace('teacher = "mfcc"', 'teacher = "previous:1"')
     (tmp_path / "recipe.toml").write_text(text)
-    with Group.join("cpu") as group, pytest.raises(ConfigError, match="no iteration before the first"):
-        cook(read_config(tmp_path / "recipe.toml", Recipe), tmp_path / "out", group, lambda _: None)
+    with ProcessGroup.join("cpu") as group, pytest.raises(ConfigError, match="no iteration before the first"):
+        train_by_recipe(read_config(tmp_path / "recipe.toml", Recipe), tmp_path / "out", group, lambda _: None)
 
 
 def test_an_iteration_goes_on_from_the_one_before(kitchen, undisturbed, tmp_path):
@@ -169,8 +169,8 @@ def test_an_iteration_goes_on_from_the_one_before(kitchen, undisturbed, tmp_path
     journal = json.loads((output / "recipe.json").read_text())
     journal["steps"] = {name: step for name, step in journal["steps"].items() if not name.endswith("2")}
     (output / "recipe.json").write_text(json.dumps(journal))
-    with Group.join("cpu") as group:
-        cook(read_config(tmp_path / "recipe.toml", Recipe), output, group, lambda _: None)
+    with ProcessGroup.join("cpu") as group:
+        train_by_recipe(read_config(tmp_path / "recipe.toml", Recipe), output, group, lambda _: None)
     before = load_checkpoint(output / "iteration-1" / "run" / "model")
     after = load_checkpoint(output / "model")
     assert all(torch.allclose(tensor, after.encoder[name], atol=1e-6) for name, tensor in before.encoder.items())

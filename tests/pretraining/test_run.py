@@ -18,7 +18,7 @@ import torch
 from filelock import FileLock
 from material import UNITS, make_labels, make_pack
 
-from babyhubert.compute.group import Group
+from babyhubert.compute.group import ProcessGroup
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.encoder.config import SIZES, HubertConfig
 from babyhubert.encoder.loading import load_checkpoint
@@ -80,7 +80,7 @@ def started(labels, settings, folder, group):
 
 
 def train(material, output, settings):
-    with Group.join("cpu") as group:
+    with ProcessGroup.join("cpu") as group:
         labels = Labels.open(material / "labels", Pack.open(material / "pack"))
         return pretrain(labels, settings, output, group, lambda _: None)
 
@@ -268,7 +268,7 @@ def test_accumulation_is_the_same_step_as_one_large_batch(material, tmp_path):
         4, encoder={"settings": dict.fromkeys(dropouts, 0.0)}, optimiser={"accumulate": 2, "learning_rate": 1e-4}
     )
     labels = Labels.open(material / "labels", Pack.open(material / "pack"))
-    with Group.join("cpu") as group:
+    with ProcessGroup.join("cpu") as group:
         loop = started(labels, settings, tmp_path / "run", group)
         batches = next(loop.objective.batches(0))
         reference = started(labels, settings, tmp_path / "run", group).model
@@ -290,7 +290,7 @@ def test_a_step_without_a_finite_gradient_changes_nothing_and_many_end_the_run(
     labels = Labels.open(material / "labels", Pack.open(material / "pack"))
     waveforms = model_module.waveforms
     monkeypatch.setattr(model_module, "waveforms", lambda pcm: pcm.float() * float("nan"))
-    with Group.join("cpu") as group:
+    with ProcessGroup.join("cpu") as group:
         loop = started(labels, run_settings(batches=batches), tmp_path / "a", group)
         stream = loop.objective.batches(0)
         before = {name: tensor.clone() for name, tensor in loop.model.state_dict().items()}
@@ -333,7 +333,7 @@ def test_loss_at_chance_ends_the_run(material, tmp_path):
     write_json(tmp_path / "labels" / "labels.json", dict(labels.facts))
     settings = run_settings(40, health={"stop_at_chance": True}, machine={"log_every": 20})
     wrong = Labels.open(tmp_path / "labels", labels.pack)
-    with Group.join("cpu") as group, pytest.raises(TrainingError, match="nothing is learnt"):
+    with ProcessGroup.join("cpu") as group, pytest.raises(TrainingError, match="nothing is learnt"):
         pretrain(wrong, settings, tmp_path / "run", group, lambda _: None)
 
 

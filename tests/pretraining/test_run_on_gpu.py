@@ -5,7 +5,7 @@ import pytest
 import torch
 from material import make_labels, make_pack
 
-from babyhubert.compute.group import Group
+from babyhubert.compute.group import ProcessGroup
 from babyhubert.pretraining import objective, run
 from babyhubert.pretraining.settings import TrainingSettings
 from babyhubert.training.curves import read_log
@@ -40,7 +40,7 @@ def test_the_curve_is_that_of_the_cpu(tmp_path, monkeypatch):
         }
         output = tmp_path / name
         recorded.clear()
-        with Group.join(machine["device"]) as group:
+        with ProcessGroup.join(machine["device"]) as group:
             assert run.pretrain(labels, TrainingSettings.model_validate(content), output, group, print).finished
         assert any(one.graphs for one in recorded) == graphs, name
         losses[name] = [entry["train/loss"] for entry in read_log(output / "log.jsonl") if "train/loss" in entry]

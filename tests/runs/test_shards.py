@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from babyhubert.runs.folder import RunFolder
-from babyhubert.runs.shard import Part
+from babyhubert.runs.shard import Shard
 from commands import command, contents, write_sounds
 
 
@@ -92,8 +92,8 @@ def test_shards_that_do_not_belong_together(small_model, audio, tmp_path):
 
 def test_who_may_be_in_a_folder_at_once(small_model, audio, tmp_path):
     run = ("segment", audio, "--model", small_model, "-o", tmp_path / "out")
-    with RunFolder(tmp_path / "out", "segment", Part(2, 1)) as folder:
-        assert RunFolder(folder.output, "segment", Part(2, 1)).is_held()
+    with RunFolder(tmp_path / "out", "segment", Shard(2, 1)) as folder:
+        assert RunFolder(folder.output, "segment", Shard(2, 1)).is_held()
         shards(run[:-2], tmp_path / "out", 2, of=2)
         assert "another run is writing here" in command(*run, "--shard", "1/2").error
         assert "shard 1/2 is writing here" in command(*run).error

@@ -16,9 +16,9 @@ from babyhubert.config import read_config
 from babyhubert.errors import ConfigError, DiskFullError, MissingExtraError
 from babyhubert.progress import NoProgress
 from babyhubert.runs.dask_workers import DaskWorkers
+from babyhubert.runs.execution import Execution
 from babyhubert.runs.journal import Planned
 from babyhubert.runs.pools import DEATHS, ClusterPool, SlurmSettings, slurm_options, worker_environment
-from babyhubert.runs.sharing import Sharing
 from commands import command, contents, spoken, write_sounds
 
 distributed = pytest.importorskip("distributed", reason="needs the 'cluster' extra")
@@ -138,8 +138,8 @@ def test_a_scheduler_that_does_not_answer(small_model, tmp_path, monkeypatch):
 def test_without_dask_one_sentence_names_the_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"babyhubert\[cluster\]"):
-        Sharing.from_options("cpu", workers=2)
-    assert Sharing.from_options("cpu", workers=1).pool is None
+        Execution.from_options("cpu", workers=2)
+    assert Execution.from_options("cpu", workers=1).pool is None
 
 
 def test_each_worker_has_its_share_of_cores_and_one_gpu():

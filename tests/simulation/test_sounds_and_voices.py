@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from babyhubert.audio.everyday_sounds import KINDS, made_sound
+from babyhubert.audio.everyday_sounds import KINDS, synthesised_sound
 from babyhubert.errors import AudioError
 from babyhubert.simulation.backgrounds import LEVELS_DBFS, recorded_backgrounds
 from babyhubert.simulation.voice_conversion import move_resonances, whisper
@@ -20,7 +20,7 @@ RATE = 16_000
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("samples", [400, 3 * RATE + 7])
 def test_every_kind_has_any_length_and_one_level_and_its_seed_decides(kind, samples):
-    sounds = [made_sound(kind, samples, np.random.default_rng(seed)) for seed in (*range(6), 0)]
+    sounds = [synthesised_sound(kind, samples, np.random.default_rng(seed)) for seed in (*range(6), 0)]
     for sound in sounds:
         assert sound.shape == (samples,)
         assert sound.dtype == np.float32

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from babyhubert.errors import AnnotationError
-from babyhubert.material.settings import DataSource, LeftOut
+from babyhubert.material.settings import DataSource, SkippedMaterial
 from babyhubert.material.sources import read_source
 from babyhubert.simulation.writer import write_scenes
 
@@ -62,7 +62,7 @@ def test_a_folder_of_sounds_is_material_whose_rows_have_the_fields_of_its_source
 def test_where_takes_rows_by_their_columns_and_tells_which_it_skips(sounds):
     table = sounds / "rows.csv"
     table.write_text("path,voice,mood\n1-a.wav,CHI,\n1-b.wav,FEM,\n2-a.wav,CHI,loud\n", encoding="utf-8")
-    left_out = LeftOut()
+    left_out = SkippedMaterial()
     source = DataSource(path=str(table), where={"voice": ["CHI"]}, fields={"mood": "calm"})
     rows = [row for recording in read_source(source, left_out) for row in recording.rows]
     assert [row.fields["mood"] for row in rows] == ["calm", "loud"]

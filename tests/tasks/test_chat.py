@@ -13,7 +13,7 @@ import torch
 
 from babyhubert.annotation.chat import read_transcript
 from babyhubert.errors import AnnotationError, MissingExtraError
-from babyhubert.material.settings import DataSource, LeftOut
+from babyhubert.material.settings import DataSource, SkippedMaterial
 from babyhubert.material.sources import read_source
 from babyhubert.phonology.inventory import Inventory
 from babyhubert.tasks.phonemes.training import PhonemeSettings, PhonemeTask
@@ -89,7 +89,7 @@ def changed(folder: Path, old: str, new: str) -> Path:
 
 
 def prepare(tmp_path, data, **changes):
-    left_out = LeftOut()
+    left_out = SkippedMaterial()
     settings = PhonemeSettings.model_validate({"data": data, "context_s": 4.0, "simplify": True, **changes})
     return PhonemeTask.prepare(settings, tmp_path / "cache", 0, left_out), left_out
 

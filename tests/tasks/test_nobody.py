@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from babyhubert.material.made_up_sounds import NobodySettings, NonSpeech, melody
+from babyhubert.material.made_up_sounds import NonSpeech, NonSpeechSettings, melody
 
 SAMPLES = 16_000
 
@@ -15,7 +15,7 @@ def level(sounds):
 
 
 def test_levels_and_kinds_are_those_asked_for():
-    settings = NobodySettings(level_dbfs=(-50.0, -40.0), silent_share=0.3, tones_share=0.3)
+    settings = NonSpeechSettings(level_dbfs=(-50.0, -40.0), silent_share=0.3, tones_share=0.3)
     sounds = NonSpeech(settings).windows(400, 2000, np.random.default_rng(0))
     assert sounds.dtype == np.float32
     silent = ~sounds.any(axis=1)
@@ -27,7 +27,7 @@ def test_levels_and_kinds_are_those_asked_for():
 
 def test_tones_are_narrow_and_noise_is_not():
     def peak_share(**shares):
-        settings = NobodySettings(silent_share=0.0, **shares)
+        settings = NonSpeechSettings(silent_share=0.0, **shares)
         power = (
             np.abs(
                 np.fft.rfft(NonSpeech(settings).windows(20, SAMPLES, np.random.default_rng(1)) * np.hanning(SAMPLES))
@@ -46,7 +46,7 @@ def test_melodies_are_tones_that_change():
         quarters = sound.reshape(-1, SAMPLES // 4) * np.hanning(SAMPLES // 4)
         return np.abs(np.fft.rfft(quarters)).argmax(axis=1) * 4
 
-    settings = NobodySettings(silent_share=0.0, tones_share=0.0, melodies_share=1.0, level_dbfs=(-30.0, -30.0))
+    settings = NonSpeechSettings(silent_share=0.0, tones_share=0.0, melodies_share=1.0, level_dbfs=(-30.0, -30.0))
     sounds = NonSpeech(settings).windows(30, 8 * SAMPLES, np.random.default_rng(2))
     assert level(sounds) == pytest.approx(-30, abs=0.01)
     assert np.median([len(set(dominant(sound))) for sound in sounds]) > 4
@@ -58,11 +58,11 @@ def test_melodies_are_tones_that_change():
 
 def test_shares_of_more_than_all_windows_are_refused():
     with pytest.raises(ValueError, match=r"are 1\.1 together"):
-        NobodySettings(silent_share=0.4, tones_share=0.4, melodies_share=0.3)
+        NonSpeechSettings(silent_share=0.4, tones_share=0.4, melodies_share=0.3)
 
 
-@pytest.mark.parametrize("settings", [NobodySettings(), NobodySettings(melodies_share=0.5)])
+@pytest.mark.parametrize("settings", [NonSpeechSettings(), NonSpeechSettings(melodies_share=0.5)])
 def test_it_is_a_function_of_its_generator(settings):
     first, again = (NonSpeech(settings).windows(9, 4000, np.random.default_rng(3)) for _ in range(2))
     assert np.array_equal(first, again)
-    assert NonSpeech(NobodySettings()).windows(0, 4000, np.random.default_rng(3)).shape == (0, 4000)
+    assert NonSpeech(NonSpeechSettings()).windows(0, 4000, np.random.default_rng(3)).shape == (0, 4000)

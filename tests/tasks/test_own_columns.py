@@ -21,7 +21,7 @@ from babyhubert.errors import ConfigError
 from babyhubert.files import temporary_beside
 from babyhubert.measures.speech import class_measures
 from babyhubert.measures.tables import columns, measure_names
-from babyhubert.runs.merging import parted_commands
+from babyhubert.runs.merging import sharded_commands
 from babyhubert.tasks.registry import check_name
 from commands import command, contents, write_sounds
 
@@ -168,7 +168,7 @@ def test_shards_are_merged_into_the_same_tables(output, model, sounds, tmp_path)
     for shard in ("1/2", "2/2"):
         arguments = ("classify", sounds, "-o", out, "--model", model, "--task", "vocalisation", "--device", "cpu")
         assert command(*arguments, "--shard", shard).code == 0
-    assert [one.command for one in parted_commands(out)] == ["vocalisation"]
+    assert [one.command for one in sharded_commands(out)] == ["vocalisation"]
     assert command("merge", out).code == 0
     assert command("status", out).code == 0
     own = ("vocalisation/", "rttm_vocalisation.csv")

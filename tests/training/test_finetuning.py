@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 
 from babyhubert import load_model
 from babyhubert.cli.app import app
-from babyhubert.compute.group import Group
+from babyhubert.compute.group import ProcessGroup
 from babyhubert.encoder.loading import load_checkpoint
 from babyhubert.errors import BabyHubertError, ConfigError, OutputError, TrainingError
-from babyhubert.material.settings import LeftOut
+from babyhubert.material.settings import SkippedMaterial
 from babyhubert.tasks.interface import Validation
 from babyhubert.tasks.voice_type.training import VoiceTypeTask
 from babyhubert.training import finetuning
@@ -42,7 +42,7 @@ def without_pictures(request, monkeypatch):
 
 
 def run(config, output, names=None, say=lambda _: None):
-    with Group.join("cpu") as group:
+    with ProcessGroup.join("cpu") as group:
         return finetune(config, names or list(config.tasks), output, group, say)
 
 
@@ -166,7 +166,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_others(scenes, encoder
 
 def prepared(scenes, utterances, encoder, work, **options):
     config = settings(encoder, all_tables(scenes, utterances), **options)
-    tasks = finetuning._read_tasks(config, list(config.tasks), work / "audio", LeftOut())
+    tasks = finetuning._read_tasks(config, list(config.tasks), work / "audio", SkippedMaterial())
     return config, tasks
 
 
@@ -209,7 +209,7 @@ def plain_losses(model, batches):
 def test_a_step_is_what_an_independent_loop_does(replay, clip, scenes, utterances, encoder, tmp_path):
     options = {"machine": {"replay": replay}, "clip_norm": 0.5, "clip": clip, "weight_decay": 0.1}
     config, tasks = prepared(scenes, utterances, encoder, tmp_path, **options)
-    with Group.join("cpu") as group:
+    with ProcessGroup.join("cpu") as group:
         loop = started(tasks, config, tmp_path, group)
         reference = started(tasks, config, tmp_path, group).model
         batches = next(loop.objective.batches(0))
@@ -229,7 +229,7 @@ def test_a_step_is_what_an_independent_loop_does(replay, clip, scenes, utterance
 
 def test_accumulated_batches_are_one_large_batch(scenes, utterances, encoder, tmp_path):
     config, tasks = prepared(scenes, utterances, encoder, tmp_path, accumulate=3)
-    with Group.join("cpu") as group:
+    with ProcessGroup.join("cpu") as group:
         loop = started(tasks, config, tmp_path, group)
         reference = started(tasks, config, tmp_path, group).model.eval()
         batches = next(loop.objective.batches(0))

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from babyhubert.compute.group import Group
+from babyhubert.compute.group import ProcessGroup
 from babyhubert.encoder.canonical import Checkpoint
 from babyhubert.errors import ConfigError, OutputError, TrainingError
 from babyhubert.training.curves import read_log
@@ -108,7 +108,7 @@ class KilledError(Exception):
 
 def run(objective, folder, at=None, requests=None, say=lambda _: None):
     """The weights after a run; killed before a step, if asked."""
-    with Group.join("cpu") as group:
+    with ProcessGroup.join("cpu") as group:
         loop = Loop.start(objective, folder, group)
         take_step = loop.take_step
 

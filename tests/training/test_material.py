@@ -17,7 +17,7 @@ from tones import RATE, addressee_table, phoneme_table, settings, voice_type_tab
 from babyhubert.annotation.rttm import read_rttm, write_rttm
 from babyhubert.annotation.segments import Segments
 from babyhubert.errors import AnnotationError, AudioError, ConfigError
-from babyhubert.material.settings import LeftOut
+from babyhubert.material.settings import SkippedMaterial
 from babyhubert.material.utterances import EpochOrder, equal_length_batches
 from babyhubert.material.windows import shifted, windows_by, windows_with_context
 from babyhubert.phonology.edit_distance import edit_distances
@@ -29,7 +29,7 @@ from babyhubert.timebase import frame_count
 
 
 def prepare(name, table, tmp_path, seed=0):
-    left_out = LeftOut()
+    left_out = SkippedMaterial()
     chosen = getattr(settings(None, {name: table}), name)
     kind = registry.load(registry.KINDS[chosen.kind].training)
     stream = registry.seed_stream(name)

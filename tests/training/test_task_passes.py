@@ -4,7 +4,7 @@ import pytest
 import torch
 from tones import addressee_table, phoneme_table, settings, voice_type_table
 
-from babyhubert.material.settings import LeftOut
+from babyhubert.material.settings import SkippedMaterial
 from babyhubert.training import finetuning
 from babyhubert.training.origin import build_model
 from babyhubert.training.precision import autocast
@@ -27,7 +27,7 @@ def test_gradients_are_those_of_plain_passes(frozen, device, scenes, utterances,
     }
     model = {"freeze_convolutions": frozen, "encoder_settings": {"hidden_dropout": 0.2, "layer_drop": 0.3}}
     config = settings(encoder, tables, model=model)
-    tasks = finetuning._read_tasks(config, list(tables), tmp_path, LeftOut())
+    tasks = finetuning._read_tasks(config, list(tables), tmp_path, SkippedMaterial())
     network, _ = build_model(config.model, tasks, seed=0)
     network.to(where).train()
     losses = TaskLosses(network, tasks)

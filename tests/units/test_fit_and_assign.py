@@ -12,7 +12,7 @@ from packs import StandIn, open_pack, spectrum, write_pack
 from sklearn.cluster import MiniBatchKMeans
 from small_encoders import TINY, fresh
 
-from babyhubert.compute.processes import Place
+from babyhubert.compute.processes import RankInfo
 from babyhubert.config import build_config
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.encoder.canonical import Checkpoint
@@ -32,7 +32,7 @@ def teacher(name: str = "stand-in") -> StandIn:
 
 
 def fit(pack: Pack, output: Path, settings: FitSettings = SETTINGS, **more) -> KMeans:
-    found = fit_units(pack, output, settings, **{"teacher": teacher(), "place": Place(), **more})
+    found = fit_units(pack, output, settings, **{"teacher": teacher(), "place": RankInfo(), **more})
     assert found is not None
     return found
 
@@ -116,13 +116,13 @@ def test_memory_bounds_the_sample():
 def test_fewer_frames_than_clusters(tmp_path):
     small = open_pack(tmp_path / "pack", lengths=((4_000, 800),), held_out=())
     with pytest.raises(CorpusError, match="14 frames in the training split, fewer than 500 clusters"):
-        fit_units(small, tmp_path / "out", FitSettings(teacher="x"), teacher=teacher(), place=Place())
+        fit_units(small, tmp_path / "out", FitSettings(teacher="x"), teacher=teacher(), place=RankInfo())
     with pytest.raises(ConfigError, match="frames = 5: fewer than 12 clusters"):
         fit(small, tmp_path / "out", SETTINGS.model_copy(update={"frames": 5}))
 
 
 def test_every_frame_of_both_splits_gets_its_nearest_centre(pack: Pack, fitted: KMeans, tmp_path):
-    labels = assign(pack, fitted, tmp_path / "labels", teacher=teacher(), place=Place())
+    labels = assign(pack, fitted, tmp_path / "labels", teacher=teacher(), place=RankInfo())
     assert labels is not None
     assert labels.clusters == 12
     for rows, features in _batches(pack, np.arange(len(pack))):
@@ -142,21 +142,21 @@ def test_labels_of_a_training_mode_encoder_are_deterministic(pack: Pack, tmp_pat
         student = HubertTeacher(encoder, 2, "h", "hash")
         encoder.train()
         found = fit(pack, tmp_path / "kmeans", teacher=student)
-        return assign(pack, found, tmp_path / name, teacher=student, place=Place())
+        return assign(pack, found, tmp_path / name, teacher=student, place=RankInfo())
 
     assert [labelled("a").shard(n).tolist() for n in range(3)] == [labelled("b").shard(n).tolist() for n in range(3)]
 
 
 @pytest.mark.parametrize("world", [2, 4])
 def test_more_processes_give_the_same_bytes(pack: Pack, fitted: KMeans, tmp_path, world):
-    places = [Place(rank, world, rank) for rank in range(world)]
+    places = [RankInfo(rank, world, rank) for rank in range(world)]
     found = [
         fit_units(pack, tmp_path / "kmeans", SETTINGS, teacher=teacher(), place=place) for place in reversed(places)
     ]
     assert found[0] is None or world > 3
     assert found[-1] is not None
     assert files(tmp_path / "kmeans") == files(fitted.folder)
-    one = assign(pack, fitted, tmp_path / "one", teacher=teacher(), place=Place())
+    one = assign(pack, fitted, tmp_path / "one", teacher=teacher(), place=RankInfo())
     many = [assign(pack, fitted, tmp_path / "many", teacher=teacher(), place=place) for place in places]
     assert one is not None
     assert many[-1] is not None
@@ -190,25 +190,25 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(pack: Pack, fitted: KMe
     assert again.heard < 7 or batches < 2
     assert files(tmp_path / "kmeans") == files(fitted.folder)
 
-    assign(pack, fitted, tmp_path / "whole", teacher=teacher(), place=Place())
+    assign(pack, fitted, tmp_path / "whole", teacher=teacher(), place=RankInfo())
     with pytest.raises(StoppedError):
-        assign(pack, fitted, tmp_path / "labels", teacher=stopping_after(batches), place=Place())
+        assign(pack, fitted, tmp_path / "labels", teacher=stopping_after(batches), place=RankInfo())
     with pytest.raises(CorpusError, match="missing or not finished"):
         Labels.open(tmp_path / "labels", pack)
-    assign(pack, fitted, tmp_path / "labels", teacher=teacher(), place=Place())
+    assign(pack, fitted, tmp_path / "labels", teacher=teacher(), place=RankInfo())
     assert files(tmp_path / "labels") == files(tmp_path / "whole")
 
 
 def test_what_is_complete_is_kept_and_what_is_damaged_is_made_again(pack: Pack, fitted: KMeans, tmp_path):
     idle = teacher()
     assert fit(pack, fitted.folder, teacher=idle).sha256 == fitted.sha256
-    assign(pack, fitted, tmp_path / "labels", teacher=teacher(), place=Place())
+    assign(pack, fitted, tmp_path / "labels", teacher=teacher(), place=RankInfo())
     before = files(tmp_path / "labels")
-    assign(pack, fitted, tmp_path / "labels", teacher=idle, place=Place())
+    assign(pack, fitted, tmp_path / "labels", teacher=idle, place=RankInfo())
     assert idle.heard == 0
     damaged = tmp_path / "labels" / "shards" / "00001.u16"
     damaged.write_bytes(b"\0" * damaged.stat().st_size)
-    assign(pack, fitted, tmp_path / "labels", teacher=idle, place=Place())
+    assign(pack, fitted, tmp_path / "labels", teacher=idle, place=RankInfo())
     assert idle.heard == 3
     assert files(tmp_path / "labels") == before
 
@@ -229,23 +229,23 @@ def test_other_results_are_not_overwritten_unasked(pack: Pack, fitted: KMeans, t
         fit(pack, tmp_path / "k", other)
     changed = fit(pack, tmp_path / "k", other, replace=True)
     assert changed.sha256 != fitted.sha256
-    assign(pack, fitted, tmp_path / "l", teacher=teacher(), place=Place())
+    assign(pack, fitted, tmp_path / "l", teacher=teacher(), place=RankInfo())
     with pytest.raises(OutputError, match="--replace"):
-        assign(pack, changed, tmp_path / "l", teacher=teacher(), place=Place())
-    assign(pack, changed, tmp_path / "l", teacher=teacher(), place=Place(), replace=True)
+        assign(pack, changed, tmp_path / "l", teacher=teacher(), place=RankInfo())
+    assign(pack, changed, tmp_path / "l", teacher=teacher(), place=RankInfo(), replace=True)
     assert json.loads((tmp_path / "l" / "labels.json").read_text())["kmeans"] == changed.sha256
 
 
 def test_another_teacher_than_the_one_learned_with_is_refused(pack: Pack, fitted: KMeans, tmp_path):
     with pytest.raises(CorpusError, match=r"another teacher \(stand-in\) than someone else: kind stand-in instead of"):
-        assign(pack, fitted, tmp_path, teacher=teacher("someone else"), place=Place())
+        assign(pack, fitted, tmp_path, teacher=teacher("someone else"), place=RankInfo())
     first, second = (HubertTeacher(fresh(TINY), layer, "h", "hash") for layer in (1, 2))
     learned = fit(pack, tmp_path / "k", teacher=first)
     with pytest.raises(CorpusError, match="layer 1 instead of 2"):
-        assign(pack, learned, tmp_path / "l", teacher=second, place=Place())
+        assign(pack, learned, tmp_path / "l", teacher=second, place=RankInfo())
     wide = StandIn(lambda waveforms: spectrum(waveforms).repeat(1, 1, 2), 16)
     with pytest.raises(CorpusError, match="centres of width 8, but teacher stand-in gives 16"):
-        assign(pack, fitted, tmp_path, teacher=wide, place=Place())
+        assign(pack, fitted, tmp_path, teacher=wide, place=RankInfo())
 
 
 def test_precision_is_that_of_the_fit_unless_told(pack: Pack, fitted: KMeans, tmp_path):
@@ -256,9 +256,9 @@ def test_precision_is_that_of_the_fit_unless_told(pack: Pack, fitted: KMeans, tm
     teaching = {"name": f"{model}:1", "kind": "hubert", "weights": "x", "layer": 1, "precision": "bfloat16"}
     learned = KMeans(fitted.folder, fitted.centres, dict(fitted.facts) | {"teacher": teaching})
     with pytest.raises(ConfigError, match="bfloat16 runs on CUDA only"):
-        assign(pack, learned, tmp_path / "labels", AssignSettings(device="cpu"), place=Place())
+        assign(pack, learned, tmp_path / "labels", AssignSettings(device="cpu"), place=RankInfo())
     with pytest.raises(CorpusError, match="precision bfloat16 instead of float32"):
-        assign(pack, learned, tmp_path / "labels", AssignSettings(device="cpu", precision="float32"), place=Place())
+        assign(pack, learned, tmp_path / "labels", AssignSettings(device="cpu", precision="float32"), place=RankInfo())
 
 
 def test_features_that_are_not_finite_stop_both(pack: Pack, fitted: KMeans, tmp_path):
@@ -266,7 +266,7 @@ def test_features_that_are_not_finite_stop_both(pack: Pack, fitted: KMeans, tmp_
     with pytest.raises(CorpusError, match="not finite"):
         fit(pack, tmp_path, teacher=sick)
     with pytest.raises(CorpusError, match="not finite"):
-        assign(pack, fitted, tmp_path, teacher=sick, place=Place())
+        assign(pack, fitted, tmp_path, teacher=sick, place=RankInfo())
 
 
 def test_damaged_or_pickled_kmeans_is_refused(fitted: KMeans, tmp_path):
@@ -283,12 +283,12 @@ def test_damaged_or_pickled_kmeans_is_refused(fitted: KMeans, tmp_path):
 
 
 def test_labels_of_another_pack_and_shards_cut_short(pack: Pack, fitted: KMeans, tmp_path):
-    assign(pack, fitted, tmp_path / "labels", teacher=teacher(), place=Place())
+    assign(pack, fitted, tmp_path / "labels", teacher=teacher(), place=RankInfo())
     other = open_pack(tmp_path / "other", seed=50)
     with pytest.raises(CorpusError, match="belong to another pack"):
         Labels.open(tmp_path / "labels", other)
     with pytest.raises(OutputError, match="another pack"):
-        assign(other, fitted, tmp_path / "labels", teacher=teacher(), place=Place())
+        assign(other, fitted, tmp_path / "labels", teacher=teacher(), place=RankInfo())
     shard = tmp_path / "other" / "shards" / "00000.i16"
     shard.write_bytes(shard.read_bytes()[:-2])
     with pytest.raises(CorpusError, match="cut short"):
@@ -301,4 +301,4 @@ def test_an_index_that_does_not_fit_its_shards_is_refused(fitted: KMeans, tmp_pa
     facts["shards"][1]["frames"] += 1
     (folder / "pack.json").write_text(json.dumps(facts))
     with pytest.raises(CorpusError, match="disagree on the frames of shard 1"):
-        assign(Pack.open(folder), fitted, tmp_path / "labels", teacher=teacher(), place=Place())
+        assign(Pack.open(folder), fitted, tmp_path / "labels", teacher=teacher(), place=RankInfo())

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from packs import StandIn, open_pack, spectrum
 from sklearn.metrics import mutual_info_score
 
-from babyhubert.compute.processes import Place
+from babyhubert.compute.processes import RankInfo
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.errors import AnnotationError, CorpusError
 from babyhubert.units.assign import assign
@@ -119,8 +119,8 @@ def test_counts_are_those_of_a_plain_loop(pack: Pack, tmp_path):
 def _labels(pack: Pack, folder) -> Labels:
     teacher = StandIn(spectrum, 8)
     settings = FitSettings(teacher="stand-in", clusters=10, n_init=1, batch_size=50)
-    found = fit_units(pack, folder / "kmeans", settings, teacher=teacher, place=Place())
+    found = fit_units(pack, folder / "kmeans", settings, teacher=teacher, place=RankInfo())
     assert found is not None
-    labels = assign(pack, found, folder / "labels", teacher=teacher, place=Place())
+    labels = assign(pack, found, folder / "labels", teacher=teacher, place=RankInfo())
     assert labels is not None
     return labels

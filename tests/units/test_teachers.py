@@ -8,7 +8,7 @@ import torch
 from packs import LENGTHS, StandIn, spectrum
 from small_encoders import TINY, TINY_LARGE, fresh, noise
 
-from babyhubert.compute.processes import Place
+from babyhubert.compute.processes import RankInfo
 from babyhubert.corpus.shards import Pack
 from babyhubert.encoder.canonical import Checkpoint
 from babyhubert.encoder.model_folder import save_model_folder
@@ -181,9 +181,9 @@ def test_mfcc_teacher_hears_samples_as_stored(pack: Pack):
 
 
 def test_shards_are_shared_out_by_size(pack: Pack):
-    places = [Place(rank, 2, rank) for rank in range(2)]
+    places = [RankInfo(rank, 2, rank) for rank in range(2)]
     shares = [shards_of(pack, place) for place in places]
     assert sorted(shares[0] + shares[1]) == [0, 1, 2]
     assert shares[0] == [0]
     assert samples_in(pack, shares[1]) == sum(map(sum, LENGTHS[1:]))
-    assert shards_of(pack, Place(4, 5)) == []
+    assert shards_of(pack, RankInfo(4, 5)) == []

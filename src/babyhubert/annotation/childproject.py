@@ -247,7 +247,7 @@ def format_set_csv(segments: Segments, kind: SetKind, recording_id: str) -> str:
     """
     refuse_ambiguous(segments.label, recording_id)
     lines: list[Iterable[object]] = [("segment_onset", "segment_offset", "speaker_type", *kind.columns)]
-    asked = np.ones(len(segments), dtype=bool) if kind.column is None else kind.column.is_asked(segments)
+    asked = np.ones(len(segments), dtype=bool) if kind.column is None else kind.column.applies_to(segments)
     for (start, end, label), said, own in zip(segments, _cells(segments, kind.column), asked, strict=True):
         speaker = TO_CHILDPROJECT.get(label, label) if label in VOICE_TYPES else "NA"
         if said is not None and (own or not _is_of_symbols(kind.column)):

@@ -65,7 +65,7 @@ class Column:
         """Class by its name in other tools."""
         return {code: value for value, code in self.codes}.get(code, code)
 
-    def is_asked(self, segments: Segments) -> NDArray[np.bool_]:
+    def applies_to(self, segments: Segments) -> NDArray[np.bool_]:
         """Mask of the segments that the task predicts, bool (S,)."""
         if not self.voices:
             return np.ones(len(segments), dtype=bool)

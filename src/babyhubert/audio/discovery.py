@@ -72,7 +72,7 @@ def left_out(inputs: Sequence[Path | str]) -> list[Path]:
     return sorted({path for path in found if path.suffix.lower() not in AUDIO_SUFFIXES | _BESIDE_RECORDINGS})
 
 
-def left_out_note(files: Sequence[Path]) -> str:
+def skipped_note(files: Sequence[Path]) -> str:
     """Sentence that counts and names them; if there are many, only the first."""
     names = ", ".join(str(path) for path in files[:_NAMED]) + (", ..." if len(files) > _NAMED else "")
     count = "1 file was" if len(files) == 1 else f"{len(files)} files were"
@@ -95,7 +95,7 @@ def _recordings_of(given: Path) -> Iterator[RecordingFile]:
     paths = [*_audio_below(given, closed), *closed]
     if not paths:
         others = left_out([given])
-        note = f" ({left_out_note(others)})" if others else ""
+        note = f" ({skipped_note(others)})" if others else ""
         raise AudioError(f"{given} holds no audio files: give a folder with recordings ({_some_suffixes()}){note}")
     for path in sorted(paths, key=lambda path: path.relative_to(given).parts):
         name = path.relative_to(given)

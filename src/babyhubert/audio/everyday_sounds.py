@@ -21,7 +21,7 @@ _FADE = SAMPLE_RATE // 100
 _TABLE = 8192
 
 
-def made_sound(kind: str, samples: int, rng: np.random.Generator) -> Sound:
+def synthesised_sound(kind: str, samples: int, rng: np.random.Generator) -> Sound:
     """A sound of one of :data:`KINDS` at an RMS level of 1, float32, (samples,).
 
     Raises:

@@ -28,7 +28,7 @@ class GuardedSource:
         """
         self.header = source.header
         self._source = source
-        self._mend: Callable[[], Source | None] | None = mend
+        self._repair: Callable[[], Source | None] | None = mend
         self._before_reading = before_reading
         self._position = 0
 
@@ -72,12 +72,12 @@ class GuardedSource:
 
     def _replace(self) -> bool:
         """Repair the recording, once; return True if the source was replaced."""
-        mend, self._mend = self._mend, None
-        mended = mend() if mend is not None else None
-        if mended is None:
+        mend, self._repair = self._repair, None
+        repaired = mend() if mend is not None else None
+        if repaired is None:
             return False
         self._source.close()
-        self._source = mended
+        self._source = repaired
         return True
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from babyhubert.audio.source import Lost, Source
 
-_TOLD_SECONDS = 0.1
+_REPORTED_SECONDS = 0.1
 
 
 class LateSource:
@@ -34,7 +34,7 @@ class LateSource:
         self.header = replace(
             header,
             frames=header.frames + lead,
-            warnings=(*header.warnings, late) if seconds >= _TOLD_SECONDS else header.warnings,
+            warnings=(*header.warnings, late) if seconds >= _REPORTED_SECONDS else header.warnings,
         )
 
     @property

@@ -27,7 +27,7 @@ def is_one_stream(path: Path, container: str) -> bool:
     return {"FLAC": flac, "OGG": ogg, "MP3": mp3_repair}[container].is_one_stream(path)
 
 
-def mended(path: Path, container: str) -> PiecedSource | None:
+def repaired(path: Path, container: str) -> PiecedSource | None:
     """Open a recording with its holes filled and its pieces joined; None if it needs no repair, or nothing is left.
 
     Raises:

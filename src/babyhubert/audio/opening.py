@@ -58,8 +58,8 @@ def _open_any(path: Path) -> Source:
             raise AudioError(f"{path} is a text file, not audio: check how it was named or copied") from None
         if begins_with_zeros(path):
             raise AudioError(f"{path} begins with zeros instead of audio: copy it again from the recorder") from None
-        if path.suffix.lower() == ".flac" and (mended := mending.mended(path, "FLAC")) is not None:
-            return mended
+        if path.suffix.lower() == ".flac" and (repaired := mending.repaired(path, "FLAC")) is not None:
+            return repaired
         return _open_with_media(path, refusal)
 
 
@@ -73,12 +73,12 @@ def _guarded(path: Path, source: SndfileSource) -> Source:
     container = source.header.container
     if container not in mending.CONTAINERS or (container == "MP3" and source.header.length == "guessed"):
         return source  # of MPEG's other layers
-    if not mending.is_one_stream(path, container) and (mended := mending.mended(path, container)) is not None:
+    if not mending.is_one_stream(path, container) and (repaired := mending.repaired(path, container)) is not None:
         source.close()
-        return mended
+        return repaired
     if container == "OGG" and (warning := ogg.unread_end(path)) is not None:
         source.header = replace(source.header, warnings=(*source.header.warnings, warning))
-    return GuardedSource(source, partial(mending.mended, path, container), before_reading=container != "FLAC")
+    return GuardedSource(source, partial(mending.repaired, path, container), before_reading=container != "FLAC")
 
 
 def _open_with_media(path: Path, refusal: AudioError) -> Source:

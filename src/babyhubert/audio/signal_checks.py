@@ -21,7 +21,7 @@ _QUIET_PEAK = 10 ** (-40 / 20)
 _LOUD_PEAK = 4.0
 _LONG_SILENCE_SECONDS = 60
 _LONG_SILENCE_SHARE = 0.1
-_SHORTEST_TOLD_SECONDS = 5
+_SHORTEST_REPORTED_SECONDS = 5
 _CANCELLING_SHARE = 0.1
 _SHORTEST_SECONDS = 0.1
 """Shorter recordings are not checked."""
@@ -106,7 +106,7 @@ class SignalChecks:
     def _about_silence(self) -> list[str]:
         seconds = self._constant / self._rate
         long = seconds >= min(_LONG_SILENCE_SECONDS, _LONG_SILENCE_SHARE * self._frames / self._rate)
-        if not long or seconds < _SHORTEST_TOLD_SECONDS:
+        if not long or seconds < _SHORTEST_REPORTED_SECONDS:
             return []
         return [f"digital silence in {self._clock(self._constant)} of {self._clock(self._frames)}"]
 

@@ -54,16 +54,16 @@ def analyze(
     """
     from babyhubert.cli.options import SPEED_NAMES, check_choice
     from babyhubert.cli.recordings import run
-    from babyhubert.cli.small_models import tell_small_model
+    from babyhubert.cli.small_models import print_small_model
     from babyhubert.phonology.syllables import available
     from babyhubert.tasks.analyze import choose_models, open_analyze_run
     from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL, VoiceTypeSettings
 
-    sharing = given.sharing()
+    execution = given.execution()
     mode = check_choice("--speed", speed, SPEED_NAMES)
     models = choose_models(model, voice_type, addressee, phonemes)
     if models.voice_type is None:
-        tell_small_model(SHIPPED_MODEL.name)
+        print_small_model(SHIPPED_MODEL.name)
     make = partial(
         open_analyze_run,
         given.recordings.output,
@@ -75,13 +75,13 @@ def analyze(
         batch_size=given.machine.batch_size,
         channel=given.channel(),
     )
-    summary = run(make, given, sharing, decides=mode != "exact", before=_tell_commands)
-    if report and sharing.part is None and summary.done + summary.skipped:
+    summary = run(make, given, execution, decides=mode != "exact", before=_print_commands)
+    if report and execution.part is None and summary.done + summary.skipped:
         _show(given.recordings.output)
     raise typer.Exit(summary.exit_code)
 
 
-def _tell_commands(opened: AnalyzeRun) -> None:
+def _print_commands(opened: AnalyzeRun) -> None:
     """Print the commands that run, and those among them that share the encoder's pass."""
     joined = opened.one_pass
     shared = f" ({', '.join(joined)} in the same pass of the encoder as segment)" if joined else ""

@@ -38,16 +38,16 @@ def scan(given: Recordings, workload: Workload, channel: Annotated[ChannelOption
     the channel that is chosen here.
     """
     from babyhubert.audio.channels import parse_channel
-    from babyhubert.cli.endings import tell_next
+    from babyhubert.cli.endings import print_next_step
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.cli.recordings import check_inputs
     from babyhubert.corpus.inventory import open_scan_run
     from babyhubert.corpus.inventory import scan as run
 
-    output, sharing = given.output, workload.sharing("cpu")
+    output, execution = given.output, workload.execution("cpu")
     chosen = parse_channel(channel)
     checked = check_inputs(given.audio, output, bytes_per_second=0)
-    distribution = sharing.distribution(partial(open_scan_run, output, chosen))
+    distribution = execution.distribution(partial(open_scan_run, output, chosen))
     with RunProgressDisplay("scan") as progress:
         summary = run(
             checked,
@@ -56,9 +56,9 @@ def scan(given: Recordings, workload: Workload, channel: Annotated[ChannelOption
             force=workload.force,
             progress=progress,
             distribution=distribution,
-            part=sharing.part,
+            part=execution.part,
         )
-    tell_next(output, sharing.part)
+    print_next_step(output, execution.part)
     _tell("scanned", summary)
 
 
@@ -94,25 +94,25 @@ def regions(
 
     Writes regions.parquet, regions.json and regions-failures.csv. Run the same command again to continue.
     """
-    from babyhubert.cli.endings import tell_next
+    from babyhubert.cli.endings import print_next_step
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.config import build_config
     from babyhubert.corpus.regions import RegionSettings, find_regions, open_region_run
 
-    sharing = workload.sharing(device)
+    execution = workload.execution(device)
     options = {
         "source": source, "path": path,
         "labels": None if labels is None else [label.strip() for label in labels.split(",")],
         "threshold": threshold, "pad_s": pad, "device": device,
     }  # fmt: skip
     settings = build_config(options, RegionSettings, "options")
-    own = settings.model_copy(update={"device": sharing.own_device()})
-    distribution = sharing.distribution(partial(open_region_run, corpus, settings))
+    own = settings.model_copy(update={"device": execution.own_device()})
+    distribution = execution.distribution(partial(open_region_run, corpus, settings))
     with RunProgressDisplay("regions") as progress:
         summary = find_regions(
-            corpus, own, force=workload.force, progress=progress, distribution=distribution, part=sharing.part
+            corpus, own, force=workload.force, progress=progress, distribution=distribution, part=execution.part
         )
-    tell_next(corpus, sharing.part)
+    print_next_step(corpus, execution.part)
     _tell("looked for speech in", summary)
 
 
@@ -184,15 +184,15 @@ def pack(
     Run the same command again to continue. Started by torchrun or srun, processes share the shards.
     """
     from babyhubert.cli.shard_progress import ShardProgressDisplay
-    from babyhubert.compute.processes import Place
+    from babyhubert.compute.processes import RankInfo
     from babyhubert.config import build_config
     from babyhubert.corpus.pack import PackSettings, pack_segments
-    from babyhubert.runs.shard import Part
+    from babyhubert.runs.shard import Shard
 
     options = {"shard_mb": shard_mb, "validation_share": validation_share, "seed": seed, "channel": channel}
     settings = build_config(options, PackSettings, "options")
-    part = None if shard is None else Part.parse(shard)
-    place = None if part is None else Place(part.number - 1, part.parts)
+    part = None if shard is None else Shard.parse(shard)
+    place = None if part is None else RankInfo(part.number - 1, part.parts)
     with ShardProgressDisplay("pack") as progress:
         found, summary = pack_segments(corpus, settings, place=place, force=force, progress=progress)
     if found is None:
@@ -202,12 +202,12 @@ def pack(
 
 
 def _tell(verb: str, summary: StepSummary) -> None:
-    from babyhubert.cli.endings import tell_warnings
+    from babyhubert.cli.endings import print_warnings
     from babyhubert.corpus.summary import summary_lines
 
     for _, error in summary.failures:
         typer.echo(f"failed: {error}", err=True)
-    tell_warnings(summary.warnings)
+    print_warnings(summary.warnings)
     for line in summary_lines(verb, summary):
         typer.echo(line)
     raise typer.Exit(summary.exit_code)

@@ -54,12 +54,12 @@ def embed(
     """
     from babyhubert.cli.options import check_choice
     from babyhubert.cli.recordings import run
-    from babyhubert.cli.small_models import tell_small_model
+    from babyhubert.cli.small_models import print_small_model
     from babyhubert.inference.windows import WindowPlan
     from babyhubert.tasks.embedding import open_embed_run
     from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL
 
-    sharing = given.sharing()
+    execution = given.execution()
     check_choice("--pool", pool, ("mean",))
     make = partial(
         open_embed_run,
@@ -74,8 +74,8 @@ def embed(
         speed=check_choice("--speed", speed, SPEED_NAMES),
     )
     if model is None:
-        tell_small_model(SHIPPED_MODEL.name)
-    raise typer.Exit(run(make, given, sharing, decides=False).exit_code)
+        print_small_model(SHIPPED_MODEL.name)
+    raise typer.Exit(run(make, given, execution, decides=False).exit_code)
 
 
 def _parse_layers(text: str) -> tuple[int, ...]:

@@ -10,13 +10,13 @@ import typer
 
 if TYPE_CHECKING:
     from babyhubert.runs.record import RunSummary
-    from babyhubert.runs.shard import Part
+    from babyhubert.runs.shard import Shard
 
 
 _MOST_WARNINGS = 50
 
 
-def tell_run(summary: RunSummary, output: Path, part: Part | None, inputs: Sequence[Path] = ()) -> None:
+def print_run(summary: RunSummary, output: Path, part: Shard | None, inputs: Sequence[Path] = ()) -> None:
     """Print warnings, then one line: number of recordings done, kept and failed, with warnings, and the output folder.
 
     Args:
@@ -28,22 +28,22 @@ def tell_run(summary: RunSummary, output: Path, part: Part | None, inputs: Seque
     from babyhubert.audio.discovery import left_out
     from babyhubert.runs.record import count_warnings
 
-    tell_warnings(summary.warnings)
+    print_warnings(summary.warnings)
     shard = "" if part is None else f"shard {part}: "
     see = "" if part is not None or not summary.failures else f" (see {output / 'failures.csv'})"
     typer.echo(
         f"{shard}{summary.done} recordings done, {summary.skipped} kept from before, {len(summary.failures)} failed"
         f"{count_warnings(summary.warnings)}{_count_left_out(len(left_out(inputs)))}: {output}{see}"
     )
-    tell_notes(summary.notes)
-    tell_next(output, part)
+    print_notes(summary.notes)
+    print_next_step(output, part)
 
 
 def _count_left_out(files: int) -> str:
     return f", {files} file{'s' if files > 1 else ''} left out (not known as audio by name)" if files else ""
 
 
-def tell_warnings(warnings: Sequence[tuple[Path, str]]) -> None:
+def print_warnings(warnings: Sequence[tuple[Path, str]]) -> None:
     """Print the warnings about recordings that are done, one line each; if there are many, only the first."""
     for path, line in warnings[:_MOST_WARNINGS]:
         typer.echo(f"warning: {path}: {line}", err=True)
@@ -52,13 +52,13 @@ def tell_warnings(warnings: Sequence[tuple[Path, str]]) -> None:
         typer.echo(f"warning: {more} more like these: 'babyhubert status' with the output folder lists all", err=True)
 
 
-def tell_notes(notes: Iterable[str]) -> None:
+def print_notes(notes: Iterable[str]) -> None:
     """Print notes on results, one line each."""
     for note in notes:
         typer.echo(f"note: {note}", err=True)
 
 
-def tell_next(output: Path, part: Part | None) -> None:
+def print_next_step(output: Path, part: Shard | None) -> None:
     """Print the next step after a shard."""
     if part is not None:
         typer.echo(f"when all {part.parts} shards are done: babyhubert merge {output}")

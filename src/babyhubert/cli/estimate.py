@@ -39,7 +39,7 @@ def estimate(
     this run, all together, by --by, and each. 'gain' is the number of further minutes that would have to be annotated
     for as narrow an interval without the machine.
     """
-    from babyhubert.cli.endings import tell_notes
+    from babyhubert.cli.endings import print_notes
     from babyhubert.cli.scores import say_written, show, source
     from babyhubert.errors import ConfigError
     from babyhubert.evaluation import estimate_report as shown
@@ -53,7 +53,7 @@ def estimate(
     table = None if recordings is None else read_recording_table(recordings)
     results = read_results(folder)
     amounts, assumed, failures = measure_clips(results, read_annotated_sample(reference))
-    tell_notes([*results.notes, *assumed])
+    print_notes([*results.notes, *assumed])
     for failure in failures:
         typer.echo(f"failed: {failure.error}", err=True)
     groups = [] if table is None or by is None else column_of(table, amounts.recordings, by)

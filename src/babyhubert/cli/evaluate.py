@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from babyhubert.cli import evaluate_utterances, robustness
-from babyhubert.cli.endings import tell_notes
+from babyhubert.cli.endings import print_notes
 from babyhubert.cli.groups import Resampling, option_groups
 from babyhubert.cli.options import UemOption
 from babyhubert.cli.scores import say_written, show, source, split_names
@@ -85,7 +85,7 @@ def voice_type(
 
     if recordings is None and (by or over):
         raise ConfigError("--by and --over name columns of a table of recordings; give it with --recordings")
-    tell_notes(check_run(predictions, "segment"))
+    print_notes(check_run(predictions, "segment"))
     report = compare(
         shown.read_side(reference),
         shown.read_side(predictions),

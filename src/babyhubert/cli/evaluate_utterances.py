@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from babyhubert.cli.endings import tell_notes
+from babyhubert.cli.endings import print_notes
 from babyhubert.cli.groups import Resampling, option_groups
 from babyhubert.cli.options import UemOption
 from babyhubert.cli.scores import say_written, show, source, split_names
@@ -77,7 +77,7 @@ def addressee(
     from babyhubert.runs.provenance import check_run
     from babyhubert.tasks.addressee import evaluation as task
 
-    tell_notes(check_run(predictions, "addressee"))
+    print_notes(check_run(predictions, "addressee"))
     _evaluate_classes(
         task.QUESTION,
         (reference, predictions),
@@ -146,7 +146,7 @@ def classify(
     from babyhubert.tasks.classification.results import question_of
 
     found = question_of(predictions, task, column, split_names(labels or ""), split_names(voices or ""))
-    tell_notes(check_run(predictions, found.task))
+    print_notes(check_run(predictions, found.task))
     _evaluate_classes(
         found.question,
         (reference, predictions),
@@ -299,7 +299,7 @@ def phonemes(
 
     rewrite = None if phone_map is None else tables.read_rewriting(phone_map)
     symbols = tables.read_symbols(inventory)
-    tell_notes(check_run(predictions, "phonemes"))
+    print_notes(check_run(predictions, "phonemes"))
     truth, found = (tables.read_transcriptions(path, rewrite) for path in (reference, predictions))
     if simplify:
         truth, found = tables.simplified(truth, symbols), tables.simplified(found, symbols)

@@ -71,7 +71,7 @@ def tasks(config: Configuration, output: Output, changes: Changes = None) -> Non
 
 
 def _finetune(config: Path, names: Sequence[str] | None, output: Path, changes: list[str] | None) -> None:
-    from babyhubert.compute.group import Group
+    from babyhubert.compute.group import ProcessGroup
     from babyhubert.config import read_config
     from babyhubert.errors import ConfigError
     from babyhubert.training.finetuning import finetune
@@ -81,7 +81,7 @@ def _finetune(config: Path, names: Sequence[str] | None, output: Path, changes: 
     names = names or list(settings.tasks)
     if not names:
         raise ConfigError(f"{config}: has none of the tables [voice_type], [addressee], [phonemes], [task.NAME]")
-    with Group.join(settings.machine.device) as group:
+    with ProcessGroup.join(settings.machine.device) as group:
         result = finetune(settings, names, output, group, typer.echo)
     if group.place.first and result.finished:
         typer.echo(f"kept step {result.best_step}, score {100 * result.score:.1f}: {output}")

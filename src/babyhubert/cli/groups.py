@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.random import Generator
 
     from babyhubert.audio.channels import Channel
-    from babyhubert.runs.sharing import Sharing
+    from babyhubert.runs.execution import Execution
 
 ResultT = TypeVar("ResultT")
 
@@ -162,16 +162,16 @@ class Workload:
         ),
     ] = None
 
-    def sharing(self, device: str) -> Sharing:
+    def execution(self, device: str) -> Execution:
         """Distribution of the recordings.
 
         Raises:
             ConfigError: the options contradict each other, or a value is impossible.
             MissingExtraError: Dask is not installed.
         """
-        from babyhubert.runs.sharing import Sharing
+        from babyhubert.runs.execution import Execution
 
-        return Sharing.from_options(device, self.workers, self.scheduler, self.slurm, self.shard)
+        return Execution.from_options(device, self.workers, self.scheduler, self.slurm, self.shard)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,9 +182,9 @@ class Run:
     machine: Machine
     workload: Workload
 
-    def sharing(self) -> Sharing:
-        """Distribution like :meth:`Workload.sharing`, for the chosen device."""
-        return self.workload.sharing(self.machine.device)
+    def execution(self) -> Execution:
+        """Distribution like :meth:`Workload.execution`, for the chosen device."""
+        return self.workload.execution(self.machine.device)
 
     def channel(self) -> Channel:
         """Choice of the channel.

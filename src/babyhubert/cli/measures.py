@@ -41,7 +41,7 @@ def measures(
     Addressees, phones and classes of other tasks are counted if 'babyhubert addressee', 'babyhubert phonemes' and
     'babyhubert classify' wrote into that folder; NA means not computed, 0 means none found.
     """
-    from babyhubert.cli.endings import tell_notes
+    from babyhubert.cli.endings import print_notes
     from babyhubert.measures.hours import unknown_start_notes
     from babyhubert.measures.results import read_results
     from babyhubert.measures.tables import MeasureSettings, measure_all, write_measures
@@ -56,9 +56,9 @@ def measures(
     )
     results = read_results(folder)
     measured, failures = measure_all(results, settings, start_times)
-    tell_notes(results.notes)
+    print_notes(results.notes)
     if start_times is not None:
-        tell_notes(unknown_start_notes(results.audio, start_times))
+        print_notes(unknown_start_notes(results.audio, start_times))
     for _, error in failures:
         typer.echo(f"failed: {error}", err=True)
     write_measures(folder, measured, settings)

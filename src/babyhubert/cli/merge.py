@@ -35,23 +35,23 @@ def merge(
     Needs neither the model nor the audio; may be repeated. Shards that are not finished are named, and nothing is
     written.
     """
-    from babyhubert.cli.endings import tell_notes, tell_warnings
+    from babyhubert.cli.endings import print_notes, print_warnings
     from babyhubert.runs.folder import reading_warnings
-    from babyhubert.runs.merging import merge_parts, parted_commands
+    from babyhubert.runs.merging import merge_shards, sharded_commands
     from babyhubert.runs.record import count_warnings, exit_code
 
     codes = []
-    for command in parted_commands(output):
-        outcome = merge_parts(output, command, _writer(command.command), unfinished=unfinished)
+    for command in sharded_commands(output):
+        outcome = merge_shards(output, command, _writer(command.command), unfinished=unfinished)
         warnings = reading_warnings(output, command.recorded_by, outcome.complete)
-        tell_warnings(warnings)
+        print_warnings(warnings)
         left = f", {command.left} left" if command.unfinished else ""
         typer.echo(
             f"{command.command}: {len(command.states)} of {len(command.parts)} shards merged, "
             f"{len(outcome.complete)} recordings done, {len(outcome.failures)} failed"
             f"{count_warnings(warnings)}{left}: {output}"
         )
-        tell_notes(outcome.notes)
+        print_notes(outcome.notes)
         codes.append(exit_code(len(outcome.complete), len(outcome.failures) + len(command.unfinished)))
     raise typer.Exit(max(codes))
 

@@ -23,14 +23,14 @@ def pretrain(
     Alone, under torchrun, or under srun: the launcher's environment says how many processes there are. SIGTERM,
     SIGUSR1 and Ctrl-C save and stop; the same command continues where it stopped.
     """
-    from babyhubert.compute.group import Group
+    from babyhubert.compute.group import ProcessGroup
     from babyhubert.config import read_config
     from babyhubert.corpus.shards import Labels, Pack
     from babyhubert.pretraining.run import pretrain as train
     from babyhubert.pretraining.settings import PretrainingRun
 
     settings = read_config(config, PretrainingRun, changes or ())
-    with Group.join(settings.machine.device) as group:
+    with ProcessGroup.join(settings.machine.device) as group:
         labels = Labels.open(settings.data.labels, Pack.open(settings.data.pack))
         result = train(labels, settings, output, group, typer.echo)
     if group.place.first and result.finished:

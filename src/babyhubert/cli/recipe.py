@@ -31,11 +31,11 @@ def recipe(
 
     Finished steps are skipped, stopped ones continued. Works alone, under torchrun and under srun.
     """
-    from babyhubert.compute.group import Group
+    from babyhubert.compute.group import ProcessGroup
     from babyhubert.config import read_config
     from babyhubert.errors import ConfigError
     from babyhubert.pretraining.plan import plan_table
-    from babyhubert.pretraining.recipe import Recipe, cook
+    from babyhubert.pretraining.recipe import Recipe, train_by_recipe
 
     settings = read_config(config, Recipe, changes or ())
     if show_plan:
@@ -44,8 +44,8 @@ def recipe(
         return
     if output is None:
         raise ConfigError("give a folder for the results: -o OUT (or --plan, to see what it would cost)")
-    with Group.join(settings.device) as group:
-        result = cook(settings, output, group, typer.echo)
+    with ProcessGroup.join(settings.device) as group:
+        result = train_by_recipe(settings, output, group, typer.echo)
     if group.place.first and result.finished:
         typer.echo(f"model: {result.model}")
     raise typer.Exit(0 if result.finished else 1)

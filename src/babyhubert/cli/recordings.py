@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from babyhubert.cli.groups import Run
     from babyhubert.progress import RunProgress
     from babyhubert.runs.distribution import Distribution, RecordingJob
+    from babyhubert.runs.execution import Execution
     from babyhubert.runs.record import RunSummary
-    from babyhubert.runs.sharing import Sharing
 
     class RecordingRun(RecordingJob, Protocol):
         """A run over recordings with its model loaded."""
@@ -43,7 +43,7 @@ RunT = TypeVar("RunT", bound="RecordingRun")
 def run(
     make: Callable[..., RunT],
     given: Run,
-    sharing: Sharing,
+    execution: Execution,
     *,
     decides: bool,
     before: Callable[[RunT], object] | None = None,
@@ -55,35 +55,35 @@ def run(
     Args:
         make: Makes the run, given ``device`` and ``part``.
         given: The options.
-        sharing: Distribution of the recordings.
+        execution: Distribution of the recordings.
         decides: True if results depend on the kind of device, so that this process must have the workers' kind.
         before: Called with the run before the recordings are checked.
         prepare: The recordings to compute, from those that were found.
         after: Called at the end, before the closing lines.
     """
-    from babyhubert.cli.endings import tell_run
+    from babyhubert.cli.endings import print_run
 
-    opened = make(device=sharing.own_device(decides=decides), part=sharing.part)
+    opened = make(device=execution.own_device(decides=decides), part=execution.part)
     if before is not None:
         before(opened)
     output = given.recordings.output
     checked = check_inputs(given.recordings.audio, output, bytes_per_second=opened.bytes_per_second)
     if prepare is not None:
         checked = prepare(opened, checked)
-    summary = execute(opened, make, checked, sharing, force=given.workload.force)
+    summary = execute(opened, make, checked, execution, force=given.workload.force)
     if after is not None:
         after(opened, checked)
-    tell_run(summary, output, sharing.part, given.recordings.audio)
+    print_run(summary, output, execution.part, given.recordings.audio)
     return summary
 
 
 def execute(
-    opened: RunT, make: Callable[..., RunT], checked: PreflightReport, sharing: Sharing, *, force: bool = False
+    opened: RunT, make: Callable[..., RunT], checked: PreflightReport, execution: Execution, *, force: bool = False
 ) -> RunSummary:
     """Compute with progress display, in this process or by workers that make the same run."""
     from babyhubert.cli.progress import RunProgressDisplay
 
-    distribution = sharing.distribution(partial(make, device=sharing.device))
+    distribution = execution.distribution(partial(make, device=execution.device))
     with opened.folder, RunProgressDisplay(opened.folder.command) as progress:
         return opened.execute(checked, progress, force=force, distribution=distribution)
 
@@ -95,7 +95,7 @@ def check_inputs(audio: Sequence[Path], output: Path, bytes_per_second: float) -
         AudioError: nothing to process, or two recordings would get one name.
         OutputError: the output cannot be written or will not fit.
     """
-    from babyhubert.audio.discovery import discover, left_out, left_out_note
+    from babyhubert.audio.discovery import discover, left_out, skipped_note
     from babyhubert.audio.preflight import check_recordings
 
     console = Console(stderr=True, highlight=False)
@@ -103,7 +103,7 @@ def check_inputs(audio: Sequence[Path], output: Path, bytes_per_second: float) -
     console.print(f"{len(report.good)} recordings, {format_clock(report.total_samples)} of audio", soft_wrap=True)
     others = left_out(audio)
     if others:
-        console.print(f"note: {left_out_note(others)}", style="yellow", soft_wrap=True, markup=False)
+        console.print(f"note: {skipped_note(others)}", style="yellow", soft_wrap=True, markup=False)
     for warning in report.warnings:
         console.print(f"note: {warning}", style="yellow", soft_wrap=True, markup=False)
     for _, error in report.bad:

@@ -35,14 +35,14 @@ def report(
     confidence of the model, failures, settings and model card; a table of recordings that sorts and filters. Many
     recordings get a page each (report/<id>.html), linked from that table.
     """
-    from babyhubert.cli.endings import tell_notes
+    from babyhubert.cli.endings import print_notes
     from babyhubert.cli.progress import RunProgressDisplay
     from babyhubert.measures.results import read_results
     from babyhubert.report.page import PageSettings, write_page
     from babyhubert.runs.record import exit_code
 
     results = read_results(folder)
-    tell_notes(results.notes)
+    print_notes(results.notes)
     settings = PageSettings(levels=levels, clips=with_clips, seed=seed, start_times=start_times)
     with RunProgressDisplay("report") as progress:
         written = write_page(results, settings, progress)

@@ -77,7 +77,7 @@ def robustness(
     """
     from functools import partial
 
-    from babyhubert.cli.small_models import tell_small_model
+    from babyhubert.cli.small_models import print_small_model
     from babyhubert.errors import ConfigError
     from babyhubert.evaluation import robustness_presentation as shown
     from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL, VoiceTypeSettings, load_model
@@ -90,9 +90,9 @@ def robustness(
     settings = partial(VoiceTypeSettings.for_speed, "exact", window_s=window, overlap=overlap, thresholds=thresholds)
     settings()  # impossible windows are refused before a model is loaded
     if model is None:
-        tell_small_model(SHIPPED_MODEL.name)
+        print_small_model(SHIPPED_MODEL.name)
     classifier = load_model(model, device=device)
-    classifier = classifier.with_settings(settings(listening=classifier.listening))
+    classifier = classifier.with_settings(settings(window_settings=classifier.window_settings))
     result = run_robustness(
         classifier,
         recording=recording,

@@ -118,12 +118,12 @@ def segment(
     """
     from babyhubert.cli.options import check_choice, duration_samples
     from babyhubert.cli.recordings import run
-    from babyhubert.cli.small_models import tell_small_model
+    from babyhubert.cli.small_models import print_small_model
     from babyhubert.inference.post_processing import MinimumDurations
     from babyhubert.tasks.voice_type.outputs import SegmentOutputs, open_segment_run
     from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL, VoiceTypeSettings
 
-    sharing = given.sharing()
+    execution = given.execution()
     speed = check_choice("--speed", windows.speed, SPEED_NAMES)
     settings = partial(
         VoiceTypeSettings.for_speed,
@@ -138,7 +138,7 @@ def segment(
     )
     channel = given.channel()
     if model is None:
-        tell_small_model(SHIPPED_MODEL.name)
+        print_small_model(SHIPPED_MODEL.name)
     make = partial(
         open_segment_run,
         given.recordings.output,
@@ -151,5 +151,5 @@ def segment(
         outputs=SegmentOutputs(saved.save_probs, saved.keep_raw, saved.calibration),
         skip_quiet_db=windows.skip_quiet,
     )
-    summary = run(make, given, sharing, decides=speed != "exact")
+    summary = run(make, given, execution, decides=speed != "exact")
     raise typer.Exit(summary.exit_code)

@@ -9,7 +9,7 @@ _RELEASED = {
 _CARD = " (its card has its scores)"
 
 
-def tell_small_model(name: str, option: str = "--model") -> None:
+def print_small_model(name: str, option: str = "--model") -> None:
     """Print to stderr that a small model is used, its purpose, and the released model to use instead, if there is one.
 
     Args:

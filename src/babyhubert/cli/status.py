@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from babyhubert.runs.status import CommandStatus, PartStatus
+    from babyhubert.runs.status import CommandStatus, ShardStatus
 
 
 def status(
@@ -55,14 +55,14 @@ def _tell(command: CommandStatus) -> None:
     typer.echo(f"  left    {command.left:6}  {format_clock(command.left_samples):>9} of audio{ending}")
     if not whole:
         for part in command.parts:
-            _tell_part(part)
+            _print_shard(part)
     for _, error in command.failures:
         typer.echo(f"  failed: {error}")
     for path, line in warnings:
         typer.echo(f"  warning: {path}: {line}")
 
 
-def _tell_part(part: PartStatus) -> None:
+def _print_shard(part: ShardStatus) -> None:
     figures = ""
     if part.state is not None:
         failed = len(part.state.errors) + len(part.state.plan.bad)

@@ -91,7 +91,7 @@ def voice_type(
     Every threshold is scored with the published metric itself on the segments that 'segment' would write.
     """
     from babyhubert.annotation.uem import read_uem
-    from babyhubert.cli.endings import tell_notes
+    from babyhubert.cli.endings import print_notes
     from babyhubert.cli.options import check_choice
     from babyhubert.cli.scores import say_written, show, source
     from babyhubert.evaluation import tuning_presentation as shown
@@ -112,7 +112,7 @@ def voice_type(
         seed=resampling.seed,
     )
     found = find_scores(scores)
-    tell_notes(note for folder in (scores, scores.parent) for note in version_notes(RunFolder(folder, "segment")))
+    print_notes(note for folder in (scores, scores.parent) for note in version_notes(RunFolder(folder, "segment")))
     result = tune_voice_type(read_side(reference), found, settings, None if uem is None else read_uem(uem))
     show(shown.tuning_tables(result), shown.tuning_notes(result))
     if output is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from babyhubert.audio.channels import Channel
     from babyhubert.audio.preflight import PreflightReport
     from babyhubert.inference.speed import Speed
-    from babyhubert.runs.sharing import Sharing
+    from babyhubert.runs.execution import Execution
     from babyhubert.tasks.utterance_outputs import UtteranceRun
 
 PublishedOption = Annotated[
@@ -153,12 +153,12 @@ def phonemes(
 
 def named_model(model: str | None) -> str:
     """Model of a command: the one given, or the small one of the package with a head for every task."""
-    from babyhubert.cli.small_models import tell_small_model
+    from babyhubert.cli.small_models import print_small_model
     from babyhubert.tasks.loading import SHIPPED_TASKS
 
     if model is not None:
         return model
-    tell_small_model(SHIPPED_TASKS.name)
+    print_small_model(SHIPPED_TASKS.name)
     return str(SHIPPED_TASKS)
 
 
@@ -166,13 +166,13 @@ def named_model(model: str | None) -> str:
 class _Chosen:
     """The shared options, checked."""
 
-    sharing: Sharing
+    execution: Execution
     speed: Speed
     channel: Channel
 
     @classmethod
     def of(cls, given: Utterances) -> _Chosen:
-        return cls(given.run.sharing(), check_choice("--speed", given.speed, SPEED_NAMES), given.run.channel())
+        return cls(given.run.execution(), check_choice("--speed", given.speed, SPEED_NAMES), given.run.channel())
 
 
 def _predict(
@@ -203,7 +203,7 @@ def _predict(
         channel=chosen.channel,
     )
 
-    def note_left_out(opened: UtteranceRun[Any], checked: PreflightReport) -> None:
+    def note_skipped(opened: UtteranceRun[Any], checked: PreflightReport) -> None:
         count = opened.left_out([file.recording_id for file, _ in checked.good])
         if count:
             typer.echo(f"note: {count} utterances over 30 s {left_out}, as published", err=True)
@@ -211,10 +211,10 @@ def _predict(
     summary = run(
         make,
         given.run,
-        chosen.sharing,
+        chosen.execution,
         decides=chosen.speed != "exact",
         prepare=partial(_with_segments, given, chosen, model),
-        after=note_left_out,
+        after=note_skipped,
     )
     raise typer.Exit(summary.exit_code)
 
@@ -223,7 +223,7 @@ def _with_segments(
     given: Utterances, chosen: _Chosen, model: str | None, opened: UtteranceRun[Any], checked: PreflightReport
 ) -> PreflightReport:
     """Recordings with input segments; missing segments are predicted first."""
-    from babyhubert.tasks.input_segments import FileSegments, require_segments, segments_source, unasked_notes
+    from babyhubert.tasks.input_segments import FileSegments, require_segments, segments_source, unmatched_label_notes
 
     output, voices = given.run.recordings.output, opened.model.voices
     source = segments_source(output, given.segments)
@@ -231,7 +231,7 @@ def _with_segments(
         source.check_voices(voices)
     checked, notes = require_segments(source, checked, partial(_find, output, (given.voice_type, model), chosen))
     recording_ids = [file.recording_id for file, _ in checked.good]
-    for note in (*notes, *unasked_notes(source, recording_ids, opened.folder.command, voices)):
+    for note in (*notes, *unmatched_label_notes(source, recording_ids, opened.folder.command, voices)):
         typer.echo(f"note: {note}", err=True)
     return checked
 
@@ -241,25 +241,25 @@ def _find(
 ) -> Sequence[tuple[Path, str]]:
     """Run `segment` over recordings; path and error of those that failed."""
     from babyhubert.cli.recordings import execute
-    from babyhubert.cli.small_models import tell_small_model
+    from babyhubert.cli.small_models import print_small_model
     from babyhubert.errors import ConfigError
     from babyhubert.tasks.voice_type.outputs import open_segment_run
     from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL, VoiceTypeSettings
 
-    sharing, speed = chosen.sharing, chosen.speed
-    if sharing.part is not None:
+    execution, speed = chosen.execution, chosen.speed
+    if execution.part is not None:
         raise ConfigError(
             f"{len(missing.good)} recordings have no segments yet: run 'babyhubert segment' on them first, or give "
             "--segments (a shard finds none on its own)"
         )
     model = _with_voice_type(models)
     if model is None:
-        tell_small_model(SHIPPED_MODEL.name, "--voice-type")
+        print_small_model(SHIPPED_MODEL.name, "--voice-type")
     typer.echo(f"no segments yet: finding who speaks when with {model or 'the small model of the package'}", err=True)
     settings = partial(VoiceTypeSettings.for_speed, speed)
     make = partial(open_segment_run, output, model, settings, speed=speed, channel=chosen.channel)
-    opened = make(device=sharing.own_device(decides=speed != "exact"))
-    return execute(opened, make, missing, sharing).failures
+    opened = make(device=execution.own_device(decides=speed != "exact"))
+    return execute(opened, make, missing, execution).failures
 
 
 def _with_voice_type(models: Sequence[str | None]) -> str | None:

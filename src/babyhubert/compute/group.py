@@ -18,7 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from babyhubert.compute.device import resolve_device
-from babyhubert.compute.processes import Place
+from babyhubert.compute.processes import RankInfo
 
 _LONGEST_WAIT = timedelta(days=7)
 """Long, because one process may work alone (k-means, for example) while the others wait."""
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Group:
+class ProcessGroup:
     """The processes of one job. Use it as a context manager; with a single process every operation is the identity.
 
     Attributes:
@@ -35,18 +35,18 @@ class Group:
         device: Device of this process.
     """
 
-    place: Place
+    place: RankInfo
     device: torch.device
     control: Any = None
 
     @classmethod
-    def join(cls, device: str = "auto", place: Place | None = None) -> Self:
+    def join(cls, device: str = "auto", place: RankInfo | None = None) -> Self:
         """Join the other processes, as the launcher's environment variables say, and choose this process's device.
 
         Raises:
             ConfigError: the device does not exist, or the launcher's variables contradict each other.
         """
-        place = place or Place.from_environment()
+        place = place or RankInfo.from_environment()
         chosen = resolve_device(device)
         if chosen.type == "cuda":
             chosen = resolve_device(f"cuda:{place.local_rank}") if place.world > 1 else chosen
@@ -81,7 +81,7 @@ class Group:
         if self.control is not None:
             dist.all_reduce(values)
 
-    def voice(self, say: Callable[[str], None]) -> Callable[[str], None]:
+    def rank_zero_print(self, say: Callable[[str], None]) -> Callable[[str], None]:
         """Print function: the given one on rank 0, silent on other ranks."""
         return say if self.place.first else lambda _: None
 

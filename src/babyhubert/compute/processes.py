@@ -13,7 +13,7 @@ from babyhubert.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Place:
+class RankInfo:
     """Rank of a process in a job.
 
     Attributes:
@@ -32,7 +32,7 @@ class Place:
         return self.rank == 0
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Place:
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> RankInfo:
         """Read torchrun's variables (RANK, WORLD_SIZE, LOCAL_RANK), else those of a SLURM step; neither: rank 0 of 1.
 
         A SLURM allocation without ``srun`` (an interactive shell) has a job id and no step: that is one process.

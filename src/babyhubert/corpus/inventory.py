@@ -31,7 +31,7 @@ from babyhubert.runs.folder import RunFolder, reading_warnings, record_warnings
 from babyhubert.runs.journal import Outcome, plan_run
 from babyhubert.runs.kept import without_damaged
 from babyhubert.runs.pipeline import OneByOneRun
-from babyhubert.runs.shard import Part
+from babyhubert.runs.shard import Shard
 from babyhubert.timebase import SAMPLE_RATE, samples_to_hours
 
 SCAN = "scan"
@@ -154,7 +154,7 @@ def scan(
     force: bool = False,
     progress: RunProgress | None = None,
     distribution: Distribution = IN_PROCESS,
-    part: Part | None = None,
+    part: Shard | None = None,
 ) -> StepSummary:
     """Measure every recording and write the inventory.
 

@@ -26,7 +26,7 @@ from babyhubert.audio.channels import Channel, parse_channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.pcm import to_pcm16
 from babyhubert.audio.recording import open_recording
-from babyhubert.compute.processes import Place
+from babyhubert.compute.processes import RankInfo
 from babyhubert.config import Config, Seed
 from babyhubert.corpus.inventory import SCAN, InventoryRow, read_inventory
 from babyhubert.corpus.lengths import SEGMENTS
@@ -114,7 +114,7 @@ def pack_segments(
     corpus: Path,
     settings: PackSettings,
     *,
-    place: Place | None = None,
+    place: RankInfo | None = None,
     force: bool = False,
     progress: RunProgress | None = None,
 ) -> tuple[Pack | None, StepSummary]:
@@ -128,7 +128,7 @@ def pack_segments(
         OutputError: another run is writing to this folder.
         DiskFullError: the disk is full.
     """
-    place, progress = place or Place.from_environment(), progress or NoProgress()
+    place, progress = place or RankInfo.from_environment(), progress or NoProgress()
     rows = read_inventory(corpus)
     spans = read_spans(corpus / SEGMENTS, {row.recording_id: row.samples for row in rows}, disjoint=True)
     plan = _plan(rows, spans, settings)
@@ -213,7 +213,7 @@ class _Writer:
             )
         path.unlink(missing_ok=True)  # another process may have been faster
 
-    def write(self, place: Place, progress: RunProgress, force: bool) -> None:
+    def write(self, place: RankInfo, progress: RunProgress, force: bool) -> None:
         """Make this process's incomplete shards; with ``force``, all of them."""
         mine = range(place.rank, self.plan.shards, place.world)
         missing = [number for number in mine if force or not self._is_whole(number)]

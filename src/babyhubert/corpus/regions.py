@@ -42,7 +42,7 @@ from babyhubert.runs.folder import RunFolder, reading_warnings, write_failures
 from babyhubert.runs.journal import Outcome, plan_run
 from babyhubert.runs.kept import without_damaged
 from babyhubert.runs.pipeline import OneByOneRun
-from babyhubert.runs.shard import Part
+from babyhubert.runs.shard import Shard
 from babyhubert.runs.streaming import BLOCK_SAMPLES
 from babyhubert.timebase import samples_to_hours, seconds_to_samples
 
@@ -154,7 +154,7 @@ def find_regions(
     force: bool = False,
     progress: RunProgress | None = None,
     distribution: Distribution = IN_PROCESS,
-    part: Part | None = None,
+    part: Shard | None = None,
 ) -> StepSummary:
     """Find regions in every recording of the inventory.
 

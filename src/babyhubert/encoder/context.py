@@ -30,7 +30,7 @@ SHARED = "shared"
 
 
 @dataclass(frozen=True)
-class Listening:
+class WindowSettings:
     """Window settings of a head.
 
     Attributes:
@@ -48,10 +48,10 @@ class Listening:
     pooling: Pooling = "utterance"
 
 
-PUBLISHED_LISTENING: dict[HeadKind, Listening] = {
-    "frames": Listening(4.0, 0.75),
-    "classification": Listening(10.0, 0.5),
-    "ctc": Listening(20.0, 0.5),
+PUBLISHED_WINDOW_SETTINGS: dict[HeadKind, WindowSettings] = {
+    "frames": WindowSettings(4.0, 0.75),
+    "classification": WindowSettings(10.0, 0.5),
+    "ctc": WindowSettings(20.0, 0.5),
 }
 """Windows of VTC 2.2, Addressee and BabAR, by kind. The overlap of the latter two is a choice of this package: windows
 overlap by half, so every frame has at least a quarter of a window on either side. (BabAR itself normalises; its
@@ -59,7 +59,7 @@ checkpoints store that.)
 """
 
 
-def listening_of(card: Mapping[str, Any], heads: Mapping[str, HeadKind]) -> dict[str, Listening]:
+def window_settings_of(card: Mapping[str, Any], heads: Mapping[str, HeadKind]) -> dict[str, WindowSettings]:
     """Return the window settings of each head of a model.
 
     Heads of one model share their windows, so that one pass of the encoder serves them all: the longest context of any
@@ -72,17 +72,17 @@ def listening_of(card: Mapping[str, Any], heads: Mapping[str, HeadKind]) -> dict
     Raises:
         CheckpointError: the card holds an impossible value.
     """
-    own = {head: _overlaid(PUBLISHED_LISTENING[kind], card, head) for head, kind in heads.items()}
-    if len(own) < 2 or len({listening.normalise for listening in own.values()}) > 1:
+    own = {head: _overlaid(PUBLISHED_WINDOW_SETTINGS[kind], card, head) for head, kind in heads.items()}
+    if len(own) < 2 or len({window_settings.normalise for window_settings in own.values()}) > 1:
         return own
-    longest = max(own.values(), key=lambda listening: listening.context_s)
+    longest = max(own.values(), key=lambda window_settings: window_settings.context_s)
     together = _overlaid(replace(longest, overlap=0.5, shared=True), card, SHARED)
-    return {head: replace(together, pooling=listening.pooling) for head, listening in own.items()}
+    return {head: replace(together, pooling=window_settings.pooling) for head, window_settings in own.items()}
 
 
-def _overlaid(default: Listening, card: Mapping[str, Any], name: str) -> Listening:
+def _overlaid(default: WindowSettings, card: Mapping[str, Any], name: str) -> WindowSettings:
     given = card.get(name, {})
-    known = {field.name for field in fields(Listening)} - {SHARED}
+    known = {field.name for field in fields(WindowSettings)} - {SHARED}
     if not isinstance(given, Mapping):
         raise CheckpointError(f"task.json: {name!r} must be a table of settings, not {given!r}")
     settings = {key: value for key, value in given.items() if key in known}

@@ -100,7 +100,7 @@ class HubertEncoder(nn.Module):
                 f"{FRAME_RECEPTIVE_FIELD} samples"
             )
         if self.config.normalise:
-            waveforms = standardised(waveforms, lengths)
+            waveforms = normalised_waveforms(waveforms, lengths)
         wanted = frozenset(layers)
         if wanted and not 0 <= min(wanted) <= max(wanted) <= self.config.layers:
             raise ValueError(f"layers {sorted(wanted)} are not all within 0 to {self.config.layers}")
@@ -175,7 +175,7 @@ class HubertEncoder(nn.Module):
         return checkpoint(module, *arguments, use_reentrant=False)
 
 
-def standardised(waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
+def normalised_waveforms(waveforms: Tensor, lengths: Tensor | None = None) -> Tensor:
     """Each waveform, (B, n), normalised to zero mean and unit variance, as transformers' feature extractor does.
 
     The 1e-7 under the root keeps silence finite. Under `lengths`, (B,), statistics are those of the samples before

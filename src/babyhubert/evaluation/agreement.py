@@ -66,7 +66,7 @@ class AgreementReport:
         return float(_known_mean(self.class_kappas))
 
     @property
-    def whole_kappa(self) -> float:
+    def overall_kappa(self) -> float:
         """Cohen's kappa with every set of active classes as one category."""
         return float(cohen_kappa(self.patterns.sum(axis=0)))
 

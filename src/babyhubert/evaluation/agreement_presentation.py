@@ -52,7 +52,7 @@ def agreement_table(report: AgreementReport, intervals: Intervals) -> Table:
 def _measures(report: AgreementReport, intervals: Intervals) -> tuple[NDArray[np.float64], ...]:
     """F1, its ends, kappa and its ends of each class, the mean and all classes together; NaN if there is none."""
     f1 = np.array([*report.time.scores[:, 2], report.time.macro_f1, math.nan])
-    kappa = np.array([*report.class_kappas, report.mean_kappa, report.whole_kappa])
+    kappa = np.array([*report.class_kappas, report.mean_kappa, report.overall_kappa])
     nothing = np.full((len(f1), 2), np.nan)
     if intervals is None:
         return f1, nothing, kappa, nothing
@@ -105,7 +105,7 @@ def as_json(report: AgreementReport, intervals: Intervals) -> dict[str, Any]:
             },
             "mean": {"kappa": number(report.mean_kappa), "interval": _pair(None if kappas is None else kappas.mean)},
             "whole_answer": {
-                "kappa": number(report.whole_kappa),
+                "kappa": number(report.overall_kappa),
                 "interval": _pair(None if kappas is None else kappas.whole),
             },
             "frames": int(report.patterns.sum()),

@@ -92,9 +92,9 @@ def find_scores(path: Path) -> ScoreFolder:
     raise AnnotationError(f"{path}: holds no frame scores; give the output folder of 'babyhubert segment'")
 
 
-def _collect(folder: Path, labels: Any, model: Mapping[str, Any], told_by: Path) -> ScoreFolder:
+def _collect(folder: Path, labels: Any, model: Mapping[str, Any], source_file: Path) -> ScoreFolder:
     if not isinstance(labels, list) or not labels:
-        raise AnnotationError(f"{told_by}: does not say which classes the scores in {folder} are of")
+        raise AnnotationError(f"{source_file}: does not say which classes the scores in {folder} are of")
     paths = {
         file.relative_to(folder).with_suffix("").as_posix(): file
         for file in files_below(folder, ".npy")

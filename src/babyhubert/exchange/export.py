@@ -240,13 +240,13 @@ class _SetWriter:
                 "annotation_algorithm_name": f"BabyHuBERT {kind.name}",
                 "annotation_algorithm_version": f"babyhubert {', '.join(versions)}",
                 "date_annotation": str(self._about.get("ended", ""))[:10],
-                "notes": _told_models(models_of(self._records)) or one,
+                "notes": _models_by_recording(models_of(self._records)) or one,
             }
         fields |= dict.fromkeys(kind.flags, "Y")
         return {name: value for name, value in fields.items() if value}
 
 
-def _told_models(models: Mapping[str, Sequence[str]]) -> str:
+def _models_by_recording(models: Mapping[str, Sequence[str]]) -> str:
     """Model of all recordings, or the models with their recordings."""
     if len(models) < 2:
         return next(iter(models), "")

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from babyhubert.compute.device import resolve_device
-from babyhubert.encoder.context import Listening, listening_of
+from babyhubert.encoder.context import WindowSettings, window_settings_of
 from babyhubert.encoder.flavours.layout import Head, HeadKind
 from babyhubert.encoder.heads import FrameHead, is_letters
-from babyhubert.encoder.hubert import standardised
+from babyhubert.encoder.hubert import normalised_waveforms
 from babyhubert.encoder.loading import load_checkpoint, model_hash, model_settings_hash, resolve_model
 from babyhubert.encoder.multitask import TaskModel, VoiceTypeModel
 from babyhubert.encoder.precision import Precision
@@ -31,7 +31,7 @@ class LoadedModel:
         network: Encoder and heads.
         name: Its source.
         hash: SHA-256 of its weights file.
-        listening: Window settings of each head.
+        window_settings: Window settings of each head.
         card: The model folder's ``task.json``.
         speed: The mode it was loaded in.
         precision: Precision of its encoder.
@@ -41,7 +41,7 @@ class LoadedModel:
     network: TaskModel
     name: str
     hash: str
-    listening: Mapping[str, Listening]
+    window_settings: Mapping[str, WindowSettings]
     card: Mapping[str, Any] = field(default_factory=dict)
     speed: Speed = "exact"
     precision: Precision = "exact"
@@ -131,25 +131,28 @@ def load_task_model(
     network = (VoiceTypeModel if of_frames else TaskModel).from_checkpoint(checkpoint, tasks, str(source))
     network.encoder.fold_weight_norm()
     card = checkpoint.metadata.get("task", {})
-    listening = listening_of(
+    window_settings = window_settings_of(
         card, {name: head.kind for name, head in checkpoint.heads.items() if not is_letters(head)}
     )
     network.to(resolve_device(device)).eval()
     precision = SPEEDS[speed].prepare(network.encoder)
     settings_hash = model_settings_hash(path)
-    return LoadedModel(network, str(source), model_hash(path), listening, card, speed, precision, settings_hash)
+    return LoadedModel(network, str(source), model_hash(path), window_settings, card, speed, precision, settings_hash)
 
 
 def plan_of(
-    listening: Listening, speed: Speed = "exact", window_s: float | None = None, overlap: float | None = None
+    window_settings: WindowSettings,
+    speed: Speed = "exact",
+    window_s: float | None = None,
+    overlap: float | None = None,
 ) -> WindowPlan:
     """Window plan for a complete recording: options override the speed mode, which overrides the head's settings.
 
     Raises:
         ConfigError: an impossible window or overlap.
     """
-    chosen = next(value for value in (overlap, SPEEDS[speed].overlap, listening.overlap) if value is not None)
-    length = listening.context_s or NO_CONTEXT_WINDOW_S
+    chosen = next(value for value in (overlap, SPEEDS[speed].overlap, window_settings.overlap) if value is not None)
+    length = window_settings.context_s or NO_CONTEXT_WINDOW_S
     return WindowPlan.from_overlap(length if window_s is None else window_s, chosen)
 
 
@@ -189,7 +192,7 @@ class FrameOutputs:
         """Outputs, (B, T(n), C), from waveforms, float32, (B, n), 16 kHz."""
         waveforms = waveforms.to(self._network.device, non_blocking=True)
         if self._normalise:
-            waveforms = standardised(waveforms)
+            waveforms = normalised_waveforms(waveforms)
         features = self._network.features(waveforms, self._tasks)
         return torch.cat([self._outputs(task, features[task]) for task in self._tasks], dim=-1)
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from babyhubert.annotation.columns import COLUMNS, Column, column_of_task
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.recording import open_recording
-from babyhubert.encoder.context import Listening, Pooling
+from babyhubert.encoder.context import Pooling, WindowSettings
 from babyhubert.errors import ConfigError
 from babyhubert.inference.batching import WindowThreads, build_engine, windows_at_once
 from babyhubert.inference.engine import Engine, Failed, Finished, Frames, FrameSource
@@ -33,7 +33,7 @@ PUBLISHED_VOICES = {column.task: column.voices for column in COLUMNS if column.t
 
 
 @dataclass(frozen=True)
-class Judged(Generic[Result]):
+class Prediction(Generic[Result]):
     """Prediction for one utterance, and the sample of the recording at which its first frame begins."""
 
     result: Result
@@ -43,13 +43,13 @@ class Judged(Generic[Result]):
 WindowChoice = Literal["grid", "published", "alone"]
 
 
-def choose_windows(listening: Listening, *, published: bool = False) -> WindowChoice:
+def choose_windows(window_settings: WindowSettings, *, published: bool = False) -> WindowChoice:
     """Choose the windows of utterances: published if requested or pooled so, alone for models trained so, else the
     grid.
     """
-    if published or listening.pooling == "published":
+    if published or window_settings.pooling == "published":
         return "published"
-    return "alone" if listening.context_s == 0 else "grid"
+    return "alone" if window_settings.context_s == 0 else "grid"
 
 
 def plan_utterances(
@@ -75,15 +75,15 @@ def plan_utterances(
     Raises:
         ConfigError: impossible windows, or an overlap for windows that do not overlap.
     """
-    plan = plan_of(loaded.listening[task], loaded.speed, window_s, overlap)
+    plan = plan_of(loaded.window_settings[task], loaded.speed, window_s, overlap)
     changes: dict[str, Any] = {} if window_s is None else {"context_s": window_s}
     if pooling is not None or published:
         changes["pooling"] = pooling or "published"
-    listening = replace(loaded.listening[task], **changes)
-    choice = choose_windows(listening, published=published)
+    window_settings = replace(loaded.window_settings[task], **changes)
+    choice = choose_windows(window_settings, published=published)
     if overlap is not None and choice != "grid":
         raise ConfigError(f"--overlap {overlap:g}: here each utterance has a window of its own; leave it out")
-    return replace(loaded, listening={**loaded.listening, task: listening}), plan, choice
+    return replace(loaded, window_settings={**loaded.window_settings, task: window_settings}), plan, choice
 
 
 def alone(onset: int, offset: int, samples: int) -> UtteranceWindow:
@@ -100,7 +100,7 @@ def only_task(loaded: LoadedModel) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class UtteranceModel(ABC, Generic[Result]):
+class UtterancePredictor(ABC, Generic[Result]):
     """A model that predicts one result per utterance.
 
     Attributes:
@@ -123,7 +123,7 @@ class UtteranceModel(ABC, Generic[Result]):
         """The published window of an utterance."""
 
     @abstractmethod
-    def judge(self, frames: Sequence[NDArray[np.float32]]) -> list[Result]:
+    def predict(self, frames: Sequence[NDArray[np.float32]]) -> list[Result]:
         """Predict results of utterances from the outputs of their frames, (t, C) each."""
 
     def __post_init__(self) -> None:
@@ -170,25 +170,25 @@ class UtteranceModel(ABC, Generic[Result]):
 
     def settings(self) -> dict[str, Any]:
         """All settings that affect a result, for records."""
-        listening = self.loaded.listening[self.task]
-        windows = self.plan.describe() if self.windows == "grid" else {"context_s": listening.context_s}
+        window_settings = self.loaded.window_settings[self.task]
+        windows = self.plan.describe() if self.windows == "grid" else {"context_s": window_settings.context_s}
         return {
             "model_sha256": self.loaded.hash,
             "model_settings": self.loaded.settings_hash,
             "windows": self.windows,
             **windows,
-            "normalise": listening.normalise,
+            "normalise": window_settings.normalise,
             "precision": self.loaded.precision,
         }
 
     def asked(self, segments: Segments) -> NDArray[np.int64]:
         """Rows of a table to predict; in published mode without utterances over 30 s."""
-        chosen = self.of_its_voices(segments)
+        chosen = self.has_input_voice(segments)
         if self.windows == "published":
             chosen &= segments.end - segments.start <= LONGEST_PUBLISHED
         return np.flatnonzero(chosen)
 
-    def of_its_voices(self, segments: Segments) -> NDArray[np.bool_]:
+    def has_input_voice(self, segments: Segments) -> NDArray[np.bool_]:
         """Rows of a table with a voice that the model applies to, bool (S,)."""
         if not self.voices:
             return np.ones(len(segments), dtype=bool)
@@ -198,13 +198,13 @@ class UtteranceModel(ABC, Generic[Result]):
         """Collector that turns the frames of :meth:`source` into utterances."""
         if self.windows == "grid":
             return GridUtterances(utterances, samples)
-        return OwnFrames(self.own_windows(utterances))
+        return OwnFrames(self.utterance_windows(utterances))
 
-    def own_windows(self, utterances: Utterances) -> OwnWindows:
+    def utterance_windows(self, utterances: Utterances) -> OwnWindows:
         """Window of each utterance, if each has its own."""
         if self.windows == "alone":
             return OwnWindows(utterances, alone, 0)
-        context = seconds_to_samples(self.loaded.listening[self.task].context_s)
+        context = seconds_to_samples(self.loaded.window_settings[self.task].context_s)
         return OwnWindows(utterances, partial(self.published_window, context=context), context)
 
     def source(self, utterances: Mapping[str, Utterances], lengths: Mapping[str, int | None]) -> FrameSource:
@@ -225,7 +225,7 @@ class UtteranceModel(ABC, Generic[Result]):
 
     @cached_property
     def _outputs(self) -> FrameOutputs:
-        normalise = self.loaded.listening[self.task].normalise
+        normalise = self.loaded.window_settings[self.task].normalise
         return FrameOutputs(self.loaded.network, (self.task,), normalise=normalise)
 
     @cached_property
@@ -239,17 +239,17 @@ class UtteranceModel(ABC, Generic[Result]):
         return WindowThreads(self._outputs, torch.get_num_threads())
 
     def _own_window_engine(self, utterances: Mapping[str, Utterances]) -> OwnWindowEngine:
-        windows: dict[Hashable, OwnWindows] = {name: self.own_windows(each) for name, each in utterances.items()}
+        windows: dict[Hashable, OwnWindows] = {name: self.utterance_windows(each) for name, each in utterances.items()}
         if self.device.type != "cpu":
             return OwnWindowEngine(lambda ones: [self._outputs(one) for one in ones], windows, self.loaded.name)
-        context = seconds_to_samples(self.loaded.listening[self.task].context_s)
+        context = seconds_to_samples(self.loaded.window_settings[self.task].context_s)
         at_once: dict[Hashable, int] = {
             name: windows_at_once(max(each.longest, context, FRAME_RECEPTIVE_FIELD))
             for name, each in utterances.items()
         }
         return OwnWindowEngine(self._threads.each, windows, self.loaded.name, at_once)
 
-    def results(self, audio: Path | str | NDArray[np.float32], segments: Segments) -> dict[int, Judged[Result]]:
+    def results(self, audio: Path | str | NDArray[np.float32], segments: Segments) -> dict[int, Prediction[Result]]:
         """Predict results by row of ``segments``, for the rows that the model applies to.
 
         Args:
@@ -274,16 +274,16 @@ class UtteranceModel(ABC, Generic[Result]):
         utterances: Utterances,
         blocks: Iterable[NDArray[np.float32]],
         samples: int | None,
-    ) -> dict[int, Judged[Result]]:
-        judging = Judging(self, self.collector(utterances, samples))
+    ) -> dict[int, Prediction[Result]]:
+        prediction_collector = PredictionCollector(self, self.collector(utterances, samples))
         for event in self.source({"recording": utterances}, {"recording": samples}).run([("recording", blocks)]):
             if isinstance(event, Failed):
                 raise event.error
             if isinstance(event, Frames):
-                judging.add(event.first, event.values)
+                prediction_collector.add(event.first, event.values)
             elif isinstance(event, Finished):
-                judging.finish(event.samples)
-        return {int(rows[index]): judged for index, judged in judging.judged.items()}
+                prediction_collector.finish(event.samples)
+        return {int(rows[index]): predictions for index, predictions in prediction_collector.predictions.items()}
 
 
 @dataclass(eq=False)
@@ -314,16 +314,16 @@ Collector = GridUtterances | OwnFrames
 
 
 @dataclass(eq=False)
-class Judging(Generic[Result]):
+class PredictionCollector(Generic[Result]):
     """Accumulator of frames that predicts results for some utterances at a time.
 
     Attributes:
-        judged: Predictions by utterance; complete at the end.
+        predictions: Predictions by utterance; complete at the end.
     """
 
-    model: UtteranceModel[Result]
+    model: UtterancePredictor[Result]
     collector: Collector
-    judged: dict[int, Judged[Result]] = field(default_factory=dict)
+    predictions: dict[int, Prediction[Result]] = field(default_factory=dict)
     _results: dict[int, Result] = field(default_factory=dict)
     _waiting: list[tuple[int, NDArray[np.float32]]] = field(default_factory=list)
 
@@ -340,18 +340,20 @@ class Judging(Generic[Result]):
             AnnotationError: an utterance lies past its end.
         """
         self._take(self.collector.finish(samples))
-        self._judge()
+        self._predict_some()
         origins = self.collector.origins(samples).tolist()
-        self.judged = {index: Judged(result, origins[index]) for index, result in sorted(self._results.items())}
+        self.predictions = {
+            index: Prediction(result, origins[index]) for index, result in sorted(self._results.items())
+        }
 
     def _take(self, utterances: Iterable[tuple[int, NDArray[np.float32]]]) -> None:
         for each in utterances:
             self._waiting.append(each)
             if len(self._waiting) == self.at_once:
-                self._judge()
+                self._predict_some()
 
-    def _judge(self) -> None:
+    def _predict_some(self) -> None:
         if self._waiting:
             indices, frames = zip(*self._waiting, strict=True)
-            self._results |= dict(zip(indices, self.model.judge(frames), strict=True))
+            self._results |= dict(zip(indices, self.model.predict(frames), strict=True))
             self._waiting = []

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import model_validator
 
 from babyhubert.audio.discovery import discover
-from babyhubert.audio.everyday_sounds import KINDS, made_sound
+from babyhubert.audio.everyday_sounds import KINDS, synthesised_sound
 from babyhubert.config import Config
 from babyhubert.errors import ConfigError
 from babyhubert.material.audio_store import AudioStore
@@ -44,7 +44,7 @@ class BackgroundSettings(Config):
     snr_db: Range = (-5.0, 20.0)
 
 
-class NobodySettings(Config):
+class NonSpeechSettings(Config):
     """``[voice_type.nobody]``: the shares add up to at most 1; the rest is coloured noise.
 
     Attributes:
@@ -98,11 +98,11 @@ class NonSpeech:
         recorded: Recordings without speech; None: there are none.
     """
 
-    settings: NobodySettings
+    settings: NonSpeechSettings
     recorded: AudioStore | None = None
 
     @classmethod
-    def prepare(cls, settings: NobodySettings, cache: Path) -> NonSpeech:
+    def prepare(cls, settings: NonSpeechSettings, cache: Path) -> NonSpeech:
         """Open and decode the folder, if there is one.
 
         Raises:
@@ -178,7 +178,7 @@ class NonSpeech:
 
 
 def _made(samples: int, rng: np.random.Generator) -> Waveforms:
-    return made_sound(tuple(KINDS)[rng.integers(len(KINDS))], samples, rng)
+    return synthesised_sound(tuple(KINDS)[rng.integers(len(KINDS))], samples, rng)
 
 
 def _unit(sound: Waveforms) -> Waveforms:

@@ -123,7 +123,7 @@ class SourceRecording:
 
 
 @dataclass
-class LeftOut:
+class SkippedMaterial:
     """Record of skipped material with reasons; shown to the user and written beside the run."""
 
     items: dict[str, list[str]] = field(default_factory=dict)

@@ -29,16 +29,16 @@ from babyhubert.audio.names import RecordingNames, rttm_uri
 from babyhubert.errors import AnnotationError
 from babyhubert.files import files_below, path_below
 from babyhubert.material.chat_sources import read_transcripts, transcripts_below
-from babyhubert.material.settings import DataSource, LeftOut, SourceRecording, SourceRow, Sources, is_selected
+from babyhubert.material.settings import DataSource, SkippedMaterial, SourceRecording, SourceRow, Sources, is_selected
 from babyhubert.timebase import LONGEST_RECORDING_S, SAMPLE_RATE, ms_to_samples, seconds_to_samples
 
-BY_SPEAKER_LEFT_OUT = "said by a speaker who is left out"
+EXCLUDED_SPEAKER = "said by a speaker who is left out"
 """Reason for skipping rows of ``without_speakers``."""
 _CUT_OUT = "audio_filename"
 """TinyVox's column of files that hold one utterance each; its times refer to the original recordings."""
 
 
-def read_sources(sources: Sources, left_out: LeftOut) -> list[tuple[DataSource, SourceRecording]]:
+def read_sources(sources: Sources, left_out: SkippedMaterial) -> list[tuple[DataSource, SourceRecording]]:
     """Recordings of one source or of several, each with the source it is from, sorted by id.
 
     Args:
@@ -65,7 +65,7 @@ def read_sources(sources: Sources, left_out: LeftOut) -> list[tuple[DataSource, 
     return [found[name] for name in sorted(found)]
 
 
-def read_source(source: DataSource, left_out: LeftOut | None = None) -> list[SourceRecording]:
+def read_source(source: DataSource, left_out: SkippedMaterial | None = None) -> list[SourceRecording]:
     """Recordings of a source with their rows, sorted by id.
 
     Args:
@@ -108,7 +108,7 @@ def read_source(source: DataSource, left_out: LeftOut | None = None) -> list[Sou
     return sorted(found, key=lambda recording: recording.file.recording_id)
 
 
-def absent_speakers(sources: Iterable[DataSource]) -> dict[str, frozenset[str]]:
+def excluded_speakers(sources: Iterable[DataSource]) -> dict[str, frozenset[str]]:
     """Speakers to exclude, by the table that ``without_speakers`` names; none under an empty name.
 
     Raises:
@@ -172,7 +172,9 @@ def _read_sounds(folder: Path, source: DataSource) -> list[SourceRecording]:
     return [SourceRecording(file, (SourceRow(0, None, {}, str(file.path)),)) for file in files]
 
 
-def _chosen_rows(rows: Iterable[SourceRow], source: DataSource, left_out: LeftOut | None) -> Iterator[SourceRow]:
+def _chosen_rows(
+    rows: Iterable[SourceRow], source: DataSource, left_out: SkippedMaterial | None
+) -> Iterator[SourceRow]:
     """Rows that ``where`` keeps, with the columns that ``fields`` gives them."""
     for row in rows:
         own = {**row.fields, **{name: value for name, value in source.fields.items() if not row.fields.get(name)}}
@@ -183,7 +185,7 @@ def _chosen_rows(rows: Iterable[SourceRow], source: DataSource, left_out: LeftOu
 
 
 def _read_folder(
-    folder: Path, source: DataSource, only: Sequence[str] | None, left_out: LeftOut | None = None
+    folder: Path, source: DataSource, only: Sequence[str] | None, left_out: SkippedMaterial | None = None
 ) -> list[SourceRecording]:
     """Recordings below a folder that have annotations below ``rttm/`` (or ``annotations/``)."""
     annotations = _annotations_of(folder, only)

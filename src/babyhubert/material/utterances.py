@@ -23,8 +23,8 @@ from babyhubert.errors import AnnotationError
 from babyhubert.material.audio_store import AudioStore
 from babyhubert.material.augmentation import Augmentation, Warps, warp
 from babyhubert.material.batch import Batch
-from babyhubert.material.settings import DataSettings, LeftOut, SourceRecording, SourceRow, Sources
-from babyhubert.material.sources import BY_SPEAKER_LEFT_OUT, absent_speakers, hold_out, is_by, read_sources
+from babyhubert.material.settings import DataSettings, SkippedMaterial, SourceRecording, SourceRow, Sources
+from babyhubert.material.sources import EXCLUDED_SPEAKER, excluded_speakers, hold_out, is_by, read_sources
 from babyhubert.material.windows import Samples, Windows, shifted
 from babyhubert.timebase import FRAME_RECEPTIVE_FIELD, SAMPLE_RATE
 
@@ -214,7 +214,7 @@ def split_rows(
     task: str,
     wanted: Callable[[SourceRow], bool],
     group_columns: Sequence[str],
-    left_out: LeftOut,
+    left_out: SkippedMaterial,
 ) -> tuple[list[Row], list[Row]]:
     """Read rows and split them into training and validation.
 
@@ -260,11 +260,11 @@ def build_store(rows: Sequence[Row], cache: Path) -> AudioStore:
 
 
 def _rows(
-    sources: Sources, wanted: Callable[[SourceRow], bool], group_columns: Sequence[str], left_out: LeftOut
+    sources: Sources, wanted: Callable[[SourceRow], bool], group_columns: Sequence[str], left_out: SkippedMaterial
 ) -> list[Row]:
     rows = []
     found = read_sources(sources, left_out)
-    absent = absent_speakers(source for source, _ in found)
+    absent = excluded_speakers(source for source, _ in found)
     for source, recording in found:
         names = (source.group_column,) if source.group_column else group_columns
         speakers = absent[source.without_speakers or ""]
@@ -272,7 +272,7 @@ def _rows(
             left_out.add("no time mark", row.where)
         for row in filter(wanted, recording.rows):
             if is_by(row, speakers):
-                left_out.add(BY_SPEAKER_LEFT_OUT, row.where)
+                left_out.add(EXCLUDED_SPEAKER, row.where)
             elif not _is_annotated(row, recording.annotated):
                 left_out.add("in a stretch that was not annotated", row.where)
             else:

@@ -357,10 +357,10 @@ class _Table:
         if record is not None and "outputs" in record:
             if is_stale(record, segments_fingerprint(segments)):
                 return None
-            return (_read_classes(path, column, self.written) or {}).get(recording_id, _nothing_asked(column))
+            return (_read_classes(path, column, self.written) or {}).get(recording_id, _nothing_to_predict(column))
         if recording_id in self.rows:
             return self.rows[recording_id]
-        return None if column.is_asked(segments).any() else _nothing_asked(column)
+        return None if column.applies_to(segments).any() else _nothing_to_predict(column)
 
 
 def _read_classes(path: Path, column: Column, written: str) -> dict[str, Segments] | None:
@@ -378,10 +378,10 @@ def _classified_segments(rows: Iterable[tuple[int, int, str, str]], column: Colu
     start, end, label, value = zip(*rows, strict=True)
     columns = {column.name: np.array(value, object)}
     table = Segments(np.array(start), np.array(end), np.array(label, object), columns)
-    return table.where(column.is_asked(table))
+    return table.where(column.applies_to(table))
 
 
-def _nothing_asked(column: Column) -> Segments:
+def _nothing_to_predict(column: Column) -> Segments:
     return replace(Segments.empty(), columns={column.name: np.empty(0, dtype=object)})
 
 

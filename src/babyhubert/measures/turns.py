@@ -94,8 +94,8 @@ def lena_turns(speech: Speech, pause: int = LENA_PAUSE) -> NDArray[np.int64]:
     if not len(speech.start):
         return np.empty(0, dtype=np.int64)
     party = np.where(speech.voice == _CHILD, 0, np.where(speech.voice == _OTHER_CHILD, 1, 2))
-    heard_until = np.maximum.accumulate(speech.end)
-    silence = speech.start[1:] - heard_until[:-1] >= pause
+    covered_until = np.maximum.accumulate(speech.end)
+    silence = speech.start[1:] - covered_until[:-1] >= pause
     opens = np.flatnonzero(np.concatenate(([True], silence | (party[1:] != party[:-1]))))
     start, end, party = speech.start[opens], np.maximum.reduceat(speech.end, opens), party[opens]
     talks = party != 1

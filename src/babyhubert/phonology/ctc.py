@@ -168,7 +168,7 @@ class _Beams:
         shape = (batch, width)
         blank = np.full(shape, _IMPOSSIBLE)
         blank[:, 0] = 0.0
-        identity, parent = (np.tile(unlike, (batch, 1)) for unlike in _nobody(width))
+        identity, parent = (np.tile(unlike, (batch, 1)) for unlike in _empty_entries(width))
         return cls(blank, np.full(shape, _IMPOSSIBLE), np.full(shape, -1), identity, parent)
 
     @property
@@ -217,18 +217,18 @@ class _Beams:
         symbol = np.where(stays, -1, (best - width) % classes)
         identity, came_from = self.identity[rows, origin], self.parent[rows, origin]
         free = candidates[rows, best] < _IMPOSSIBLE / 2
-        nobody, nobodys_parent = _nobody(width)
+        nobody, empty_parent = _empty_entries(width)
         beams = _Beams(
             np.where(stays, stay_blank[rows, origin], _IMPOSSIBLE),
             np.where(stays, stay_symbol[rows, origin], candidates[rows, best]),
             np.where(stays, self.last[rows, origin], symbol),
             np.where(free, nobody, np.where(stays, identity, _hashed(identity, symbol))),
-            np.where(free, nobodys_parent, np.where(stays, came_from, identity)),
+            np.where(free, empty_parent, np.where(stays, came_from, identity)),
         )
         return beams, origin, symbol
 
 
-def _nobody(width: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+def _empty_entries(width: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Identities and parents of empty entries, all different, so that nothing is merged with them."""
     unlike = _hashed(np.arange(2 * width, dtype=np.uint64), np.arange(2 * width))
     return unlike[:width], unlike[width:]

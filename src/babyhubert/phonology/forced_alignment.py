@@ -47,7 +47,7 @@ class SpokenPhones:
     level: NDArray[np.float32]
 
     @classmethod
-    def hear(cls, audio: Sequence[NDArray[np.float32]], phones: NDArray[np.int64]) -> SpokenPhones:
+    def from_audio(cls, audio: Sequence[NDArray[np.float32]], phones: NDArray[np.int64]) -> SpokenPhones:
         """Compute features of an utterance, which may be in several parts, float32, 16 kHz, one after the other.
 
         Raises:

@@ -22,7 +22,7 @@ BOUNDARY = "|"
 _EQUIVALENTS = {"g": "ɡ", "ɝ": "ɜɹ", "ɚ": "əɹ", "r̩": "ɹ", "ʧ": "tʃ", "ʤ": "dʒ", "ʦ": "ts", "ʣ": "dz", "ɫ": "l"}
 """Other spellings of the same sounds; r-coloured vowels become vowel and ɹ."""
 
-_UNHEARD = "ˈˌːˑ.ʰʲʷˠ˞\u0361\u035c\u0329\u032f\u031a\u030d"
+_SOUNDLESS_MARKS = "ˈˌːˑ.ʰʲʷˠ˞\u0361\u035c\u0329\u032f\u031a\u030d"
 """Marks without a sound of their own: stress, length, syllable dots, secondary articulations, ties, syllabic,
 unreleased.
 """
@@ -117,7 +117,7 @@ def simplify(symbol: str, inventory: Sequence[str]) -> list[str] | None:
 
     ``tʃ`` becomes ``t ʃ``, ``aɪ`` becomes ``a ɪ``, ``iː`` becomes ``i``, ``ɝ`` becomes ``ɜ ɹ``.
     """
-    plain = "".join(mark for mark in symbol if mark not in _UNHEARD)
+    plain = "".join(mark for mark in symbol if mark not in _SOUNDLESS_MARKS)
     for other, same in _EQUIVALENTS.items():
         plain = plain.replace(other, same)
     longest = sorted((unicodedata.normalize("NFC", known) for known in inventory), key=len, reverse=True)

@@ -23,7 +23,7 @@ from pydantic import Field
 from torch import Tensor
 
 from babyhubert.audio.pcm import FULL_SCALE
-from babyhubert.compute.processes import Place
+from babyhubert.compute.processes import RankInfo
 from babyhubert.config import Config
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.errors import CorpusError
@@ -202,7 +202,7 @@ class BatchPlan:
                 yield after, self._request(batches[number], epoch, number)
             epoch, first = epoch + 1, 0
 
-    def steps(self, cursor: Cursor, place: Place, accumulate: int) -> Iterator[tuple[Cursor, list[Request]]]:
+    def steps(self, cursor: Cursor, place: RankInfo, accumulate: int) -> Iterator[tuple[Cursor, list[Request]]]:
         """Steps of all processes from a position on: the position after each, and this process's batches of it.
 
         The batches of a step are assigned in turn, so that none is taken twice.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from babyhubert.compute.group import Group
+from babyhubert.compute.group import ProcessGroup
 from babyhubert.corpus.shards import Labels
 from babyhubert.encoder.canonical import Checkpoint
 from babyhubert.encoder.config import HubertConfig
@@ -65,7 +65,7 @@ class PredictionObjective(Objective[Batch]):
     speed = "h of audio an hour"
 
     def __init__(
-        self, labels: Labels, settings: TrainingSettings, group: Group, facts: Mapping[str, Any] | None = None
+        self, labels: Labels, settings: TrainingSettings, group: ProcessGroup, facts: Mapping[str, Any] | None = None
     ) -> None:
         self.labels, self.settings, self.group, self.facts = labels, settings, group, facts or {}
         self.train, self.machine = settings.optimiser, settings.machine

@@ -30,7 +30,7 @@ from pydantic import Field
 from babyhubert.audio.channels import parse_channel
 from babyhubert.audio.discovery import discover
 from babyhubert.audio.preflight import check_recordings
-from babyhubert.compute.group import Group
+from babyhubert.compute.group import ProcessGroup
 from babyhubert.config import Config
 from babyhubert.corpus.inventory import INVENTORY, StepSummary, scan
 from babyhubert.corpus.lengths import SEGMENTS, cut_segments
@@ -111,7 +111,7 @@ class RecipeResult:
 class _Journal:
     """Record of steps and their inputs, in ``recipe.json``."""
 
-    def __init__(self, path: Path, group: Group, say: Say) -> None:
+    def __init__(self, path: Path, group: ProcessGroup, say: Say) -> None:
         self._path, self._group, self._say = path, group, say
         try:
             self._steps: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["steps"]
@@ -161,7 +161,7 @@ class _Journal:
         return result
 
 
-def cook(recipe: Recipe, output: Path, group: Group, say: Say = print) -> RecipeResult:
+def train_by_recipe(recipe: Recipe, output: Path, group: ProcessGroup, say: Say = print) -> RecipeResult:
     """Run a recipe, or continue it.
 
     Args:
@@ -173,7 +173,7 @@ def cook(recipe: Recipe, output: Path, group: Group, say: Say = print) -> Recipe
     Raises:
         ConfigError, CorpusError, TrainingError, OutputError: as of the steps.
     """
-    say = group.voice(say)
+    say = group.rank_zero_print(say)
     group.first_only(lambda: make_folder(output))
     journal = _Journal(output / "recipe.json", group, say)
     corpus = output / "corpus"
@@ -199,7 +199,7 @@ def cook(recipe: Recipe, output: Path, group: Group, say: Say = print) -> Recipe
     return RecipeResult(output / "model", last)
 
 
-def _corpus_steps(recipe: Recipe, corpus: Path, journal: _Journal, group: Group, say: Say) -> str:
+def _corpus_steps(recipe: Recipe, corpus: Path, journal: _Journal, group: ProcessGroup, say: Say) -> str:
     """Run the steps from recordings to a pack; return its fingerprint."""
     group.first_only(lambda: _scan(recipe.audio, corpus, say))
     inventory = file_sha256(corpus / INVENTORY)
@@ -234,14 +234,14 @@ def _scan(audio: AudioSettings, corpus: Path, say: Say) -> None:
         raise CorpusError(f"{corpus}: no recording can be used; failures.csv there says why")
 
 
-def _pack(corpus: Path, recipe: Recipe, group: Group, say: Say) -> None:
+def _pack(corpus: Path, recipe: Recipe, group: ProcessGroup, say: Say) -> None:
     _, summary = pack_segments(corpus, recipe.pack, place=group.place)
     if summary.hours_out:
         _tell(say, "pack", summary)
 
 
 def _unit_steps(
-    number: int, settings: FitSettings, pack: Pack, packed: str, folder: Path, journal: _Journal, group: Group
+    number: int, settings: FitSettings, pack: Pack, packed: str, folder: Path, journal: _Journal, group: ProcessGroup
 ) -> tuple[Labels, str]:
     """Make k-means and labels of an iteration; return the identity of the labels."""
     content = settings.model_dump(exclude={"device", "memory_gb", "batch_seconds"})
@@ -267,7 +267,13 @@ def _unit_steps(
 
 
 def _report_step(
-    settings: ReportSettings, number: int, labels: Labels, made: str, folder: Path, journal: _Journal, group: Group
+    settings: ReportSettings,
+    number: int,
+    labels: Labels,
+    made: str,
+    folder: Path,
+    journal: _Journal,
+    group: ProcessGroup,
 ) -> None:
     where = folder / "report"
     journal.step(
@@ -284,7 +290,7 @@ def _training_step(
     labels: Labels,
     folder: Path,
     journal: _Journal,
-    group: Group,
+    group: ProcessGroup,
     say: Say,
     lineage: list[str],
 ) -> PretrainingResult | None:
@@ -331,7 +337,7 @@ def _with_start(training: TrainingSettings, model: Path | None) -> TrainingSetti
     return training.model_copy(update={"encoder": encoder})
 
 
-def _first(group: Group, say: Say, name: str, action: Callable[[], StepSummary]) -> None:
+def _first(group: ProcessGroup, say: Say, name: str, action: Callable[[], StepSummary]) -> None:
     summary = group.first_only(action)
     if summary is not None:
         _tell(say, name, summary)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from babyhubert.compute.device import device_name
-from babyhubert.compute.group import Group
+from babyhubert.compute.group import ProcessGroup
 from babyhubert.corpus.shards import Labels
 from babyhubert.files import write_json
 from babyhubert.pretraining.batches import Batch
@@ -57,7 +57,7 @@ def pretrain(
     labels: Labels,
     settings: TrainingSettings,
     output: Path,
-    group: Group,
+    group: ProcessGroup,
     report: Report = print,
     facts: dict[str, Any] | None = None,
 ) -> PretrainingResult:
@@ -77,7 +77,7 @@ def pretrain(
         TrainingError: the run cannot continue.
         OutputError: another run is writing to this folder, or the disk is full.
     """
-    say = group.voice(report)
+    say = group.rank_zero_print(report)
     with ExitStack() as resources:
         group.first_only(lambda: take_folder(output, resources, "snapshots"))
         stop = resources.enter_context(StopRequests())

@@ -106,7 +106,7 @@ class _Flight:
                 self._tick()
             else:
                 if isinstance(event, tuple):
-                    self._hear(event[1])
+                    self._receive(event[1])
                 else:
                     self._land(event)
             self._look_for_unseen()
@@ -124,7 +124,7 @@ class _Flight:
         self.flying[future] = planned
         future.add_done_callback(self.events.put)
 
-    def _hear(self, message: dict[str, Any]) -> None:
+    def _receive(self, message: dict[str, Any]) -> None:
         """Report progress of a recording; samples read before a worker died are not counted twice."""
         name, heard = message["id"], message["heard"]
         planned = next((planned for planned in self.flying.values() if planned.file.recording_id == name), None)

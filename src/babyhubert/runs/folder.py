@@ -32,7 +32,7 @@ from babyhubert.files import (
 )
 from babyhubert.hashing import fingerprint
 from babyhubert.kept_files import facts_of, fault_of, sync_files
-from babyhubert.runs.shard import Part
+from babyhubert.runs.shard import Shard
 
 _GATE_SECONDS = 30
 
@@ -72,7 +72,7 @@ class RunFolder:
         OutputError: not writable, or another run is writing to it.
     """
 
-    def __init__(self, output: Path, command: str, part: Part | None = None, typed: str | None = None) -> None:
+    def __init__(self, output: Path, command: str, part: Shard | None = None, typed: str | None = None) -> None:
         self.output = Path(output)
         self.command = command
         self.part = part
@@ -312,7 +312,7 @@ class FolderLock:
         part: The shard; None for the complete folder.
     """
 
-    def __init__(self, output: Path, state: Path, command: str, part: Part | None) -> None:
+    def __init__(self, output: Path, state: Path, command: str, part: Shard | None) -> None:
         self._output = output
         self._state = state
         self._parts = state / "parts" / command
@@ -374,7 +374,7 @@ class FolderLock:
                 raise OutputError(f"{self._output}: {who} is writing here; wait for it or choose another")
 
 
-def _part_name(part: Part) -> str:
+def _part_name(part: Shard) -> str:
     return f"{part.number}-of-{part.parts}.lock"
 
 

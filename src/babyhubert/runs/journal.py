@@ -26,7 +26,7 @@ from babyhubert.files import explain_os_error, write_text
 from babyhubert.hashing import fingerprint
 from babyhubert.progress import RunProgress
 from babyhubert.runs.folder import RunFolder
-from babyhubert.runs.shard import Part
+from babyhubert.runs.shard import Shard
 
 JOURNAL_FORMAT = 1
 SIGN_SECONDS = 15.0
@@ -69,7 +69,7 @@ class Plan:
 
 
 def plan_run(
-    part: Part | None, good: Sequence[tuple[RecordingFile, int]], bad: Sequence[tuple[RecordingFile, str]]
+    part: Shard | None, good: Sequence[tuple[RecordingFile, int]], bad: Sequence[tuple[RecordingFile, str]]
 ) -> Plan:
     """Select the recordings of a shard of a run (None: all).
 
@@ -289,7 +289,7 @@ class RunState:
 
     path: Path
     command: str
-    part: Part | None
+    part: Shard | None
     began: str
     ended: str | None
     stopped: bool
@@ -340,7 +340,7 @@ def read_journal(path: Path) -> RunState:
         return RunState(
             path,
             header["command"],
-            None if header["part"] is None else Part.parse(header["part"]),
+            None if header["part"] is None else Shard.parse(header["part"]),
             header["began"],
             ended,
             any("stopped" in event for event in events),

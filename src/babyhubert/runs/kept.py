@@ -41,7 +41,7 @@ class KeptResult:
     damaged: frozenset[Path] = frozenset()
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """True if nothing has to be done."""
         return self.record is not None and self.is_current and self.complete and not self.damaged
 

@@ -13,7 +13,7 @@ from babyhubert.annotation.columns import command_of
 from babyhubert.errors import OutputError
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome, Plan, RunState, failures_in_order
-from babyhubert.runs.status import CommandStatus, PartStatus, folder_status
+from babyhubert.runs.status import CommandStatus, ShardStatus, folder_status
 
 TableWriter = Callable[[RunFolder, Mapping[str, Any], Outcome], object]
 """Function that writes the tables of a command from its folder, the content of its run, and its outcome. It may return
@@ -21,7 +21,7 @@ the outcome with damaged results.
 """
 
 
-def parted_commands(output: Path) -> list[CommandStatus]:
+def sharded_commands(output: Path) -> list[CommandStatus]:
     """Commands of an output folder that were run in shards.
 
     Raises:
@@ -33,7 +33,7 @@ def parted_commands(output: Path) -> list[CommandStatus]:
     return parted
 
 
-def merge_parts(
+def merge_shards(
     output: Path, status: CommandStatus, write_tables: TableWriter, *, unfinished: bool = False
 ) -> Outcome:
     """Write the tables of a command over all its shards.
@@ -96,6 +96,6 @@ def _require_one_run(output: Path, status: CommandStatus) -> None:
         )
 
 
-def _explain(part: PartStatus) -> str:
+def _explain(part: ShardStatus) -> str:
     left = "" if part.state is None else f", {len(part.state.left)} recordings left"
     return f"{part.part} {part.condition}{left}"

@@ -139,7 +139,7 @@ class RecordingRun(ABC):
         found = kept_result(
             self.folder, file, self.result(file), self.outputs(file.recording_id), self.audio_identity(file)
         )
-        if found.is_whole:
+        if found.is_complete:
             return RecordingState("none", found.faults)
         usable = found.record is not None and self.kept(file, found)
         return RecordingState("remake" if usable else "process", found.faults)

@@ -13,7 +13,7 @@ from babyhubert.runs.folder import STATE_FOLDER, RunFolder
 from babyhubert.timebase import samples_to_ms
 from babyhubert.version import __version__
 
-_NAMES_TOLD = 3
+_NAMES_SHOWN = 3
 
 
 def result_fingerprint(settings: Mapping[str, Any]) -> str:
@@ -175,4 +175,4 @@ def _differing(records: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _some(ids: list[str]) -> str:
-    return ", ".join(ids[:_NAMES_TOLD]) + (f" and {len(ids) - _NAMES_TOLD} more" if len(ids) > _NAMES_TOLD else "")
+    return ", ".join(ids[:_NAMES_SHOWN]) + (f" and {len(ids) - _NAMES_SHOWN} more" if len(ids) > _NAMES_SHOWN else "")

@@ -93,12 +93,12 @@ def run_record(
         "settings": about["settings"],
         **(more or {}),
         **({"task": about["task"]} if "task" in about else {}),
-        "recordings": told_recordings(records),
+        "recordings": reported_recordings(records),
         "failures": [{"path": str(path), "error": error} for path, error in outcome.failures],
     }
 
 
-def told_recordings(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def reported_recordings(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Entries of ``run.json`` for complete recordings."""
     return [{key: value for key, value in record.items() if key not in OWN_KEYS} for record in records]
 

@@ -20,7 +20,7 @@ _SHOWN = 40
 
 
 @dataclass(frozen=True, order=True)
-class Part:
+class Shard:
     """The ``number``-th (from 1) of ``parts`` shards."""
 
     parts: int

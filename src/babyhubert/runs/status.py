@@ -15,7 +15,7 @@ from typing import Any, Literal
 from babyhubert.errors import OutputError
 from babyhubert.runs.folder import STATE_FOLDER, RunFolder, reading_warnings
 from babyhubert.runs.journal import SIGN_SECONDS, Planned, RunState, failures_in_order, read_journal
-from babyhubert.runs.shard import Part
+from babyhubert.runs.shard import Shard
 from babyhubert.timebase import samples_to_seconds
 
 _SILENT_SECONDS = 8 * SIGN_SECONDS
@@ -24,10 +24,10 @@ Condition = Literal["finished", "running", "stopped", "not started"]
 
 
 @dataclass(frozen=True)
-class PartStatus:
+class ShardStatus:
     """Progress of one shard of a run; ``state`` is None if it was never started."""
 
-    part: Part | None
+    part: Shard | None
     condition: Condition
     state: RunState | None
 
@@ -46,7 +46,7 @@ class CommandStatus:
 
     output: Path
     command: str
-    parts: tuple[PartStatus, ...]
+    parts: tuple[ShardStatus, ...]
 
     @property
     def recorded_by(self) -> Sequence[str]:
@@ -87,7 +87,7 @@ class CommandStatus:
         return [failure for state in self.states for failure in failures_in_order(state.plan, state.errors)]
 
     @property
-    def unfinished(self) -> list[PartStatus]:
+    def unfinished(self) -> list[ShardStatus]:
         """Shards with remaining recordings."""
         return [part for part in self.parts if part.state is None or part.state.left or part.condition == "running"]
 
@@ -131,26 +131,26 @@ def command_status(output: Path, command: str) -> CommandStatus:
     """Progress of one command; without shards if it was never started."""
     states = [read_journal(path) for path in (output / STATE_FOLDER / command).glob("*.jsonl")]
     by_part = {state.part: state for state in states}
-    parts: Sequence[Part | None] = [None] if None in by_part else []
+    parts: Sequence[Shard | None] = [None] if None in by_part else []
     if states and not parts:
         total = states[0].part.parts if states[0].part else 1
-        parts = [Part(total, number) for number in range(1, total + 1)]
+        parts = [Shard(total, number) for number in range(1, total + 1)]
     return CommandStatus(
         output, command, tuple(_part_status(output, command, part, by_part.get(part)) for part in parts)
     )
 
 
-def _part_status(output: Path, command: str, part: Part | None, state: RunState | None) -> PartStatus:
+def _part_status(output: Path, command: str, part: Shard | None, state: RunState | None) -> ShardStatus:
     if state is None:
-        return PartStatus(part, "not started", None)
+        return ShardStatus(part, "not started", None)
     if state.ended is not None:
-        return PartStatus(part, "finished", state)
+        return ShardStatus(part, "finished", state)
     held = RunFolder(output, command, part).is_held()
     alive = not state.stopped and time.time() - state.last_sign < _SILENT_SECONDS and not state.is_here
-    return PartStatus(part, "running" if held or alive else "stopped", state)
+    return ShardStatus(part, "running" if held or alive else "stopped", state)
 
 
-def _part_record(part: PartStatus) -> dict[str, Any]:
+def _part_record(part: ShardStatus) -> dict[str, Any]:
     record: dict[str, Any] = {"part": None if part.part is None else str(part.part), "condition": part.condition}
     if part.state is not None:
         state = part.state

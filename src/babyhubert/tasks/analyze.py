@@ -35,7 +35,7 @@ from babyhubert.runs.decoded import DecodedRecording, Opener
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome
 from babyhubert.runs.pipeline import Failures, FrameRun, OneByOneRun, RecordingState
-from babyhubert.runs.shard import Part
+from babyhubert.runs.shard import Shard
 from babyhubert.runs.streaming import Reading, Sink, run_recordings
 from babyhubert.tasks.classification.outputs import ClassificationRun
 from babyhubert.tasks.classification.prediction import UtteranceClassifier
@@ -116,14 +116,14 @@ def open_analyze_run(
     batch_size: int | None = None,
     channel: Channel = "mean",
     device: str = "auto",
-    part: Part | None = None,
+    part: Shard | None = None,
 ) -> AnalyzeRun:
     """Open a run of ``analyze`` with its models loaded, in this process or in a worker.
 
     Args:
         output: The output folder.
         models: Sources of the models.
-        settings: Gives windows, thresholds and clean-up for a voice-type model's ``listening``.
+        settings: Gives windows, thresholds and clean-up for a voice-type model's ``window_settings``.
         beam: Prefixes kept by the beam search for phonemes; 0 decodes greedily.
         syllables: True to write syllables as well.
         speed: ``exact``, ``balanced`` or ``fast``.
@@ -150,19 +150,21 @@ def open_analyze_run(
     if models.voice_type is None:
         voices = replace(voices, name=SHIPPED_MODEL_NAME)
     classifier = VoiceTypeClassifier.of(voices)
-    classifier = replace(classifier, settings=settings(listening=classifier.listening), batch_size=batch_size)
+    classifier = replace(
+        classifier, settings=settings(window_settings=classifier.window_settings), batch_size=batch_size
+    )
     segments = OutputSegments(output)
-    judges: list[UtteranceRun[Any]] = []
+    utterance_runs: list[UtteranceRun[Any]] = []
     for task in models.utterances:
         folder, kind = RunFolder(output, task), loaded[task].network.head(task).kind
         if kind == "classification":
             classifies = UtteranceClassifier.of(loaded[task], task).with_changes(batch_size=batch_size)
-            judges.append(ClassificationRun(folder, classifies, segments, channel))
+            utterance_runs.append(ClassificationRun(folder, classifies, segments, channel))
         else:
             recogniser = PhonemeRecogniser.of(loaded[task], task).with_changes(batch_size=batch_size, beam=beam)
-            judges.append(PhonemeRun(folder, recogniser, segments, channel, syllables=syllables))
+            utterance_runs.append(PhonemeRun(folder, recogniser, segments, channel, syllables=syllables))
     voice_run = SegmentRun(RunFolder(output, segment_run.COMMAND), classifier, channel)
-    return AnalyzeRun(RunFolder(output, COMMAND, part), classifier, voice_run, judges, channel)
+    return AnalyzeRun(RunFolder(output, COMMAND, part), classifier, voice_run, utterance_runs, channel)
 
 
 def _frames_task(source: str | None) -> str:
@@ -179,7 +181,7 @@ class AnalyzeRun(OneByOneRun):
         folder: The output folder, locked while the run is executed; the folders of the other runs are not.
         classifier: The voice-type model.
         voices: The run of `segment`.
-        judges: The runs of the utterance-level tasks.
+        utterance_runs: The runs of the utterance-level tasks.
         channel: Channel choice.
     """
 
@@ -188,16 +190,16 @@ class AnalyzeRun(OneByOneRun):
         folder: RunFolder,
         classifier: VoiceTypeClassifier,
         voices: SegmentRun,
-        judges: Sequence[UtteranceRun[Any]],
+        utterance_runs: Sequence[UtteranceRun[Any]],
         channel: Channel,
     ) -> None:
         super().__init__(folder)
         self._classifier = classifier
         self._voices = voices
-        self._judges = list(judges)
+        self._utterance_runs = list(utterance_runs)
         self._channel = channel
-        self._sharing = [judge for judge in judges if self._shares(judge)]
-        self._runs: list[FrameRun] = [voices, *judges]
+        self._execution = [utterance_run for utterance_run in utterance_runs if self._shares(utterance_run)]
+        self._runs: list[FrameRun] = [voices, *utterance_runs]
 
     def settings(self) -> dict[str, Any]:
         """Everything that decides a result, by command."""
@@ -244,7 +246,7 @@ class AnalyzeRun(OneByOneRun):
         return errors[0] if errors else None
 
     def _process(self, run: FrameRun, file: RecordingFile, progress: RunProgress, opener: Opener) -> Failures:
-        if run is self._voices and self._sharing:
+        if run is self._voices and self._execution:
             return run_recordings(self._engine, [file], self._open_shared, self._channel, progress, opener)
         return run.process([file], progress, opener)
 
@@ -270,22 +272,22 @@ class AnalyzeRun(OneByOneRun):
     @property
     def one_pass(self) -> list[str]:
         """Commands that one pass of an encoder serves together with `segment`."""
-        return [judge.folder.command for judge in self._sharing]
+        return [utterance_run.folder.command for utterance_run in self._execution]
 
-    def _shares(self, judge: UtteranceRun[Any]) -> bool:
-        own, voices = judge.model, self._classifier
+    def _shares(self, utterance_run: UtteranceRun[Any]) -> bool:
+        own, voices = utterance_run.model, self._classifier
         return (
             own.loaded.network is voices.model
             and own.windows == "grid"
             and own.plan == voices.settings.plan
             and voices.settings.blend == "crop"
-            and own.loaded.listening[own.task].normalise == voices.listening.normalise
+            and own.loaded.window_settings[own.task].normalise == voices.window_settings.normalise
         )
 
     @cached_property
     def _outputs(self) -> FrameOutputs:
-        tasks = (self._classifier.model.frames_task, *(judge.model.task for judge in self._sharing))
-        return FrameOutputs(self._classifier.model, tasks, normalise=self._classifier.listening.normalise)
+        tasks = (self._classifier.model.frames_task, *(utterance_run.model.task for utterance_run in self._execution))
+        return FrameOutputs(self._classifier.model, tasks, normalise=self._classifier.window_settings.normalise)
 
     @cached_property
     def _engine(self) -> Engine:
@@ -298,9 +300,9 @@ class AnalyzeRun(OneByOneRun):
     def _open_shared(self, file: RecordingFile) -> Sink:
         columns = self._outputs.columns
         waiting = {
-            judge.folder.command: (judge, columns[judge.model.task])
-            for judge in self._sharing
-            if not judge.is_complete(file)
+            utterance_run.folder.command: (utterance_run, columns[utterance_run.model.task])
+            for utterance_run in self._execution
+            if not utterance_run.is_complete(file)
         }
         kept = self.folder.state / _FRAMES
         return _SharedSink(
@@ -360,11 +362,11 @@ class _SharedSink:
 
     def finish(self, reading: Reading) -> None:
         self._voices.finish(reading)
-        for name, (judge, columns) in self._waiting.items():
+        for name, (utterance_run, columns) in self._waiting.items():
             writer = self._writers[name]
             writer.finish((columns.stop - columns.start,))
             try:
-                sink = judge.open_sink(self._file, reading.samples)
+                sink = utterance_run.open_sink(self._file, reading.samples)
                 for first, values in _stretches(np.load(writer.path, mmap_mode="r")):
                     sink.add(first, values)
                 sink.finish(reading)

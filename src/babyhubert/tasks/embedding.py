@@ -44,7 +44,7 @@ from babyhubert.runs.kept import without_damaged
 from babyhubert.runs.pipeline import FrameRun
 from babyhubert.runs.provenance import mixture_notes, result_fingerprint
 from babyhubert.runs.record import run_record
-from babyhubert.runs.shard import Part
+from babyhubert.runs.shard import Shard
 from babyhubert.runs.streaming import Reading, Sink
 from babyhubert.tasks.input_segments import refuse_strangers
 from babyhubert.timebase import FRAME_HOP, format_seconds, frame_count, seconds_to_samples
@@ -145,7 +145,7 @@ def open_embed_run(
     segments: Path | None = None,
     device: str = "auto",
     speed: Speed = "exact",
-    part: Part | None = None,
+    part: Shard | None = None,
 ) -> EmbedRun:
     """Open a run of ``embed`` with its encoder loaded, in this process or in a worker.
 

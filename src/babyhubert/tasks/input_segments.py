@@ -18,7 +18,7 @@ from babyhubert.errors import AnnotationError, some_names
 from babyhubert.files import file_identity, path_below
 from babyhubert.runs.folder import RunFolder
 
-_LABELS_TOLD = 8
+_LABELS_SHOWN = 8
 
 
 def refuse_strangers(segments: Collection[str], given: Collection[str]) -> None:
@@ -151,7 +151,7 @@ def require_segments(
     return replace(checked, good=good, bad=bad), ()
 
 
-def unasked_notes(
+def unmatched_label_notes(
     source: FileSegments | OutputSegments, recording_ids: Sequence[str], command: str, voices: Sequence[str]
 ) -> Iterator[str]:
     """Notes on recordings whose segments all have other labels than those of a command.
@@ -175,7 +175,7 @@ def unasked_notes(
         others.update({label: count for label, count in labels.items() if label not in voices})
     if not nothing:
         return
-    counts = some_names([f"{label or '(none)'} ({count})" for label, count in others.most_common()], _LABELS_TOLD)
+    counts = some_names([f"{label or '(none)'} ({count})" for label, count in others.most_common()], _LABELS_SHOWN)
     strange = [label for label, _ in others.most_common() if label and label not in VOICE_TYPES]
     yield (
         f"labels that '{command}' does not ask about: {counts}; it takes {', '.join(voices)}, of which {len(nothing)} "
@@ -186,4 +186,4 @@ def unasked_notes(
 def _renaming(strange: Sequence[str], voices: Sequence[str], path: Path) -> str:
     """Remedy for unknown labels."""
     condition = "it means" if len(strange) == 1 else "they mean"
-    return f"; rename {some_names(strange, _LABELS_TOLD)} in {path} if {condition} {' or '.join(voices)}"
+    return f"; rename {some_names(strange, _LABELS_SHOWN)} in {path} if {condition} {' or '.join(voices)}"

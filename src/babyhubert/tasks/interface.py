@@ -20,7 +20,7 @@ from torch import Tensor
 
 from babyhubert.encoder.heads import TaskHead
 from babyhubert.material.batch import Batch
-from babyhubert.material.settings import LeftOut
+from babyhubert.material.settings import SkippedMaterial
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,9 @@ class Task(Protocol):
     """
 
     @classmethod
-    def prepare(cls, settings: Any, cache: Path, seed: int, left_out: LeftOut, *, name: str, seed_stream: int) -> Self:
+    def prepare(
+        cls, settings: Any, cache: Path, seed: int, left_out: SkippedMaterial, *, name: str, seed_stream: int
+    ) -> Self:
         """Read and decode the material of a task.
 
         Args:

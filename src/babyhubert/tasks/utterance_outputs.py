@@ -17,7 +17,7 @@ from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.recording import probe
 from babyhubert.errors import AnnotationError, BabyHubertError
 from babyhubert.inference.engine import FrameSource
-from babyhubert.inference.utterance_predictor import Judged, Judging, UtteranceModel
+from babyhubert.inference.utterance_predictor import Prediction, PredictionCollector, UtterancePredictor
 from babyhubert.inference.utterances import Utterances
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.pipeline import FrameRun
@@ -45,7 +45,7 @@ class UtteranceRun(FrameRun, Generic[Result]):
     def __init__(
         self,
         folder: RunFolder,
-        model: UtteranceModel[Result],
+        model: UtterancePredictor[Result],
         segments: SegmentsSource,
         channel: Channel = "mean",
     ) -> None:
@@ -57,13 +57,15 @@ class UtteranceRun(FrameRun, Generic[Result]):
         self._segments = segments
 
     @abstractmethod
-    def write(self, file: RecordingFile, segments: Segments, judged: Mapping[int, Judged[Result]]) -> dict[str, Any]:
+    def write(
+        self, file: RecordingFile, segments: Segments, predictions: Mapping[int, Prediction[Result]]
+    ) -> dict[str, Any]:
         """Write the files of one recording; return fields for its record.
 
         Args:
             file: The recording.
             segments: Its segments.
-            judged: Predictions, by row of ``segments``.
+            predictions: Predictions, by row of ``segments``.
         """
 
     def stream(self, files: Sequence[RecordingFile]) -> tuple[FrameSource, Callable[[RecordingFile], Sink]]:
@@ -87,7 +89,7 @@ class UtteranceRun(FrameRun, Generic[Result]):
     def left_out(self, recording_ids: Iterable[str]) -> int:
         """Number of the model's utterances that its rules skip (as published, those over 30 s)."""
         tables = {name: self.segments(name) for name in recording_ids}
-        return sum(int(self.model.of_its_voices(t).sum()) - len(self.rows(name)) for name, t in tables.items())
+        return sum(int(self.model.has_input_voice(t).sum()) - len(self.rows(name)) for name, t in tables.items())
 
     def utterances(self, recording_id: str) -> Utterances:
         """Utterances to predict."""
@@ -119,12 +121,12 @@ class UtteranceRun(FrameRun, Generic[Result]):
         segments = [list(row) for row in self.segments(file.recording_id)]
         return result_fingerprint({**self.settings(), "segments": segments})
 
-    def complete(self, file: RecordingFile, judged: Mapping[int, Judged[Result]], reading: Reading) -> None:
+    def complete(self, file: RecordingFile, predictions: Mapping[int, Prediction[Result]], reading: Reading) -> None:
         """Write all files of a recording, its record last."""
         name = file.recording_id
         self.folder.forget(name)
         rows = self.rows(name)
-        by_row = {int(rows[index]): each for index, each in judged.items()}
+        by_row = {int(rows[index]): each for index, each in predictions.items()}
         more = self.write(file, self.segments(name), by_row)
         record = {
             **self.record_head(file, self.model.device),
@@ -145,11 +147,11 @@ class UtteranceSink(Generic[Result]):
     ) -> None:
         self._run = run
         self._file = file
-        self._judging = Judging(run.model, run.model.collector(utterances, samples))
+        self._collector = PredictionCollector(run.model, run.model.collector(utterances, samples))
 
     def add(self, first: int, values: NDArray[np.float32]) -> None:
         """Add frames from the model's source."""
-        self._judging.add(first, values)
+        self._collector.add(first, values)
 
     def finish(self, reading: Reading) -> None:
         """Write the outputs.
@@ -158,10 +160,10 @@ class UtteranceSink(Generic[Result]):
             AnnotationError: a segment lies past the end of the recording.
         """
         try:
-            self._judging.finish(reading.samples)
+            self._collector.finish(reading.samples)
         except AnnotationError as error:
             raise AnnotationError(f"{self._file.path}: {error}") from None
-        self._run.complete(self._file, self._judging.judged, reading)
+        self._run.complete(self._file, self._collector.predictions, reading)
 
     def abandon(self) -> None:
         """Do nothing: nothing was written."""

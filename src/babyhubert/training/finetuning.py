@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from babyhubert.compute.device import device_name
-from babyhubert.compute.group import Group
+from babyhubert.compute.group import ProcessGroup
 from babyhubert.encoder.model_folder import refuse_other_folder
 from babyhubert.errors import ConfigError
 from babyhubert.files import csv_text, write_json, write_text
-from babyhubert.material.settings import LeftOut
+from babyhubert.material.settings import SkippedMaterial
 from babyhubert.runs.record import software_versions
 from babyhubert.tasks.interface import Task, Validation
 from babyhubert.tasks.registry import KINDS, load, seed_stream
@@ -57,7 +57,7 @@ def finetune(
     settings: FinetuningSettings,
     names: Sequence[str],
     output: Path,
-    group: Group,
+    group: ProcessGroup,
     report: Report = print,
 ) -> FinetuningResult:
     """Train, or continue training, and write the model folder at the end.
@@ -76,13 +76,13 @@ def finetune(
         TrainingError: the run cannot continue.
         OutputError: another run is writing to this folder, or the disk is full.
     """
-    say = group.voice(report)
+    say = group.rank_zero_print(report)
     work = output.with_name(f"{output.name}.work")
     with ExitStack() as resources:
         group.first_only(lambda: refuse_other_folder(output))
         group.first_only(lambda: take_folder(work, resources, "*"))
         stop = resources.enter_context(StopRequests())
-        left_out = LeftOut()
+        left_out = SkippedMaterial()
         tasks = _prepare(settings, names, work / "audio", group, left_out)
         objective = TaskObjective(tasks, settings, work, group)
         loop = Loop.start(objective, work, group)
@@ -96,7 +96,7 @@ def finetune(
 
 
 def _prepare(
-    settings: FinetuningSettings, names: Sequence[str], cache: Path, group: Group, left_out: LeftOut
+    settings: FinetuningSettings, names: Sequence[str], cache: Path, group: ProcessGroup, left_out: SkippedMaterial
 ) -> dict[str, Task]:
     """Read the tasks' material; the first process decodes, the others then use the result."""
     missing = [name for name in names if name not in settings.tasks]
@@ -106,7 +106,9 @@ def _prepare(
     return tasks or _read_tasks(settings, names, cache, left_out)
 
 
-def _read_tasks(settings: FinetuningSettings, names: Sequence[str], cache: Path, left_out: LeftOut) -> dict[str, Task]:
+def _read_tasks(
+    settings: FinetuningSettings, names: Sequence[str], cache: Path, left_out: SkippedMaterial
+) -> dict[str, Task]:
     tasks: dict[str, Task] = {}
     for name in names:
         chosen = settings.tasks[name]
@@ -117,7 +119,7 @@ def _read_tasks(settings: FinetuningSettings, names: Sequence[str], cache: Path,
     return tasks
 
 
-def _write_record(objective: TaskObjective, left_out: LeftOut) -> None:
+def _write_record(objective: TaskObjective, left_out: SkippedMaterial) -> None:
     settings, tasks, group = objective.settings, objective.tasks, objective.group
     write_json(
         objective.work / "run.json",
@@ -137,7 +139,7 @@ def _write_record(objective: TaskObjective, left_out: LeftOut) -> None:
     write_text(objective.work / "left_out.csv", csv_text([("reason", "item"), *rows]))
 
 
-def _introduce(loop: Loop[Batches], objective: TaskObjective, left_out: LeftOut, say: Report) -> None:
+def _introduce(loop: Loop[Batches], objective: TaskObjective, left_out: SkippedMaterial, say: Report) -> None:
     parameters = sum(parameter.numel() for parameter in loop.model.parameters())
     trained = sum(parameter.numel() for parameter in loop.model.parameters() if parameter.requires_grad)
     for name, task in objective.tasks.items():

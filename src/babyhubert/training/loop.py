@@ -24,7 +24,7 @@ from typing import Any, Generic
 import torch
 from torch import Tensor, nn
 
-from babyhubert.compute.group import Group
+from babyhubert.compute.group import ProcessGroup
 from babyhubert.encoder.model_folder import save_model_folder
 from babyhubert.errors import ConfigError, TrainingError
 from babyhubert.files import exclusive, make_folder, remove_leftovers
@@ -74,7 +74,7 @@ class Loop(Generic[B]):
         group: The processes of the job; every one calls the same methods.
     """
 
-    def __init__(self, objective: Objective[B], folder: Path, group: Group) -> None:
+    def __init__(self, objective: Objective[B], folder: Path, group: ProcessGroup) -> None:
         self.objective, self.folder, self.group = objective, folder, group
         self.model = objective.model
         self.step, self.seconds = 0, 0.0
@@ -89,7 +89,7 @@ class Loop(Generic[B]):
         self._saved = 0
 
     @classmethod
-    def start(cls, objective: Objective[B], folder: Path, group: Group) -> Loop[B]:
+    def start(cls, objective: Objective[B], folder: Path, group: ProcessGroup) -> Loop[B]:
         """Build a run at its first step, or at the newest snapshot."""
         if group.device.type == "cuda":
             torch.set_float32_matmul_precision("high")

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from babyhubert.compute.group import Group
+from babyhubert.compute.group import ProcessGroup
 from babyhubert.encoder.canonical import Checkpoint
 from babyhubert.encoder.loading import load_checkpoint
 from babyhubert.encoder.model_folder import save_model_folder
@@ -56,7 +56,9 @@ class TaskObjective(Objective[Batches]):
     remedy = "lower train.learning_rate, or look for damaged recordings"
     speed = "x real time"
 
-    def __init__(self, tasks: Mapping[str, Task], settings: FinetuningSettings, work: Path, group: Group) -> None:
+    def __init__(
+        self, tasks: Mapping[str, Task], settings: FinetuningSettings, work: Path, group: ProcessGroup
+    ) -> None:
         self.tasks, self.settings, self.work, self.group = dict(tasks), settings, work, group
         train, machine = settings.train, settings.machine
         half = resolve_precision(machine.precision, group.device) == "fp16"

@@ -85,7 +85,7 @@ def _utterances(pack: Pack, said: Mapping[int, Sequence[int]]) -> Iterator[_Plac
         if rows:
             audio = [pack.audio(row) for row in rows]
             phones = np.array(said[recording], dtype=np.int64)
-            yield _Placed(pack.recordings[recording], rows, SpokenPhones.hear(audio, phones))
+            yield _Placed(pack.recordings[recording], rows, SpokenPhones.from_audio(audio, phones))
 
 
 def _spans(pack: Pack, utterance: _Placed, path: NDArray[np.int64]) -> Iterator[tuple[str, int, int, int]]:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
-from babyhubert.compute.processes import Place
+from babyhubert.compute.processes import RankInfo
 from babyhubert.config import Config
 from babyhubert.corpus.shards import LABELS_FORMAT, Labels, Pack, Shard
 from babyhubert.errors import CorpusError, OutputError
@@ -55,7 +55,7 @@ def assign(
     settings: AssignSettings | None = None,
     *,
     teacher: Teacher | None = None,
-    place: Place | None = None,
+    place: RankInfo | None = None,
     progress: RunProgress | None = None,
     replace: bool = False,
 ) -> Labels | None:
@@ -79,7 +79,7 @@ def assign(
         ConfigError: an impossible teacher or device.
         OutputError: the folder holds other labels, or cannot be written.
     """
-    settings, place, output = settings or AssignSettings(), place or Place.from_environment(), Path(output)
+    settings, place, output = settings or AssignSettings(), place or RankInfo.from_environment(), Path(output)
     if teacher is None:
         precision = settings.precision or kmeans.teacher_precision
         teacher = load_teacher(settings.teacher or kmeans.teacher_name, settings.device, precision, place)
@@ -120,7 +120,7 @@ def _label_shards(
     teacher: Teacher,
     parts: Parts,
     batch_seconds: float,
-    place: Place,
+    place: RankInfo,
     progress: RunProgress,
 ) -> None:
     mine = shards_of(pack, place)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from babyhubert.compute.processes import Place
+from babyhubert.compute.processes import RankInfo
 from babyhubert.corpus.shards import Pack
 from babyhubert.errors import CorpusError
 from babyhubert.timebase import SAMPLE_RATE, samples_to_seconds
@@ -53,7 +53,7 @@ def teach(pack: Pack, rows: NDArray[np.int64], teacher: Teacher, seconds: float)
         CorpusError: features are not finite (the segment is named), or the audio is cut short.
     """
     for batch in equal_length_batches(pack, rows, seconds):
-        audio = np.stack([_whole_audio(pack, int(row)) for row in batch])
+        audio = np.stack([_complete_audio(pack, int(row)) for row in batch])
         features = teacher.features(torch.from_numpy(audio))
         finite = torch.isfinite(features).all(dim=2).all(dim=1).cpu().numpy()
         if not finite.all():
@@ -73,7 +73,7 @@ def segment_name(pack: Pack, row: int) -> str:
     return f"recording {pack.recordings[pack.recording[row]]}, {times}"
 
 
-def shards_of(pack: Pack, place: Place) -> list[int]:
+def shards_of(pack: Pack, place: RankInfo) -> list[int]:
     """Shards of one of several processes: the largest remaining one goes to the process with the least, the same
     everywhere.
     """
@@ -92,7 +92,7 @@ def samples_in(pack: Pack, shards: Sequence[int]) -> int:
     return sum(shard.samples for shard in pack.shards if shard.number in set(shards))
 
 
-def _whole_audio(pack: Pack, row: int) -> NDArray[np.float32]:
+def _complete_audio(pack: Pack, row: int) -> NDArray[np.float32]:
     audio = pack.audio(row)
     if len(audio) != pack.samples[row]:
         raise CorpusError(

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from babyhubert.compute.processes import Place
+from babyhubert.compute.processes import RankInfo
 from babyhubert.config import Config
 from babyhubert.corpus.shards import Pack, read_facts
 from babyhubert.errors import ConfigError, CorpusError, MissingExtraError, OutputError
@@ -210,7 +210,7 @@ def fit_units(
     settings: FitSettings,
     *,
     teacher: Teacher | None = None,
-    place: Place | None = None,
+    place: RankInfo | None = None,
     progress: RunProgress | None = None,
     replace: bool = False,
 ) -> KMeans | None:
@@ -235,7 +235,7 @@ def fit_units(
         MissingExtraError: scikit-learn, or what the teacher needs, is not installed.
     """
     _sklearn()
-    place = place or Place.from_environment()
+    place = place or RankInfo.from_environment()
     total = int(pack.frames[~pack.validation].sum())
     if total < settings.clusters:
         raise CorpusError(
@@ -292,7 +292,7 @@ class _Fit:
             )
         return False
 
-    def collect(self, place: Place, progress: RunProgress) -> None:
+    def collect(self, place: RankInfo, progress: RunProgress) -> None:
         """Make those parts of the sample that are assigned to this process and missing."""
         mine = shards_of(self.pack, place)
         missing = self.parts.missing(mine)

@@ -52,7 +52,7 @@ class Parts:
         fits = isinstance(record, dict) and record.get("fingerprint") == self.fingerprint
         return record if fits and "sha256" in record else None
 
-    def is_whole(self, shard: int) -> bool:
+    def is_complete(self, shard: int) -> bool:
         """True if a shard's result is stored, belongs to this work, and is undamaged."""
         record = self.record(shard)
         return record is not None and self.path(shard).is_file() and file_sha256(self.path(shard)) == record["sha256"]
@@ -84,7 +84,7 @@ class Parts:
 
     def missing(self, shards: Sequence[int]) -> list[int]:
         """Shards whose result must still be made."""
-        return [shard for shard in shards if not self.is_whole(shard)]
+        return [shard for shard in shards if not self.is_complete(shard)]
 
 
 @contextmanager

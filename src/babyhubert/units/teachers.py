@@ -27,8 +27,8 @@ from torch import Tensor, nn
 
 from babyhubert.audio.mfcc import MFCC_DIM, mfcc
 from babyhubert.compute.device import resolve_device
-from babyhubert.compute.processes import Place
-from babyhubert.encoder.hubert import HubertEncoder, standardised
+from babyhubert.compute.processes import RankInfo
+from babyhubert.encoder.hubert import HubertEncoder, normalised_waveforms
 from babyhubert.encoder.loading import load_encoder, model_hash, resolve_model
 from babyhubert.encoder.model_folder import is_model_folder, normalises_waveforms
 from babyhubert.errors import CheckpointError, ConfigError, CorpusError, MissingExtraError
@@ -222,7 +222,7 @@ class WavLMTeacher(_NetworkTeacher):
             blocks[layer - 1].register_forward_hook(self._take_output)
 
     def _hidden(self, waveforms: Tensor) -> Tensor:
-        self._network(standardised(waveforms) if self._normalise else waveforms)
+        self._network(normalised_waveforms(waveforms) if self._normalise else waveforms)
         taken, self._taken = self._taken, None
         return cast("Tensor", taken)
 
@@ -234,7 +234,7 @@ class WavLMTeacher(_NetworkTeacher):
 
 
 def load_teacher(
-    name: str, device: str | torch.device = "auto", precision: Precision = "float32", place: Place | None = None
+    name: str, device: str | torch.device = "auto", precision: Precision = "float32", place: RankInfo | None = None
 ) -> Teacher:
     """Load the teacher of a name.
 
@@ -252,7 +252,7 @@ def load_teacher(
         MissingExtraError: a WavLM without transformers, or ``mfcc`` without kaldi-native-fbank.
     """
     parts = TeacherName.parse(name)
-    chosen = own_device(device, place or Place())
+    chosen = own_device(device, place or RankInfo())
     if parts.kind == "mfcc":
         return MfccTeacher(chosen)
     path = resolve_model(parts.source)
@@ -262,7 +262,7 @@ def load_teacher(
     return HubertTeacher(load_encoder(path, device=chosen), parts.layer, name, model_hash(path), precision)
 
 
-def own_device(device: str | torch.device, place: Place) -> torch.device:
+def own_device(device: str | torch.device, place: RankInfo) -> torch.device:
     """Device of one process: its own GPU if several share a machine.
 
     Raises:

@@ -38,6 +38,6 @@ class AddresseeSettings(ClassificationSettings):
         return (self.column,) if self.column else COLUMNS
 
     @property
-    def asked_voices(self) -> tuple[str, ...]:
+    def input_voices(self) -> tuple[str, ...]:
         """Adults."""
         return tuple(self.voices or self.adults)

@@ -23,12 +23,12 @@ from babyhubert.encoder.context import Pooling
 from babyhubert.files import csv_text, path_below, write_text
 from babyhubert.inference.speed import Speed
 from babyhubert.inference.task_model import TaskChoice, load_task_model
-from babyhubert.inference.utterance_predictor import Judged, only_task, plan_utterances
+from babyhubert.inference.utterance_predictor import Prediction, only_task, plan_utterances
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome
 from babyhubert.runs.provenance import mixture_notes, stale_notes
 from babyhubert.runs.record import run_record
-from babyhubert.runs.shard import Part
+from babyhubert.runs.shard import Shard
 from babyhubert.tasks.classification.prediction import UtteranceClassifier
 from babyhubert.tasks.input_segments import segments_source
 from babyhubert.tasks.utterance_outputs import UtteranceRun
@@ -55,7 +55,7 @@ def open_classification_run(
     batch_size: int | None = None,
     channel: Channel = "mean",
     device: str = "auto",
-    part: Part | None = None,
+    part: Shard | None = None,
 ) -> ClassificationRun:
     """Open a run of ``classify`` with its model loaded, in this process or in a worker.
 
@@ -97,15 +97,15 @@ class ClassificationRun(UtteranceRun[NDArray[np.float64]]):
         return [_table_of(self.folder, recording_id)]
 
     def write(
-        self, file: RecordingFile, segments: Segments, judged: Mapping[int, Judged[NDArray[np.float64]]]
+        self, file: RecordingFile, segments: Segments, predictions: Mapping[int, Prediction[NDArray[np.float64]]]
     ) -> dict[str, Any]:
         """Write all segments of a recording, with class and probabilities of the predicted ones."""
         (path,) = self.outputs(file.recording_id)
-        table = self.model.annotated(segments, judged)
+        table = self.model.annotated(segments, predictions)
         write_text(path, format_classes(file.recording_id, table, self.model.column, self.model.labels))
-        asked = int(self.model.of_its_voices(segments).sum())
+        asked = int(self.model.has_input_voice(segments).sum())
         counted = PUBLISHED_COUNTS.get(self.model.task, "asked_segments")
-        return {"segments": len(segments), counted: asked, "not_run": asked - len(judged)}
+        return {"segments": len(segments), counted: asked, "not_run": asked - len(predictions)}
 
     def about(self) -> dict[str, Any]:
         """Content of the tables besides recordings, with the column of the task."""

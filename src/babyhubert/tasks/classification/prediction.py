@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from babyhubert.annotation.segments import Segments
 from babyhubert.encoder.context import Pooling
-from babyhubert.inference.utterance_predictor import Judged, UtteranceModel
+from babyhubert.inference.utterance_predictor import Prediction, UtterancePredictor
 from babyhubert.material.windows import UtteranceWindow
 from babyhubert.phonology.ctc import log_softmax
 from babyhubert.tasks.classification.windows import centred_window
@@ -22,7 +22,7 @@ PUBLISHED_UNRUN = {"addressee": "Other"}
 
 
 @dataclass(frozen=True, eq=False)
-class UtteranceClassifier(UtteranceModel[NDArray[np.float64]]):
+class UtteranceClassifier(UtterancePredictor[NDArray[np.float64]]):
     """A classification model for inference. Call it with a recording and its segments."""
 
     @property
@@ -33,7 +33,7 @@ class UtteranceClassifier(UtteranceModel[NDArray[np.float64]]):
     @property
     def pooling(self) -> Pooling:
         """Frames whose mean decides."""
-        return self.loaded.listening[self.task].pooling
+        return self.loaded.window_settings[self.task].pooling
 
     def settings(self) -> dict[str, Any]:
         """All settings that affect a result, for records."""
@@ -43,7 +43,7 @@ class UtteranceClassifier(UtteranceModel[NDArray[np.float64]]):
         """See :func:`centred_window`."""
         return centred_window(onset, offset, recording, context, self.pooling)
 
-    def judge(self, frames: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float64]]:
+    def predict(self, frames: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float64]]:
         """Probabilities of the classes, (C,) each: the softmax of the mean of the frames' logits."""
         return [np.exp(log_softmax(each.mean(axis=0, dtype=np.float64))) for each in frames]
 
@@ -56,14 +56,14 @@ class UtteranceClassifier(UtteranceModel[NDArray[np.float64]]):
         """
         return self.annotated(segments, self.results(audio, segments))
 
-    def annotated(self, segments: Segments, results: Mapping[int, Judged[NDArray[np.float64]]]) -> Segments:
+    def annotated(self, segments: Segments, results: Mapping[int, Prediction[NDArray[np.float64]]]) -> Segments:
         """Segments with the task's column and ``p_<class>``, from probabilities by row."""
         probabilities = np.full((len(segments), len(self.labels)), np.nan)
         classes = np.full(len(segments), "", dtype=object)
-        classes[self.of_its_voices(segments)] = PUBLISHED_UNRUN.get(self.task, "")
-        for row, judged in results.items():
-            probabilities[row] = judged.result
-            classes[row] = self.labels[int(judged.result.argmax())]
+        classes[self.has_input_voice(segments)] = PUBLISHED_UNRUN.get(self.task, "")
+        for row, predictions in results.items():
+            probabilities[row] = predictions.result
+            classes[row] = self.labels[int(predictions.result.argmax())]
         columns = {f"p_{label}": probabilities[:, k] for k, label in enumerate(self.labels)}
         return Segments(
             segments.start, segments.end, segments.label, {**segments.columns, self.column: classes, **columns}

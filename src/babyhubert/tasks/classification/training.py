@@ -24,7 +24,7 @@ from babyhubert.encoder.heads import HEAD_DROPOUT, PooledHead, TaskHead
 from babyhubert.errors import AnnotationError
 from babyhubert.material.augmentation import Augmentation, AugmentationSettings
 from babyhubert.material.batch import Batch
-from babyhubert.material.settings import DataSettings, LeftOut, SourceRow
+from babyhubert.material.settings import DataSettings, SkippedMaterial, SourceRow
 from babyhubert.material.sources import Relabel, column_of, relabeller
 from babyhubert.material.utterances import (
     EpochOrder,
@@ -105,7 +105,7 @@ class ClassificationSettings(Config):
         """Voices, column, tier and codes for ``task.json``."""
         return {
             "column": self.output_column(task),
-            "voices": list(self.asked_voices),
+            "voices": list(self.input_voices),
             **({} if self.tier is None else {"tier": self.tier}),
             **({} if not self.codes else {"codes": dict(self.codes)}),
         }
@@ -115,7 +115,7 @@ class ClassificationSettings(Config):
         return (self.output_column(task),)
 
     @property
-    def asked_voices(self) -> tuple[str, ...]:
+    def input_voices(self) -> tuple[str, ...]:
         """Voices whose utterances are classified; empty: all."""
         return tuple(self.voices)
 
@@ -162,7 +162,7 @@ class ClassificationTask:
         settings: ClassificationSettings,
         cache: Path,
         seed: int,
-        left_out: LeftOut,
+        left_out: SkippedMaterial,
         *,
         name: str,
         seed_stream: int,
@@ -175,7 +175,7 @@ class ClassificationTask:
         """
         relabel = relabeller(settings.labels, settings.label_map, name)
         train, validation = split_rows(
-            settings.data, name, lambda row: _is_asked_about(row, settings.asked_voices), CHILDREN, left_out
+            settings.data, name, lambda row: _applies_to(row, settings.input_voices), CHILDREN, left_out
         )
         both = [_material(rows, name, settings, relabel, cache, left_out) for rows in (train, validation)]
         counts = np.bincount(both[0][1], minlength=len(settings.labels))
@@ -295,7 +295,7 @@ class ClassificationTask:
         return np.bincount(classes, minlength=len(self.labels)).tolist()
 
 
-def _is_asked_about(row: SourceRow, voices: Collection[str]) -> bool:
+def _applies_to(row: SourceRow, voices: Collection[str]) -> bool:
     voice = next((row.fields[name] for name in VOICE_COLUMNS if name in row.fields), None)
     return not voices or voice is None or voice in voices
 
@@ -306,7 +306,7 @@ def _material(
     settings: ClassificationSettings,
     relabel: Relabel,
     cache: Path,
-    left_out: LeftOut,
+    left_out: SkippedMaterial,
 ) -> tuple[Utterances, NDArray[np.int64]]:
     task = name.replace("_", " ")
     kept: list[Row] = []

@@ -16,14 +16,14 @@ from babyhubert.encoder.heads import PHONEMES
 from babyhubert.files import csv_text, path_below, write_text
 from babyhubert.inference.speed import Speed
 from babyhubert.inference.task_model import TaskChoice, load_task_model
-from babyhubert.inference.utterance_predictor import Judged, only_task, plan_utterances
+from babyhubert.inference.utterance_predictor import Prediction, only_task, plan_utterances
 from babyhubert.phonology.ctc import Symbols
 from babyhubert.phonology.syllables import syllables_of
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome
 from babyhubert.runs.provenance import mixture_notes, stale_notes
 from babyhubert.runs.record import run_record
-from babyhubert.runs.shard import Part
+from babyhubert.runs.shard import Shard
 from babyhubert.tasks.input_segments import SegmentsSource, segments_source
 from babyhubert.tasks.phonemes.prediction import PhonemeRecogniser
 from babyhubert.tasks.utterance_outputs import UtteranceRun
@@ -49,7 +49,7 @@ def open_phoneme_run(
     batch_size: int | None = None,
     channel: Channel = "mean",
     device: str = "auto",
-    part: Part | None = None,
+    part: Shard | None = None,
 ) -> PhonemeRun:
     """Open a run of ``phonemes`` with its model loaded, in this process or in a worker.
 
@@ -114,10 +114,12 @@ class PhonemeRun(UtteranceRun[Symbols]):
         folders = [name, f"{name}_timed", *([f"{name}_enriched"] if self._syllables else [])]
         return [path_below(self.folder.output / folder, recording_id, ".csv") for folder in folders]
 
-    def write(self, file: RecordingFile, segments: Segments, judged: Mapping[int, Judged[Symbols]]) -> dict[str, Any]:
+    def write(
+        self, file: RecordingFile, segments: Segments, predictions: Mapping[int, Prediction[Symbols]]
+    ) -> dict[str, Any]:
         """Write the key child's utterances, or a header alone if there is none."""
         paths = self.outputs(file.recording_id)
-        table = self.model.annotated(segments, judged)
+        table = self.model.annotated(segments, predictions)
         published = self.model.windows == "published"
         name = file.recording_id + (file.path.suffix if published else "")
         write_text(paths[0], format_phonemes(name, table))
@@ -126,7 +128,7 @@ class PhonemeRun(UtteranceRun[Symbols]):
             write_text(paths[2], format_syllables(name, table, between=" " if published else ""))
         asked = int(np.isin(segments.label.astype(str), self.model.voices).sum())
         phonemes = sum(len(timed) for timed in table.columns["timed"])
-        return {"utterances": asked, "left_out": asked - len(judged), "phonemes": phonemes}
+        return {"utterances": asked, "left_out": asked - len(predictions), "phonemes": phonemes}
 
     def write_tables(self, outcome: Outcome) -> Outcome:
         """Write ``failures.csv`` and ``run.json``."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from babyhubert.annotation.segments import Segments
 from babyhubert.encoder.flavours.babar import BLANK
 from babyhubert.errors import CheckpointError, ConfigError
-from babyhubert.inference.utterance_predictor import Judged, UtteranceModel
+from babyhubert.inference.utterance_predictor import Prediction, UtterancePredictor
 from babyhubert.material.windows import UtteranceWindow
 from babyhubert.phonology.ctc import Symbols, beam_search, greedy, log_softmax
 from babyhubert.tasks.phonemes.windows import phoneme_window
@@ -38,7 +38,7 @@ class TimedPhoneme(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class PhonemeRecogniser(UtteranceModel[Symbols]):
+class PhonemeRecogniser(UtterancePredictor[Symbols]):
     """A phoneme model for inference. Call it with a recording and its segments.
 
     Attributes:
@@ -62,7 +62,7 @@ class PhonemeRecogniser(UtteranceModel[Symbols]):
         """See :func:`phoneme_window`."""
         return phoneme_window(onset, offset, recording, context)
 
-    def judge(self, frames: Sequence[NDArray[np.float32]]) -> list[Symbols]:
+    def predict(self, frames: Sequence[NDArray[np.float32]]) -> list[Symbols]:
         """Phonemes of utterances from the logits of their frames."""
         blank = self.labels.index(BLANK)
         scores = [log_softmax(each) for each in frames]
@@ -79,7 +79,7 @@ class PhonemeRecogniser(UtteranceModel[Symbols]):
         """
         return self.annotated(segments, self.results(audio, segments))
 
-    def annotated(self, segments: Segments, results: Mapping[int, Judged[Symbols]]) -> Segments:
+    def annotated(self, segments: Segments, results: Mapping[int, Prediction[Symbols]]) -> Segments:
         """The segments with a prediction, with columns ``phonemes`` and ``timed``."""
         rows = np.array(sorted(results), dtype=np.int64)
         timed, spoken = np.empty(len(rows), dtype=object), np.empty(len(rows), dtype=object)
@@ -89,12 +89,15 @@ class PhonemeRecogniser(UtteranceModel[Symbols]):
         columns = {"phonemes": spoken, "timed": timed}
         return Segments(segments.start[rows], segments.end[rows], segments.label[rows], columns)
 
-    def _timed(self, judged: Judged[Symbols]) -> tuple[TimedPhoneme, ...]:
-        symbols = judged.result
+    def _timed(self, predictions: Prediction[Symbols]) -> tuple[TimedPhoneme, ...]:
+        symbols = predictions.result
         parts = (symbols.ids, symbols.first, symbols.stop, symbols.confidence)
         return tuple(
             TimedPhoneme(
-                self.labels[index], judged.origin + first * FRAME_HOP, judged.origin + stop * FRAME_HOP, confidence
+                self.labels[index],
+                predictions.origin + first * FRAME_HOP,
+                predictions.origin + stop * FRAME_HOP,
+                confidence,
             )
             for index, first, stop, confidence in zip(*(part.tolist() for part in parts), strict=True)
         )

@@ -25,7 +25,7 @@ from babyhubert.errors import AnnotationError
 from babyhubert.material.augmentation import Augmentation, AugmentationSettings
 from babyhubert.material.batch import Batch
 from babyhubert.material.chat_sources import IPA_COLUMN, NO_PHONES_COLUMN
-from babyhubert.material.settings import DataSettings, LeftOut, SourceRow
+from babyhubert.material.settings import DataSettings, SkippedMaterial, SourceRow
 from babyhubert.material.sources import column_of
 from babyhubert.material.utterances import (
     EpochOrder,
@@ -103,7 +103,7 @@ class PhonemeSettings(Config):
     loss_weight: Annotated[float, Field(gt=0)] = 1.0
 
     @property
-    def asked_voices(self) -> tuple[str, ...]:
+    def input_voices(self) -> tuple[str, ...]:
         """Labels of the segments that a trained model applies to, if not those of the published task."""
         return ()
 
@@ -118,7 +118,7 @@ class CtcSettings(PhonemeSettings):
     inventory: str
 
     @property
-    def asked_voices(self) -> tuple[str, ...]:
+    def input_voices(self) -> tuple[str, ...]:
         """Labels that it was trained on; empty: all."""
         return tuple(self.voices)
 
@@ -186,7 +186,7 @@ class PhonemeTask:
         settings: PhonemeSettings,
         cache: Path,
         seed: int,
-        left_out: LeftOut,
+        left_out: SkippedMaterial,
         *,
         name: str = PHONEMES,
         seed_stream: int = 4,
@@ -305,7 +305,7 @@ class PhonemeTask:
             "window_rule": settings.window_rule,
             "phone_map": dict(settings.phone_map),
             "simplify": settings.simplify,
-            **({"voices": list(settings.asked_voices)} if settings.asked_voices else {}),
+            **({"voices": list(settings.input_voices)} if settings.input_voices else {}),
         }
 
     def _batch(self, read: WindowBatch, material: Transcribed, rows: NDArray[np.int64]) -> Batch:
@@ -378,7 +378,9 @@ def _align(material: Transcribed, inventory: Inventory, aligner: Aligner) -> Tra
     """Add a forced alignment of each utterance, without its context."""
     utterances = material.utterances
     places = zip(utterances.recording.tolist(), utterances.start.tolist(), utterances.end.tolist(), strict=True)
-    spoken = [SpokenPhones.hear([utterances.store.read(*place)], material.of(row)) for row, place in enumerate(places)]
+    spoken = [
+        SpokenPhones.from_audio([utterances.store.read(*place)], material.of(row)) for row, place in enumerate(places)
+    ]
     return replace(material, aligned=find_paths(spoken, aligner, silence=inventory.blank))
 
 
@@ -388,7 +390,7 @@ def _transcription(row: Row, names: Sequence[str], inventory: Inventory) -> str:
 
 
 def _material(
-    rows: Sequence[Row], settings: PhonemeSettings, inventory: Inventory, cache: Path, left_out: LeftOut
+    rows: Sequence[Row], settings: PhonemeSettings, inventory: Inventory, cache: Path, left_out: SkippedMaterial
 ) -> Transcribed:
     names = (settings.column,) if settings.column else COLUMNS
     known: list[Row] = []
@@ -418,7 +420,11 @@ def _material(
 
 
 def _placed(
-    rows: Sequence[Row], encoded: Sequence[list[int]], settings: PhonemeSettings, cache: Path, left_out: LeftOut
+    rows: Sequence[Row],
+    encoded: Sequence[list[int]],
+    settings: PhonemeSettings,
+    cache: Path,
+    left_out: SkippedMaterial,
 ) -> Transcribed:
     context = seconds_to_samples(settings.context_s)
 

@@ -37,8 +37,8 @@ from babyhubert.runs.journal import Outcome
 from babyhubert.runs.kept import KeptResult
 from babyhubert.runs.pipeline import FrameRun
 from babyhubert.runs.provenance import mixture_notes, result_fingerprint, segments_fingerprint, stale_notes
-from babyhubert.runs.record import run_record, told_recordings
-from babyhubert.runs.shard import Part
+from babyhubert.runs.record import reported_recordings, run_record
+from babyhubert.runs.shard import Shard
 from babyhubert.runs.streaming import BLOCK_SAMPLES, Reading, Sink
 from babyhubert.tasks.voice_type.prediction import SCORE_DTYPE, VoiceTypeClassifier, VoiceTypeSettings, load_model
 from babyhubert.timebase import FRAME_HOP, frame_count, samples_to_seconds
@@ -85,7 +85,7 @@ def open_segment_run(
     outputs: SegmentOutputs = SegmentOutputs(),
     skip_quiet_db: float | None = None,
     device: str = "auto",
-    part: Part | None = None,
+    part: Shard | None = None,
 ) -> SegmentRun:
     """Open a run of ``segment`` with its model loaded, in this process or in a worker.
 
@@ -93,7 +93,7 @@ def open_segment_run(
         output: The output folder.
         model: As `load_model` takes it.
         task: As `load_model` takes it.
-        settings: Gives windows, thresholds and clean-up for a model's ``listening``.
+        settings: Gives windows, thresholds and clean-up for a model's ``window_settings``.
         speed: ``exact``, ``balanced`` or ``fast``.
         batch_size: Windows in one call; None chooses.
         channel: Channel choice.
@@ -109,7 +109,7 @@ def open_segment_run(
     if skip_quiet_db is not None:
         check_margin(skip_quiet_db)  # before a model is loaded
     classifier = load_model(model, task=task, device=device, speed=speed)
-    classifier = classifier.with_settings(settings(listening=classifier.listening))
+    classifier = classifier.with_settings(settings(window_settings=classifier.window_settings))
     if batch_size is not None:
         classifier = classifier.with_batch_size(batch_size)
     return SegmentRun(RunFolder(output, COMMAND, part), classifier, channel, outputs, skip_quiet_db)
@@ -330,7 +330,7 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
     records = folder.records()
     recordings = [
         told | {"current_settings": record.get("result") == about["result"]}
-        for told, record in zip(told_recordings(records), records, strict=True)
+        for told, record in zip(reported_recordings(records), records, strict=True)
     ]
     folder.write_run(run_record(folder.command, about, outcome, records) | {"recordings": recordings})
     return outcome

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from babyhubert.annotation.segments import Segments
 from babyhubert.audio.recording import open_recording
-from babyhubert.encoder.context import PUBLISHED_LISTENING, Listening
+from babyhubert.encoder.context import PUBLISHED_WINDOW_SETTINGS, WindowSettings
 from babyhubert.encoder.loading import SHIPPED_MODELS
 from babyhubert.encoder.multitask import TASK, VoiceTypeModel
 from babyhubert.encoder.precision import Precision
@@ -24,7 +24,7 @@ from babyhubert.inference.engine import Engine, Failed, Frames
 from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
 from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.stitching import Blend
-from babyhubert.inference.task_model import LoadedModel, TaskChoice, load_task_model, plan_of, standardised
+from babyhubert.inference.task_model import LoadedModel, TaskChoice, load_task_model, normalised_waveforms, plan_of
 from babyhubert.inference.thresholds import Thresholds, select_thresholds
 from babyhubert.inference.windows import WindowPlan
 
@@ -63,11 +63,11 @@ class VoiceTypeSettings:
         blend: Blend | None = None,
         thresholds: str = "f1",
         minimum: MinimumDurations | None = None,
-        listening: Listening = PUBLISHED_LISTENING["frames"],
+        window_settings: WindowSettings = PUBLISHED_WINDOW_SETTINGS["frames"],
     ) -> VoiceTypeSettings:
         """Settings of a speed mode for a model; options override the mode, which overrides the model."""
-        own: Blend = "crop" if listening.shared else SPEEDS[speed].blend
-        plan = plan_of(listening, speed, window_s, overlap)
+        own: Blend = "crop" if window_settings.shared else SPEEDS[speed].blend
+        plan = plan_of(window_settings, speed, window_s, overlap)
         return cls(plan, blend or own, thresholds, minimum or MinimumDurations())
 
 
@@ -82,7 +82,7 @@ class VoiceTypeClassifier:
         settings: Windows, thresholds, clean-up.
         batch_size: Windows in one call; None chooses from the device and the model.
         card: The model folder's ``task.json`` (lineage, licence, tuned thresholds).
-        listening: Window settings of the model.
+        window_settings: Window settings of the model.
         speed: The mode it was loaded in.
         precision: Precision of its encoder.
         settings_hash: Hash of the settings that its folder stores beside the weights.
@@ -96,23 +96,23 @@ class VoiceTypeClassifier:
     card: Mapping[str, Any] = field(default_factory=dict)
     speed: Speed = "exact"
     precision: Precision = "exact"
-    listening: Listening = PUBLISHED_LISTENING["frames"]
+    window_settings: WindowSettings = PUBLISHED_WINDOW_SETTINGS["frames"]
     settings_hash: str = ""
 
     @classmethod
     def of(cls, loaded: LoadedModel) -> VoiceTypeClassifier:
         """Build a model with its own windows."""
         assert isinstance(loaded.network, VoiceTypeModel)
-        listening = loaded.listening[loaded.network.frames_task]
+        window_settings = loaded.window_settings[loaded.network.frames_task]
         return cls(
             loaded.network,
             loaded.name,
             loaded.hash,
-            VoiceTypeSettings.for_speed(loaded.speed, listening=listening),
+            VoiceTypeSettings.for_speed(loaded.speed, window_settings=window_settings),
             card=loaded.card,
             speed=loaded.speed,
             precision=loaded.precision,
-            listening=listening,
+            window_settings=window_settings,
             settings_hash=loaded.settings_hash,
         )
 
@@ -175,10 +175,10 @@ class VoiceTypeClassifier:
 
     @cached_property
     def _engine(self) -> Engine:
-        model, settings, normalise = self.model, self.settings, self.listening.normalise
+        model, settings, normalise = self.model, self.settings, self.window_settings.normalise
 
         def probabilities(waveforms: Tensor) -> Tensor:
-            return model.probabilities(standardised(waveforms) if normalise else waveforms)
+            return model.probabilities(normalised_waveforms(waveforms) if normalise else waveforms)
 
         encoder, plan, size = model.encoder, settings.plan, self.batch_size
         return build_engine(probabilities, encoder, self.precision, plan, size, settings.blend, model=self.name)

@@ -36,11 +36,11 @@ from babyhubert.material.augmentation import (
     within,
 )
 from babyhubert.material.batch import Batch
-from babyhubert.material.made_up_sounds import NobodySettings, NonSpeech
-from babyhubert.material.settings import DataSettings, DataSource, LeftOut, SourceRecording, Sources
+from babyhubert.material.made_up_sounds import NonSpeech, NonSpeechSettings
+from babyhubert.material.settings import DataSettings, DataSource, SkippedMaterial, SourceRecording, Sources
 from babyhubert.material.sources import (
-    BY_SPEAKER_LEFT_OUT,
-    absent_speakers,
+    EXCLUDED_SPEAKER,
+    excluded_speakers,
     hold_out,
     is_by,
     read_sources,
@@ -107,7 +107,7 @@ class VoiceTypeSettings(Config):
     positive_weights: Mapping[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     overlap_weight: Annotated[float, Field(gt=0)] = 1.0
     mix: MixSettings | None = None
-    nobody: NobodySettings | None = None
+    nobody: NonSpeechSettings | None = None
     augmentation: AugmentationSettings = AugmentationSettings()
     loss_weight: Annotated[float, Field(gt=0)] = 1.0
 
@@ -227,7 +227,7 @@ class VoiceTypeTask:
         settings: VoiceTypeSettings,
         cache: Path,
         seed: int,
-        left_out: LeftOut,
+        left_out: SkippedMaterial,
         *,
         name: str = VOICE_TYPE,
         seed_stream: int = 1,
@@ -460,7 +460,7 @@ def load_scenes(
     recordings: Sequence[SourceRecording],
     settings: VoiceTypeSettings,
     cache: Path,
-    left_out: LeftOut,
+    left_out: SkippedMaterial,
     task: str = VOICE_TYPE,
 ) -> LabelledScenes:
     """Audio and frame targets of annotated recordings; those shorter than a frame are reported as skipped.
@@ -494,7 +494,9 @@ def load_scenes(
     return LabelledScenes(store, tuple(targets), tuple(masks), arrays, times)
 
 
-def _split(data: DataSettings, task: str, left_out: LeftOut) -> tuple[list[SourceRecording], list[SourceRecording]]:
+def _split(
+    data: DataSettings, task: str, left_out: SkippedMaterial
+) -> tuple[list[SourceRecording], list[SourceRecording]]:
     """Recordings for training and for validation; those held out for a later test are reported as skipped."""
     train = _recordings(data.train, left_out)
     if data.validation is not None:
@@ -516,10 +518,10 @@ def _split(data: DataSettings, task: str, left_out: LeftOut) -> tuple[list[Sourc
     return [r for r, group in zip(train, _groups(train), strict=True) if group not in held | test], validation
 
 
-def _recordings(sources: Sources, left_out: LeftOut) -> list[SourceRecording]:
+def _recordings(sources: Sources, left_out: SkippedMaterial) -> list[SourceRecording]:
     """Recordings; stretches with excluded speakers count as not annotated."""
     found = read_sources(sources, left_out)
-    absent = absent_speakers(source for source, _ in found)
+    absent = excluded_speakers(source for source, _ in found)
     for source, recording in found:
         _refuse_several_groups(source, recording)
     return [
@@ -539,13 +541,13 @@ def _refuse_several_groups(source: DataSource, recording: SourceRecording) -> No
         )
 
 
-def _without(recording: SourceRecording, speakers: frozenset[str], left_out: LeftOut) -> SourceRecording:
+def _without(recording: SourceRecording, speakers: frozenset[str], left_out: SkippedMaterial) -> SourceRecording:
     kept = tuple(row for row in recording.rows if not is_by(row, speakers))
     theirs = [row for row in recording.rows if is_by(row, speakers)]
     if not theirs:
         return recording
     for row in theirs:
-        left_out.add(BY_SPEAKER_LEFT_OUT, row.where)
+        left_out.add(EXCLUDED_SPEAKER, row.where)
     start = np.array([row.start for row in theirs], dtype=np.int64)
     end = np.array([_FOR_EVER if row.end is None else row.end for row in theirs], dtype=np.int64)
     others = complement(start, end, _FOR_EVER)

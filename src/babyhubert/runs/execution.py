@@ -11,11 +11,11 @@ from babyhubert.config import read_config
 from babyhubert.errors import ConfigError
 from babyhubert.runs.distribution import IN_PROCESS, Distribution, RecordingJob
 from babyhubert.runs.pools import ClusterPool, LocalPool, SlurmPool, SlurmSettings, WorkerPool, require_dask
-from babyhubert.runs.shard import Part
+from babyhubert.runs.shard import Shard
 
 
 @dataclass(frozen=True)
-class Sharing:
+class Execution:
     """Execution of a run.
 
     Attributes:
@@ -25,7 +25,7 @@ class Sharing:
     """
 
     device: str
-    part: Part | None = None
+    part: Shard | None = None
     pool: WorkerPool | None = None
 
     @classmethod
@@ -36,7 +36,7 @@ class Sharing:
         scheduler: str | None = None,
         slurm: Path | None = None,
         shard: str | None = None,
-    ) -> Sharing:
+    ) -> Execution:
         """Check the options against each other.
 
         Raises:
@@ -54,7 +54,7 @@ class Sharing:
         if scheduler is not None and len(named) > 1:
             raise ConfigError(f"{' and '.join(named)} exclude each other: a scheduler has its own workers")
         if shard is not None:
-            return cls(device, part=Part.parse(shard))
+            return cls(device, part=Shard.parse(shard))
         return cls(device, pool=_pool(device, workers, scheduler, slurm))
 
     def own_device(self, *, decides: bool = False) -> str:

@@ -20,10 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.evaluation.estimation import ClipDesign, estimate
+from babyhubert.evaluation.estimation import ClipDesign, Estimate, estimate
 from results import write_results
 
 CELL_S, CELLS = 15, 8 * 240
+FEW, MANY = 5, 40
+SOME_RECORDINGS = 3
+EACH, SOME = "random, each recording", "random, 3 of 5 recordings"
 VOICES = ("KCHI", "OCH", "MAL", "FEM")
 PER_HOUR = (160.0, 70.0, 50.0, 130.0)
 CONFUSION = np.array(
@@ -121,10 +124,12 @@ def study(recordings: int, sets: int, seed: int) -> Iterator[dict[str, Any]]:
     kept: dict[tuple[str, int], list[Values]] = {}
     for _ in range(sets):
         day = simulate(recordings, rng)
-        for method in ("random", "periodic", "stratified"):
+        for method in ("random", "periodic", "stratified", *((EACH, SOME) if recordings == FEW else ())):
             for minutes in (10, 20, 40):
-                kept.setdefault((method, minutes), []).append(_trial(day, method, minutes, rng))
+                kept.setdefault((method, minutes), []).extend(_trials(day, method, minutes, rng))
     for (method, minutes), trials in kept.items():
+        if np.isnan(np.stack(trials)[:, 2]).all():  # two clips of each recording
+            continue
         for what, columns in (("counts", slice(0, 4)), ("minutes", slice(4, 8))):
             held, held_alone, width, width_alone, bias, bias_alone, machine = np.moveaxis(
                 np.stack(trials)[:, :, columns], 1, 0
@@ -145,19 +150,37 @@ def study(recordings: int, sets: int, seed: int) -> Iterator[dict[str, Any]]:
             }
 
 
-def _trial(day: Day, method: str, minutes: int, rng: np.random.Generator) -> Values:
-    """Draw clips once: intervals that hold the truth, relative widths, relative errors; shape (7, 8)."""
-    truth, totals = day.people.sum(axis=(0, 1)), day.machine.sum(axis=(0, 1))
-    recording, start, stratum, lengths, cells = drawn(method, day, minutes, rng)
+def _trials(day: Day, method: str, minutes: int, rng: np.random.Generator) -> list[Values]:
+    """Draw clips once and estimate: all recordings together, or each, from the clips of all or of some recordings."""
+    recording, start, stratum, lengths, cells = drawn(method.split(",")[0], day, minutes, rng)
     at = (recording[:, None], start[:, None] + np.arange(cells))
     people, machine = (side[at].sum(axis=1) for side in (day.people, day.machine))
-    design = ClipDesign(stratum, np.full(len(start), float(cells)), lengths.astype(float))
-    result = estimate(design, people, machine, totals)
+    clip_lengths, strata = np.full(len(start), float(cells)), lengths.astype(float)
+    truths, founds = day.people.sum(axis=1), day.machine.sum(axis=1)
+    truth, totals = truths.sum(axis=0), founds.sum(axis=0)
+    if method == SOME:
+        kept = stratum < SOME_RECORDINGS
+        design = ClipDesign(stratum[kept], clip_lengths[kept], strata)
+        return [_compare(estimate(design, people[kept], machine[kept], totals), truth)]
+    result = estimate(ClipDesign(stratum, clip_lengths, strata), people, machine, totals)
+    if method != EACH:
+        return [_compare(result, truth)]
+    compared = []
+    for one in range(len(strata)):
+        own = stratum == one
+        design = ClipDesign(np.zeros(own.sum(), dtype=np.int64), clip_lengths[own], strata[[one]])
+        part = estimate(design, people[own], machine[own], founds[one], coefficient=result.coefficient)
+        compared.append(_compare(part, truths[one]))
+    return compared
+
+
+def _compare(result: Estimate, truth: Values) -> Values:
+    """Intervals that hold the truth, relative widths, relative errors; shape (7, 8)."""
     both = (result.corrected, result.sample)
     held = [(one.low <= truth) & (truth <= one.high) for one in both]
     widths = [(one.high - one.low) / truth for one in both]
     errors = [one.value / truth - 1 for one in both]
-    return np.stack([*held, *widths, *errors, totals / truth - 1])
+    return np.stack([*held, *widths, *errors, result.machine / truth - 1])
 
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
@@ -182,7 +205,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    rows = [row for recordings in (5, 40) for row in study(recordings, options.sets, options.seed)]
+    rows = [row for recordings in (FEW, MANY) for row in study(recordings, options.sets, options.seed)]
     print("\n".join(table(rows)))
     write_results(options, rows)
 

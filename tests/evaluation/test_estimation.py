@@ -181,12 +181,12 @@ def test_a_perfect_machine_is_right_and_a_useless_one_does_no_harm(seed):
 
 
 def test_with_too_few_clips_to_fit_it_the_coefficient_is_one():
-    people, machine = drawn(7, 2, 1)
-    design, total = design_of([2], [50]), np.array([90.0])
+    people, machine = drawn(7, 3, 1)
+    design, total = design_of([3], [50]), np.array([90.0])
     result = estimate(design, people, machine, total)
     assert result.coefficient.tolist() == [1]
     assert result.corrected.value == pytest.approx(total + design.totals(people - machine))
-    left = np.sqrt(50**2 * 0.96 / 2 * np.var(people - machine, ddof=1))
+    left = np.sqrt(50**2 * 0.94 / 3 * np.var(people - machine, ddof=1))
     assert result.corrected.error[0] == pytest.approx(left * np.clip(90 / design.totals(machine)[0], 1 / 3, 3))
 
 
@@ -197,6 +197,8 @@ def test_what_clips_cannot_tell_has_no_interval():
     assert np.isfinite([result.corrected.low[0], result.sample.high[0]]).all()
     assert np.isnan([result.corrected.low[1], result.sample.high[1], result.gain[1]]).all()
     assert result.seen.tolist() == [6, 0]
+    two = estimate(design_of([2], [50]), people[:2], machine[:2], np.array([9.0, 9.0]))
+    assert np.isnan([two.corrected.low, two.sample.low]).all()
     one = estimate(design_of([1], [50]), people[:1], machine[:1], np.array([9.0, 9.0]))
     assert np.isnan(one.corrected.low).all()
     elsewhere = estimate(design_of([3, 0], [50, 50]), people[:3], machine[:3], np.array([9.0, 9.0]))

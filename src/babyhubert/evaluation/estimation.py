@@ -23,6 +23,9 @@ CONFIDENCE = 0.95
 _FIT_FREEDOM = 3
 """Degrees of freedom from which the coefficient is fitted: with fewer, the fit hides the error that it leaves."""
 
+_INTERVAL_FREEDOM = 2
+"""Degrees of freedom from which there is an interval: with fewer, it is so wide that it says nothing."""
+
 _NO_SPREAD = 1e-12
 """Standard error, as a share of the total, that is nothing but rounding."""
 
@@ -221,14 +224,15 @@ def estimate(
         factor = least_variance(of_people[0], of_machine[0])
     corrected = np.clip(alone + factor * (totals - expanded), found, highest)
     seen = (people > 0).sum(axis=0)
-    if of_people is None or of_machine is None:
+    if of_people is None or of_machine is None or of_people[2].sum() < _INTERVAL_FREEDOM:
         return Estimate(totals, factor, _unknown(corrected), _unknown(alone), seen)
     terms, group, freedom = of_people
+    spent = int(fitted or coefficient is not None)
     left = _left_by_machine(terms, of_machine[0], factor, fitted) * _balance(totals, expanded)
     return Estimate(
         totals,
         factor,
-        _interval(corrected, left, group, freedom, int(fitted), (found, highest), seen > 0),
+        _interval(corrected, left, group, freedom, spent, (found, highest), seen > 0),
         _interval(alone, terms, group, freedom, 0, (found, highest), seen > 0),
         seen,
     )
@@ -307,7 +311,7 @@ def _interval(
     terms: Values,
     group: NDArray[np.int64],
     freedom: Values,
-    fitted: int,
+    spent: int,
     bounds: tuple[Values, Values],
     known: NDArray[np.bool_],
 ) -> Interval:
@@ -319,7 +323,7 @@ def _interval(
     variance, free = _variance(terms, group, freedom)
     known = known & (np.sqrt(variance) > _NO_SPREAD * value) & (value > 0)
     error = np.where(known, np.sqrt(variance), np.nan)
-    reach = student_quantile(np.maximum(free - fitted, 1), CONFIDENCE) * error
+    reach = student_quantile(np.maximum(free - spent, 1), CONFIDENCE) * error
     factor = np.exp(np.minimum(reach / np.where(known, value, 1), _LARGEST_LOG))
     low, high = np.maximum(value / factor, bounds[0]), np.minimum(value * factor, bounds[1])
     return Interval(value, error, np.where(known, low, np.nan), np.where(known, high, np.nan))

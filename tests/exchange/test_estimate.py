@@ -163,7 +163,9 @@ def test_a_reference_that_does_not_tell_how_it_was_drawn_is_refused(copy):
     assert "holds no sample.json" in refusal(copy)
 
 
-@pytest.mark.parametrize("clips", [None, [], [["a", 1]], [["a", 5, 2]], [[1, 2, 3]], "x", [["b", 0, 1e3]]])
+@pytest.mark.parametrize(
+    "clips", [None, [], [["a", 1]], [["a", 5, 2]], [[1, 2, 3]], "x", [["b", 0, 1e3]], [["b", 0, 10**30]]]
+)
 def test_a_reference_with_a_malformed_list_of_clips_is_refused(copy, clips):
     change_sample(copy, clips=clips)
     assert "sample.json" in refusal(copy)

@@ -315,17 +315,19 @@ def _interval(
     bounds: tuple[Values, Values],
     known: NDArray[np.bool_],
 ) -> Interval:
-    """Interval by Student's t on the logarithm of a total, within what is possible.
+    """Interval by Student's t, on the logarithm of a total, within what is possible.
 
     Amounts in clips are skewed: a few clips have most of them. An interval on the logarithm is longer upwards, as the
-    error is.
+    error is. What a machine leaves may be skewed either way (a burst of false alarms): there, the lower side is the
+    longer one of a symmetric interval.
     """
     variance, free = _variance(terms, group, freedom)
     known = known & (np.sqrt(variance) > _NO_SPREAD * value) & (value > 0)
     error = np.where(known, np.sqrt(variance), np.nan)
     reach = student_quantile(np.maximum(free - spent, 1), CONFIDENCE) * error
     factor = np.exp(np.minimum(reach / np.where(known, value, 1), _LARGEST_LOG))
-    low, high = np.maximum(value / factor, bounds[0]), np.minimum(value * factor, bounds[1])
+    below = value - reach if spent else value / factor
+    low, high = np.maximum(below, bounds[0]), np.minimum(value * factor, bounds[1])
     return Interval(value, error, np.where(known, low, np.nan), np.where(known, high, np.nan))
 
 

@@ -41,6 +41,8 @@ MEASURES = (
 
 IS_TIME = np.array([name.endswith("_min") for name in MEASURES])
 
+_LATEST_MS = 1 << 40
+
 Values = NDArray[np.float64]
 
 
@@ -135,7 +137,7 @@ def _drawn_clips(reference: Path, about: Mapping[str, Any]) -> dict[str, list[tu
     found: dict[str, list[tuple[int, int]]] = {}
     for row in rows if isinstance(rows, list) else ():
         match row:
-            case [str(name), int(onset), int(offset)] if 0 <= onset < offset:
+            case [str(name), int(onset), int(offset)] if 0 <= onset < offset < _LATEST_MS:
                 found.setdefault(name, []).append((onset, offset))
             case _:
                 raise AnnotationError(f"{path}: {str(row)[:80]} is no clip (recording, onset and offset in ms)")

@@ -4,9 +4,10 @@
 
 The run folder::
 
-run.json          settings, data, software, machine log.jsonl         one line per interval; curves.csv and curves.png
-are made from it; tensorboard/ holds the same snapshots/        step-<number>.pt, the newest few model/            the
-result, as transformers loads it
+    run.json          settings, data, software, machine
+    log.jsonl         one line per interval; curves.csv and curves.png are made from it; tensorboard/ holds the same
+    snapshots/        step-<number>.pt, the newest few
+    model/            the result, as transformers loads it
 """
 
 from __future__ import annotations

@@ -4,9 +4,12 @@
 
 The folder ``OUT.work`` is beside the model folder ``OUT``::
 
-run.json          settings, data, software, machine left_out.csv      skipped material, with reasons log.jsonl
-one line per interval; curves.csv and curves.png are made from it snapshots/        step-<number>.pt, the newest best/
-the best weights so far, a model folder audio/            the recordings, decoded
+    run.json          settings, data, software, machine
+    left_out.csv      skipped material, with reasons
+    log.jsonl         one line per interval; curves.csv and curves.png are made from it
+    snapshots/        step-<number>.pt, the newest
+    best/             the best weights so far, a model folder
+    audio/            the recordings, decoded
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ accumulation.
 
 In the folder of a run::
 
-log.jsonl         one line per interval; curves.csv and curves.png are made from it snapshots/        step-<number>.pt,
-the newest
+    log.jsonl         one line per interval; curves.csv and curves.png are made from it
+    snapshots/        step-<number>.pt, the newest
 """
 
 from __future__ import annotations

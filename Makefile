@@ -55,9 +55,9 @@ playroom: $(INSTALLED)
 		--set machine.precision=$(PRECISION)
 	$(BABYHUBERT) convert tasks playroom-tasks --half --force
 
-# playroom-nano as it comes with the package: the voice-type model that `make playroom` leaves (melodies/) goes on with people
+# playroom-real, the default for voice types: the voice-type model that `make playroom` leaves (melodies/) goes on with people
 # anywhere and real sounds (real/: sounds/<kind>/<fold>-*.opus, folds 1 to 3 to learn from, fold 4 to choose thresholds on;
-# ami/: meetings, for thresholds alone). An hour and a half on one core, or some minutes with DEVICE=cuda and the rest of
+# ami/: meetings, for thresholds alone). Less than an hour on one core, or some minutes with DEVICE=cuda and the rest of
 # the line above; scenes take ten minutes of it, scores and thresholds five.
 playroom-real: BABYHUBERT = cd $(PLAYROOM) && $(abspath $(BIN))/babyhubert
 playroom-real: SPEAKERS = $(abspath configs)/playroom-
@@ -84,7 +84,7 @@ playroom-real: $(INSTALLED)
 	cd $(PLAYROOM) && mkdir -p real-reference && cp simulated/validation/rttm/*.rttm real/ami/rttm/*.rttm real-reference/ && \
 		for clip in sounds/held-out/*/*.opus; do : > real-reference/$$(basename $$clip .opus).rttm; done
 	$(BABYHUBERT) tune voice-type --reference real-reference --scores real-scores -o real-tuned --bootstrap 0
-	$(BABYHUBERT) convert real playroom-nano --half --thresholds real-tuned --force
+	$(BABYHUBERT) convert real playroom-real --half --thresholds real-tuned --force
 
 # playroom-mini, from the scenes that `make playroom` leaves: some three days on one core, or ten minutes with DEVICE=cuda and
 # the rest of the line above, and then an hour on one core for its last part and its thresholds.

@@ -34,7 +34,7 @@ def clips(corpora, kind):
     return found
 
 
-@pytest.mark.parametrize(("kind", "most_percent"), [("rain", 5), ("rooster", 10), ("dog-bark", 25)])
+@pytest.mark.parametrize(("kind", "most_percent"), [("rain", 3), ("rooster", 20), ("dog-bark", 12)])
 def test_few_voices_are_found_where_nobody_speaks(model, corpora, kind, most_percent):
     alone, in_day = alarms_in_clips(model, kind, clips(corpora, kind), seed=0)
     assert 100 * alone.any_s / alone.seconds < most_percent
@@ -43,7 +43,7 @@ def test_few_voices_are_found_where_nobody_speaks(model, corpora, kind, most_per
 
 def test_cries_are_found_as_the_key_child(model, corpora):
     alone, in_day = alarms_in_clips(model, "baby-cry", clips(corpora, "baby-cry"), seed=0)
-    assert in_day.found_s["KCHI"] / in_day.seconds > 0.6  # the clips are padded with silence
+    assert in_day.found_s["KCHI"] / in_day.seconds > 0.45  # parts of the clips are silent
     assert alone.found_s["KCHI"] / alone.seconds > 0.55
 
 

@@ -3,7 +3,7 @@
 import typer
 
 _RELEASED = {
-    "playroom-nano": ": see https://huggingface.co/coml/VTC-2 (accept the terms, 'hf auth login', then {option} "
+    "playroom-real": ": see https://huggingface.co/coml/VTC-2 (accept the terms, 'hf auth login', then {option} "
     "coml/VTC-2)",
 }
 _CARD = " (its card has its scores)"

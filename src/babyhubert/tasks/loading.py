@@ -51,7 +51,7 @@ def load_model(
 
     Args:
         source: A model folder, a checkpoint file of any published layout, a model of the package, or a hub repository
-            ``owner/name``. None takes a small model of the package: playroom-nano for voice type, else playroom-tasks.
+            ``owner/name``. None takes a small model of the package: playroom-real for voice type, else playroom-tasks.
         task: Name of one of the model's heads: ``voice-type``, ``addressee``, ``phonemes``, or the name of a task of
             its configuration; None: voice type if it has one, else the only one it has.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.

@@ -28,7 +28,7 @@ from babyhubert.inference.task_model import LoadedModel, TaskChoice, load_task_m
 from babyhubert.inference.thresholds import Thresholds, select_thresholds
 from babyhubert.inference.windows import WindowPlan
 
-SHIPPED_MODEL = SHIPPED_MODELS / "playroom-nano"
+SHIPPED_MODEL = SHIPPED_MODELS / "playroom-real"
 SHIPPED_MODEL_NAME = f"{SHIPPED_MODEL.name} (shipped)"
 
 SCORE_DTYPE = np.float16
@@ -199,7 +199,7 @@ def load_model(
 
     Args:
         source: A model folder, a checkpoint file of any published layout, or a hub repository ``owner/name``. None
-            takes playroom-nano, the small model of the package.
+            takes playroom-real, the small model of the package.
         task: Head of the kind ``frames``; None: voice type, else the only one of this kind.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         speed: ``exact``, ``balanced`` or ``fast``: see docs/speed.md for the accuracy of each.

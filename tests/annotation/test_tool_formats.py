@@ -216,7 +216,7 @@ def test_an_annotation_of_pyannote_with_float_times():
 
 def test_without_pyannote_one_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyannote.core", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'babyhubert\[pyannote\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[pyannote\]'"):
         to_annotation(Segments.empty())
 
 

@@ -45,6 +45,7 @@ report: folder! --start-times --levels/--no-levels=True --with-clips=0 --seed=0
 sample: -o,--output! source --collect --audio... --method=random --clips=5 --length=60.0
     --context=0.0 --seed=0 --voice=KCHI --format=eaf --blank=False --tiers=aclew --channel=mean
     --include-unchanged=False
+estimate: folder! --reference! -o,--output --recordings --by
 plot: folder! -o,--output! --recording --from --to --size=7.2x4.2 --dpi=300 --title= --start-times
 simulate: -o,--output! --minutes=5.0 --recordings=4 --seed=0 --utterances --only-speakers...
     --without-speakers... --voice-change=0.0 --key-voice-change=0.0 --resonance-change=0.0 --whisper-share=0.0

@@ -137,7 +137,7 @@ def test_a_scheduler_that_does_not_answer(small_model, tmp_path, monkeypatch):
 
 def test_without_dask_one_sentence_names_the_extra(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"babyhubert\[cluster\]"):
+    with pytest.raises(MissingExtraError, match=r"\.\[cluster\]"):
         Execution.from_options("cpu", workers=2)
     assert Execution.from_options("cpu", workers=1).pool is None
 

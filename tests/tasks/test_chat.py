@@ -315,5 +315,5 @@ def test_a_transcript_that_is_not_linked_to_its_recording_is_named(tmp_path):
 def test_without_pylangacq_the_extra_is_named(tmp_path, monkeypatch):
     path = write(tmp_path)
     monkeypatch.setitem(sys.modules, "pylangacq", None)
-    with pytest.raises(MissingExtraError, match=r"babyhubert\[chat\]"):
+    with pytest.raises(MissingExtraError, match=r"\.\[chat\]"):
         read_source(DataSource(path=str(path)))

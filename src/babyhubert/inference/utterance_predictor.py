@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
@@ -222,6 +222,10 @@ class UtterancePredictor(ABC, Generic[Result]):
             return asked[str(key)].wanted(first, stop)
 
         return replace(self._grid_engine, wanted=wanted)
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = {each.name for each in fields(self)}
+        return {name: value for name, value in vars(self).items() if name in own}  # threads cannot be copied
 
     @cached_property
     def _outputs(self) -> FrameOutputs:

@@ -173,6 +173,9 @@ class VoiceTypeClassifier:
         """Engine for this model's windows."""
         return self._engine
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_engine"}  # threads cannot be copied
+
     @cached_property
     def _engine(self) -> Engine:
         model, settings, normalise = self.model, self.settings, self.window_settings.normalise

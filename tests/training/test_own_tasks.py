@@ -145,6 +145,13 @@ def test_a_ctc_task_writes_its_symbols_under_its_name(results):
     assert (results / "vowels_timed/c.csv").is_file()
 
 
+def test_a_task_without_voices_is_asked_about_every_segment(results, material):
+    run = json.loads((results / "run.json").read_text(encoding="utf-8"))
+    (recording,) = next(each for each in run["also"].values() if each["command"] == "vowels")["recordings"]
+    spoken = [row for row in rows_of(material / "validation/segments.csv") if row["label"]]
+    assert (recording["utterances"], recording["left_out"]) == (len(spoken), 0)
+
+
 def test_it_is_evaluated_by_its_column(results, material, tmp_path):
     done = command(
         "evaluate", "classify", "--reference", material / "validation/segments.csv", "--predictions", results, "-o",

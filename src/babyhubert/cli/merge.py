@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 if TYPE_CHECKING:
-    from babyhubert.runs.folder import RunFolder
-    from babyhubert.runs.journal import Outcome
     from babyhubert.runs.merging import TableWriter
 
 _WRITERS = {
@@ -57,12 +54,6 @@ def merge(
 
 
 def _writer(command: str) -> TableWriter:
-    from babyhubert.tasks.registry import KINDS, load
+    from babyhubert.tasks.registry import load, write_task_tables
 
-    if command in _WRITERS:
-        return cast("TableWriter", load(_WRITERS[command]).write_tables)
-
-    def write(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> object:
-        return load(KINDS[about["kind"]].tables).write_tables(folder, about, outcome)
-
-    return write
+    return cast("TableWriter", load(_WRITERS[command]).write_tables) if command in _WRITERS else write_task_tables

@@ -42,7 +42,7 @@ from babyhubert.tasks.classification.prediction import UtteranceClassifier
 from babyhubert.tasks.input_segments import OutputSegments
 from babyhubert.tasks.phonemes.outputs import PhonemeRun
 from babyhubert.tasks.phonemes.prediction import PhonemeRecogniser
-from babyhubert.tasks.registry import KINDS, PUBLISHED, load
+from babyhubert.tasks.registry import PUBLISHED, write_task_tables
 from babyhubert.tasks.utterance_outputs import UtteranceRun
 from babyhubert.tasks.voice_type import outputs as segment_run
 from babyhubert.tasks.voice_type.outputs import SegmentRun
@@ -408,13 +408,7 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
             for path, error in outcome.failures
             if str(path) not in done[command] or all(str(path) in paths for paths in done.values())
         )
-        written = _write_tables(folders[command], own, replace(outcome, failures=failures))
+        written = write_task_tables(folders[command], own, replace(outcome, failures=failures))
         damaged += [failure for failure in written.failures if failure not in failures]
         notes.update(dict.fromkeys(written.notes))
     return outcome.with_damaged(damaged, notes)
-
-
-def _write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
-    """Tables of one of the commands, by the kind of its task."""
-    written: Outcome = load(KINDS[about["kind"]].tables).write_tables(folder, about, outcome)
-    return written

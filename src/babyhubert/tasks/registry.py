@@ -8,13 +8,18 @@ instead of being imported, so that looking up a task costs nothing.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from babyhubert.encoder.flavours.layout import HEAD_KINDS, HeadKind
+from babyhubert.encoder.flavours.layout import HeadKind
 from babyhubert.errors import ConfigError
 from babyhubert.runs.folder import RESULT_FOLDERS
+
+if TYPE_CHECKING:
+    from babyhubert.runs.folder import RunFolder
+    from babyhubert.runs.journal import Outcome
 
 
 @dataclass(frozen=True)
@@ -23,38 +28,15 @@ class TaskKind:
 
     Attributes:
         kind: Kind of the head.
-        command: Command that runs such a task over recordings.
-        settings: Settings of a task that a configuration defines.
         training: Class whose ``prepare`` reads the material; see :class:`~babyhubert.tasks.interface.Task`.
         predictor: Class that runs such a head over one recording; has ``of(loaded, task)``.
         tables: Module whose ``write_tables`` writes the tables over all recordings of a run.
     """
 
     kind: HeadKind
-    command: str
-    settings: str
     training: str
     predictor: str
     tables: str
-
-
-@dataclass(frozen=True)
-class TaskSpec:
-    """A published task.
-
-    Attributes:
-        name: Key in ``task.json`` and in configurations.
-        kind: Kind of its head.
-        command: Command that runs it over recordings.
-        seed_stream: Number of its random draws among those of other tasks.
-        settings: Settings of its table, as ``module:name``.
-    """
-
-    name: str
-    kind: HeadKind
-    command: str
-    seed_stream: int
-    settings: str
 
 
 _TASKS = "babyhubert.tasks"
@@ -64,24 +46,18 @@ KINDS: dict[HeadKind, TaskKind] = {
     for kind in (
         TaskKind(
             "frames",
-            "segment",
-            f"{_TASKS}.voice_type.training:FramesSettings",
             f"{_TASKS}.voice_type.training:VoiceTypeTask",
             f"{_TASKS}.voice_type.prediction:VoiceTypeClassifier",
             f"{_TASKS}.voice_type.outputs",
         ),
         TaskKind(
             "classification",
-            "classify",
-            f"{_TASKS}.classification.training:ClassificationSettings",
             f"{_TASKS}.classification.training:ClassificationTask",
             f"{_TASKS}.classification.prediction:UtteranceClassifier",
             f"{_TASKS}.classification.outputs",
         ),
         TaskKind(
             "ctc",
-            "phonemes",
-            f"{_TASKS}.phonemes.training:CtcSettings",
             f"{_TASKS}.phonemes.training:PhonemeTask",
             f"{_TASKS}.phonemes.prediction:PhonemeRecogniser",
             f"{_TASKS}.phonemes.outputs",
@@ -89,15 +65,8 @@ KINDS: dict[HeadKind, TaskKind] = {
     )
 }
 
-PUBLISHED: dict[str, TaskSpec] = {
-    spec.name: spec
-    for spec in (
-        TaskSpec("voice_type", "frames", "segment", 1, f"{_TASKS}.voice_type.training:VoiceTypeSettings"),
-        TaskSpec("addressee", "classification", "addressee", 3, f"{_TASKS}.addressee.training:AddresseeSettings"),
-        TaskSpec("phonemes", "ctc", "phonemes", 4, f"{_TASKS}.phonemes.training:PhonemeSettings"),
-    )
-}
-
+PUBLISHED = {"voice_type": 1, "addressee": 3, "phonemes": 4}
+"""The published tasks: key in ``task.json`` and in configurations, and number of the task's random draws."""
 
 _TAKEN = frozenset(
     {
@@ -111,8 +80,7 @@ _TAKEN = frozenset(
 
 def seed_stream(task: str) -> int:
     """Number of a task's random draws: small for the published ones, derived from the name for others."""
-    spec = PUBLISHED.get(task)
-    return spec.seed_stream if spec is not None else (1 << 32) + zlib.crc32(task.encode())
+    return PUBLISHED[task] if task in PUBLISHED else (1 << 32) + zlib.crc32(task.encode())
 
 
 def load(path: str) -> Any:
@@ -120,6 +88,12 @@ def load(path: str) -> Any:
     module, _, name = path.partition(":")
     found = import_module(module)
     return getattr(found, name) if name else found
+
+
+def write_task_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
+    """Write the tables of a run of a task, by the kind that the run recorded."""
+    written: Outcome = load(KINDS[about["kind"]].tables).write_tables(folder, about, outcome)
+    return written
 
 
 def check_name(task: str) -> str:
@@ -148,15 +122,3 @@ def check_folder_name(task: str, where: str) -> str:
     if hasattr(ModuleDict(), task):
         raise ConfigError(f"{where}: a head cannot be called {task}; give it another name")
     return task
-
-
-def check_kind(kind: object, where: str) -> HeadKind:
-    """Check a kind of task.
-
-    Raises:
-        ConfigError: there is no such kind.
-    """
-    for known in HEAD_KINDS:
-        if kind == known:
-            return known
-    raise ConfigError(f"{where}: kind is {kind!r}; one of {', '.join(HEAD_KINDS)}")

@@ -20,8 +20,10 @@ from babyhubert.inference.engine import FrameSource
 from babyhubert.inference.utterance_predictor import Prediction, PredictionCollector, UtterancePredictor
 from babyhubert.inference.utterances import Utterances
 from babyhubert.runs.folder import RunFolder
+from babyhubert.runs.journal import Outcome
 from babyhubert.runs.pipeline import FrameRun
-from babyhubert.runs.provenance import result_fingerprint, segments_fingerprint
+from babyhubert.runs.provenance import mixture_notes, result_fingerprint, segments_fingerprint, stale_notes
+from babyhubert.runs.record import run_record
 from babyhubert.runs.streaming import Reading, Sink
 from babyhubert.tasks.input_segments import SegmentsSource
 from babyhubert.tasks.registry import PUBLISHED, check_folder_name
@@ -176,3 +178,13 @@ def known_length(path: Path) -> int | None:
     except BabyHubertError:  # told when it is read
         return None
     return info.n_samples if info.exact else None
+
+
+def report_utterance_run(
+    folder: RunFolder, about: Mapping[str, Any], outcome: Outcome, damaged: Sequence[tuple[Path, str]]
+) -> Outcome:
+    """Write ``failures.csv`` and ``run.json``; return the outcome, with damaged results among the failures."""
+    outcome = outcome.with_damaged(damaged, [*mixture_notes(folder), *stale_notes(folder.output)])
+    folder.write_failures(outcome.failures)
+    folder.write_run(run_record(folder.command, about, outcome, folder.records()))
+    return outcome

@@ -26,12 +26,10 @@ from babyhubert.inference.task_model import TaskChoice, load_task_model
 from babyhubert.inference.utterance_predictor import Prediction, only_task, plan_utterances
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome
-from babyhubert.runs.provenance import mixture_notes, stale_notes
-from babyhubert.runs.record import run_record
 from babyhubert.runs.shard import Shard
 from babyhubert.tasks.classification.prediction import UtteranceClassifier
 from babyhubert.tasks.input_segments import segments_source
-from babyhubert.tasks.utterance_outputs import UtteranceRun
+from babyhubert.tasks.utterance_outputs import UtteranceRun, report_utterance_run
 from babyhubert.timebase import format_length, format_seconds
 
 COLUMNS = COMBINED.columns
@@ -130,10 +128,7 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
     columns = (*COLUMNS, about["column"])
     table = folder.output / f"rttm_{folder.command}.csv"
     damaged = folder.combine(table, csv_text([columns]), partial(_table_of, folder), partial(_rows_of_all, columns))
-    outcome = outcome.with_damaged(damaged, [*mixture_notes(folder), *stale_notes(folder.output)])
-    folder.write_failures(outcome.failures)
-    folder.write_run(run_record(folder.command, about, outcome, folder.records()))
-    return outcome
+    return report_utterance_run(folder, about, outcome, damaged)
 
 
 def format_classes(uid: str, table: Segments, column: str, labels: tuple[str, ...]) -> str:

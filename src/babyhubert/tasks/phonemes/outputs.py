@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.table_columns import BABAR
 from babyhubert.audio.channels import Channel
@@ -21,12 +19,10 @@ from babyhubert.phonology.ctc import Symbols
 from babyhubert.phonology.syllables import syllables_of
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome
-from babyhubert.runs.provenance import mixture_notes, stale_notes
-from babyhubert.runs.record import run_record
 from babyhubert.runs.shard import Shard
 from babyhubert.tasks.input_segments import SegmentsSource, segments_source
 from babyhubert.tasks.phonemes.prediction import PhonemeRecogniser
-from babyhubert.tasks.utterance_outputs import UtteranceRun
+from babyhubert.tasks.utterance_outputs import UtteranceRun, report_utterance_run
 from babyhubert.timebase import format_seconds
 
 COLUMNS = (*BABAR.columns, "phonemes")
@@ -126,7 +122,7 @@ class PhonemeRun(UtteranceRun[Symbols]):
         write_text(paths[1], format_times(name, table))
         if self._syllables:
             write_text(paths[2], format_syllables(name, table, between=" " if published else ""))
-        asked = int(np.isin(segments.label.astype(str), self.model.voices).sum())
+        asked = int(self.model.has_input_voice(segments).sum())
         phonemes = sum(len(timed) for timed in table.columns["timed"])
         return {"utterances": asked, "left_out": asked - len(predictions), "phonemes": phonemes}
 
@@ -146,10 +142,7 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
     Returns:
         The outcome, with damaged results among the failures.
     """
-    outcome = outcome.with_damaged(folder.damaged(), [*mixture_notes(folder), *stale_notes(folder.output)])
-    folder.write_failures(outcome.failures)
-    folder.write_run(run_record(folder.command, about, outcome, folder.records()))
-    return outcome
+    return report_utterance_run(folder, about, outcome, folder.damaged())
 
 
 def format_phonemes(name: str, table: Segments) -> str:

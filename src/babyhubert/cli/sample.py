@@ -91,6 +91,8 @@ def sample(
 
     babyhubert sample --collect CLIPS -o REFERENCE
 
+    babyhubert estimate OUT --reference REFERENCE
+
     babyhubert evaluate voice-type --reference REFERENCE --predictions OUT --uem REFERENCE/annotated.uem
     """
     from babyhubert.errors import ConfigError
@@ -155,7 +157,8 @@ def _collect(clips: Path, output: Path, include_unchanged: bool) -> None:
     what = f"{counted(summary.clips, 'clip')}, {format_clock(summary.samples)}, {len(summary.failures)} failed"
     typer.echo(f"{what}: {output}" if summary.clips else f"{what}: nothing written")
     if summary.clips:
-        typer.echo(f"next: babyhubert evaluate voice-type --reference {output} --predictions OUT --uem {summary.uem}")
+        typer.echo(f"next: babyhubert estimate OUT --reference {output}")
+        typer.echo(f"or: babyhubert evaluate voice-type --reference {output} --predictions OUT --uem {summary.uem}")
     raise typer.Exit(0 if summary.clips and not summary.failures else 1 if summary.clips else 2)
 
 

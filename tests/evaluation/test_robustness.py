@@ -34,7 +34,7 @@ class Loudness:
     def __init__(self, period: int | None = None) -> None:
         self._period = period
 
-    def scores(self, audio):
+    def scores(self, audio, sampling_rate=None):
         count = frame_count(len(audio))
         cells = np.stack([audio[320 * t : 320 * t + 400] for t in range(count)]) if count else np.zeros((0, 400))
         loud = np.sqrt((cells.astype(float) ** 2).mean(axis=1)) if count else np.zeros(0)

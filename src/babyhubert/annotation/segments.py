@@ -6,14 +6,19 @@ half-open. Files of many recordings are plain dictionaries ``{recording id: Segm
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.intervals import Intervals, union
+from babyhubert.timebase import samples_to_seconds
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 VOICE_TYPES = ("KCHI", "OCH", "MAL", "FEM")
 """Key child, other child, male adult, female adult: the published order, used wherever classes become columns."""
@@ -26,10 +31,34 @@ class Segment(NamedTuple):
     end: int
     label: str
 
+    @property
+    def start_s(self) -> float:
+        """Start in seconds."""
+        return samples_to_seconds(self.start)
 
-@dataclass(frozen=True, eq=False)
+    @property
+    def end_s(self) -> float:
+        """End in seconds."""
+        return samples_to_seconds(self.end)
+
+    @property
+    def duration_s(self) -> float:
+        """Length in seconds."""
+        return samples_to_seconds(self.end - self.start)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Segments:
     """Labelled segments of one recording, sorted by start, then end, then label.
+
+    Times are samples at 16 kHz; what is printed, and data frames, have seconds. ``len``, iteration, indices, slices
+    and boolean masks work as for arrays.
+
+    Example:
+        >>> segments = babyhubert.load_model()("day1.wav")
+        >>> for segment in segments:
+        ...     print(segment.start_s, segment.end_s, segment.label)
+        >>> segments.of("KCHI").to_pandas()
 
     Attributes:
         start: First sample, int64, shape (S,).
@@ -101,6 +130,26 @@ class Segments:
         for start, end, label in zip(self.start.tolist(), self.end.tolist(), self.label, strict=True):
             yield Segment(start, end, label)
 
+    @overload
+    def __getitem__(self, rows: int) -> Segment: ...
+    @overload
+    def __getitem__(self, rows: slice | NDArray[np.bool_] | NDArray[np.integer]) -> Segments: ...
+    def __getitem__(self, rows: int | slice | NDArray[np.bool_] | NDArray[np.integer]) -> Segment | Segments:
+        if isinstance(rows, int | np.integer):
+            return Segment(int(self.start[rows]), int(self.end[rows]), self.label[rows])
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return Segments(self.start[rows], self.end[rows], self.label[rows], columns)
+
+    def __repr__(self) -> str:
+        from babyhubert.annotation.segments_display import text_table
+
+        return text_table(self)
+
+    def _repr_html_(self) -> str:
+        from babyhubert.annotation.segments_display import html_table
+
+        return html_table(self)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Segments):
             return NotImplemented
@@ -115,9 +164,7 @@ class Segments:
 
     def where(self, keep: NDArray[np.bool_]) -> Segments:
         """Select the rows for which ``keep`` (bool, shape (S,)) is true."""
-        return Segments(
-            self.start[keep], self.end[keep], self.label[keep], {name: c[keep] for name, c in self.columns.items()}
-        )
+        return self[keep]
 
     def of(self, label: str) -> Segments:
         """The rows of one label."""
@@ -131,3 +178,86 @@ class Segments:
     def _is(self, label: str) -> NDArray[np.bool_]:
         """Mask of the rows of one label, compared as objects, since NumPy's own texts end before a NUL."""
         return np.asarray(self.label == np.array(label, dtype=object), dtype=bool)
+
+    def to_pandas(self, recording_id: str | None = None) -> DataFrame:
+        """Make a data frame: ``start_s``, ``end_s`` (seconds, exact to the sample), ``label``, then all columns.
+
+        Args:
+            recording_id: Value of a first column ``recording_id``, to join tables of several recordings.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+            AnnotationError: a column has the name of one of these.
+        """
+        from babyhubert.annotation.data_frames import to_data_frame
+
+        return to_data_frame(self, recording_id)
+
+    @classmethod
+    def from_pandas(cls, frame: DataFrame, recording_id: str | None = None) -> Segments:
+        """Read a data frame of one recording: of :meth:`to_pandas`, or of any table that this package writes.
+
+        Known are ``start_s,end_s,label``, ``start_time_s,duration_s,label``, ChildProject's
+        ``segment_onset,segment_offset,speaker_type`` (milliseconds; CHI is the key child) and BabAR's
+        ``onset,offset,speaker`` (seconds). Other columns are kept.
+
+        Args:
+            frame: The table.
+            recording_id: Take this recording's rows of a table of several.
+
+        Raises:
+            AnnotationError: unknown columns, an impossible time, or several recordings and none named.
+        """
+        from babyhubert.annotation.data_frames import from_data_frame
+
+        return from_data_frame(frame, recording_id)
+
+    def to_rttm(self, path: str | os.PathLike[str], recording_id: str | None = None) -> None:
+        """Write an RTTM file, in seconds with three decimals; columns have no place in it.
+
+        Args:
+            path: The file; replaced if it exists.
+            recording_id: Name of the recording in its lines; the file's stem if None.
+
+        Raises:
+            AnnotationError: a label CHI, which other tools read as another child.
+            OutputError: the file cannot be written.
+        """
+        from pathlib import Path
+
+        from babyhubert.annotation.rttm import write_rttm
+
+        write_rttm(Path(path), recording_id or Path(path).stem, self)
+
+    @classmethod
+    def from_rttm(cls, path: str | os.PathLike[str], recording_id: str | None = None) -> Segments:
+        """Read the segments of one recording from an RTTM file. An empty file is that of a silent recording.
+
+        Args:
+            path: The file.
+            recording_id: The recording, if the file has several.
+
+        Raises:
+            AnnotationError: unreadable, malformed (the line is named), or several recordings and none named.
+        """
+        from babyhubert.annotation.one_recording import read_rttm_of
+
+        return read_rttm_of(path, recording_id)
+
+    @classmethod
+    def from_csv(cls, path: str | os.PathLike[str], recording_id: str | None = None) -> Segments:
+        """Read the segments of one recording from a CSV of any layout that :meth:`from_pandas` knows.
+
+        Other columns are kept as texts.
+
+        Args:
+            path: The file.
+            recording_id: The recording, if the file has several.
+
+        Raises:
+            AnnotationError: unreadable, unknown columns, malformed (the line is named), or several recordings and none
+                named.
+        """
+        from babyhubert.annotation.one_recording import read_csv_of
+
+        return read_csv_of(path, recording_id)

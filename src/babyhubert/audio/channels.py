@@ -68,7 +68,7 @@ class Mix:
     notes: tuple[str, ...] = ()
 
 
-def settle_mix(path: Path, source: Source, choice: Channel) -> Mix:
+def settle_mix(path: Path | str, source: Source, choice: Channel) -> Mix:
     """Resolve the choice for one recording.
 
     ``first`` and ``loudest`` become an index. So does ``mean`` if the mean would be wrong: channels in opposite phase

@@ -137,8 +137,13 @@ def load_encoder(
 ) -> HubertEncoder:
     """Load an encoder for inference: evaluation mode, weight norm folded (`train()` unfolds it).
 
+    Example:
+        >>> encoder = babyhubert.load_encoder("coml/BabyHuBERT")
+        >>> waveforms = torch.from_numpy(babyhubert.load_audio("day1.wav", stop=10))[None]
+        >>> encoder(waveforms, layers=[7]).hidden[7].shape  # (1, frames, width)
+
     Args:
-        source: A file, a folder, `owner/name` on the hub, or a checkpoint already read.
+        source: A file, a folder, `owner/name` on the hub, a model of the package, or a checkpoint already read.
         device: Device to load it on.
         dtype: Floating point type of the weights; float32 if None.
 

@@ -43,8 +43,8 @@ class Model(Protocol):
         """Classes, in the order of columns."""
         ...
 
-    def scores(self, audio: Audio) -> NDArray[np.floating]:
-        """Probabilities, (T, C)."""
+    def scores(self, audio: Audio, sampling_rate: int | None = None) -> NDArray[np.floating]:
+        """Probabilities, (T, C), for samples at a rate in Hz."""
         ...
 
     def decide(self, scores: NDArray[np.floating], *, clean: bool = True) -> Segments:
@@ -106,7 +106,7 @@ def false_alarms(model: Model, seconds: float, level_dbfs: float, seed: int) -> 
     found = []
     for name in PROBES:
         sound = probe(name, round(seconds * SAMPLE_RATE), level_dbfs, seed)
-        segments = model.decide(model.scores(sound))
+        segments = model.decide(model.scores(sound, SAMPLE_RATE))
         found.append(count_alarms(name, model.labels, [segments], len(sound) / SAMPLE_RATE))
     return found
 
@@ -121,11 +121,11 @@ def alarms_in_clips(model: Model, kind: str, clips: Sequence[Audio], seed: int) 
         seed: Seed of the room noise.
     """
     seconds = sum(map(len, clips)) / SAMPLE_RATE
-    alone = [model.decide(model.scores(clip)) for clip in clips]
+    alone = [model.decide(model.scores(clip, SAMPLE_RATE)) for clip in clips]
     inside = []
     for number, clip in enumerate(clips):
         around, first = in_a_quiet_room(clip, np.random.default_rng([seed, number]))
-        segments = model.decide(model.scores(around))
+        segments = model.decide(model.scores(around, SAMPLE_RATE))
         inside.append(within(segments, first, first + len(clip)))
     return [
         count_alarms(kind, model.labels, alone, seconds),
@@ -177,7 +177,7 @@ def near_voices(model: Model, voice: str, monologues: Sequence[tuple[Audio, Inte
     """
     spoken, found = 0, dict.fromkeys(model.labels, 0)
     for audio, speech in monologues:
-        segments = model.decide(model.scores(audio))
+        segments = model.decide(model.scores(audio, SAMPLE_RATE))
         spoken += total(*speech)
         for label in model.labels:
             found[label] += total(*intersect(segments.intervals(label), speech))
@@ -227,7 +227,7 @@ def start_shifts(model: Model, audio: Audio, shifts: Sequence[int]) -> list[Shif
 
 def _decided(model: Model, audio: Audio) -> NDArray[np.bool_]:
     """Decisions after post-processing, bool, (T, C)."""
-    scores = model.scores(audio)
+    scores = model.scores(audio, SAMPLE_RATE)
     segments = model.decide(scores)
     columns = [segments_to_frames(*segments.intervals(label), len(scores)) for label in model.labels]
     return np.stack(columns, axis=1)
@@ -277,7 +277,7 @@ def join_peaks(model: Model, audio: Audio, hop_frames: int) -> list[Peak]:
         audio: float32, shape (n,), 16 kHz.
         hop_frames: Frames between the starts of windows.
     """
-    scores = model.scores(audio)
+    scores = model.scores(audio, SAMPLE_RATE)
     raw = model.decide(scores, clean=False)
     borders, lengths = [], []
     for label in model.labels:

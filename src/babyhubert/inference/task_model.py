@@ -36,6 +36,7 @@ class LoadedModel:
         speed: The mode it was loaded in.
         precision: Precision of its encoder.
         settings_hash: Hash of the settings that its folder stores beside the weights.
+        unused_heads: The other heads of its file.
     """
 
     network: TaskModel
@@ -46,6 +47,7 @@ class LoadedModel:
     speed: Speed = "exact"
     precision: Precision = "exact"
     settings_hash: str = ""
+    unused_heads: Mapping[str, Head] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -137,7 +139,9 @@ def load_task_model(
     network.to(resolve_device(device)).eval()
     precision = SPEEDS[speed].prepare(network.encoder)
     settings_hash = model_settings_hash(path)
-    return LoadedModel(network, str(source), model_hash(path), window_settings, card, speed, precision, settings_hash)
+    unused = {name: head for name, head in checkpoint.heads.items() if name not in network.tasks}
+    weights = model_hash(path)
+    return LoadedModel(network, str(source), weights, window_settings, card, speed, precision, settings_hash, unused)
 
 
 def plan_of(

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 
 from babyhubert.annotation.columns import COLUMNS, Column, column_of_task
 from babyhubert.annotation.segments import Segments
-from babyhubert.audio.recording import open_recording
+from babyhubert.audio.channels import Channel
+from babyhubert.audio.waveforms import AudioInput, AudioProgress, open_audio
 from babyhubert.encoder.context import Pooling, WindowSettings
 from babyhubert.errors import ConfigError
 from babyhubert.inference.batching import WindowThreads, build_engine, windows_at_once
@@ -253,24 +253,33 @@ class UtterancePredictor(ABC, Generic[Result]):
         }
         return OwnWindowEngine(self._threads.each, windows, self.loaded.name, at_once)
 
-    def results(self, audio: Path | str | NDArray[np.float32], segments: Segments) -> dict[int, Prediction[Result]]:
+    def results(
+        self,
+        audio: AudioInput,
+        segments: Segments,
+        sampling_rate: int | None = None,
+        *,
+        channel: Channel = "mean",
+        progress: AudioProgress | None = None,
+    ) -> dict[int, Prediction[Result]]:
         """Predict results by row of ``segments``, for the rows that the model applies to.
 
         Args:
-            audio: A file, or samples: float32, shape (n,), 16 kHz.
+            audio: A file, or samples of shape (n,) or (channels, n).
             segments: Segments of the recording with their voices.
+            sampling_rate: Rate of the samples, Hz. Left out for a file.
+            channel: ``"mean"`` of all channels, ``"first"``, ``"loudest"``, or a channel's index from 0.
+            progress: Called after each block that was read, with the seconds done and those in all.
 
         Raises:
-            AudioError: the file cannot be read.
+            AudioError: the file cannot be read, or the samples are no audio.
             AnnotationError: a segment lies past the end of the recording.
         """
         rows = self.asked(segments)
         utterances = Utterances(segments.start[rows], segments.end[rows])
-        if isinstance(audio, np.ndarray):
-            return self._run(rows, utterances, [np.asarray(audio, dtype=np.float32)], len(audio))
-        with open_recording(Path(audio)) as recording:
-            samples = recording.n_samples if recording.info.exact else None
-            return self._run(rows, utterances, (block.samples for block in recording.blocks()), samples)
+        with open_audio(audio, sampling_rate, channel=channel, progress=progress) as opened:
+            samples = opened.n_samples if opened.exact else None
+            return self._run(rows, utterances, opened.blocks, samples)
 
     def _run(
         self,

@@ -8,7 +8,7 @@ mean of exactly those rows that the recording's file would have, so it includes 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from babyhubert.annotation.raster import frame_spans
 from babyhubert.annotation.reading import read_annotations
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.table_columns import TRUTH
@@ -31,7 +30,7 @@ from babyhubert.compute.device import resolve_device
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.loading import load_encoder, model_hash, model_settings_hash, resolve_model
 from babyhubert.encoder.precision import Precision
-from babyhubert.errors import AnnotationError, ComputationError, ConfigError
+from babyhubert.errors import ComputationError, ConfigError
 from babyhubert.files import atomic_path, csv_text, path_below, write_text
 from babyhubert.frame_store import FrameWriter
 from babyhubert.inference.batching import build_engine
@@ -47,7 +46,8 @@ from babyhubert.runs.record import run_record
 from babyhubert.runs.shard import Shard
 from babyhubert.runs.streaming import Reading, Sink
 from babyhubert.tasks.input_segments import refuse_strangers
-from babyhubert.timebase import FRAME_HOP, format_seconds, frame_count, seconds_to_samples
+from babyhubert.tasks.segment_means import NeededFrames, SegmentMeans, segment_frames
+from babyhubert.timebase import format_seconds, frame_count, seconds_to_samples
 
 FrameType = Literal["float16", "float32"]
 
@@ -120,17 +120,6 @@ class Embedder:
 
         plan, size = settings.plan, self.batch_size
         return build_engine(hidden_states, self.encoder, self.precision, plan, size, model=self.name)
-
-
-class _Wanted:
-    """Selects stretches of frames that overlap any segment."""
-
-    def __init__(self, spans: Mapping[str, tuple[NDArray[np.int64], NDArray[np.int64]]]) -> None:
-        self._spans = spans
-
-    def __call__(self, key: Hashable, begin: int, end: int) -> bool:
-        first, stop = self._spans[str(key)]
-        return bool(np.any((first < end) & (stop > begin)))
 
 
 def open_embed_run(
@@ -227,8 +216,8 @@ class EmbedRun(FrameRun):
         """The engine of the encoder, for the windows that hold a segment where there are segments."""
         if self._segments is None:
             return self._engine, self._open_sink
-        spans = {file.recording_id: _spans(self._segments_of(file)) for file in files}
-        return replace(self._engine, wanted=_Wanted(spans)), self._open_sink
+        spans = {file.recording_id: segment_frames(self._segments_of(file)) for file in files}
+        return replace(self._engine, wanted=NeededFrames(spans)), self._open_sink
 
     def settings(self) -> dict[str, Any]:
         """Everything that decides a result, the segments aside."""
@@ -332,7 +321,7 @@ def _join(folder: RunFolder, about: Mapping[str, Any], names: Sequence[str]) -> 
     row = 0
     for name in names:
         table = _read_pooled_segments(folder, name)
-        first, stop = _spans(table)
+        first, stop = segment_frames(table)
         duration = (folder.record(name) or {})["duration_s"]
         heard = np.minimum(stop, frame_count(seconds_to_samples(duration))) - first
         for segment, frames in zip(table, heard.tolist(), strict=True):
@@ -386,33 +375,20 @@ class _FrameSink:
 
 
 class _PoolSink:
-    """The mean over each segment's frames, accumulated as frames arrive; one sum per segment is held."""
+    """The mean over each segment's frames, accumulated as frames arrive."""
 
     def __init__(self, run: EmbedRun, file: RecordingFile, segments: Segments) -> None:
         self._run = run
         self._file = file
         self._segments = segments
-        self._first, self._stop = _spans(segments)
-        self._sums = np.zeros((len(self._first), len(run.choices.layers), run.width))
-        self._counts = np.zeros(len(self._first), dtype=np.int64)
+        self._means = SegmentMeans(segments, len(run.choices.layers), run.width)
         run.forget(file)
 
     def add(self, first: int, values: NDArray[np.float32]) -> None:
-        begin, end = first, first + len(values)
-        for row in np.flatnonzero((self._first < end) & (self._stop > begin)):
-            part = values[max(self._first[row] - begin, 0) : self._stop[row] - begin]
-            self._sums[row] += part.sum(axis=0, dtype=np.float64)
-            self._counts[row] += len(part)
+        self._means.add(first, values)
 
     def finish(self, reading: Reading) -> None:
-        if np.any(self._counts == 0):
-            row = int(np.flatnonzero(self._counts == 0)[0])
-            start = format_seconds(int(self._first[row]) * FRAME_HOP)
-            raise AnnotationError(
-                f"{self._file.path}: a segment at {start} s lies past the recording's last frame "
-                f"({format_seconds(reading.samples)} s long); correct the segments file"
-            )
-        means = self._sums / np.maximum(self._counts, 1)[:, None, None]
+        means = self._means.finish(reading.samples, str(self._file.path))
         for index, path in enumerate(self._run.vectors(self._file.recording_id)):
             with atomic_path(path) as temporary, temporary.open("wb") as stream:
                 np.save(stream, _stored(means[:, index], self._run.choices.dtype, self._file))
@@ -438,9 +414,3 @@ def _stored(values: NDArray[np.floating], dtype: FrameType, file: RecordingFile)
             "use --dtype float32"
         )
     return kept
-
-
-def _spans(table: Segments) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Frames of each segment, at least one."""
-    first, stop = frame_spans(table.start, table.end, np.iinfo(np.int64).max)
-    return first, np.maximum(stop, first + 1)

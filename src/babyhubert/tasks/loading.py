@@ -49,6 +49,12 @@ def load_model(
     segments)`` gives these segments with the task's column and ``p_<class>``. A ctc task (phonemes): ``model(audio,
     segments)`` gives the key child's (or the task's) segments with columns ``phonemes`` and ``timed``.
 
+    Example:
+        >>> model = babyhubert.load_model("coml/VTC-2")
+        >>> segments = model("day1.wav")
+        >>> addressee = babyhubert.load_model("coml/addressee", task="addressee")
+        >>> addressee("day1.wav", segments).to_pandas()
+
     Args:
         source: A model folder, a checkpoint file of any published layout, a model of the package, or a hub repository
             ``owner/name``. None takes a small model of the package: playroom-real for voice type, else playroom-tasks.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.segments import Segments
+from babyhubert.audio.channels import Channel
+from babyhubert.audio.waveforms import AudioInput, AudioProgress
 from babyhubert.encoder.context import Pooling
 from babyhubert.inference.utterance_predictor import Prediction, UtterancePredictor
 from babyhubert.material.windows import UtteranceWindow
@@ -23,7 +24,12 @@ PUBLISHED_UNRUN = {"addressee": "Other"}
 
 @dataclass(frozen=True, eq=False)
 class UtteranceClassifier(UtterancePredictor[NDArray[np.float64]]):
-    """A classification model for inference. Call it with a recording and its segments."""
+    """A classification model for inference. Call it with a recording and its segments.
+
+    Example:
+        >>> addressee = babyhubert.load_model(task="addressee")
+        >>> addressee("day1.wav", segments).columns["addressee"]
+    """
 
     @property
     def column(self) -> str:
@@ -47,14 +53,31 @@ class UtteranceClassifier(UtterancePredictor[NDArray[np.float64]]):
         """Probabilities of the classes, (C,) each: the softmax of the mean of the frames' logits."""
         return [np.exp(log_softmax(each.mean(axis=0, dtype=np.float64))) for each in frames]
 
-    def __call__(self, audio: Path | str | NDArray[np.float32], segments: Segments) -> Segments:
+    def __call__(
+        self,
+        audio: AudioInput,
+        segments: Segments,
+        sampling_rate: int | None = None,
+        *,
+        channel: Channel = "mean",
+        progress: AudioProgress | None = None,
+    ) -> Segments:
         """The same segments with the task's column (empty for other voices) and ``p_<class>`` (NaN for these).
 
+        Args:
+            audio: A file of any readable format; or samples of shape (n,) or (channels, n), as a NumPy array, a torch
+                tensor or lists: floating point in [-1, 1], or int16, int32 or uint8, which are scaled.
+            segments: Segments of the recording, as a voice-type model or an annotation gives them.
+            sampling_rate: Rate of the samples, Hz; other rates than 16 000 are resampled. Left out for a file.
+            channel: ``"mean"`` of all channels, ``"first"``, ``"loudest"``, or a channel's index from 0.
+            progress: Called after each block that was read, with the seconds done and those in all.
+
         Raises:
-            AudioError: the file cannot be read.
+            AudioError: the file cannot be read, or the samples are no audio.
             AnnotationError: a segment lies past the end of the recording.
         """
-        return self.annotated(segments, self.results(audio, segments))
+        results = self.results(audio, segments, sampling_rate, channel=channel, progress=progress)
+        return self.annotated(segments, results)
 
     def annotated(self, segments: Segments, results: Mapping[int, Prediction[NDArray[np.float64]]]) -> Segments:
         """Segments with the task's column and ``p_<class>``, from probabilities by row."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.segments import Segments
+from babyhubert.audio.channels import Channel
+from babyhubert.audio.waveforms import AudioInput, AudioProgress
 from babyhubert.encoder.flavours.babar import BLANK
 from babyhubert.errors import CheckpointError, ConfigError
 from babyhubert.inference.utterance_predictor import Prediction, UtterancePredictor
@@ -41,6 +42,10 @@ class TimedPhoneme(NamedTuple):
 class PhonemeRecogniser(UtterancePredictor[Symbols]):
     """A phoneme model for inference. Call it with a recording and its segments.
 
+    Example:
+        >>> phonemes = babyhubert.load_model(task="phonemes")
+        >>> phonemes("day1.wav", segments).columns["phonemes"]
+
     Attributes:
         beam: Prefixes kept by the beam search; 0 decodes greedily, as published.
     """
@@ -68,16 +73,33 @@ class PhonemeRecogniser(UtterancePredictor[Symbols]):
         scores = [log_softmax(each) for each in frames]
         return beam_search(scores, blank, self.beam) if self.beam else [greedy(each, blank) for each in scores]
 
-    def __call__(self, audio: Path | str | NDArray[np.float32], segments: Segments) -> Segments:
+    def __call__(
+        self,
+        audio: AudioInput,
+        segments: Segments,
+        sampling_rate: int | None = None,
+        *,
+        channel: Channel = "mean",
+        progress: AudioProgress | None = None,
+    ) -> Segments:
         """The key child's segments with columns ``phonemes`` (IPA with spaces between) and ``timed``.
 
         ``timed`` holds a tuple of :class:`TimedPhoneme` per segment.
 
+        Args:
+            audio: A file of any readable format; or samples of shape (n,) or (channels, n), as a NumPy array, a torch
+                tensor or lists: floating point in [-1, 1], or int16, int32 or uint8, which are scaled.
+            segments: Segments of the recording, as a voice-type model or an annotation gives them.
+            sampling_rate: Rate of the samples, Hz; other rates than 16 000 are resampled. Left out for a file.
+            channel: ``"mean"`` of all channels, ``"first"``, ``"loudest"``, or a channel's index from 0.
+            progress: Called after each block that was read, with the seconds done and those in all.
+
         Raises:
-            AudioError: the file cannot be read.
+            AudioError: the file cannot be read, or the samples are no audio.
             AnnotationError: a segment lies past the end of the recording.
         """
-        return self.annotated(segments, self.results(audio, segments))
+        results = self.results(audio, segments, sampling_rate, channel=channel, progress=progress)
+        return self.annotated(segments, results)
 
     def annotated(self, segments: Segments, results: Mapping[int, Prediction[Symbols]]) -> Segments:
         """The segments with a prediction, with columns ``phonemes`` and ``timed``."""

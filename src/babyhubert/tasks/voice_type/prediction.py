@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from babyhubert.annotation.segments import Segments
-from babyhubert.audio.recording import open_recording
+from babyhubert.audio.channels import Channel
+from babyhubert.audio.waveforms import AudioInput, AudioProgress, open_audio
+from babyhubert.encoder.canonical import Head
 from babyhubert.encoder.context import PUBLISHED_WINDOW_SETTINGS, WindowSettings
 from babyhubert.encoder.loading import SHIPPED_MODELS
 from babyhubert.encoder.multitask import TASK, VoiceTypeModel
@@ -75,6 +77,11 @@ class VoiceTypeSettings:
 class VoiceTypeClassifier:
     """A voice-type model for inference. Call it with a path or with samples.
 
+    Example:
+        >>> model = babyhubert.load_model()
+        >>> segments = model("day1.wav")
+        >>> segments = model(samples, sampling_rate=44_100)
+
     Attributes:
         model: The network, in evaluation mode, on its device.
         name: Its source.
@@ -86,6 +93,7 @@ class VoiceTypeClassifier:
         speed: The mode it was loaded in.
         precision: Precision of its encoder.
         settings_hash: Hash of the settings that its folder stores beside the weights.
+        unused_heads: The other heads of its file.
     """
 
     model: VoiceTypeModel
@@ -98,6 +106,7 @@ class VoiceTypeClassifier:
     precision: Precision = "exact"
     window_settings: WindowSettings = PUBLISHED_WINDOW_SETTINGS["frames"]
     settings_hash: str = ""
+    unused_heads: Mapping[str, Head] = field(default_factory=dict)
 
     @classmethod
     def of(cls, loaded: LoadedModel) -> VoiceTypeClassifier:
@@ -114,27 +123,43 @@ class VoiceTypeClassifier:
             precision=loaded.precision,
             window_settings=window_settings,
             settings_hash=loaded.settings_hash,
+            unused_heads=loaded.unused_heads,
         )
 
-    def __call__(self, audio: Path | str | NDArray[np.float32]) -> Segments:
-        """Segments of a recording.
+    def __call__(
+        self,
+        audio: AudioInput,
+        sampling_rate: int | None = None,
+        *,
+        channel: Channel = "mean",
+        progress: AudioProgress | None = None,
+    ) -> Segments:
+        """Find the segments of a recording.
 
         Args:
-            audio: A file of any readable format, or samples: float32, shape (n,), 16 kHz, in [-1, 1].
+            audio: A file of any readable format; or samples of shape (n,) or (channels, n), as a NumPy array, a torch
+                tensor or lists: floating point in [-1, 1], or int16, int32 or uint8, which are scaled.
+            sampling_rate: Rate of the samples, Hz; other rates than 16 000 are resampled. Left out for a file.
+            channel: ``"mean"`` of all channels, ``"first"``, ``"loudest"``, or a channel's index from 0.
+            progress: Called after each block that was read, with the seconds done and those in all.
 
         Raises:
-            AudioError: the file cannot be read.
+            AudioError: the file cannot be read, or the samples are no audio (their shape or type, or NaN).
             ConfigError: the thresholds do not fit the model.
         """
-        return self.decide(self.scores(audio))
+        return self.decide(self.scores(audio, sampling_rate, channel=channel, progress=progress))
 
-    def scores(self, audio: Path | str | NDArray[np.float32]) -> NDArray[np.float16]:
-        """Probabilities of every class in every frame: float16, shape (T(n), C)."""
-        if isinstance(audio, np.ndarray):
-            parts = list(self.frames([np.asarray(audio, dtype=np.float32)]))
-        else:
-            with open_recording(Path(audio)) as recording:
-                parts = list(self.frames(block.samples for block in recording.blocks()))
+    def scores(
+        self,
+        audio: AudioInput,
+        sampling_rate: int | None = None,
+        *,
+        channel: Channel = "mean",
+        progress: AudioProgress | None = None,
+    ) -> NDArray[np.float16]:
+        """Probabilities of every class in every frame: float16, shape (T(n), C). Arguments as in a call."""
+        with open_audio(audio, sampling_rate, channel=channel, progress=progress) as opened:
+            parts = list(self.frames(opened.blocks))
         empty = np.empty((0, len(self.labels)), dtype=SCORE_DTYPE)
         return np.concatenate([empty, *(part.astype(SCORE_DTYPE) for part in parts)])
 

@@ -14,7 +14,7 @@ PLAYROOM ?= playroom-nano
 DEVICE ?= cpu
 JOBS ?= 2
 
-.PHONY: demo test playroom playroom-real playroom-mini lint format install clean
+.PHONY: demo test docs playroom playroom-real playroom-mini lint format install clean
 
 demo: $(INSTALLED)
 	$(BIN)/babyhubert demo -o demo
@@ -103,6 +103,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(INSTALLED)
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group docs
+	$(BIN)/mkdocs build
 
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,51 @@
+"""Commands in README and docs exist, with the options that are written there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+from typer.core import TyperGroup
+
+from babyhubert.cli.app import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "src/babyhubert/models").rglob("*.md")])
+BLOCK = re.compile(r"^[ ]*```(\w*)\n(.*?)^[ ]*```", re.DOTALL | re.MULTILINE)
+
+
+def commands(text: str) -> list[list[str]]:
+    """Arguments of each `babyhubert` command in the blocks of a page."""
+    blocks = [block for language, block in BLOCK.findall(text) if language in ("", "sh", "bash", "powershell")]
+    lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+    found = [shlex.split(line, comments=True) for line in lines if re.match(r"\s*\$?\s*babyhubert\s", line)]
+    return [words[words.index("babyhubert") + 1 :] for words in found]
+
+
+def check(words: list[str]) -> None:
+    """Parse a command as the command line does, and run nothing."""
+    command = typer.main.get_command(app)
+    context = command.context_class(command)
+    while isinstance(command, TyperGroup) and words and not words[0].startswith("-"):
+        name, *words = words if not words[0].endswith(".toml") else ["tasks", *words]  # finetune CONFIG.toml
+        found = command.get_command(context, name)
+        assert found is not None, f"no command {name}"
+        command, context = found, found.context_class(found, parent=context)
+    parser = command.make_parser(context)
+    parser.parse_args([word for word in words if word not in ("...", "[...]")])
+
+
+def test_the_pages_have_commands():
+    assert sum(len(commands(page.read_text(encoding="utf-8"))) for page in PAGES) > 60
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_of_a_page_exist(page):
+    for words in commands(page.read_text(encoding="utf-8")):
+        try:
+            check(words)
+        except Exception as error:
+            pytest.fail(f"{page.name}: babyhubert {' '.join(words)}: {error}")

@@ -54,7 +54,7 @@ def test_large_is_the_large_of_transformers():
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [("model_type", "wavlm"), ("hidden_act", "relu"), ("feat_proj_layer_norm", False), ("conv_pos_batch_norm", True)],
+    [("model_type", "sew"), ("hidden_act", "relu"), ("feat_proj_layer_norm", False), ("conv_pos_batch_norm", True)],
 )
 def test_unsupported_settings_are_named(setting, value):
     with pytest.raises(ConfigError, match=setting):

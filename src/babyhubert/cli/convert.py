@@ -32,14 +32,16 @@ def convert(
         ),
     ] = None,
     allow_loss: Annotated[
-        bool, typer.Option("--allow-loss", help="Drop parameters that the layout cannot store, instead of refusing.")
+        bool,
+        typer.Option("--allow-loss", help="Drop what the layout cannot store, and CTC outputs without vocab.json."),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace DST if it exists.")] = False,
 ) -> None:
     """Convert a checkpoint between layouts and verify every tensor of the copy.
 
-    The layout of SRC is recognised by its contents: BabyHuBERT and torchaudio, transformers, fairseq and s3prl, VTC
-    2.0 and 2.1, addressee, BabAR. Files are opened without running their code. Optimiser states are not converted.
+    The layout of SRC is recognised by its contents: BabyHuBERT and torchaudio, transformers (HuBERT, wav2vec 2.0 and
+    WavLM, also with a CTC output and its vocab.json), fairseq and s3prl, VTC 2.0 and 2.1, addressee, BabAR. Files are
+    opened without running their code. Optimiser states are not converted.
     """
     from babyhubert.errors import ConfigError
 
@@ -70,4 +72,4 @@ def convert(
     for note in (*notes, *result.notes):
         typer.echo(f"note: {note}", err=True)
     if result.left_out:
-        typer.echo(f"left out, no room in this layout: {', '.join(result.left_out)}")
+        typer.echo(f"left out (--allow-loss): {', '.join(result.left_out)}")

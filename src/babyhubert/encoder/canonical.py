@@ -39,8 +39,8 @@ class Checkpoint:
         pretraining: `mask_embedding` (D,), `final_proj.weight` (P, D), `final_proj.bias` (P,), `label_embeddings` (K,
             P), `special_label_embeddings` (4, P; fairseq only); empty, the first alone, or the first four.
         heads: Output layers by task. Of kinds `frames` and `classification`: `weight` (C, D), `bias` (C,); of `ctc`:
-            `0.weight` (H, D), `0.bias` (H,), `3.weight` (C, H), `3.bias` (C,). Any head may have `layer_weights`, one
-            value a block (only in our model folders).
+            `0.weight` (H, D), `0.bias` (H,), `3.weight` (C, H), `3.bias` (C,), or one layer as of the other kinds. Any
+            head may have `layer_weights`, one value a block (only in our model folders).
         metadata: Further values of the file (epoch, hyper-parameters, a model folder's `task`).
     """
 
@@ -69,8 +69,8 @@ def infer_config(
 ) -> HubertConfig:
     """Derive the configuration from the tensors' shapes.
 
-    Three settings do not show in shapes and take the value that every published model has: strides (5, 2, 2, 2, 2, 2,
-    2), heads 64 wide, and norms before attention exactly when every convolution has a norm.
+    Four settings do not show in shapes and take the value that every published model has: strides (5, 2, 2, 2, 2, 2,
+    2), heads 64 wide, norms before attention exactly when every convolution has a norm, and WavLM's largest distance.
 
     Raises:
         CheckpointError: a tensor that decides the shape is absent, or the shapes fit no configuration.
@@ -95,6 +95,7 @@ def infer_config(
             position_kernel=position[-1],
             position_groups=hidden // position[1],
             pre_norm=per_channel,
+            relative_buckets=_rows(encoder, "encoder.layers.0.attention.rel_attn_embed.weight"),
             **dict(dropouts or {}),  # type: ignore[arg-type]
         )
     except (ConfigError, ZeroDivisionError, IndexError) as error:
@@ -244,7 +245,7 @@ def _pretraining_shapes(found: Mapping[str, Tensor], width: int) -> dict[str, Sh
 
 def _head_shapes(head: Head, width: int) -> dict[str, Shape]:
     rows = len(head.labels)
-    if head.kind != "ctc" or "weight" in head.tensors:  # letters of transformers: one linear layer
+    if head.kind != "ctc" or "weight" in head.tensors:  # transformers' CTC models: one linear layer
         return {"weight": (rows, width), "bias": (rows,)}
     inner = _rows(head.tensors, "0.weight")
     return {"0.weight": (inner, width), "0.bias": (inner,), "3.weight": (rows, inner), "3.bias": (rows,)}

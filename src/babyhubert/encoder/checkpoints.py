@@ -150,6 +150,18 @@ def _refuse_incomplete(checkpoint: Checkpoint, layout: Layout) -> None:
             f"the {layout.name} layout does not store labels: its rows are {', '.join(layout.head.labels)}, this "
             f"head's {', '.join(checkpoint.heads[layout.head.task].labels)}; write 'transformers', which names them"
         )
+    if (
+        isinstance(layout.head, NamedHead)
+        and not layout.head.keys.keys() <= checkpoint.heads[layout.head.task].tensors.keys()
+    ):
+        raise CheckpointError(
+            f"the {layout.name} layout has a head of another shape (two linear layers); write 'transformers'"
+        )
+    if checkpoint.config.relative_buckets:
+        raise CheckpointError(
+            f"the {layout.name} layout holds a HuBERT encoder, not WavLM with its relative position bias; write "
+            "'transformers'"
+        )
     if layout.name == "fairseq" and checkpoint.config.feature_norm != "group":
         raise CheckpointError("the fairseq layout is written for group-norm encoders only; write 'transformers'")
 

@@ -50,6 +50,8 @@ class HubertConfig:
         feature_grad_scale: Factor on the gradient that enters the front-end.
         normalise: True if each waveform is normalised to zero mean and unit variance first (`do_normalize` of
             transformers' feature extractor, fairseq's `task.normalize`).
+        relative_buckets: Buckets of distances of WavLM's gated relative position bias; 0: attention without one.
+        relative_distance: Distance, in frames, from which on all frames share the last bucket.
     """
 
     conv_dim: tuple[int, ...] = (512,) * 7
@@ -72,6 +74,8 @@ class HubertConfig:
     layer_drop: float = 0.05
     feature_grad_scale: float = 0.1
     normalise: bool = False
+    relative_buckets: int = 0
+    relative_distance: int = 800
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -92,6 +96,7 @@ class HubertConfig:
         for name in _PROBABILITIES:
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}: use a value from 0 up to, not including, 1")
+        _check_relative(self)
         if not 0 < self.norm_eps <= 1:
             raise ConfigError(f"norm_eps is {self.norm_eps}: use a value above 0, at most 1 (published: 1e-5)")
         if not (math.isfinite(self.feature_grad_scale) and self.feature_grad_scale >= 0):
@@ -144,11 +149,16 @@ class HubertConfig:
         return SIZES[name]
 
     def to_transformers(self) -> dict[str, Any]:
-        """The same as a transformers `HubertConfig` dict: masking off, and `feature_grad_scale` as an extra key."""
-        settings = {theirs: getattr(self, ours) for ours, theirs in _TRANSFORMERS_NAMES.items()}
+        """The same as a transformers `HubertConfig` dict: masking off, and `feature_grad_scale` as an extra key.
+
+        It is a `WavLMConfig` dict for an encoder with relative position bias.
+        """
+        wavlm = self.relative_buckets > 0
+        names = _TRANSFORMERS_NAMES | _WAVLM_NAMES if wavlm else _TRANSFORMERS_NAMES
+        settings = {theirs: getattr(self, ours) for ours, theirs in names.items()}
         return {
-            "architectures": ["HubertModel"],
-            "model_type": "hubert",
+            "architectures": ["WavLMModel" if wavlm else "HubertModel"],
+            "model_type": "wavlm" if wavlm else "hubert",
             **{name: list(value) if isinstance(value, tuple) else value for name, value in settings.items()},
             **_TRANSFORMERS_FIXED,
             "num_feat_extract_layers": len(self.conv_dim),
@@ -160,21 +170,28 @@ class HubertConfig:
 
     @classmethod
     def from_transformers(cls, config: Mapping[str, Any]) -> HubertConfig:
-        """Read a transformers `config.json`. Keys that are absent take transformers' defaults.
+        """Read a transformers `config.json` of HuBERT, wav2vec 2.0 (the same encoder) or WavLM.
+
+        Keys that are absent take transformers' defaults.
 
         Raises:
             ConfigError: another model type, or a setting this encoder does not have.
         """
         if not isinstance(config, Mapping):
             raise ConfigError(f"a table of settings is needed, not {config!r}")
-        if config.get("model_type", "hubert") != "hubert":
-            raise ConfigError(f"model_type is {config['model_type']!r}: only 'hubert' is supported")
+        kind = config.get("model_type", "hubert")
+        if kind not in _MODEL_TYPES:
+            raise ConfigError(f"model_type is {kind!r}: only {', '.join(map(repr, _MODEL_TYPES))} are supported")
+        for name, what in _ADAPTERS.items():
+            if config.get(name):
+                raise ConfigError(f"{name} is {config[name]!r}: {what} are not supported; use a model without them")
         for name, only in _TRANSFORMERS_FIXED.items():
             value = config.get(name, only)
             if value != only or isinstance(value, bool) != isinstance(only, bool):
                 raise ConfigError(f"transformers setting {name} = {value!r} is not supported (only {only!r})")
         given: dict[str, Any] = {}
-        for ours, theirs in _TRANSFORMERS_NAMES.items():
+        names = _TRANSFORMERS_NAMES | _WAVLM_NAMES if kind == "wavlm" else _TRANSFORMERS_NAMES
+        for ours, theirs in names.items():
             value = config.get(theirs, _TRANSFORMERS_DEFAULTS.get(ours, getattr(SIZES["base"], ours)))
             given[ours] = tuple(value) if isinstance(value, list) else value
         given["feature_grad_scale"] = config.get("feature_grad_scale", 1.0)
@@ -212,6 +229,14 @@ def _check_sizes(config: HubertConfig) -> None:
         raise ConfigError(f"conv_dim has {len(config.conv_dim)} convolutions: at most {_MOST_CONVOLUTIONS}")
 
 
+def _check_relative(config: HubertConfig) -> None:
+    buckets, distance = config.relative_buckets, config.relative_distance
+    if buckets and (buckets % 4 or not 4 <= buckets <= _MOST_BUCKETS):
+        raise ConfigError(f"relative_buckets is {buckets}: use 0 (none), or a multiple of 4 up to {_MOST_BUCKETS}")
+    if buckets and distance <= buckets // 4:
+        raise ConfigError(f"relative_distance is {distance}: use more than a quarter of relative_buckets ({buckets})")
+
+
 def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -239,12 +264,13 @@ _MOST = {
 }
 """An order of magnitude above the largest published model (1,280 wide, 48 blocks)."""
 _MOST_CONVOLUTIONS = 32
+_MOST_BUCKETS = 16_384
 
 
 def _in_their_words(message: str) -> str:
     """Rewrite a message so that it names the setting as `config.json` does."""
     ours, _, rest = message.partition(" ")
-    return f"{_TRANSFORMERS_NAMES.get(ours, ours)} {rest}"
+    return f"{(_TRANSFORMERS_NAMES | _WAVLM_NAMES).get(ours, ours)} {rest}"
 
 
 _PROBABILITIES = ("hidden_dropout", "attention_dropout", "activation_dropout", "projection_dropout", "layer_drop")
@@ -272,7 +298,13 @@ _TRANSFORMERS_NAMES = {
 TRANSFORMERS_DROPOUTS = {"activation_dropout": 0.1, "projection_dropout": 0.0, "layer_drop": 0.1}
 """Values where transformers' default regularisation differs from this package's; BabAR was trained with these."""
 
-_TRANSFORMERS_DEFAULTS = TRANSFORMERS_DROPOUTS
+_TRANSFORMERS_DEFAULTS: dict[str, Any] = {**TRANSFORMERS_DROPOUTS, "relative_buckets": 320}
+_WAVLM_NAMES = {"relative_buckets": "num_buckets", "relative_distance": "max_bucket_distance"}
+_MODEL_TYPES = ("hubert", "wav2vec2", "wavlm")
+_ADAPTERS = {
+    "add_adapter": "convolutions after the encoder (adapters)",
+    "adapter_attn_dim": "adapters inside the blocks, one set a language,",
+}
 _TRANSFORMERS_FIXED: dict[str, Any] = {
     "feat_extract_activation": "gelu",
     "hidden_act": "gelu",

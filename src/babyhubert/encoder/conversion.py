@@ -11,7 +11,9 @@ from torch import Tensor
 
 from babyhubert.encoder.checkpoints import Checkpoint, left_out, read_checkpoint, write_checkpoint
 from babyhubert.encoder.config import SIZES
+from babyhubert.encoder.ctc_vocabulary import VOCABULARY
 from babyhubert.encoder.flavours import WRITABLE
+from babyhubert.encoder.heads import is_unlabelled
 from babyhubert.encoder.loading import load_checkpoint
 from babyhubert.errors import CheckpointError, OutputError
 
@@ -23,7 +25,7 @@ class Conversion:
     Attributes:
         source: The checkpoint as it was read.
         flavour: Layout written.
-        left_out: Names of parameters the layout cannot store.
+        left_out: Names of parameters the layout cannot store, and of dropped heads.
         verified: Number of tensors read back and found equal.
         notes: Differences between the original and what the layout's published reader makes of the copy, if any.
     """
@@ -54,7 +56,7 @@ def convert_checkpoint(
         half: Store floating point tensors as float16, half as large as float32: 11 bits of each number are kept.
         thresholds: Sets of voice-type thresholds by name, each by class, to store in the model folder; they replace
             stored sets of the same name.
-        allow_loss: Drop parameters that the layout cannot store.
+        allow_loss: Drop parameters that the layout cannot store, and CTC outputs whose symbols are not known.
         overwrite: Replace an existing destination.
 
     Raises:
@@ -67,7 +69,9 @@ def convert_checkpoint(
         raise OutputError(f"{destination}: exists already; choose another place or add --force")
     if destination.is_dir() and flavour != "transformers":
         raise OutputError(f"{destination}: is a folder, and the {flavour} layout is one file; name a file in it")
-    checkpoint = load_checkpoint(source)
+    read = load_checkpoint(source)
+    checkpoint = _with_labels(read, source, allow_loss)
+    dropped = [f"the {task} head" for task in read.heads if task not in checkpoint.heads]
     if half:
         checkpoint = halved(checkpoint)
     if thresholds:
@@ -79,7 +83,23 @@ def convert_checkpoint(
     copy = read_checkpoint(destination)
     verified = _verify(checkpoint, copy, set(lost), destination)
     _verify_hyper_parameters(copy, flavour, destination)
-    return Conversion(checkpoint, flavour, tuple(lost), verified, tuple(_reader_notes(checkpoint, flavour)))
+    return Conversion(checkpoint, flavour, (*dropped, *lost), verified, tuple(_reader_notes(checkpoint, flavour)))
+
+
+def _with_labels(checkpoint: Checkpoint, source: str | Path, allow_loss: bool) -> Checkpoint:
+    """The checkpoint, if the meaning of every output is known; with ``allow_loss``, without the outputs of others.
+
+    Raises:
+        CheckpointError: outputs of a CTC model without its vocabulary.
+    """
+    unlabelled = [task for task, head in checkpoint.heads.items() if is_unlabelled(head)]
+    if unlabelled and not allow_loss:
+        raise CheckpointError(
+            f"{source}: no {VOCABULARY} beside this CTC model, so nobody knows the symbols of its outputs; save its "
+            "tokenizer in the same folder (processor.save_pretrained), or drop the outputs with --allow-loss"
+        )
+    heads = {task: head for task, head in checkpoint.heads.items() if task not in unlabelled}
+    return replace(checkpoint, heads=heads)
 
 
 def halved(checkpoint: Checkpoint) -> Checkpoint:

@@ -136,6 +136,12 @@ class PhonemeHead(TaskHead):
         return made
 
 
+class LinearPhonemeHead(FrameHead):
+    """One linear layer, as in transformers' CTC models: (B, T, D) -> (B, T, C) logits, the blank among the labels."""
+
+    kind: ClassVar[HeadKind] = "ctc"
+
+
 VOICE_TYPE, ADDRESSEE, PHONEMES = "voice_type", "addressee", "phonemes"
 """Names of the tasks in checkpoints."""
 
@@ -149,11 +155,13 @@ def _mixed_layers(head: Head) -> int | None:
     return None if weights is None else len(weights)
 
 
-def is_letters(head: Head) -> bool:
-    """True for the output of transformers' ``HubertForCTC``, whose symbols are in a tokenizer's file."""
-    return head.kind == "ctc" and "0.weight" not in head.tensors
+def is_unlabelled(head: Head) -> bool:
+    """True for the output of transformers' CTC models without their tokenizer's file, which says what each row is."""
+    return head.kind == "ctc" and head.labels == tuple(map(str, range(len(head.labels))))
 
 
 def head_of(head: Head) -> TaskHead:
     """Build a head with a checkpoint's parameters, of the class of its kind."""
+    if head.kind == "ctc" and "weight" in head.tensors:
+        return LinearPhonemeHead.from_head(head)
     return HEAD_CLASSES[head.kind].from_head(head)

@@ -1,7 +1,8 @@
 """The HuBERT encoder: raw 16 kHz waveforms in, one vector every 320 samples (20 ms) out.
 
 Seven strided convolutions turn the waveform into frames, a linear layer projects them to the transformer's width, a
-grouped convolution adds relative position, and transformer blocks follow (Hsu et al. 2021, arXiv:2106.07447).
+grouped convolution adds relative position, and transformer blocks follow (Hsu et al. 2021, arXiv:2106.07447). With
+`relative_buckets` the blocks' attention is WavLM's (attention.py).
 Parameter names and values are those of transformers' `HubertModel`, so state dicts are exchanged as they are; layer
 numbers are its `hidden_states` indices (transformers 5): k is the output of the k-th block, 0 the input of the first.
 
@@ -19,10 +20,10 @@ from collections.abc import Callable, Collection
 from typing import Any, NamedTuple, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from babyhubert.encoder.attention import Attention, GatedAttention
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.front_end import (
     ConvolutionalFrontEnd,
@@ -218,28 +219,6 @@ class PositionalConv(nn.Module):
         return gelu(self.conv(x))
 
 
-class Attention(nn.Module):
-    """Multi-head self-attention (B, T, D) -> (B, T, D); `keys` (B, 1, 1, T) masks the frames to attend to."""
-
-    def __init__(self, config: HubertConfig) -> None:
-        super().__init__()
-        self.heads = config.heads
-        self.dropout = config.attention_dropout
-        self.k_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.v_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.q_proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.out_proj = nn.Linear(config.hidden_size, config.hidden_size)
-
-    def forward(self, x: Tensor, keys: Tensor | None) -> Tensor:
-        q, k, v = (
-            projection(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for projection in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        dropout = self.dropout if self.training else 0.0
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=keys, dropout_p=dropout)
-        return self.out_proj(y.transpose(1, 2).flatten(-2))
-
-
 class FeedForward(nn.Module):
     """Two linear layers around a GELU, (B, T, D) -> (B, T, D)."""
 
@@ -261,24 +240,26 @@ class Block(nn.Module):
     If `kept`, a boolean scalar, is given and false, the output is the input (layer drop).
     """
 
-    def __init__(self, config: HubertConfig) -> None:
+    def __init__(self, config: HubertConfig, index: int = 0) -> None:
         super().__init__()
         self.pre_norm = config.pre_norm
-        self.attention = Attention(config)
+        self.attention = GatedAttention(config, index) if config.relative_buckets else Attention(config)
         self.dropout = nn.Dropout(config.hidden_dropout)
         self.layer_norm = LayerNorm(config.hidden_size, eps=config.norm_eps)
         self.feed_forward = FeedForward(config)
         self.final_layer_norm = LayerNorm(config.hidden_size, eps=config.norm_eps)
 
-    def forward(self, x: Tensor, keys: Tensor | None, kept: Tensor | None = None) -> Tensor:
-        y = self._blocked(x, keys)
+    def forward(
+        self, x: Tensor, keys: Tensor | None, kept: Tensor | None = None, bias: Tensor | None = None
+    ) -> Tensor:
+        y = self._blocked(x, keys, bias)
         return y if kept is None else torch.where(kept, y, x)
 
-    def _blocked(self, x: Tensor, keys: Tensor | None) -> Tensor:
+    def _blocked(self, x: Tensor, keys: Tensor | None, bias: Tensor | None) -> Tensor:
         if self.pre_norm:
-            x = x + self.dropout(self.attention(self.layer_norm(x), keys))
+            x = x + self.dropout(self.attention(self.layer_norm(x), keys, bias))
             return x + self.feed_forward(self.final_layer_norm(x))
-        x = self.layer_norm(x + self.dropout(self.attention(x, keys)))
+        x = self.layer_norm(x + self.dropout(self.attention(x, keys, bias)))
         return self.final_layer_norm(x + self.feed_forward(x))
 
 
@@ -292,7 +273,7 @@ class Transformer(nn.Module):
         self.pos_conv_embed = PositionalConv(config)
         self.layer_norm = LayerNorm(config.hidden_size, eps=config.norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout)
-        self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(Block(config, index) for index in range(config.layers))
 
     def forward(
         self, x: Tensor, wanted: frozenset[int], valid: Tensor | None, run: Rerun = call_directly
@@ -310,8 +291,9 @@ class Transformer(nn.Module):
         hidden = {0: x} if 0 in wanted else {}
         dropping = self.training and self.layer_drop > 0 and not wanted
         kept = torch.rand(depth, device=x.device) >= self.layer_drop if dropping else None
+        bias = None if depth == 0 else cast("Block", self.layers[0]).attention.position_bias(x.shape[1])
         for index in range(depth):
-            x = run(self.layers[index], x, keys, None if kept is None else kept[index])
+            x = run(self.layers[index], x, keys, None if kept is None else kept[index], bias)
             if index + 1 in wanted:
                 hidden[index + 1] = x
         return hidden, self.layer_norm(x) if self.pre_norm and depth == len(self.layers) else x
@@ -338,8 +320,9 @@ def initialise(encoder: HubertEncoder, generator: torch.Generator) -> HubertEnco
     initialise_linear(encoder.feature_projection.projection, generator)
     _initialise_position(encoder, generator)
     for module in encoder.encoder.layers.modules():
-        if isinstance(module, nn.Linear):
+        if isinstance(module, nn.Linear | nn.Embedding):
             nn.init.normal_(module.weight, std=0.02, generator=generator)
+        if isinstance(module, nn.Linear):
             nn.init.zeros_(module.bias)
     return encoder
 

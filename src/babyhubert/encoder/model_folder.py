@@ -22,6 +22,7 @@ from torch import Tensor
 
 from babyhubert.encoder.canonical import Checkpoint, Head, check, refuse_unusable
 from babyhubert.encoder.config import HubertConfig
+from babyhubert.encoder.ctc_vocabulary import read_vocabulary
 from babyhubert.encoder.flavours import huggingface
 from babyhubert.encoder.flavours.layout import HEAD_KINDS, PUBLISHED_KINDS, HeadKind
 from babyhubert.encoder.model_json import is_there, read_json
@@ -44,6 +45,8 @@ _MOST_CARD_BYTES = 1_000_000
 _PRETRAINING = "pretraining."
 _HEADS = "heads."
 _SOURCE = "babyhubert_source"
+_UNLABELLED, _PHONEMES = "ctc", "phonemes"
+"""Task of a CTC output without, and with, the meaning of its rows."""
 _WEIGHT_FILES = (WEIGHTS, OLD_WEIGHTS, WEIGHTS + INDEX_SUFFIX, OLD_WEIGHTS + INDEX_SUFFIX)
 """File names of weights, in the order in which they are looked for."""
 
@@ -66,7 +69,7 @@ def weights_of_folder(folder: Path) -> Path:
 
 
 def read_model_folder(folder: str | Path) -> Checkpoint:
-    """Read a model folder, ours or one that transformers wrote for a HuBERT model.
+    """Read a model folder, ours or one that transformers wrote for a HuBERT, wav2vec 2.0 or WavLM model.
 
     Raises:
         CheckpointError: a file is missing, damaged or of another kind, or tensors do not fit.
@@ -84,20 +87,23 @@ def read_model_folder(folder: str | Path) -> Checkpoint:
     pretraining = _taken(tensors, _PRETRAINING)
     task = _read_card(folder / TASK) if is_there(folder / TASK) else None
     heads = _read_heads(_taken(tensors, _HEADS), task, folder)
-    layout = huggingface.TASK_MODEL if huggingface.TASK_MODEL.recognises(tensors) else huggingface.MODEL
+    layout = next((each for each in huggingface.TASK_MODELS if each.recognises(tensors)), huggingface.MODEL)
     contents = layout.read(tensors)
+    found, phonemes = _labelled(contents.heads, folder, settings)
     source = settings.get(_SOURCE, {})
     if not isinstance(source, dict):
         raise CheckpointError(f"{folder / CONFIG}: {_SOURCE} is {source!r}: a table is needed")
     metadata = dict(source)
     if task is not None:
         metadata["task"] = {key: value for key, value in task.items() if key not in ("format", "heads")}
+    elif phonemes:
+        metadata["task"] = phonemes
     checkpoint = Checkpoint(
         "transformers",
         config,
         contents.encoder,
         {**contents.pretraining, **pretraining},
-        {**contents.heads, **heads},
+        {**found, **heads},
         metadata,
     )
     return check(checkpoint, str(file), layout.key, contents.missing, contents.unexpected)
@@ -293,6 +299,24 @@ def _read_heads(tensors: dict[str, Tensor], task: Mapping[str, Any] | None, fold
         name: Head(tuple(described[name]["labels"]), found, _kind_of(name, described[name], folder))
         for name, found in grouped.items()
     }
+
+
+def _labelled(
+    heads: Mapping[str, Head], folder: Path, settings: Mapping[str, Any]
+) -> tuple[dict[str, Head], dict[str, Any]]:
+    """Heads of a transformers task model, and settings of their tasks.
+
+    A CTC output whose symbols are known is of the task ``phonemes``, trained on utterances alone.
+    """
+    head = heads.get(_UNLABELLED)
+    if head is None:
+        return dict(heads), {}
+    blank = settings.get("pad_token_id")
+    vocabulary = read_vocabulary(folder, len(head.labels), blank if isinstance(blank, int) else None)
+    if vocabulary is None:
+        return dict(heads), {}
+    own: dict[str, Any] = {"context_s": 0.0, "soundless": list(vocabulary.soundless)}
+    return {_PHONEMES: replace(head, labels=vocabulary.labels)}, {_PHONEMES: own}
 
 
 def _kind_of(name: str, entry: Mapping[str, Any], folder: Path) -> HeadKind:

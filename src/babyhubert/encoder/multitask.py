@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from babyhubert.annotation.segments import VOICE_TYPES
 from babyhubert.encoder.checkpoints import Checkpoint
-from babyhubert.encoder.heads import VOICE_TYPE, FrameHead, TaskHead, head_of, is_letters
+from babyhubert.encoder.heads import VOICE_TYPE, FrameHead, TaskHead, head_of, is_unlabelled
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.loading import build_encoder
 from babyhubert.errors import CheckpointError
@@ -96,7 +96,7 @@ class TaskModel(nn.Module):
         Raises:
             CheckpointError: a required head, or any head, is missing.
         """
-        known = [name for name, head in checkpoint.heads.items() if not is_letters(head)]
+        known = [name for name, head in checkpoint.heads.items() if not is_unlabelled(head)]
         needed = known if tasks is None else list(tasks)
         missing = [name for name in needed if name not in known]
         if missing or not needed:

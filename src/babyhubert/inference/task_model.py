@@ -13,7 +13,7 @@ from torch import Tensor
 from babyhubert.compute.device import resolve_device
 from babyhubert.encoder.context import WindowSettings, window_settings_of
 from babyhubert.encoder.flavours.layout import Head, HeadKind
-from babyhubert.encoder.heads import FrameHead, is_letters
+from babyhubert.encoder.heads import FrameHead, is_unlabelled
 from babyhubert.encoder.hubert import normalised_waveforms
 from babyhubert.encoder.loading import load_checkpoint, model_hash, model_settings_hash, resolve_model
 from babyhubert.encoder.multitask import TaskModel, VoiceTypeModel
@@ -85,7 +85,7 @@ class TaskChoice:
             CheckpointError: the model has none of this kind, or the named one is of another.
             ConfigError: it has several, and none is named.
         """
-        fitting = [name for name, head in heads.items() if head.kind == self.kind and not is_letters(head)]
+        fitting = [name for name, head in heads.items() if head.kind == self.kind and not is_unlabelled(head)]
         if self.name is None and self.preferred in fitting:
             return str(self.preferred)
         if self.name is not None:
@@ -134,7 +134,7 @@ def load_task_model(
     network.encoder.fold_weight_norm()
     card = checkpoint.metadata.get("task", {})
     window_settings = window_settings_of(
-        card, {name: head.kind for name, head in checkpoint.heads.items() if not is_letters(head)}
+        card, {name: head.kind for name, head in checkpoint.heads.items() if not is_unlabelled(head)}
     )
     network.to(resolve_device(device)).eval()
     precision = SPEEDS[speed].prepare(network.encoder)

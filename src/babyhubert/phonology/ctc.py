@@ -39,6 +39,11 @@ class Symbols:
     confidence: NDArray[np.float64]
     log_probability: float
 
+    def without(self, ids: Sequence[int]) -> Symbols:
+        """The symbols besides these, with their times."""
+        kept = ~np.isin(self.ids, ids)
+        return Symbols(self.ids[kept], self.first[kept], self.stop[kept], self.confidence[kept], self.log_probability)
+
 
 def log_softmax(logits: NDArray[np.floating]) -> LogProbabilities:
     """Log probabilities from logits, along the last axis."""

@@ -146,6 +146,16 @@ def phones_of(word: str) -> list[str]:
     return found
 
 
+def is_mark(symbol: str) -> bool:
+    """True for a symbol that belongs to the phone before it, such as length or a tilde alone."""
+    return bool(symbol) and all(unicodedata.category(sign) in _MARK_CATEGORIES for sign in symbol)
+
+
+def is_between(symbol: str) -> bool:
+    """True for a symbol without a sound of its own: stress, boundaries and other signs between phones."""
+    return not symbol.strip() or all(sign in _BETWEEN for sign in symbol)
+
+
 def _joined(phones: Sequence[str], known: Collection[str]) -> list[str]:
     found: list[str] = []
     first = 0

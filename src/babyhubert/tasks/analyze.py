@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from babyhubert.annotation.columns import command_of
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
-from babyhubert.encoder.heads import ADDRESSEE, PHONEMES, VOICE_TYPE, is_letters
+from babyhubert.encoder.heads import ADDRESSEE, PHONEMES, VOICE_TYPE, is_unlabelled
 from babyhubert.encoder.loading import load_checkpoint
 from babyhubert.errors import ConfigError
 from babyhubert.files import path_below
@@ -92,7 +92,7 @@ def choose_models(
     sources = {task: source for task, source in named.items() if source is not None}
     if model is not None:
         heads = load_checkpoint(model).heads
-        kinds = {name: head.kind for name, head in heads.items() if not is_letters(head)}
+        kinds = {name: head.kind for name, head in heads.items() if not is_unlabelled(head)}
         own = [name for name, kind in kinds.items() if kind != "frames" and name not in sources]
         own += [VOICE_TYPE] if "frames" in kinds.values() and VOICE_TYPE not in sources else []
         if not own:

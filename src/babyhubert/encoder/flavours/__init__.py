@@ -17,7 +17,7 @@ LAYOUTS: tuple[Layout, ...] = (
     torchaudio.PRETRAINING_MODEL,
     torchaudio.BARE_ENCODER,
     fairseq.MODEL,
-    huggingface.TASK_MODEL,
+    *huggingface.TASK_MODELS,
     huggingface.MODEL,
 )
 

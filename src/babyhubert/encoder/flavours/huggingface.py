@@ -1,4 +1,7 @@
-"""transformers' `HubertModel`, alone or inside a task class (`hubert.` prefix, `HubertForCTC` with its `lm_head`)."""
+"""transformers' `HubertModel`, `Wav2Vec2Model` and `WavLMModel`, which name their parameters alike.
+
+They come alone or inside a task class, under a prefix; `HubertForCTC` and its like add a linear output, `lm_head`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ NAMING = Renaming(
 
 @dataclass(frozen=True)
 class LetterHead:
-    """The output of `HubertForCTC`. Its symbols are in a tokenizer file, so labels are row numbers."""
+    """The output of `HubertForCTC` and its like. Its symbols are in a tokenizer's file, so labels are row numbers.
+
+    The reader of model folders replaces them by the symbols where that file is present.
+    """
 
     task: str = "ctc"
     keys: Mapping[str, str] = field(default_factory=lambda: {"weight": "lm_head.weight", "bias": "lm_head.bias"})
@@ -44,11 +50,14 @@ MODEL = Layout(
     signature=("feature_projection.",),
     pretraining={MASK_EMBEDDING: "masked_spec_embed"},
 )
-TASK_MODEL = Layout(
-    name="transformers",
-    naming=NAMING,
-    prefix="hubert.",
-    signature=("hubert.feature_projection.",),
-    pretraining={MASK_EMBEDDING: "hubert.masked_spec_embed"},
-    head=LetterHead(),
+TASK_MODELS = tuple(
+    Layout(
+        name="transformers",
+        naming=NAMING,
+        prefix=prefix,
+        signature=(f"{prefix}feature_projection.",),
+        pretraining={MASK_EMBEDDING: f"{prefix}masked_spec_embed"},
+        head=LetterHead(),
+    )
+    for prefix in ("hubert.", "wav2vec2.", "wavlm.")
 )

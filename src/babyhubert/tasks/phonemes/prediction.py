@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,8 +17,12 @@ from babyhubert.errors import CheckpointError, ConfigError
 from babyhubert.inference.utterance_predictor import Prediction, UtterancePredictor
 from babyhubert.material.windows import UtteranceWindow
 from babyhubert.phonology.ctc import Symbols, beam_search, greedy, log_softmax
+from babyhubert.phonology.inventory import is_between, is_mark
 from babyhubert.tasks.phonemes.windows import phoneme_window
 from babyhubert.timebase import FRAME_HOP
+
+SOUNDLESS = "soundless"
+"""Key of a task in ``task.json``, of models converted with their tokenizer: labels of outputs that are no sounds."""
 
 
 class TimedPhoneme(NamedTuple):
@@ -29,7 +33,8 @@ class TimedPhoneme(NamedTuple):
         start: First sample of its first frame's cell, in the recording.
         end: Sample after its last frame's cell. CTC marks the moment of recognition, often one frame; time between two
             phonemes belongs to neither.
-        confidence: Mean probability over its frames, 0 to 1.
+        confidence: Mean probability over its frames, 0 to 1; the least of a phone's and its marks', where a model has
+            outputs for marks.
     """
 
     phoneme: str
@@ -71,7 +76,21 @@ class PhonemeRecogniser(UtterancePredictor[Symbols]):
         """Phonemes of utterances from the logits of their frames."""
         blank = self.labels.index(BLANK)
         scores = [log_softmax(each) for each in frames]
-        return beam_search(scores, blank, self.beam) if self.beam else [greedy(each, blank) for each in scores]
+        found = beam_search(scores, blank, self.beam) if self.beam else [greedy(each, blank) for each in scores]
+        if self._converted is None:
+            return found
+        soundless = [
+            index
+            for index, label in enumerate(self.labels)
+            if label != BLANK and (label in self._converted or is_between(label))
+        ]
+        return [symbols.without(soundless) for symbols in found]
+
+    @property
+    def _converted(self) -> Collection[str] | None:
+        """Outputs without a sound of a model with a tokenizer's outputs; None for a model with an inventory."""
+        named: Collection[str] | None = self.loaded.card.get(self.task, {}).get(SOUNDLESS)
+        return named
 
     def __call__(
         self,
@@ -112,14 +131,19 @@ class PhonemeRecogniser(UtterancePredictor[Symbols]):
         return Segments(segments.start[rows], segments.end[rows], segments.label[rows], columns)
 
     def _timed(self, predictions: Prediction[Symbols]) -> tuple[TimedPhoneme, ...]:
+        """Symbols with their times.
+
+        An output of a tokenizer that is a mark alone (length, nasality) is joined to the phone before it.
+        """
         symbols = predictions.result
         parts = (symbols.ids, symbols.first, symbols.stop, symbols.confidence)
-        return tuple(
-            TimedPhoneme(
-                self.labels[index],
-                predictions.origin + first * FRAME_HOP,
-                predictions.origin + stop * FRAME_HOP,
-                confidence,
-            )
-            for index, first, stop, confidence in zip(*(part.tolist() for part in parts), strict=True)
-        )
+        found: list[TimedPhoneme] = []
+        for index, first, stop, confidence in zip(*(part.tolist() for part in parts), strict=True):
+            start, end = (predictions.origin + frame * FRAME_HOP for frame in (first, stop))
+            label = self.labels[index]
+            if found and self._converted is not None and is_mark(label):
+                last = found[-1]
+                found[-1] = TimedPhoneme(last.phoneme + label, last.start, end, min(last.confidence, confidence))
+            else:
+                found.append(TimedPhoneme(label, start, end, confidence))
+        return tuple(found)

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from babyhubert.annotation.csv_tables import COMBINED_HEADER, format_combined_rows, write_childproject_csv
 from babyhubert.annotation.rttm import read_rttm, write_rttm
-from babyhubert.annotation.segments import Segments
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.prefetch import prefetch
@@ -250,7 +249,6 @@ class SegmentRun(FrameRun):
             **self.record_head(file, self._classifier.device),
             "scores": result_fingerprint(self._score_settings),
             "segments": len(segments),
-            "speech_s": _speech_seconds(segments, self._classifier.labels),
             "segments_sha256": segments_fingerprint(segments),
             **self.made_with(),
             **about,
@@ -393,12 +391,6 @@ def _path_in(folder: Path, recording_id: str) -> Path:
 
 def _rows(recording_id: str, path: Path) -> str:
     return "".join(format_combined_rows(recording_id, segments) for segments in read_rttm(path).values())
-
-
-def _speech_seconds(segments: Segments, classes: Sequence[str]) -> dict[str, float]:
-    """Seconds of each class: its segments do not overlap."""
-    lengths = segments.end - segments.start
-    return {name: samples_to_seconds(int(lengths[segments.label == name].sum())) for name in classes}
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

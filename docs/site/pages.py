@@ -44,8 +44,10 @@ def configurations() -> str:
         "# Training configurations\n\nThese files are in the folder `configs/` of the source. "
         "`--set table.key=value` changes one setting of a file for one run.\n"
     ]
-    for path in sorted((ROOT / "configs").glob("*.toml")):
-        pages.append(f"## {path.stem}\n\n```toml\n{path.read_text(encoding='utf-8').rstrip()}\n```\n")
+    pages += [
+        f"## {path.stem}\n\n```toml\n{path.read_text(encoding='utf-8').rstrip()}\n```\n"
+        for path in sorted((ROOT / "configs").glob("*.toml"))
+    ]
     return "\n".join(pages)
 
 

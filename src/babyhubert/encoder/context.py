@@ -39,6 +39,8 @@ class WindowSettings:
         normalise: True if each window is normalised to zero mean and unit variance before the encoder.
         shared: True if all heads of the model use the same windows, so that one pass serves them.
         pooling: Frames whose mean decides the addressee.
+        in_quiet: True if a recording shorter than a window is placed in one with faint noise around it, and the last
+            window of a longer one is moved back to full length, so that every window is as long as in training.
     """
 
     context_s: float
@@ -46,6 +48,7 @@ class WindowSettings:
     normalise: bool = False
     shared: bool = False
     pooling: Pooling = "utterance"
+    in_quiet: bool = False
 
 
 PUBLISHED_WINDOW_SETTINGS: dict[HeadKind, WindowSettings] = {
@@ -90,8 +93,9 @@ def _overlaid(default: WindowSettings, card: Mapping[str, Any], name: str) -> Wi
         value = settings.get(key, 0.0)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise CheckpointError(f"task.json: {name}.{key} is {value!r}: a number is needed")
-    if not isinstance(settings.get("normalise", False), bool):
-        raise CheckpointError(f"task.json: {name}.normalise is {settings['normalise']!r}: true or false")
+    for key in ("normalise", "in_quiet"):
+        if not isinstance(settings.get(key, False), bool):
+            raise CheckpointError(f"task.json: {name}.{key} is {settings[key]!r}: true or false")
     if settings.get("pooling", POOLINGS[0]) not in POOLINGS:
         raise CheckpointError(f"task.json: {name}.pooling is {settings['pooling']!r}: {' or '.join(POOLINGS)}")
     return replace(default, **settings)

@@ -1,7 +1,8 @@
 """The engine that runs any model over long recordings: windows in batches, frames in order.
 
 Recordings are given as streams of blocks; frames of each are returned as a stream of events. Windows are collected by
-length (nothing is ever padded, because the padding would enter the first layer's normalisation) until a batch is full.
+length (nothing is padded with zeros, because the padding would enter the first layer's normalisation; a plan may ask
+for faint noise around a recording shorter than a window) until a batch is full.
 The number of recordings that are read side by side, so that a batch may hold windows of several, depends on the
 device: an accelerator is faster than one decoder, and short recordings would leave it idle. On a CPU it gains nothing,
 and one recording at a time makes every result, to the bit, independent of the other recordings.
@@ -26,6 +27,7 @@ from torch import Tensor
 
 from babyhubert.errors import ComputationError
 from babyhubert.inference.stitching import Blend, Stitcher
+from babyhubert.inference.surroundings import frames_before, surrounded
 from babyhubert.inference.windows import Window, WindowPlan, with_cores
 from babyhubert.timebase import FRAME_HOP, format_seconds, frame_count
 
@@ -95,6 +97,7 @@ class _Run:
     waiting: deque[int] = field(default_factory=deque)  # starts of windows not yet stitched, in order
     results: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     samples: int | None = None  # set when the last window has been cut
+    own: slice | None = None  # frames of the recording in a window that has noise around it
     error: Exception | None = None
     closed: bool = False
 
@@ -193,10 +196,19 @@ class Engine:
                 if run.closed:
                     return
                 run.waiting.append(window.start)
-                yield window
+                yield self._in_quiet(run, window)
             run.samples = samples
         except Exception as error:  # whatever a decoder raises, the other recordings go on
             run.error = error
+
+    def _in_quiet(self, run: _Run, window: Window) -> Window:
+        """The window, or one of full length around it if the plan says so and the recording is shorter."""
+        samples = len(window.samples)
+        if not self.plan.in_quiet or samples >= self.plan.length:
+            return window
+        first = frames_before(samples, self.plan.length)
+        run.own = slice(first, first + frame_count(samples))
+        return Window(window.start, surrounded(window.samples, self.plan.length))
 
     def _needed(self, key: Hashable, windows: Iterable[Window]) -> Iterator[Window]:
         if self.wanted is None:
@@ -232,6 +244,7 @@ class Engine:
         """Store a window's outputs; the recording fails if they are not finite."""
         if run.closed or isinstance(run.error, ComputationError):
             return
+        values = values if run.own is None else values[run.own]
         try:
             require_finite(values, self.model, run.key, start)
         except ComputationError as error:

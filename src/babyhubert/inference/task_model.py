@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -157,7 +157,8 @@ def plan_of(
     """
     chosen = next(value for value in (overlap, SPEEDS[speed].overlap, window_settings.overlap) if value is not None)
     length = window_settings.context_s or NO_CONTEXT_WINDOW_S
-    return WindowPlan.from_overlap(length if window_s is None else window_s, chosen)
+    plan = WindowPlan.from_overlap(length if window_s is None else window_s, chosen)
+    return replace(plan, tail="shift", in_quiet=True) if window_settings.in_quiet else plan
 
 
 NO_CONTEXT_WINDOW_S = 10.0

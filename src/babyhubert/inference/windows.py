@@ -71,11 +71,14 @@ class WindowPlan:
             2.1 does. ``"shift"``: a full window that ends with the recording (up to 319 samples longer, so that it
             starts on the frame grid and gives the last frame): every frame has the full context of a window.
             Recordings shorter than a window are one window in both.
+        in_quiet: True to place a recording shorter than a window in the middle of one, with faint noise around it
+            (:mod:`babyhubert.inference.surroundings`): a clip then gets the answers that the same sound gets in a day.
     """
 
     length: int
     hop: int
     tail: Tail = "shift"
+    in_quiet: bool = False
 
     def __post_init__(self) -> None:
         if self.length < FRAME_RECEPTIVE_FIELD:
@@ -160,4 +163,9 @@ class WindowPlan:
 
     def describe(self) -> dict[str, float | str]:
         """Description of the plan in seconds, for the record of a run."""
-        return {"window_s": samples_to_seconds(self.length), "hop_s": samples_to_seconds(self.hop), "tail": self.tail}
+        described: dict[str, float | str] = {
+            "window_s": samples_to_seconds(self.length),
+            "hop_s": samples_to_seconds(self.hop),
+            "tail": self.tail,
+        }
+        return described | ({"short_recordings": "in quiet"} if self.in_quiet else {})

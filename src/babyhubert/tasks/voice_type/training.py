@@ -81,6 +81,8 @@ class VoiceTypeSettings(Config):
             within a day.
         inference_window_s: Length of the windows of validation and inference; None: the same. If the first layer
             normalises over the window, near and far speakers are easier to distinguish in a longer one.
+        in_quiet: True to place a recording shorter than an inference window in the middle of one, with faint noise
+            around it, so that it is predicted like the same sound within a day.
         batch_size: Windows of one process in one batch.
         dropout: Fraction of features dropped before the outputs.
         balanced_share: Fraction of windows drawn by class, each class equally often, instead of anywhere in the
@@ -101,6 +103,7 @@ class VoiceTypeSettings(Config):
     window_s: Annotated[float, Field(ge=0.1)] = PUBLISHED_WINDOW_S
     shortest_window_s: Annotated[float, Field(ge=0.1)] | None = None
     inference_window_s: Annotated[float, Field(ge=0.1)] | None = None
+    in_quiet: bool = False
     batch_size: Annotated[int, Field(ge=1)] = 16
     dropout: Annotated[float, Field(ge=0, lt=1)] = HEAD_DROPOUT
     balanced_share: Probability = 0.0
@@ -417,7 +420,8 @@ class VoiceTypeTask:
 
     def card(self) -> dict[str, Any]:
         """Window of inference, and label rule."""
-        return {"context_s": self._inference_window_s, "label_rule": self.settings.label_rule}
+        quiet = {"in_quiet": True} if self.settings.in_quiet else {}
+        return {"context_s": self._inference_window_s, "label_rule": self.settings.label_rule, **quiet}
 
     def _windows(
         self, count: int, window: int, rng: np.random.Generator

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import os
 import subprocess
@@ -106,8 +107,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def spoken(output: Path) -> set[str]:
     """Classes found in a run, so that a test can make sure that it compares something."""
-    lines = (output / "rttm.csv").read_text(encoding="utf-8").splitlines()[1:]
-    return {line.rsplit(",", 1)[1] for line in lines}
+    with (output / "rttm.csv").open(encoding="utf-8", newline="") as table:
+        return {row["label"] for row in csv.DictReader(table)}
 
 
 def samples_of(path: Path) -> np.ndarray:

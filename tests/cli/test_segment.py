@@ -24,7 +24,8 @@ from babyhubert.timebase import frame_count
 from commands import command, contents, samples_of, spoken, write_small_model, write_sounds
 
 TABLES = {"rttm.csv", "failures.csv", "thresholds.toml"}
-EMPTY_CSV = b"segment_onset,segment_offset,speaker_type\n"
+EMPTY_CSV = b"segment_onset,segment_offset,speaker_type,confidence\n"
+HEADER = "uid,start_time_s,duration_s,label,confidence"
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -65,10 +66,10 @@ class TestOutputs:
             assert read_rttm(out / "rttm" / f"{name}.rttm") == {name: segments}
             assert read_segments(out / "csv" / f"{name}.csv", name) == {name: segments}
         lines = (out / "rttm.csv").read_text(encoding="utf-8").splitlines()
-        assert lines[0] == "uid,start_time_s,duration_s,label"
+        assert lines[0] == HEADER
         first = (out / "csv" / "a.csv").read_text(encoding="utf-8").splitlines()
-        assert first[0] == "segment_onset,segment_offset,speaker_type"
-        assert {line.rsplit(",", 1)[1] for line in first[1:]} == {"CHI", "OCH", "MAL", "FEM"}
+        assert first[0] == "segment_onset,segment_offset,speaker_type,confidence"
+        assert {line.split(",")[2] for line in first[1:]} == {"CHI", "OCH", "MAL", "FEM"}
 
     def test_equal_names_in_two_folders_are_both_kept(self, small_model, tmp_path):
         audio = write_sounds(tmp_path / "audio", ["one/day.wav", "two/day.wav"])
@@ -186,7 +187,7 @@ class TestOddRecordings:
         made = contents(tmp_path / "out")
         assert made["csv/zeros.csv"] == EMPTY_CSV
         assert made["rttm/zeros.rttm"] == b""
-        assert made["rttm.csv"] == b"uid,start_time_s,duration_s,label\n"
+        assert made["rttm.csv"] == f"{HEADER}\n".encode()
         scores = np.load(tmp_path / "out" / ".babyhubert" / "segment" / "scores" / "zeros.npy")
         assert scores.shape == (frame_count(5 * RATE), 4)
         assert np.isfinite(scores).all()
@@ -354,7 +355,7 @@ class TestOddRecordings:
         result = command("segment", tmp_path / "audio", "-o", tmp_path / "out", "--model", small_model)
         assert result.code == 2
         assert len(rows(tmp_path / "out" / "failures.csv")) == 1
-        assert contents(tmp_path / "out")["rttm.csv"] == b"uid,start_time_s,duration_s,label\n"
+        assert contents(tmp_path / "out")["rttm.csv"] == f"{HEADER}\n".encode()
 
     def test_a_recording_alone_gives_the_bytes_it_gives_among_others(self, small_model, tmp_path, monkeypatch):
         audio = write_sounds(tmp_path / "audio", ["a.wav", "b.wav", "c.wav"])
@@ -572,3 +573,74 @@ class TestQuietWindows:
         result = command("segment", sparse, "-o", tmp_path / "o", "--model", small_model, f"--skip-quiet={margin}")
         assert result.code == 2
         assert "--skip-quiet" in result.error
+
+
+class TestConfidence:
+    @pytest.fixture
+    def run(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["a.wav", "home/day.wav"], seconds=4)
+
+        def segment(*options):
+            result = command("segment", audio, "-o", tmp_path / "out", "--model", small_model, *options)
+            assert result.code == 0, result.err
+            return contents(tmp_path / "out")
+
+        return segment
+
+    def test_is_the_mean_log_odds_of_the_frames_in_every_table(self, run, tmp_path):
+        run("--save-probs")
+        out = tmp_path / "out"
+        classes = ("KCHI", "OCH", "MAL", "FEM")
+        for name in ("a", "home/day"):
+            scores = np.load(out / "probs" / f"{name}.npy").astype(np.float64)
+            told = [row for row in rows(out / "rttm.csv") if row["uid"] == name]
+            table = rows(out / "csv" / f"{name}.csv")
+            assert len(told) == len(table) > 3
+            for row, own in zip(told, table, strict=True):
+                first = round(50 * float(row["start_time_s"]))
+                part = scores[first : first + round(50 * float(row["duration_s"])), classes.index(row["label"])]
+                odds = np.log(part / (1 - part)).mean()
+                assert float(row["confidence"]) == pytest.approx(1 / (1 + np.exp(-odds)), abs=6e-5)
+                assert own["confidence"] == row["confidence"]
+        record = json.loads((out / "run.json").read_text(encoding="utf-8"))
+        assert record["settings"]["confidence"] == {"kind": "score"}
+        assert {one["confidence"] for one in record["recordings"]} == {"score"}
+
+    def test_options_add_it_to_rttm_or_leave_the_published_columns(self, run, model_must_not_run):
+        usual = run()
+        model_must_not_run()
+        inside = run("--confidence")
+        assert {name for name in usual if usual[name] != inside[name]} == {"rttm/a.rttm", "rttm/home/day.rttm"}
+        scores = [line.split()[8] for line in inside["rttm/a.rttm"].decode().splitlines()]
+        assert scores == [line.rsplit(",", 1)[1] for line in inside["csv/a.csv"].decode().splitlines()[1:]]
+        published = run("--no-confidence")
+        assert published["rttm/a.rttm"] == usual["rttm/a.rttm"]
+        assert published["rttm.csv"].startswith(b"uid,start_time_s,duration_s,label\n")
+        for name in ("rttm.csv", "csv/a.csv", "csv/home/day.csv"):
+            cut = [line.rsplit(",", 1)[0] for line in usual[name].decode().splitlines()]
+            assert published[name].decode().splitlines() == cut
+        assert run() == usual
+
+    def test_a_calibration_is_applied_and_recorded(self, run, model_must_not_run, tmp_path):
+        usual = run()
+        model_must_not_run()
+        fit = {"intercept": 0.5, "slope": 2.0, "duration": 0.25}
+        content = {"format": 1, "classes": dict.fromkeys(("KCHI", "OCH", "MAL", "FEM"), fit), "about": {"segments": 9}}
+        (tmp_path / "confidence.json").write_text(json.dumps(content), encoding="utf-8")
+        run("--confidence-from", tmp_path / "confidence.json")
+        before = [line.split(",") for line in usual["rttm.csv"].decode().splitlines()[1:]]
+        for old, row in zip(before, rows(tmp_path / "out" / "rttm.csv"), strict=True):
+            odds = np.log(float(old[4]) / (1 - float(old[4])))
+            expected = 1 / (1 + np.exp(-(0.5 + 2 * odds + 0.25 * np.log(float(row["duration_s"])))))
+            assert float(row["confidence"]) == pytest.approx(expected, abs=1e-3)
+        settings = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))["settings"]
+        assert settings["confidence"]["kind"] == "probability"
+        assert settings["confidence_from"] == {"source": str(tmp_path / "confidence.json"), "segments": 9}
+
+    def test_a_calibration_of_other_classes_is_refused(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["a.wav"], seconds=1)
+        path = tmp_path / "confidence.json"
+        path.write_text('{"format": 1, "classes": {}}', encoding="utf-8")
+        options = ("-o", tmp_path / "out", "--model", small_model, "--confidence-from", path)
+        assert "has no class KCHI" in command("segment", audio, *options).error
+        assert "drop --no-confidence" in command("segment", audio, *options, "--no-confidence").error

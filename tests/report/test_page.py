@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from making import RATE, babble
 from reading_pages import data_of, rows_of, unpack_bytes, unpack_integers
 from results_folders import random_rows, write_addressees, write_phonemes, write_run
+from scipy.special import expit, logit
 
 from babyhubert.report import page as page_module
 from babyhubert.report.content import STRIP_PARTS
@@ -95,7 +96,7 @@ class TestContent:
         measured = data["recordings"][0]["measures"]
         assert [measured[f"mood_{name}_count"] for name in ("laugh", "cry")] == [0, 1]
 
-    def test_scores_are_means_over_each_segments_frames(self, tmp_path):
+    def test_scores_are_mean_log_odds_over_each_segments_frames(self, tmp_path):
         rows = [(0, 3200, "KCHI"), (6400, 8000, "FEM")]
         write_run(tmp_path, {"a": rows}, 1)
         scores = np.random.default_rng(0).random((49, 4)).astype(np.float16)
@@ -103,8 +104,9 @@ class TestContent:
         path.parent.mkdir(parents=True)
         np.save(path, scores)
         detail = report(tmp_path, "--no-levels")["recordings"][0]
-        assert unpack_bytes(detail["lanes"]["KCHI"]["scores"]) == [round(255 * float(scores[:10, 0].mean()))]
-        assert unpack_bytes(detail["lanes"]["FEM"]["scores"]) == [round(255 * float(scores[20:25, 3].mean()))]
+        odds = logit(np.clip(scores.astype(np.float64), 2.0**-25, 1 - 2.0**-12))
+        assert unpack_bytes(detail["lanes"]["KCHI"]["scores"]) == [round(255 * expit(np.mean(odds[:10, 0])))]
+        assert unpack_bytes(detail["lanes"]["FEM"]["scores"]) == [round(255 * expit(np.mean(odds[20:25, 3])))]
         near = np.abs(scores[:, 0].astype(np.float32) - 0.437) < 0.1
         assert detail["doubtful"]["KCHI"] == pytest.approx(near.mean(), abs=1e-4)
 

@@ -2,7 +2,8 @@
 
 CSV layouts are told apart by their header; columns beyond those needed are kept as texts:
 
-- ``uid,start_time_s,duration_s,label`` (VTC's combined table; seconds, three decimals; many recordings);
+- ``uid,start_time_s,duration_s,label`` (VTC's combined table; seconds, three decimals; many recordings; a column
+  ``confidence`` may follow, here and in the next);
 - ``segment_onset,segment_offset,speaker_type`` (ChildProject's own ``csv`` format; integer milliseconds; one
   recording, named by the file, or many, named by a column ``recording_filename``; CHI there is the key child; rows
   whose type is ``NA`` are no voice: its importer stores LENA's noise and silence as such);
@@ -17,7 +18,7 @@ Control characters in labels are escaped as in web addresses (:mod:`babyhubert.a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ from babyhubert.annotation.codes import (
     refuse_ambiguous,
 )
 from babyhubert.annotation.columns import Column, columns_beside
+from babyhubert.annotation.confidence import CONFIDENCE, confidence_texts, has_confidence
 from babyhubert.annotation.escapes import CONTROL, escape, unescape
 from babyhubert.annotation.preparation_lists import (
     SAMPLES_COLUMNS,
@@ -54,15 +56,26 @@ _Parser = Callable[[Mapping[str, str], str], "_Row | None"]
 
 
 def format_childproject_csv(segments: Segments) -> str:
-    """Format segments in ChildProject's ``csv`` format. Without segments it is the header alone: annotated, and
-    silent.
+    """Format segments in ChildProject's ``csv`` format, with a column ``confidence`` if they have one.
+
+    Without segments it is the header alone: annotated, and silent.
     """
-    lines: list[tuple[object, ...]] = [CHILDPROJECT.columns]
+    lines: list[tuple[object, ...]] = [(*CHILDPROJECT.columns, *_further(segments))]
     lines += [
-        (samples_to_ms(start), samples_to_ms(end), TO_CHILDPROJECT.get(label, escape(label, CONTROL)))
-        for start, end, label in segments
+        (samples_to_ms(start), samples_to_ms(end), TO_CHILDPROJECT.get(label, escape(label, CONTROL)), *further)
+        for (start, end, label), further in zip(segments, _further_cells(segments), strict=True)
     ]
     return csv_text(lines)
+
+
+def _further(segments: Segments) -> tuple[str, ...]:
+    return (CONFIDENCE,) if has_confidence(segments) else ()
+
+
+def _further_cells(segments: Segments) -> Iterable[tuple[str, ...]]:
+    if not has_confidence(segments):
+        return ((),) * len(segments)
+    return ((text,) for text in confidence_texts(segments))
 
 
 def write_childproject_csv(path: Path, segments: Segments) -> None:
@@ -81,15 +94,23 @@ def write_file(path: Path, recording: WrittenRecording) -> Iterable[str]:
     return ()
 
 
-def format_combined_rows(uid: str, segments: Segments) -> str:
-    """Format rows ``uid,start_time_s,duration_s,label`` of one recording, for a table of many."""
+def format_combined_rows(uid: str, segments: Segments, confidence: Sequence[str] | None = None) -> str:
+    """Format rows ``uid,start_time_s,duration_s,label`` of one recording, for a table of many.
+
+    Args:
+        uid: The recording.
+        segments: Its segments.
+        confidence: A text a segment for a fifth column ``confidence``; None: no such column.
+    """
+    further = ((),) * len(segments) if confidence is None else ((text,) for text in confidence)
     return csv_text(
-        (uid, format_seconds(start), format_length(start, end), escape(label, CONTROL))
-        for start, end, label in segments
+        (uid, format_seconds(start), format_length(start, end), escape(label, CONTROL), *own)
+        for (start, end, label), own in zip(segments, further, strict=True)
     )
 
 
 COMBINED_HEADER = csv_text([COMBINED.columns])
+COMBINED_CONFIDENCE_HEADER = csv_text([(*COMBINED.columns, CONFIDENCE)])
 
 
 def read_file(path: Path, recording_id: str) -> Parts:

@@ -35,6 +35,7 @@ class WrittenRecording:
         audio: Its audio file, if known.
         naming: Names of tiers.
         columns: Columns that become tiers below those of voices; None: the published ones.
+        confidence: RTTM's ninth field holds the confidence of segments that have one.
     """
 
     recording_id: str
@@ -43,6 +44,7 @@ class WrittenRecording:
     audio: Path | None = None
     naming: TierNaming = "aclew"
     columns: Sequence[Column] | None = None
+    confidence: bool = False
 
 
 class _SegmentsModule(Protocol):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from babyhubert.annotation.codes import refuse_ambiguous
+from babyhubert.annotation.confidence import confidence_texts
 from babyhubert.annotation.escapes import BLANK, escape, unescape
 from babyhubert.annotation.recording_rows import Parts, RecordingRows, refuse_failures
 from babyhubert.annotation.segments import Segments
@@ -111,10 +112,11 @@ def _is_score(text: str) -> bool:
     return text == _NO_VALUE or parse_number(text) is not None
 
 
-def format_rttm(uri: str, segments: Segments) -> str:
+def format_rttm(uri: str, segments: Segments, *, confidence: bool = False) -> str:
     """Return the text of an RTTM file; the empty string if there is no segment.
 
-    Both ends are rounded to the millisecond and the duration is their difference, so ends are as exact as starts.
+    Both ends are rounded to the millisecond and the duration is their difference, so ends are as exact as starts. The
+    ninth field is ``<NA>``, or with ``confidence`` that of the column, where a segment has one.
 
     Raises:
         AnnotationError: a label CHI, which other tools read as another child (:mod:`babyhubert.annotation.codes`).
@@ -122,16 +124,17 @@ def format_rttm(uri: str, segments: Segments) -> str:
     refuse_ambiguous(segments.label, uri)
     uri = rttm_uri(uri)
     names = {label: escape(label, BLANK) for label in segments.labels}
+    scores = confidence_texts(segments) if confidence else [""] * len(segments)
     lines = []
-    for start, end, label in segments:
+    for (start, end, label), score in zip(segments, scores, strict=True):
         times = f"{format_seconds(start)} {format_length(start, end)}"
-        lines.append(f"SPEAKER {uri} 1 {times} <NA> <NA> {names[label]} <NA> <NA>\n")
+        lines.append(f"SPEAKER {uri} 1 {times} <NA> <NA> {names[label]} {score or _NO_VALUE} <NA>\n")
     return "".join(lines)
 
 
 def write_file(path: Path, recording: WrittenRecording) -> Iterable[str]:
     """Write one recording's file, as :mod:`babyhubert.annotation.formats` asks for it."""
-    write_rttm(path, recording.recording_id, recording.segments)
+    write_rttm(path, recording.recording_id, recording.segments, confidence=recording.confidence)
     return ()
 
 
@@ -140,6 +143,6 @@ def read_file(path: Path, recording_id: str) -> Parts:
     return read_rttm_parts(path) or {rttm_uri(recording_id): Segments.empty()}
 
 
-def write_rttm(path: Path, uri: str, segments: Segments) -> None:
+def write_rttm(path: Path, uri: str, segments: Segments, *, confidence: bool = False) -> None:
     """Write one recording's segments; an empty file if there are none, as the published tool does."""
-    write_text(path, format_rttm(uri, segments))
+    write_text(path, format_rttm(uri, segments, confidence=confidence))

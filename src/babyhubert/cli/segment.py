@@ -87,6 +87,25 @@ class Saved:
             show_default=False,
         ),
     ] = None
+    confidence: Annotated[
+        bool | None,
+        typer.Option(
+            "--confidence/--no-confidence",
+            help="Also write the confidence of each segment, 0 to 1, into the ninth field of RTTM files; or write no "
+            "column 'confidence' in csv/ and rttm.csv (published columns alone). Default: the column, and <NA> in "
+            "RTTM.",
+            show_default=False,
+        ),
+    ] = None
+    confidence_from: Annotated[
+        Path | None,
+        typer.Option(
+            help="confidence.json of 'tune confidence': confidences become the probability that a segment is right. "
+            "Default: that of the model, if it brings one; else scores that are no probabilities.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None
     keep_raw: Annotated[
         bool,
         typer.Option("--keep-raw", help="Also write raw_rttm/: before gaps are closed and short segments dropped."),
@@ -112,9 +131,9 @@ def segment(
 ) -> None:
     """Find who speaks when: key child (KCHI), other child (OCH), male adult (MAL), female adult (FEM).
 
-    Writes rttm/<id>.rttm, csv/<id>.csv (ChildProject), rttm.csv, run.json and failures.csv into the output folder. Run
-    the same command again to continue an interrupted run; other thresholds or minimum durations reuse the stored
-    scores.
+    Writes rttm/<id>.rttm, csv/<id>.csv (ChildProject), rttm.csv, run.json and failures.csv into the output folder; the
+    tables have a column 'confidence'. Run the same command again to continue an interrupted run; other thresholds,
+    minimum durations or confidences reuse the stored scores.
     """
     from babyhubert.cli.options import check_choice, duration_samples
     from babyhubert.cli.recordings import run
@@ -148,7 +167,14 @@ def segment(
         speed=speed,
         batch_size=given.machine.batch_size,
         channel=channel,
-        outputs=SegmentOutputs(saved.save_probs, saved.keep_raw, saved.calibration),
+        outputs=SegmentOutputs(
+            saved.save_probs,
+            saved.keep_raw,
+            saved.calibration,
+            confidence=saved.confidence is not False,
+            rttm_confidence=bool(saved.confidence),
+            confidence_from=saved.confidence_from,
+        ),
         skip_quiet_db=windows.skip_quiet,
     )
     summary = run(make, given, execution, decides=speed != "exact")

@@ -1,7 +1,8 @@
 """Confidence of the model, from the frame scores that ``segment`` stores.
 
-The score of a segment is the mean of its class over its frames. It distinguishes strong from weak detections of one
-model; it is not the probability that the segment is correct.
+The score of a segment is the uncalibrated one of :mod:`babyhubert.inference.confidence`, on the scale of frame
+probabilities and thresholds. It distinguishes strong from weak detections of one model; it is not the probability
+that the segment is correct.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.raster import frame_spans
 from babyhubert.frame_store import open_frames
+from babyhubert.inference.calibration import sigmoid
+from babyhubert.inference.confidence import segment_scores
 from babyhubert.measures.results import RecordingResult
 
 DOUBTFUL = 0.1
@@ -24,7 +26,7 @@ class Confidence(NamedTuple):
     """Scores of one recording.
 
     Attributes:
-        score: Mean score of each segment's class over its frames, float32 (S,); NaN where that class has no scores.
+        score: Score of each segment, float32 (S,), 0 to 1; NaN where its class has no scores.
         doubtful: Share of all frames that are doubtful, by class.
     """
 
@@ -50,16 +52,10 @@ def confidence_of(
         return None
     if scores.ndim != 2 or scores.dtype.kind != "f" or scores.shape[1] != len(classes):
         return None
-    segments = recording.segments
-    result = np.full(len(segments), np.nan, dtype=np.float32)
+    score = sigmoid(segment_scores(scores, recording.segments, classes)).astype(np.float32)
     doubtful = {}
     for column, label in enumerate(classes):
         own = np.asarray(scores[:, column], dtype=np.float32)
-        rows = np.flatnonzero(segments.label == label)
-        first, stop = frame_spans(segments.start[rows], segments.end[rows], len(own))
-        sums = np.concatenate(([0.0], np.cumsum(own, dtype=np.float64)))
-        some = stop > first
-        result[rows[some]] = (sums[stop[some]] - sums[first[some]]) / (stop[some] - first[some])
         if label in thresholds and len(own):
             doubtful[label] = float(np.mean(np.abs(own - thresholds[label]) < DOUBTFUL))
-    return Confidence(result, doubtful)
+    return Confidence(score, doubtful)

@@ -863,7 +863,7 @@ function scoresChart(recording) {
     return counts.map((value) => (total ? (100 * value) / total : 0));
   });
   const doubtful = recording.doubtful || {};
-  const chart = smallMultiples("Confidence of the model", "Share of each voice type's segments by their mean score; the line is the threshold of a frame. Doubtful: frames of the whole recording whose score is within 0.1 of it. A score orders segments by how clear they were; it is no probability of being right.",
+  const chart = smallMultiples("Confidence of the model", "Share of each voice type's segments by their score; the line is the threshold of a frame. Doubtful: frames of the whole recording whose score is within 0.1 of it. A score orders segments by how clear they were; it is no probability of being right.",
     recording, shares, (place) => `score ${format(place / 20, 2)} to ${format((place + 1) / 20, 2)}`, ["0", "0.5", "1"],
     (voice) => (doubtful[voice] === undefined ? "" : `doubtful ${format(100 * doubtful[voice], 1)}%`), (voice) => thresholds[voice]);
   chart.classList.add("wide");

@@ -220,6 +220,7 @@ class RunFolder:
         header: str,
         source: Callable[[str], Path],
         rows: Callable[[str, Path], str],
+        beside: Callable[[str], Path] | None = None,
         *,
         optional: bool = False,
     ) -> list[tuple[Path, str]]:
@@ -230,6 +231,7 @@ class RunFolder:
             header: Its first line.
             source: The file of a recording that its rows are made of.
             rows: Makes its rows, from a recording's id and that file.
+            beside: Another file of a recording that its rows need.
             optional: True if recordings may have no such file.
 
         Returns:
@@ -242,6 +244,8 @@ class RunFolder:
             if optional and not file.exists():
                 continue
             fault = self.fault(record, file)
+            if fault is None and beside is not None:
+                fault = self.fault(record, beside(name))
             if fault is None:
                 lines.append(rows(name, file))
             else:

@@ -48,7 +48,7 @@ KINDS: dict[HeadKind, TaskKind] = {
             "frames",
             f"{_TASKS}.voice_type.training:VoiceTypeTask",
             f"{_TASKS}.voice_type.prediction:VoiceTypeClassifier",
-            f"{_TASKS}.voice_type.outputs",
+            f"{_TASKS}.voice_type.tables",
         ),
         TaskKind(
             "classification",

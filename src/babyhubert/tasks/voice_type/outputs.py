@@ -11,36 +11,35 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.csv_tables import COMBINED_HEADER, format_combined_rows, write_childproject_csv
-from babyhubert.annotation.rttm import read_rttm, write_rttm
+from babyhubert.annotation.csv_tables import write_childproject_csv
+from babyhubert.annotation.rttm import write_rttm
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.prefetch import prefetch
 from babyhubert.errors import ConfigError
-from babyhubert.files import make_folder, path_below, write_json, write_text
+from babyhubert.files import make_folder, path_below
 from babyhubert.frame_store import FrameWriter
 from babyhubert.inference.calibration import read_calibration
+from babyhubert.inference.confidence import SegmentCalibration, read_confidence, settings_of, with_confidence
 from babyhubert.inference.engine import FrameSource
 from babyhubert.inference.quiet import LoudWindows, check_margin
 from babyhubert.inference.speed import Speed
-from babyhubert.inference.thresholds import format_thresholds
 from babyhubert.runs.decoded import open_directly
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome
 from babyhubert.runs.kept import KeptResult
 from babyhubert.runs.pipeline import FrameRun
-from babyhubert.runs.provenance import mixture_notes, result_fingerprint, segments_fingerprint, stale_notes
-from babyhubert.runs.record import reported_recordings, run_record
+from babyhubert.runs.provenance import result_fingerprint, segments_fingerprint
 from babyhubert.runs.shard import Shard
 from babyhubert.runs.streaming import BLOCK_SAMPLES, Reading, Sink
 from babyhubert.tasks.voice_type.prediction import SCORE_DTYPE, VoiceTypeClassifier, VoiceTypeSettings, load_model
+from babyhubert.tasks.voice_type.tables import write_tables
 from babyhubert.timebase import FRAME_HOP, frame_count, samples_to_seconds
 
 COMMAND = "segment"
@@ -57,16 +56,25 @@ class SegmentOutputs:
         raw: Also ``raw_rttm/<id>.rttm`` and ``raw_rttm.csv``: segments before gaps are closed and short ones dropped.
         calibration: Result of ``tune --calibrate``, which corrects the probabilities. Segments are computed from
             uncorrected scores.
+        confidence: A column ``confidence`` in ``csv/<id>.csv`` and ``rttm.csv``.
+        rttm_confidence: The same in the ninth field of ``rttm/<id>.rttm``.
+        confidence_from: Result of ``tune confidence``, which makes confidences probabilities; None: that of the model,
+            if it brings one.
 
     Raises:
-        ConfigError: a calibration without probabilities to correct.
+        ConfigError: a calibration without probabilities, or confidences, to correct.
     """
 
     probabilities: bool = False
     raw: bool = False
     calibration: Path | None = None
+    confidence: bool = True
+    rttm_confidence: bool = False
+    confidence_from: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.confidence_from is not None and not self.confidence:
+            raise ConfigError(f"--confidence-from {self.confidence_from}: corrects confidences; drop --no-confidence")
         if self.calibration is not None and not self.probabilities:
             raise ConfigError(
                 f"--calibration {self.calibration}: corrects probabilities, and none are written; add --save-probs"
@@ -141,6 +149,7 @@ class SegmentRun(FrameRun):
         self._outputs = outputs
         given = outputs.calibration
         self._calibration = None if given is None else read_calibration(given, classifier.labels)
+        self._confidence = _confidence_of(classifier, outputs)
         settings = classifier.settings
         self._score_settings = {
             "format": SCORE_FORMAT,
@@ -157,7 +166,14 @@ class SegmentRun(FrameRun):
             "thresholds": classifier.thresholds,
             "minimum_samples": {"on": settings.minimum.on, "off": settings.minimum.off},
             **({"calibration": self._calibration.to_dict()} if self._calibration else {}),
+            **self._confidence_settings(),
         }
+
+    def _confidence_settings(self) -> dict[str, Any]:
+        if not self._outputs.confidence:
+            return {}
+        in_rttm = {"rttm": True} if self._outputs.rttm_confidence else {}
+        return {"confidence": {**settings_of(self._confidence), **in_rttm}}
 
     def stream(self, files: Sequence[RecordingFile]) -> tuple[FrameSource, Callable[[RecordingFile], Sink]]:
         """The engine of the model, with quiet windows skipped if requested."""
@@ -212,12 +228,21 @@ class SegmentRun(FrameRun):
                 **self._settings,
                 "speed": self._classifier.speed,
                 "thresholds_from": self._classifier.settings.thresholds,
+                **self._confidence_origin(),
             },
             "kind": "frames",
             "result": self.identity,
             "raw": self._outputs.raw,
             "probabilities": self._outputs.probabilities,
         }
+
+    def _confidence_origin(self) -> dict[str, Any]:
+        """Origin of a calibration of confidences, for ``run.json``."""
+        if not self._outputs.confidence or self._confidence is None:
+            return {}
+        given = self._outputs.confidence_from
+        source = self._classifier.name if given is None else str(given)
+        return {"confidence_from": {"source": source, **self._confidence.about}}
 
     def scores_path(self, recording_id: str) -> Path:
         """Path of a recording's frame scores: ``.npy``, float16, shape (T, C)."""
@@ -235,8 +260,10 @@ class SegmentRun(FrameRun):
         name, output = file.recording_id, self.folder.output
         self.folder.forget(name)
         segments = self._classifier.decide(scores)
+        if self._outputs.confidence:
+            segments = with_confidence(segments, scores, self._classifier.labels, self._confidence)
         written = [self.scores_path(name), *self._always(name)]
-        write_rttm(written[1], name, segments)
+        write_rttm(written[1], name, segments, confidence=self._outputs.rttm_confidence)
         write_childproject_csv(written[2], segments)
         raw, probabilities = path_below(output / "raw_rttm", name, ".rttm"), path_below(output / "probs", name, ".npy")
         if self._outputs.raw or raw.exists():
@@ -250,6 +277,7 @@ class SegmentRun(FrameRun):
             "scores": result_fingerprint(self._score_settings),
             "segments": len(segments),
             "segments_sha256": segments_fingerprint(segments),
+            **({"confidence": settings_of(self._confidence)["kind"]} if self._outputs.confidence else {}),
             **self.made_with(),
             **about,
         }
@@ -301,53 +329,6 @@ class SegmentRun(FrameRun):
             writer.abandon()
 
 
-def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:
-    """Write the files over all complete recordings: tables, thresholds, failures, ``run.json``.
-
-    Args:
-        folder: The folder, locked by the caller.
-        about: Result of `SegmentRun.about`.
-        outcome: Outcome of the run.
-
-    Returns:
-        The outcome, with damaged results among the failures.
-    """
-    output = folder.output
-    damaged = folder.combine(output / "rttm.csv", COMBINED_HEADER, partial(_path_in, output / "rttm"), _rows)
-    if about["raw"] or (output / "raw_rttm.csv").exists():
-        raw = partial(_path_in, output / "raw_rttm")
-        damaged += folder.combine(output / "raw_rttm.csv", COMBINED_HEADER, raw, _rows, optional=True)
-    if about["probabilities"]:
-        settings = about["settings"]
-        facts = _probability_format(about["model"]["classes"], calibrated="calibration" in settings)
-        if "skip_quiet_db" in settings:
-            facts["not_encoded"] = "frames of quiet stretches were not encoded and scored 0 (before any calibration)"
-        write_json(output / "probs" / "format.json", facts)
-    notes = [*mixture_notes(folder), *stale_notes(folder.output)]
-    write_text(output / "thresholds.toml", format_thresholds(about["settings"]["thresholds"]))
-    outcome = outcome.with_damaged(damaged, notes)
-    folder.write_failures(outcome.failures)
-    records = folder.records()
-    recordings = [
-        told | {"current_settings": record.get("result") == about["result"]}
-        for told, record in zip(reported_recordings(records), records, strict=True)
-    ]
-    folder.write_run(run_record(folder.command, about, outcome, records) | {"recordings": recordings})
-    return outcome
-
-
-def _probability_format(classes: Sequence[str], *, calibrated: bool) -> dict[str, Any]:
-    return {
-        "what": "probability of each class in each frame, one .npy a recording, shape (frames, classes)",
-        "dtype": np.dtype(SCORE_DTYPE).name,
-        "classes": list(classes),
-        "calibrated": calibrated,
-        "frame_samples": FRAME_HOP,
-        "sample_rate": 16_000,
-        "frame": "row i covers [0.02 i, 0.02 (i + 1)) seconds",
-    }
-
-
 class _ScoreSink:
     """Scores of one recording: stored as they arrive, then converted to segments. Skipped frames get zeros."""
 
@@ -385,12 +366,13 @@ class _ScoreSink:
             self._skipped += len(zeros)
 
 
-def _path_in(folder: Path, recording_id: str) -> Path:
-    return path_below(folder, recording_id, ".rttm")
-
-
-def _rows(recording_id: str, path: Path) -> str:
-    return "".join(format_combined_rows(recording_id, segments) for segments in read_rttm(path).values())
+def _confidence_of(classifier: VoiceTypeClassifier, outputs: SegmentOutputs) -> SegmentCalibration | None:
+    """The meaning of scores that is asked for, or that the model brings."""
+    if not outputs.confidence:
+        return None
+    if outputs.confidence_from is not None:
+        return read_confidence(outputs.confidence_from, classifier.labels)
+    return classifier.confidence
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

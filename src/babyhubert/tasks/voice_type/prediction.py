@@ -22,6 +22,7 @@ from babyhubert.encoder.loading import SHIPPED_MODELS
 from babyhubert.encoder.multitask import TASK, VoiceTypeModel
 from babyhubert.encoder.precision import Precision
 from babyhubert.inference.batching import build_engine
+from babyhubert.inference.confidence import SegmentCalibration, parse_confidence, with_confidence
 from babyhubert.inference.engine import Engine, Failed, Frames
 from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
 from babyhubert.inference.speed import SPEEDS, Speed
@@ -146,8 +147,12 @@ class VoiceTypeClassifier:
         Raises:
             AudioError: the file cannot be read, or the samples are no audio (their shape or type, or NaN).
             ConfigError: the thresholds do not fit the model.
+
+        Returns:
+            Its segments, with a column ``confidence`` (:mod:`babyhubert.inference.confidence`).
         """
-        return self.decide(self.scores(audio, sampling_rate, channel=channel, progress=progress))
+        scores = self.scores(audio, sampling_rate, channel=channel, progress=progress)
+        return with_confidence(self.decide(scores), scores, self.labels, self.confidence)
 
     def scores(
         self,
@@ -188,6 +193,16 @@ class VoiceTypeClassifier:
         """Thresholds by class, in the order of :attr:`labels`."""
         sets: Mapping[str, Thresholds] = self.card.get("thresholds", {})
         return select_thresholds(self.settings.thresholds, self.labels, sets)
+
+    @property
+    def confidence(self) -> SegmentCalibration | None:
+        """Meaning of segments' scores that the model folder brings; None: it brings none.
+
+        Raises:
+            ConfigError: what its ``task.json`` holds is none, or of other classes.
+        """
+        record = self.card.get("confidence")
+        return None if record is None else parse_confidence(record, self.labels, f"{self.name}, task.json")
 
     @property
     def device(self) -> torch.device:

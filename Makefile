@@ -127,7 +127,6 @@ endif
 	$(BIN)/python -m pip install --quiet "pip>=25.1"
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch numpy
 	$(BIN)/python -m pip install --quiet -c constraints.txt --editable . --group dev
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps silero-vad  # it asks for torchaudio, unused
 	touch $@
 
 clean:

@@ -83,6 +83,11 @@ class MissingExtraError(BabyHubertError):
         self.extra = extra
 
 
+def counted(number: int, noun: str) -> str:
+    """Number and noun that agree: ``1 recording``, ``2 recordings``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def some_names(names: Sequence[str], most: int = 3) -> str:
     """The first names of many, for a message."""
     rest = len(names) - most

@@ -10,7 +10,7 @@ from babyhubert.annotation.reading import read_annotations, read_segments
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.webvtt import format_webvtt, read_webvtt
 from babyhubert.audio.discovery import left_out
-from babyhubert.errors import AnnotationError
+from babyhubert.errors import AnnotationError, counted
 from commands import command
 
 TABLE = Segments.from_rows([(16, 32_000, "KCHI"), (16_000, 48_000, "FEM"), (20_000, 48_000, "FEM")])
@@ -70,7 +70,9 @@ def test_webvtt_round_trip(tmp_path_factory, drawn):
     ]
     assert list(found.columns.get("transcription", [""] * len(found))) == said
     left = len(table) - len(kept)
-    assert notes == ([f"{left} segments shorter than 1 ms left out: a WebVTT cue cannot hold them"] if left else [])
+    assert notes == (
+        [f"{counted(left, 'segment')} shorter than 1 ms left out: a WebVTT cue cannot hold them"] if left else []
+    )
 
 
 def test_webvtt_of_other_tools_is_read(tmp_path):

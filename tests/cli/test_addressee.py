@@ -172,7 +172,7 @@ class TestWhereSegmentsComeFrom:
         command(*run)
         assert "0 recordings done, 2 kept" in command(*run).out
         table.write_text(HEADER + "a,1.000,1.000,FEM\nb,1.500,1.000,FEM\n", encoding="utf-8")
-        assert "1 recordings done, 1 kept" in command(*run).out
+        assert "1 recording done, 1 kept" in command(*run).out
         (row,) = (row for row in rows(tmp_path / "out/rttm_addressee.csv") if row["uid"] == "b")
         assert row["start_time_s"] == "1.500"
 

@@ -150,7 +150,7 @@ def test_other_thresholds_need_no_pass_for_voice_types(models, tmp_path, heard):
     run = ("analyze", audio, "--model", models["all"], "--no-report")
     command(*run, "-o", tmp_path / "out")
     heard.clear()
-    assert "1 recordings done" in command(*run, "-o", tmp_path / "out", "--thresholds", "high-precision").out
+    assert "1 recording done" in command(*run, "-o", tmp_path / "out", "--thresholds", "high-precision").out
     assert heard["decoded"] <= 2, "addressee and phonemes of other segments"
     command(*run, "-o", tmp_path / "fresh", "--thresholds", "high-precision")
     assert contents(tmp_path / "out") == contents(tmp_path / "fresh")

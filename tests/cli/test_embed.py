@@ -114,7 +114,7 @@ class TestWholeRecordings:
         encoder_must_not_run()
         again = command(*run, "--layers", "2,1")
         assert (again.code, contents(tmp_path / "out")) == (0, first)
-        assert "2 recordings need no computation" in again.err
+        assert "2 recordings kept from an earlier run" in again.err
         assert "0 recordings done, 2 kept from before" in again.out
 
 
@@ -208,7 +208,7 @@ class TestSegments:
         self.run(small_model, tmp_path, changed)
         fresh = contents(tmp_path / "out")
         _, _, result = self.run(small_model, tmp_path, self.TABLE)
-        assert "1 recordings done, 1 kept from before" in result.out
+        assert "1 recording done, 1 kept from before" in result.out
         assert contents(tmp_path / "out") != fresh
         self.run(small_model, tmp_path, changed)
         assert contents(tmp_path / "out") == fresh
@@ -224,7 +224,7 @@ def test_speed_changes_the_arithmetic_alone_and_is_told_apart(small_model, tmp_p
     assert command(*run).code == 0
     (path,) = out.glob("layer*")
     exact = np.load(path / "a.npy").astype(np.float64)
-    assert "1 recordings done" in command(*run, "--speed", "fast").out
+    assert "1 recording done" in command(*run, "--speed", "fast").out
     quick = np.load(path / "a.npy").astype(np.float64)
     assert quick.shape == exact.shape
     assert 0 < np.linalg.norm(quick - exact) < 0.03 * np.linalg.norm(exact)

@@ -143,7 +143,7 @@ def test_rarer_formats_in_a_folder_are_read(suffix, codec, small_model, tmp_path
     encode_with_av(tmp_path / "audio" / f"a.{suffix}", codec, RATE, babble(2 * RATE, RATE))
     result = command("segment", tmp_path / "audio", "-o", tmp_path / "out", "--model", small_model)
     assert result.code == 0
-    assert "1 recordings done" in result.out
+    assert "1 recording done" in result.out
 
 
 def test_same_names_in_one_folder(small_model, tmp_path):

@@ -391,8 +391,8 @@ class TestRunningAgain:
         (audio / "y.wav").unlink()
         second = command(*run)
         assert second.code == 0
-        assert "2 recordings need no computation" in second.err
-        assert "1 recordings done, 2 kept from before" in second.out
+        assert "2 recordings kept from an earlier run" in second.err
+        assert "1 recording done, 2 kept from before" in second.out
         after = contents(tmp_path / "out")
         assert all(after[name] == data for name, data in before.items() if name != "rttm.csv")
         assert set(read_segments(tmp_path / "out" / "rttm.csv")) == {"a", "b", "c"}
@@ -430,8 +430,8 @@ class TestRunningAgain:
         run = ("segment", audio, "--model", small_model)
         command(*run, "-o", tmp_path / "out")
         result = command(*run, "-o", tmp_path / "out", *options)
-        assert "1 recordings done" in result.out
-        assert "need no computation" not in result.err
+        assert "1 recording done" in result.out
+        assert "kept from an earlier run" not in result.err
         command(*run, "-o", tmp_path / "fresh", *options)
         assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
 
@@ -483,7 +483,7 @@ class TestRunningAgain:
         command(*run)
         before = contents(tmp_path / "out")
         (tmp_path / "out" / "csv" / "a.csv").write_text("edited", encoding="utf-8")
-        assert "1 recordings done, 0 kept" in command(*run, "--force").out
+        assert "1 recording done, 0 kept" in command(*run, "--force").out
         assert contents(tmp_path / "out") == before
 
 

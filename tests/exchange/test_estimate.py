@@ -11,15 +11,20 @@ import numpy as np
 import pytest
 import soundfile
 from making import RATE
-from results_folders import write_run
+from results_folders import write_addressees, write_phonemes, write_run
 from test_sample import correct_in_elan, rows_of
 
+from babyhubert.annotation.columns import Column
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
-from babyhubert.exchange.annotated_sample import MEASURES, Clips, amounts_within, confusion_within
+from babyhubert.exchange.clip_counts import Clips, confusion_in_clips, measure_in_clips, measure_whole, tiles
+from babyhubert.measures.results import RecordingResult
+from babyhubert.measures.totals import totals
+from babyhubert.measures.turns import TurnRules, speech_of
 from commands import command
 
 SECONDS = {"sub/Zoé 1": 180.0, "007": 150.0, "b": 120.0}
 SPEAKERS = ("KCHI", "OCH", "FEM")
+MEASURES = [total.name for total in totals() if not total.column]
 
 
 def truth_of(seed: int, seconds: float) -> Segments:
@@ -112,7 +117,7 @@ def test_estimates_of_a_run_by_child_and_recording(made, tmp_path):
     unseen = rows["all", "", "mal_speech_min"]
     assert unseen["no_interval"] == "people found none in the clips"
     assert (unseen["corrected"], unseen["low"], unseen["clips_alone"]) == ("", "", "")
-    told = "note: no interval for mal_speech_min, mal_segments: people found none in the clips"
+    told = "note: no interval for mal_speech_min, mal_segments, mal_vocalisations: people found none in the clips"
     assert told in done.out.splitlines()
     content = json.loads((tmp_path / "estimate.json").read_text(encoding="utf-8"))
     assert len(content["estimates"]) == len(rows)
@@ -124,21 +129,56 @@ def test_estimates_of_a_run_by_child_and_recording(made, tmp_path):
 def test_amounts_and_confusion_are_those_counted_millisecond_by_millisecond():
     truth, found = TRUTH["007"], found_of(TRUTH["007"], 3)
     clips = Clips(np.array([1000, 40_000, 90_500]), np.array([9000, 50_000, 93_000]))
-    amounts, confusion = amounts_within(truth, clips), confusion_within(truth, found, clips, 150 * RATE)
+    amounts = measure_in_clips(RecordingResult("007", Path(), 150 * RATE, truth), clips, MEASURES)
+    confusion, minutes = confusion_in_clips(truth, found, clips)
     for row, (first, last) in enumerate(zip(clips.onset, clips.offset, strict=True)):
-        assert amounts[row, 5] == pytest.approx(spoken(truth, VOICE_TYPES, first, last) / 60_000)
+        counted = dict(zip(MEASURES, amounts[row], strict=True))
+        assert counted["speech_min"] == pytest.approx(spoken(truth, VOICE_TYPES, first, last) / 60_000)
         starts = [start for start, _, label in truth if label == "FEM"]
-        assert amounts[row, 9] == sum(16 * first < start < 16 * last for start in starts)
+        assert counted["fem_segments"] == sum(16 * first < start < 16 * last for start in starts)
         people, machine = np.zeros((2, 5, last - first), dtype=bool)
         for side, segments in ((people, truth), (machine, found)):
             for start, end, label in segments:
                 place = VOICE_TYPES.index(label)
                 side[place, max(start // 16 - first, 0) : max(end // 16 - first, 0)] = True
             side[4] = ~side[:4].any(axis=0)
+        several = np.maximum(people[:4].sum(axis=0), 1)
         for one in range(5):
+            assert minutes[row, one] == pytest.approx(people[one].sum() / 60_000)
             for other in range(5):
-                both = people[one] & machine[other] & (True if one == other else ~people[other])
-                assert confusion[row, one, other] == pytest.approx(both.sum() / 60_000)
+                both = people[one] & machine[other]
+                share = both if one == other else (both & ~people[other]) / (several if one < 4 else 1)
+                assert confusion[row, one, other] == pytest.approx(share.sum() / 60_000)
+        assert confusion[row].sum(axis=0) == pytest.approx(machine.sum(axis=1) / 60_000)
+
+
+def test_turns_are_counted_in_each_clip_as_if_it_were_all_there_is():
+    truth, rules = TRUTH["007"], TurnRules().named()
+    clips = tiles(150 * RATE, 7000)
+    names = [f"turns_{rule}" for rule in rules] + ["kchi_vocalisations"]
+    amounts = measure_in_clips(RecordingResult("007", Path(), 150 * RATE, truth), clips, names)
+    for row, (first, last) in enumerate(zip(16 * clips.onset, 16 * clips.offset, strict=True)):
+        inside = [(max(s, first), min(e, last), label) for s, e, label in truth if e > first and s < last]
+        alone = speech_of(Segments.from_rows(inside))
+        wanted = [(rule(alone) > first).sum() for rule in rules.values()]
+        child = sorted((s, e) for s, e, label in inside if label == "KCHI")
+        ends = [first - 1, *(e for _, e in child)]
+        apart = [s > first and s - before >= 4800 for (s, _), before in zip(child, ends, strict=False)]
+        apart[:1] = [child[0][0] > first] if child else []
+        assert amounts[row].tolist() == [*wanted, sum(apart)]
+    assert amounts[:, 1].sum() > 5
+    complete = measure_whole(RecordingResult("007", Path(), 150 * RATE, truth), names)
+    assert amounts.sum(axis=0) == pytest.approx(complete, rel=0.1)
+
+
+def test_people_of_one_voice_who_speak_at_once_count_their_time_once_and_their_segments_apart():
+    rows = [(0, 10, "FEM"), (5, 15, "FEM"), (6, 8, "FEM"), (40, 41, "MAL")]
+    result = RecordingResult("a", Path(), 60 * RATE, Segments.from_rows([(s * RATE, e * RATE, v) for s, e, v in rows]))
+    names = ["fem_speech_min", "fem_segments", "adult_speech_min"]
+    clips = Clips(np.array([0, 4000]), np.array([4000, 60_000]))
+    assert measure_in_clips(result, clips, names).tolist() == pytest.approx(
+        np.array([[4 / 60, 0, 4 / 60], [11 / 60, 2, 12 / 60]])
+    )
 
 
 def refusal(copy: Path) -> str:
@@ -233,3 +273,65 @@ def test_clips_collected_into_their_own_folder_can_be_used(copy):
     assert command("sample", "--collect", copy / "clips", "-o", copy / "clips").code == 0
     done = command("estimate", copy / "out", "--reference", copy / "clips", "-o", copy / "est")
     assert done.code == 0, done.err
+
+
+OWN = Column("vocalisation", "voc@", "vocalisation", "classification", ("cry", "speech"), voices=("KCHI",))
+
+
+@pytest.fixture
+def with_tasks(copy) -> Path:
+    """The run with addressees, phones and a task of its own, and clips that people left as they are."""
+    draw, out = np.random.default_rng(1), copy / "out"
+    found = {name: found_of(truth, 9) for name, truth in TRUTH.items()}
+    kinds = ("KCDS", "ADS", "OCDS")
+    write_addressees(
+        out,
+        {
+            name: [(*one, str(draw.choice(kinds))) for one in each if one.label in ("FEM", "MAL")]
+            for name, each in found.items()
+        },
+    )
+    lines = ["uid,start_time_s,duration_s,label,vocalisation\n"]
+    for name, each in found.items():
+        spoken_by_child = [one for one in each if one.label == "KCHI"]
+        write_phonemes(
+            out, name, [(one.start, one.end, "b a d a"[: int(draw.integers(0, 8))]) for one in spoken_by_child]
+        )
+        for start, end, label in spoken_by_child:
+            length = f"{(end - start) / RATE:.3f}"
+            lines.append(f"{name},{start / RATE:.3f},{length},{label},{draw.choice(OWN.classes)}\n")
+    (out / "rttm_vocalisation.csv").write_text("".join(lines), encoding="utf-8")
+    run = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    run["also"] = {"vocalisation": {"command": "vocalisation", "task": OWN.as_record()}}
+    (out / "run.json").write_text(json.dumps(run), encoding="utf-8")
+    return copy
+
+
+def test_totals_of_every_task_are_estimated(with_tasks, tmp_path):
+    out, clips, reference = with_tasks / "out", tmp_path / "c", tmp_path / "r"
+    assert command("sample", out, "-o", clips, "--clips", 4, "--length", 12).code == 0
+    done = command("sample", "--collect", clips, "-o", reference, "--include-unchanged")
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[1] == f"next: babyhubert estimate OUT --reference {reference}"
+    done = command("estimate", out, "--reference", reference, "-o", tmp_path / "est")
+    assert done.code == 0, done.err
+    rows = {row["measure"]: row for row in read_rows(tmp_path / "est" / "estimate.csv") if row["level"] == "all"}
+    assert list(rows) == [total.name for total in totals([OWN])]
+    assert command("measures", out, "--shuffles", 0).code == 0
+    measured = read_rows(out / "measures.csv")
+    for name, row in rows.items():
+        machine = sum(float(one[name]) for one in measured)
+        assert float(row["machine"]) == pytest.approx(machine, abs=2e-4)
+        if row["clips_with"] != "0":  # people agree with the machine everywhere
+            assert float(row["corrected"]) == pytest.approx(machine, abs=2e-4)
+    assert float(rows["vocalisation_cry_min"]["corrected"]) > 0
+    assert float(rows["linguistic_utterances"]["corrected"]) > 0
+    (told,) = [line for line in done.err.splitlines() if "clip by clip" in line]
+    assert "turns_" in told
+
+
+def test_columns_that_people_left_out_are_told_and_not_estimated(with_tasks, tmp_path):
+    done = command("estimate", with_tasks / "out", "--reference", with_tasks / "reference", "-o", tmp_path / "est")
+    assert done.code == 0, done.err
+    assert "people annotated no addressee, phonemes, vocalisation: measures of it are not estimated" in done.err
+    assert {row["measure"] for row in read_rows(tmp_path / "est" / "estimate.csv")} == set(MEASURES)

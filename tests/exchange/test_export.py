@@ -235,7 +235,7 @@ class TestBadInput:
         run = write_run(tmp_path / "out", {"a": [(0, 16_000, "FEM"), (70_000, 96_000, "FEM")]}, 5.0)
         outcome = command("export", run, "--to", "textgrid", "--to", "eaf")
         assert outcome.code == 0
-        assert outcome.err.count("a: 1 segments reach past the end of the recording (5.000 s)") == 1
+        assert outcome.err.count("a: 1 segment past the end of the recording (5.000 s)") == 1
         assert read_annotations(run / "textgrid") == {
             "a": Segments.from_rows([(0, 16_000, "FEM"), (70_000, 96_000, "FEM")])
         }
@@ -243,7 +243,7 @@ class TestBadInput:
     def test_segments_that_tiers_cannot_hold_are_told(self, tmp_path):
         run = write_run(tmp_path / "out", {"a": [(0, 16_000, "FEM"), (20_000, 20_000, "FEM")]}, 5.0)
         outcome = command("export", run, "--to", "textgrid")
-        assert "a: 1 segments shorter than 1 ms left out" in outcome.err
+        assert "a: 1 segment shorter than 1 ms left out" in outcome.err
 
     def test_an_output_that_is_a_file(self, run, tmp_path):
         (tmp_path / "x").write_text("mine")

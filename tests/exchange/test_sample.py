@@ -355,7 +355,7 @@ class TestBadInput:
         assert outcome.code == 1
         for name in names[:2]:
             assert outcome.err.count(str(name)) == 1
-        assert outcome.out.startswith("1 clips, 0:00:04, 2 failed")
+        assert outcome.out.startswith("1 clip, 0:00:04, 2 failed")
 
     @pytest.mark.parametrize(
         ("old", "new", "message"),

@@ -118,7 +118,7 @@ def test_export_of_foreign_names(tmp_path, form):
     with nothing_outside(tmp_path, output):
         done = command("export", tmp_path / "a.rttm", "--to", form, "-o", output)
     assert done.code == 1, done.err
-    assert f"1 recordings exported, {len(unsafe)} failed" in done.out
+    assert f"1 recording exported, {len(unsafe)} failed" in done.out
     assert done.err.count("cannot be the name of a recording's files") == len(unsafe)
     written = [path for path in output.rglob("*") if path.is_file()]
     assert any("good" in path.name or "good" in path.read_text(encoding="utf-8") for path in written)
@@ -134,7 +134,7 @@ def test_export_of_a_table_of_babar_with_absolute_names(tmp_path, form):
         done = command("export", tmp_path / "babar.csv", "--to", form, "-o", output)
     assert done.code == 1
     assert "it is an absolute path; give the path below the folder of recordings" in done.err
-    assert "1 recordings exported, 1 failed" in done.out
+    assert "1 recording exported, 1 failed" in done.out
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_annotations_of_a_project_that_lie_elsewhere(tmp_path):
     with nothing_outside(tmp_path, tmp_path / "out"):
         done = command("export", project, "--to", "csv", "-o", tmp_path / "out")
     assert done.code == 1
-    assert "1 recordings exported, 3 failed" in done.out
+    assert "1 recording exported, 3 failed" in done.out
     assert "annotations.csv, line 3: '../../../../secret.csv' cannot be the name" in done.err
     assert [path.name for path in (tmp_path / "out" / "csv").rglob("*.csv")] == ["a.csv"]
 
@@ -194,7 +194,7 @@ def test_clips_of_foreign_names(tmp_path):
             *("sample", tmp_path / "a.rttm", "--audio", tmp_path / "audio", "-o", output, "--clips", 1, "--length", 2)
         )
     assert done.code == 1, done.err
-    assert "1 clips of 1 recordings, 2 failed" in done.out
+    assert "1 clip of 1 recording, 2 failed" in done.out
     assert done.err.count("cannot be the name of a recording's files") == 2
 
 
@@ -218,7 +218,7 @@ def test_corrected_clips_of_foreign_names(tmp_path):
     with nothing_outside(tmp_path, output):
         done = command("sample", "--collect", clips, "-o", output, "--include-unchanged")
     assert done.code == 1, done.err
-    assert "1 clips, 0:00:02, 2 failed" in done.out
+    assert "1 clip, 0:00:02, 2 failed" in done.out
     assert done.err.count("cannot be the name of a recording's files") == 2
     assert [path.name for path in (output / "rttm").rglob("*.rttm")] == ["day.rttm"]
 
@@ -235,7 +235,7 @@ def test_regions_of_an_inventory_with_foreign_names(tmp_path):
         done = command("corpus", "regions", corpus, "--source", "whole")
         assert done.code == 1, done.err
         assert "'../../../../../ESCAPED' cannot be the name of a recording's files" in done.err
-        assert "looked for speech in 1 recordings, 1 failed" in done.out
+        assert "looked for speech in 1 recording, 1 failed" in done.out
         for number in (1, 2):
             command("corpus", "regions", corpus, "--source", "whole", "--force", "--shard", f"{number}/2")
         assert command("status", corpus).code == 1

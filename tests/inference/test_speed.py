@@ -143,16 +143,16 @@ def test_bytes_give_the_same_bits_on_any_number_of_threads(models):
 def test_scores_kept_in_one_mode_are_not_taken_for_anothers(small_model, tmp_path):
     audio, out = write_sounds(tmp_path / "audio", ["a.wav"]), tmp_path / "out"
     run = ("segment", audio, "-o", out, "--model", small_model)
-    assert "1 recordings done" in command(*run).out
+    assert "1 recording done" in command(*run).out
     exact = contents(out)
-    assert "1 recordings done" in command(*run, "--speed", "fast", "--overlap", "0.75").out  # arithmetic alone differs
+    assert "1 recording done" in command(*run, "--speed", "fast", "--overlap", "0.75").out  # arithmetic alone differs
     record = json.loads((out / "run.json").read_text(encoding="utf-8"))
     assert record["settings"]["speed"] == "fast"
     assert record["settings"]["precision"] == fastest_precision(CPU)
     assert record["settings"]["plan"]["hop_s"] == 1.0
     assert "1 kept from before" in command(*run, "--speed", "fast", "--overlap", "0.75").out
-    assert "1 recordings done" in command(*run, "--speed", "balanced").out
-    assert "1 recordings done" in command(*run).out
+    assert "1 recording done" in command(*run, "--speed", "balanced").out
+    assert "1 recording done" in command(*run).out
     assert contents(out) == exact
 
 

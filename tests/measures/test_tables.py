@@ -182,10 +182,13 @@ class TestClock:
         table.write_text("recording_id,start_time\na,7:05\nzzz,8:00\n", encoding="utf-8")
         told = command("measures", tmp_path, "--start-times", table)
         assert "2 recordings measured, 1 by the clock" in told.out
-        assert (
-            f"note: {table}: no start time for 1 of 2 recordings (b), which are measured by elapsed hours" in told.err
-        )
+        assert f"note: {table}: no start time for 1 of 2 recordings (b), measured by elapsed hours" in told.err
         assert "it names a, zzz" in told.err
+        assert f"note: {table}: names no recording of these results: zzz\n" in told.err
+        assert (
+            f"{table}: names no recording of these results: zzz"
+            in command("report", tmp_path, "--start-times", table).err
+        )
         table.write_text("recording_id,start_time\na,7:05\nb,8:00\nzzz,8:00\n", encoding="utf-8")
         assert "no start time" not in command("measures", tmp_path, "--start-times", table).err
 

@@ -21,8 +21,9 @@ from babyhubert.config import read_config
 from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.loading import load_checkpoint, load_encoder
-from babyhubert.errors import ConfigError
+from babyhubert.errors import ConfigError, MissingExtraError
 from babyhubert.pretraining.plan import operations_per_second, plan
+from babyhubert.pretraining import requirements
 from babyhubert.pretraining.recipe import Recipe, train_by_recipe
 from babyhubert.training.curves import read_log
 
@@ -154,6 +155,14 @@ def test_previous_needs_an_iteration_before(kitchen, tmp_path):
     (tmp_path / "recipe.toml").write_text(text)
     with ProcessGroup.join("cpu") as group, pytest.raises(ConfigError, match="no iteration before the first"):
         train_by_recipe(read_config(tmp_path / "recipe.toml", Recipe), tmp_path / "out", group, lambda _: None)
+
+
+def test_a_missing_package_is_told_before_the_scan(kitchen, tmp_path, monkeypatch):
+    monkeypatch.setattr(requirements, "find_spec", lambda module: None if module == "silero_vad" else module)
+    recipe = read_config(kitchen / "recipe.toml", Recipe, ["regions.source=silero"])
+    with ProcessGroup.join("cpu") as group, pytest.raises(MissingExtraError, match=r"silero-vad.*'\.\[pretrain\]'"):
+        train_by_recipe(recipe, tmp_path / "out", group, lambda _: None)
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_iteration_goes_on_from_the_one_before(kitchen, undisturbed, tmp_path):

@@ -116,7 +116,7 @@ def test_embeddings(tmp_path, model, recordings, damage):
     before = (out / name).read_bytes()
     damage(out / name)
     again = command("embed", recordings, "-o", out, "--model", model)
-    assert "1 recordings done, 1 kept" in again.out
+    assert "1 recording done, 1 kept" in again.out
     assert name in again.err
     assert (out / name).read_bytes() == before
 
@@ -156,7 +156,7 @@ class TestWhatAResultWasMadeFrom:
         os.utime(folder / "a.wav", ns=(before.st_atime_ns, before.st_mtime_ns))
         assert (folder / "a.wav").stat().st_size == before.st_size
         again = command("segment", folder, "-o", tmp_path / "out", "--model", model)
-        assert "1 recordings done, 1 kept" in again.out
+        assert "1 recording done, 1 kept" in again.out
         assert "has changed" in again.err
 
     def test_a_recording_that_is_replaced_while_it_is_read_fails(self, tmp_path, model, recordings, monkeypatch):
@@ -178,7 +178,7 @@ class TestWhatAResultWasMadeFrom:
         assert run.code == 1
         assert "while it was read" in run.err
         assert not (tmp_path / "out/rttm/a.rttm").exists()
-        assert "1 recordings done, 1 kept" in command("segment", folder, "-o", tmp_path / "out", "--model", model).out
+        assert "1 recording done, 1 kept" in command("segment", folder, "-o", tmp_path / "out", "--model", model).out
 
     @pytest.mark.parametrize("verb", ["segment", "embed"])
     def test_other_settings_of_a_model_with_the_same_weights(self, tmp_path, model, recordings, verb):
@@ -219,7 +219,7 @@ class TestWhatAResultWasMadeFrom:
     def test_another_version_makes_results_again(self, out, model, recordings, monkeypatch):
         assert "2 kept" in command("segment", recordings, "-o", out, "--model", model).out
         monkeypatch.setattr(provenance, "__version__", "9.9.9")
-        assert "1 recordings done" in command("segment", recordings / "a.wav", "-o", out, "--model", model).out
+        assert "1 recording done" in command("segment", recordings / "a.wav", "-o", out, "--model", model).out
         run = json.loads((out / "run.json").read_text(encoding="utf-8"))
         assert "9.9.9" in run["versions"]["babyhubert"].split(", ")
         assert len(run["versions"]["babyhubert"].split(", ")) == 2

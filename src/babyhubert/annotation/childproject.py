@@ -26,7 +26,7 @@ from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.annotation.text import CsvTable, parse_milliseconds, parse_number, shortened
 from babyhubert.annotation.tiers import column_texts
-from babyhubert.audio.names import rttm_uri
+from babyhubert.audio.names import RecordingNames
 from babyhubert.errors import AnnotationError, UnsafeNameError
 from babyhubert.files import csv_text, path_below, write_text
 from babyhubert.timebase import LONGEST_RECORDING_S, ms_to_samples, samples_to_ms
@@ -130,9 +130,9 @@ def _segments_of(path: Path, recording_id: str) -> Segments:
         AnnotationError: unreadable, or it has other recordings only.
     """
     found = read_segments(path, recording_id)
-    for name in (recording_id, rttm_uri(recording_id)):
-        if name in found:
-            return found[name]
+    name = RecordingNames((name, name) for name in found).find(recording_id)
+    if name is not None:
+        return found[name]
     if found:
         raise AnnotationError(
             f"{path}: names {', '.join(sorted(found)[:3])}, but the project's index says that it is of {recording_id}"

@@ -114,7 +114,7 @@ _RESERVED = frozenset(
     {
         *("uid", "start_time_s", "duration_s", "label", "confidence", "transcription", "speaker_type", "speaker"),
         *("segment_onset", "segment_offset", "recording_id", "recording_filename", "filename", "onset", "offset"),
-        "vtc",
+        *("start_s", "end_s", "uri", "duration", "start", "end", "vtc"),
     }
 )
 """Columns of tables that mean something else; ``vtc`` is a set of its own in ChildProject projects."""

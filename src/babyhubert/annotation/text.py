@@ -79,19 +79,43 @@ def unreadable(path: Path, error: OSError) -> AnnotationError:
     return AnnotationError(f"{path}: cannot be read ({error.strerror or error})")
 
 
+_NAMED_DELIMITER = re.compile(r"sep=([,;\t])(?:\r\n|\r|\n)")
+"""First line by which Excel tells what separates the fields."""
+
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,[0-9]+(?:[eE][+-]?[0-9]+)?\s*")
+
+
+def _delimiter_of(text: str) -> str:
+    """Separator of fields: the one of ``, ; tab`` that divides the header into most names."""
+    header = _LINE_END.split(text, maxsplit=1)[0]
+    return max(",;\t", key=header.count)
+
+
 class CsvTable:
     """A CSV file with a header, row by row.
+
+    Fields are separated by commas, or by semicolons or tabs, as spreadsheets write them where the comma is the decimal
+    point; numbers have decimal commas there (``1,5`` is 1.5). A byte order mark and a first line ``sep=;`` are read.
+
+    Args:
+        path: The file.
+        delimiter: Separator of fields; None: that of the header.
+        skip_blanks: Ignore blanks after a separator.
 
     Attributes:
         path: The file.
         columns: Names of its columns, in order.
     """
 
-    def __init__(self, path: Path, *, delimiter: str = ",", skip_blanks: bool = False) -> None:
+    def __init__(self, path: Path, *, delimiter: str | None = None, skip_blanks: bool = False) -> None:
         self.path = Path(path)
-        text = io.StringIO(read_text(path), newline="")
-        self._reader = csv.reader(text, delimiter=delimiter, skipinitialspace=skip_blanks)
-        self.columns = [without_guard(name) for name in self._next() or ()]
+        text = read_text(path)
+        if named := _NAMED_DELIMITER.match(text):
+            delimiter, text = named[1], text[named.end() :]
+        found = delimiter or _delimiter_of(text)
+        self._decimal_commas = found in ";\t"
+        self._reader = csv.reader(io.StringIO(text, newline=""), delimiter=found, skipinitialspace=skip_blanks)
+        self.columns = [without_guard(name.strip()) for name in self._next() or ()]
 
     def __iter__(self) -> Iterator[tuple[int, dict[str, str]]]:
         """Yield the line on which a row ends, and its fields by column: empty if a row is short.
@@ -108,7 +132,7 @@ class CsvTable:
                     f"{self.path}, line {self._reader.line_num}: {len(fields)} fields under {width} columns; a text "
                     "with a comma needs quotes"
                 )
-            fields = [without_guard(field) for field in fields[:width]] + [""] * (width - len(fields))
+            fields = [self._field(field) for field in fields[:width]] + [""] * (width - len(fields))
             yield self._reader.line_num, dict(zip(self.columns, fields, strict=True))
 
     def require(self, *columns: str) -> None:
@@ -122,6 +146,10 @@ class CsvTable:
             raise AnnotationError(
                 f"{self.path}: column {absent[0]} is missing; the header is {','.join(self.columns)[:200]!r}"
             )
+
+    def _field(self, text: str) -> str:
+        text = without_guard(text)
+        return text.replace(",", ".") if self._decimal_commas and _DECIMAL_COMMA.fullmatch(text) else text
 
     def _next(self) -> list[str] | None:
         try:

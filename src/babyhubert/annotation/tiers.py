@@ -25,6 +25,7 @@ from babyhubert.annotation.codes import (
 )
 from babyhubert.annotation.columns import COLUMNS, Column, described, is_column_name, other_column
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
+from babyhubert.errors import counted
 from babyhubert.timebase import ms_to_samples, samples_to_ms
 
 
@@ -84,7 +85,7 @@ class TierLayout:
         if self.misread:
             yield f"tiers named like these mean something else to annotation tools: {', '.join(self.misread)}"
         if self.too_short:
-            yield f"{self.too_short} segments shorter than 1 ms left out: tiers cannot hold them"
+            yield f"{counted(self.too_short, 'segment')} shorter than 1 ms left out: tiers cannot hold them"
 
 
 def lay_out(

@@ -23,7 +23,7 @@ from babyhubert.annotation.recording_rows import Parts
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.text import read_lines, shortened
 from babyhubert.annotation.tiers import column_texts
-from babyhubert.errors import AnnotationError
+from babyhubert.errors import AnnotationError, counted
 from babyhubert.files import write_text
 from babyhubert.timebase import LONGEST_RECORDING_S, ms_to_samples, samples_to_ms
 
@@ -58,7 +58,7 @@ def write_file(path: Path, recording: WrittenRecording) -> Iterator[str]:
     write_text(path, format_webvtt(segments))
     too_short = sum(samples_to_ms(start) == samples_to_ms(end) for start, end, _ in segments)
     if too_short:
-        yield f"{too_short} segments shorter than 1 ms left out: a WebVTT cue cannot hold them"
+        yield f"{counted(too_short, 'segment')} shorter than 1 ms left out: a WebVTT cue cannot hold them"
 
 
 def _written(text: str) -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from babyhubert.errors import counted
 
 if TYPE_CHECKING:
     from babyhubert.runs.record import RunSummary
@@ -32,8 +35,9 @@ def print_run(summary: RunSummary, output: Path, part: Shard | None, inputs: Seq
     shard = "" if part is None else f"shard {part}: "
     see = "" if part is not None or not summary.failures else f" (see {output / 'failures.csv'})"
     typer.echo(
-        f"{shard}{summary.done} recordings done, {summary.skipped} kept from before, {len(summary.failures)} failed"
-        f"{count_warnings(summary.warnings)}{_count_left_out(len(left_out(inputs)))}: {output}{see}"
+        f"{shard}{counted(summary.done, 'recording')} done, {summary.skipped} kept from before, "
+        f"{len(summary.failures)} failed{count_warnings(summary.warnings)}"
+        f"{_count_left_out(len(left_out(inputs)))}: {output}{see}"
     )
     print_notes(summary.notes)
     print_next_step(output, part)
@@ -56,6 +60,32 @@ def print_notes(notes: Iterable[str]) -> None:
     """Print notes on results, one line each."""
     for note in notes:
         typer.echo(f"note: {note}", err=True)
+
+
+def print_speech(output: Path) -> None:
+    """Print the minutes of each class in all complete recordings of a folder of `segment`, and the next command.
+
+    Recordings of earlier versions, whose minutes are not recorded, are counted apart.
+    """
+    from babyhubert.runs.folder import RunFolder
+    from babyhubert.timebase import format_clock, seconds_to_samples
+
+    records = RunFolder(output, "segment").records()
+    known = [record for record in records if "speech_s" in record]
+    if not known:
+        return
+    classes = dict.fromkeys(name for record in known for name in record["speech_s"])
+    minutes = {name: sum(record["speech_s"].get(name, 0) for record in known) / 60 for name in classes}
+    audio = format_clock(seconds_to_samples(sum(record["duration_s"] for record in known)))
+    told = ", ".join(f"{name} {value:.1f}" for name, value in minutes.items())
+    without = f" ({len(records) - len(known)} of an earlier version not counted)" if len(known) < len(records) else ""
+    typer.echo(f"minutes of speech: {told}, in {counted(len(known), 'recording')}, {audio} of audio{without}")
+    typer.echo(f"next: babyhubert report {shown(output)}   or: babyhubert measures {shown(output)}")
+
+
+def shown(path: Path) -> str:
+    """Path as a user types it in a command."""
+    return shlex.quote(str(path))
 
 
 def print_next_step(output: Path, part: Shard | None) -> None:

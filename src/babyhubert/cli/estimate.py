@@ -33,7 +33,7 @@ def estimate(
         typer.Option(help="Column of --recordings to estimate apart, such as child_id.", metavar="COLUMN"),
     ] = None,
 ) -> None:
-    """Correct minutes and counts of speech by annotated clips, with 95 % intervals.
+    """Correct minutes, counts and turns by annotated clips, with 95 % intervals.
 
     The clips must be drawn with 'babyhubert sample --method random' or 'periodic'. Estimates are of the recordings of
     this run, all together, by --by, and each. 'gain' is the number of further minutes that would have to be annotated
@@ -44,7 +44,8 @@ def estimate(
     from babyhubert.errors import ConfigError
     from babyhubert.evaluation import estimate_report as shown
     from babyhubert.evaluation.recording_table import column_of, read_recording_table
-    from babyhubert.exchange.annotated_sample import measure_clips, read_annotated_sample
+    from babyhubert.exchange.annotated_sample import read_annotated_sample
+    from babyhubert.exchange.sample_amounts import measure_clips
     from babyhubert.measures.results import read_results
     from babyhubert.runs.record import exit_code
 

@@ -71,7 +71,7 @@ def export(
     from babyhubert.annotation.codes import TIER_NAMINGS
     from babyhubert.audio.preflight import check_recordings
     from babyhubert.cli.options import check_choice
-    from babyhubert.errors import ConfigError
+    from babyhubert.errors import ConfigError, counted
     from babyhubert.exchange.export import FORMATS, ExportSettings
     from babyhubert.exchange.export import export as write
     from babyhubert.exchange.recordings import Source
@@ -99,5 +99,5 @@ def export(
         console.print(f"failed: {failure.error}", style="red", soft_wrap=True, markup=False)
     where = [str(folder)] if set(formats) - {"childproject"} else []
     written = ", ".join([*where, *map(str, summary.sets)]) or "nothing"
-    typer.echo(f"{summary.done} recordings exported, {len(summary.failures)} failed: {written}")
+    typer.echo(f"{counted(summary.done, 'recording')} exported, {len(summary.failures)} failed: {written}")
     raise typer.Exit(summary.exit_code)

@@ -42,7 +42,8 @@ def measures(
     'babyhubert classify' wrote into that folder; NA means not computed, 0 means none found.
     """
     from babyhubert.cli.endings import print_notes
-    from babyhubert.measures.hours import unknown_start_notes
+    from babyhubert.errors import counted
+    from babyhubert.measures.hours import start_time_notes
     from babyhubert.measures.results import read_results
     from babyhubert.measures.tables import MeasureSettings, measure_all, write_measures
     from babyhubert.runs.record import exit_code
@@ -57,15 +58,15 @@ def measures(
     results = read_results(folder)
     measured, failures = measure_all(results, settings, start_times)
     print_notes(results.notes)
-    if start_times is not None:
-        print_notes(unknown_start_notes(results.audio, start_times))
+    print_notes(start_time_notes(results.audio, start_times))
     for _, error in failures:
         typer.echo(f"failed: {error}", err=True)
     write_measures(folder, measured, settings)
     warned = sum(bool(one.warnings) for one in measured)
     clock = sum(one.hours.start is not None for one in measured)
     typer.echo(
-        f"{len(measured)} recordings measured, {clock} by the clock: {folder / 'measures.csv'} and hourly.csv"
+        f"{counted(len(measured), 'recording')} measured, {clock} by the clock: {folder / 'measures.csv'} and "
+        + "hourly.csv"
         + (f"; {warned} have warnings (column 'warnings')" if warned else "")
         + (f"; {len(results.failures)} that failed are not in them" if results.failures else "")
     )

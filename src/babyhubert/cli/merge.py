@@ -33,6 +33,7 @@ def merge(
     written.
     """
     from babyhubert.cli.endings import print_notes, print_warnings
+    from babyhubert.errors import counted
     from babyhubert.runs.folder import reading_warnings
     from babyhubert.runs.merging import merge_shards, sharded_commands
     from babyhubert.runs.record import count_warnings, exit_code
@@ -45,7 +46,7 @@ def merge(
         left = f", {command.left} left" if command.unfinished else ""
         typer.echo(
             f"{command.command}: {len(command.states)} of {len(command.parts)} shards merged, "
-            f"{len(outcome.complete)} recordings done, {len(outcome.failures)} failed"
+            f"{counted(len(outcome.complete), 'recording')} done, {len(outcome.failures)} failed"
             f"{count_warnings(warnings)}{left}: {output}"
         )
         print_notes(outcome.notes)

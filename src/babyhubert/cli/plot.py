@@ -38,8 +38,9 @@ def plot(
 
     Stretches of up to half an hour show segments, longer ones how much of the time is spoken.
     """
+    from babyhubert.cli.endings import print_notes
     from babyhubert.errors import ConfigError
-    from babyhubert.measures.hours import hours_of
+    from babyhubert.measures.hours import hours_of, start_time_notes
     from babyhubert.measures.hours import start_times as read_start_times
     from babyhubert.measures.results import read_results
     from babyhubert.report.plot import FigureSettings, draw_figure, parse_moment, parse_size, require_matplotlib
@@ -53,6 +54,8 @@ def plot(
     if chosen not in results.audio:
         raise ConfigError(f"--recording {chosen}: not in {folder}; it holds {known}")
     begins = read_start_times({chosen: results.audio[chosen]}, start_times)[chosen]
+    if start_times is not None and begins is None:
+        print_notes(start_time_notes({chosen: results.audio[chosen]}, start_times)[:1])
     found = results.read(chosen)
     hours = hours_of(found.samples, begins)
     start = 0 if first is None else parse_moment("--from", first, hours)

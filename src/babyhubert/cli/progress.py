@@ -8,17 +8,24 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
+from babyhubert.errors import counted
 from babyhubert.timebase import format_clock, samples_to_seconds
 
 _SECONDS_BETWEEN_LINES = 60.0
+_WIDE, _WIDEST = 110, 150  # columns
 
 
 class _AudioHours(ProgressColumn):
+    def __init__(self, unit: str) -> None:
+        super().__init__(Column(no_wrap=True))
+        self._unit = unit
+
     def render(self, task: Task) -> Text:
         total = format_clock(int(task.total)) if task.total else "?"
-        return Text(f"{format_clock(int(task.completed))} of {total} audio")
+        return Text(f"{format_clock(int(task.completed))} of {total}{self._unit}")
 
 
 class _TimesRealTime(ProgressColumn):
@@ -27,18 +34,29 @@ class _TimesRealTime(ProgressColumn):
         return Text("" if not speed else f"{samples_to_seconds(int(speed)):.1f} x real time")
 
 
-class RunProgressDisplay:
-    """Shows recordings done, audio done, speed as a multiple of real time, and time left. Use as a context manager."""
+class _TimeLeft(TimeRemainingColumn):
+    def render(self, task: Task) -> Text:
+        return super().render(task).append(" left", style="progress.remaining")
 
-    def __init__(self, verb: str) -> None:
-        self._console = Console(stderr=True, highlight=False)
+
+class RunProgressDisplay:
+    """Shows recordings done, audio done, speed as a multiple of real time, and time left. Use as a context manager.
+
+    A terminal of 80 columns has room for all of it; one of 110 also for the words.
+    """
+
+    _noun = "recording"
+
+    def __init__(self, verb: str, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True, highlight=False)
         self._verb = verb
+        self._wide = self._console.width >= _WIDE or not self._console.is_terminal
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
-            _AudioHours(),
-            _TimesRealTime(),
-            TimeRemainingColumn(),
+            BarColumn(bar_width=40 if self._console.width >= _WIDEST else None),
+            _AudioHours(" audio" if self._wide else ""),
+            _TimesRealTime(Column(no_wrap=True)),
+            _TimeLeft(table_column=Column(no_wrap=True)),
             console=self._console,
             disable=not self._console.is_terminal,
         )
@@ -62,7 +80,7 @@ class RunProgressDisplay:
         self._recordings, self._total = recordings, samples
         self._began = self._last_line = time.monotonic()
         if skipped:
-            self._console.print(f"{skipped} recordings need no computation: kept from an earlier run")
+            self._console.print(f"{counted(skipped, self._noun)} kept from an earlier run")
         self._bar.update(self._task, total=samples, description=self._description())
 
     def advance(self, recording_id: str, samples: int) -> None:
@@ -90,7 +108,8 @@ class RunProgressDisplay:
         self._console.print(f"note: {text}", style="yellow", soft_wrap=True, markup=False)
 
     def _description(self) -> str:
-        return f"{self._verb} {self._finished}/{self._recordings} recordings"
+        what = f" {self._noun}s" if self._wide else ""
+        return f"{self._verb} {self._finished}/{self._recordings}{what}"
 
     def _line(self) -> None:
         elapsed = max(time.monotonic() - self._began, 1e-9)

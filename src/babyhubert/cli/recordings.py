@@ -97,10 +97,12 @@ def check_inputs(audio: Sequence[Path], output: Path, bytes_per_second: float) -
     """
     from babyhubert.audio.discovery import discover, left_out, skipped_note
     from babyhubert.audio.preflight import check_recordings
+    from babyhubert.errors import counted
 
     console = Console(stderr=True, highlight=False)
     report = check_recordings(discover(audio), output, bytes_per_second)
-    console.print(f"{len(report.good)} recordings, {format_clock(report.total_samples)} of audio", soft_wrap=True)
+    given = counted(len(report.good), "recording")
+    console.print(f"{given}, {format_clock(report.total_samples)} of audio", soft_wrap=True)
     others = left_out(audio)
     if others:
         console.print(f"note: {skipped_note(others)}", style="yellow", soft_wrap=True, markup=False)

@@ -37,17 +37,19 @@ def report(
     """
     from babyhubert.cli.endings import print_notes
     from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.errors import counted
+    from babyhubert.measures.hours import start_time_notes
     from babyhubert.measures.results import read_results
     from babyhubert.report.page import PageSettings, write_page
     from babyhubert.runs.record import exit_code
 
     results = read_results(folder)
-    print_notes(results.notes)
+    print_notes([*results.notes, *start_time_notes(results.audio, start_times)])
     settings = PageSettings(levels=levels, clips=with_clips, seed=seed, start_times=start_times)
     with RunProgressDisplay("report") as progress:
         written = write_page(results, settings, progress)
     where = f"{written.path}" + (f" and {folder / 'report'}" if written.separate else "")
-    typer.echo(f"{written.recordings} recordings: {where}")
+    typer.echo(f"{counted(written.recordings, 'recording')}: {where}")
     if with_clips:
         typer.echo("note: the page holds sounds of the recordings; think before you pass it on", err=True)
     raise typer.Exit(exit_code(written.recordings, len(written.failures)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from babyhubert.annotation.formats import WRITTEN, listed_programs
+from babyhubert.errors import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,6 +91,8 @@ def sample(
 
     babyhubert sample --collect CLIPS -o REFERENCE
 
+    babyhubert estimate OUT --reference REFERENCE
+
     babyhubert evaluate voice-type --reference REFERENCE --predictions OUT --uem REFERENCE/annotated.uem
     """
     from babyhubert.errors import ConfigError
@@ -129,7 +132,8 @@ def sample(
     summary = sample_clips(Source(source, audio), output, settings)
     _tell(summary.notes, summary.failures)
     typer.echo(
-        f"{summary.clips} clips of {summary.recordings} recordings, {len(summary.failures)} failed: {output}"
+        f"{counted(summary.clips, 'clip')} of {counted(summary.recordings, 'recording')}, "
+        f"{len(summary.failures)} failed: {output}"
         + (" (kept as they are)" if summary.kept else "" if summary.clips else " (nothing written)")
     )
     raise typer.Exit(0 if summary.clips and not summary.failures else 1 if summary.clips else 2)
@@ -145,15 +149,16 @@ def _collect(clips: Path, output: Path, include_unchanged: bool) -> None:
     notes = []
     if summary.untouched:
         notes.append(
-            f"{len(summary.untouched)} clips skipped: their file was not changed since it was written "
+            f"{counted(len(summary.untouched), 'clip')} skipped: their file was not changed since it was written "
             "(where a clip is right as it is, write 'done' on its tier 'code', or use --include-unchanged for all); "
             f"{summary.untouched[0]}, for one"
         )
     _tell(notes, summary.failures)
-    what = f"{summary.clips} clips, {format_clock(summary.samples)}, {len(summary.failures)} failed"
+    what = f"{counted(summary.clips, 'clip')}, {format_clock(summary.samples)}, {len(summary.failures)} failed"
     typer.echo(f"{what}: {output}" if summary.clips else f"{what}: nothing written")
     if summary.clips:
-        typer.echo(f"next: babyhubert evaluate voice-type --reference {output} --predictions OUT --uem {summary.uem}")
+        typer.echo(f"next: babyhubert estimate OUT --reference {output}")
+        typer.echo(f"or: babyhubert evaluate voice-type --reference {output} --predictions OUT --uem {summary.uem}")
     raise typer.Exit(0 if summary.clips and not summary.failures else 1 if summary.clips else 2)
 
 

@@ -135,6 +135,7 @@ def segment(
     tables have a column 'confidence'. Run the same command again to continue an interrupted run; other thresholds,
     minimum durations or confidences reuse the stored scores.
     """
+    from babyhubert.cli.endings import print_speech
     from babyhubert.cli.options import check_choice, duration_samples
     from babyhubert.cli.recordings import run
     from babyhubert.cli.small_models import print_small_model
@@ -178,4 +179,6 @@ def segment(
         skip_quiet_db=windows.skip_quiet,
     )
     summary = run(make, given, execution, decides=speed != "exact")
+    if execution.part is None:
+        print_speech(given.recordings.output)
     raise typer.Exit(summary.exit_code)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from babyhubert.cli.groups import option_groups
+from babyhubert.errors import counted
 
 if TYPE_CHECKING:
     from babyhubert.simulation.scene import SceneConfig
@@ -194,4 +195,4 @@ def simulate(
             config=config,
             audio_format=audio_format,
         )
-    typer.echo(f"{len(ids)} recordings of {minutes:g} min with their truth: {output}")
+    typer.echo(f"{counted(len(ids), 'recording')} of {minutes:g} min with their truth: {output}")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from babyhubert.annotation.intervals import Intervals
 from babyhubert.audio.recording import Recording
-from babyhubert.errors import BabyHubertError
+from babyhubert.errors import MissingExtraError
 from babyhubert.timebase import SAMPLE_RATE
 
 STEP = 512
@@ -35,7 +35,7 @@ class SileroDetector:
     """Speech detector: call it with an open recording for float32 probabilities, one for every 512 samples.
 
     Raises:
-        BabyHubertError: silero-vad is not installed.
+        MissingExtraError: silero-vad is not installed.
     """
 
     def __init__(self) -> None:
@@ -98,7 +98,7 @@ def package_file() -> Path:
     """Path of the network's file, which identifies the detector.
 
     Raises:
-        BabyHubertError: silero-vad is not installed.
+        MissingExtraError: silero-vad is not installed.
     """
     return Path(_module().__file__).parent / "data" / "silero_vad.jit"
 
@@ -111,7 +111,5 @@ def _module() -> Any:
     try:
         import silero_vad
     except ImportError:
-        raise BabyHubertError(
-            "the silero detector needs silero-vad: pip install --no-deps silero-vad (the rest is not used)"
-        ) from None
+        raise MissingExtraError("the silero detector", "pretrain") from None
     return silero_vad

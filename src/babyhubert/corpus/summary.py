@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from babyhubert.errors import counted
 from babyhubert.files import write_json
 from babyhubert.runs.record import count_warnings, exit_code
 
@@ -54,8 +55,8 @@ def summary_lines(verb: str, summary: StepSummary) -> list[str]:
     """Recordings, hours in and out, and the step's own figures, a line each."""
     share = f" ({100 * summary.hours_out / summary.hours_in:.1f}%)" if summary.hours_in else ""
     first = (
-        f"{verb} {summary.recordings} recordings, {len(summary.failures)} failed{count_warnings(summary.warnings)}: "
-        f"{summary.hours_in:.2f} h in, {summary.hours_out:.2f} h out{share}"
+        f"{verb} {counted(summary.recordings, 'recording')}, {len(summary.failures)} failed"
+        f"{count_warnings(summary.warnings)}: {summary.hours_in:.2f} h in, {summary.hours_out:.2f} h out{share}"
     )
     return [first, *(f"  {name}: {_text(value)}" for name, value in summary.facts.items())]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from babyhubert.errors import some_names
+from babyhubert.errors import counted, some_names
 from babyhubert.evaluation import presentation as time_shown
 from babyhubert.evaluation.agreement import AgreementReport, KappaIntervals
 from babyhubert.evaluation.detection import BootstrapIntervals
@@ -46,7 +46,7 @@ def agreement_table(report: AgreementReport, intervals: Intervals) -> Table:
         Column(heading, [*map(format_clock, (hit + other).tolist()), "", ""])
         for heading, other in (("first", first), ("second", second))
     ]
-    return table_of(f"Agreement, {len(time.recordings)} recordings", columns, {len(time.labels)})
+    return table_of(f"Agreement, {counted(len(time.recordings), 'recording')}", columns, {len(time.labels)})
 
 
 def _measures(report: AgreementReport, intervals: Intervals) -> tuple[NDArray[np.float64], ...]:
@@ -73,14 +73,14 @@ def notes(report: AgreementReport, intervals: Intervals) -> Iterator[str]:
     """Notes that are needed to interpret the figures."""
     for who, names in (("second", report.only_first), ("first", report.only_second)):
         if names:
-            yield f"{len(names)} recordings not annotated by the {who}, left out: {some_names(names)}"
+            yield f"{counted(len(names), 'recording')} not annotated by the {who}, left out: {some_names(names)}"
     if not report.limited:
         yield (
             "no UEM: each recording counts up to its last segment; kappa (not F1) depends on how much silence counts"
         )
     if report.time.outside_uem:
         yield (
-            f"{len(report.time.outside_uem)} recordings not in the UEM, left out: "
+            f"{counted(len(report.time.outside_uem), 'recording')} not in the UEM, left out: "
             f"{some_names(report.time.outside_uem)}"
         )
     for side, labels in (report.time.ignored or {}).items():

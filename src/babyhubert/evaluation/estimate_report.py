@@ -17,7 +17,6 @@ from babyhubert.evaluation.recording_table import in_order, members
 from babyhubert.evaluation.score_table import decimal, number, span_or_dash, table_of_rows
 from babyhubert.files import csv_text, write_json, write_text
 
-NON_SPEECH = "non_speech"
 ALL = "all"
 RECORDING = "recording_id"
 FEW_CLIPS = 10
@@ -38,7 +37,9 @@ class ClipAmounts:
         length: Hours of each clip, shape (C,).
         people: Amounts that people found in the clips, shape (C, K).
         machine: Amounts that the machine found in the clips, shape (C, K).
-        totals: Amounts that the machine found in the recordings, shape (R, K).
+        totals: Amounts that the machine found in the recordings, counted clip by clip, shape (R, K).
+        whole: Amounts that the machine found in the recordings, shape (R, K). They differ a little for measures that
+            look across the ends of clips.
         classes: Names of the classes of ``confusion``, the last for no voice.
         confusion: Minutes of each true class by what the machine found, shape (C, classes, classes).
         true: Minutes of each true class, shape (C, classes).
@@ -53,6 +54,7 @@ class ClipAmounts:
     people: Values
     machine: Values
     totals: Values
+    whole: Values
     classes: Sequence[str]
     confusion: Values
     true: Values
@@ -143,7 +145,7 @@ def _estimate_group(
     amounts: ClipAmounts, level: str, name: str, recordings: Sequence[int], factor: Values | None
 ) -> GroupEstimate:
     hours = amounts.hours[list(recordings)]
-    totals = amounts.totals[list(recordings)].sum(axis=0)
+    totals, whole = (each[list(recordings)].sum(axis=0) for each in (amounts.totals, amounts.whole))
     design, chosen = amounts.design(recordings)
     result = None
     if chosen.any():
@@ -152,7 +154,7 @@ def _estimate_group(
             design, amounts.people[chosen], amounts.machine[chosen], totals, most=most, coefficient=factor
         )
     annotated = float(amounts.length[chosen].sum())
-    return GroupEstimate(level, name, len(hours), float(hours.sum()), int(chosen.sum()), annotated, totals, result)
+    return GroupEstimate(level, name, len(hours), float(hours.sum()), int(chosen.sum()), annotated, whole, result)
 
 
 def totals_table(report: EstimateReport, group: GroupEstimate) -> Table:

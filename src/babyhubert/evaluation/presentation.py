@@ -13,7 +13,7 @@ from rich.table import Table
 
 from babyhubert.annotation.reading import read_annotations
 from babyhubert.annotation.segments import Segments
-from babyhubert.errors import some_names
+from babyhubert.errors import counted, some_names
 from babyhubert.evaluation.detection import (
     BootstrapIntervals,
     DetectionReport,
@@ -55,7 +55,7 @@ def score_table(report: DetectionReport, intervals: BootstrapIntervals | None, t
     """Scores in percent with the interval of F1, and the amount of each class."""
     hit, wrong, missed = report.totals.T
     return class_scores(report, intervals).table(
-        f"{title}, {len(report.recordings)} recordings",
+        f"{title}, {counted(len(report.recordings), 'recording')}",
         map(format_clock, (hit + missed).tolist()),
         map(format_clock, (hit + wrong).tolist()),
     )
@@ -100,7 +100,8 @@ def notes(
             f"{percent(overlap.recall)} % of it predicted as such (precision {percent(overlap.precision)} %)"
         )
     if report.missing:
-        yield f"{len(report.missing)} recordings without prediction, counted as silent: {some_names(report.missing)}"
+        missing = counted(len(report.missing), "recording")
+        yield f"{missing} without prediction, counted as silent: {some_names(report.missing)}"
     if report.matched:
         first = next(f"{found} as {uri}" for found, uri in report.matched.items())
         yield f"{len(report.matched)} predictions matched by name alone, whatever their folder: {first}, for one"
@@ -108,7 +109,8 @@ def notes(
         number = len(report.without_reference)
         yield f"{number} predictions without reference, left out: {some_names(report.without_reference)}"
     if report.outside_uem:
-        yield f"{len(report.outside_uem)} recordings not in the UEM, left out: {some_names(report.outside_uem)}"
+        outside = counted(len(report.outside_uem), "recording")
+        yield f"{outside} not in the UEM, left out: {some_names(report.outside_uem)}"
     for side, labels in (report.ignored or {}).items():
         if labels:
             yield f"labels in the {side} that are not scored: {some_names(list(labels), most=8)}"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
+from babyhubert.errors import counted
 from babyhubert.evaluation.calibration import Reliability
 from babyhubert.evaluation.presentation import as_json, notes
 from babyhubert.evaluation.score_table import Column, number, percent, shares, span, spans, table_of, table_of_rows
@@ -51,7 +52,7 @@ def tuned_table(result: TuningResult) -> Table:
         columns.append(shares("held out", [*(held.f1[label] for label in tuned.report.labels), held.macro_f1]))
     if intervals is not None:
         columns.append(spans(intervals.confidence, map(span, (*intervals.classes[:, 2], intervals.macro[2]))))
-    title = f"F1 %, thresholds tuned on {len(result.half.recordings)} recordings"
+    title = f"F1 %, thresholds tuned on {counted(len(result.half.recordings), 'recording')}"
     return table_of(title, columns, {len(tuned.report.labels)})
 
 
@@ -184,7 +185,8 @@ def _thresholds_file(result: TuningResult, choice: Choice, aim: str) -> str:
     on, off = samples_to_seconds(choice.minimum.on), samples_to_seconds(choice.minimum.off)
     lines = [
         f"# Tuned for {aim} after post-processing (--min-on {on:g} --min-off {off:g}),",
-        f"# on {len(result.half.recordings)} recordings, model {result.scores.model.get('source', 'unknown')}.",
+        f"# on {counted(len(result.half.recordings), 'recording')}, "
+        f"model {result.scores.model.get('source', 'unknown')}.",
     ]
     lines += [
         f"# {label}: precision {precision:.3f}, recall {recall:.3f}, F1 {f1:.3f} on those recordings"

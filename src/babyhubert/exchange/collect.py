@@ -20,7 +20,7 @@ from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.table_columns import COMBINED
+from babyhubert.annotation.table_columns import BABAR, COMBINED
 from babyhubert.annotation.text import CsvTable
 from babyhubert.annotation.tiers import column_texts
 from babyhubert.errors import AnnotationError, UnsafeNameError
@@ -108,7 +108,7 @@ def collect(folder: Path, output: Path, *, include_untouched: bool = False) -> C
     """Write ``rttm/``, ``csv/``, ``annotated.uem`` and ``sample.json`` of the clips that were annotated.
 
     Where somebody said to whom adults speak, also ``rttm_addressee.csv``; likewise ``rttm_<task>.csv`` of any
-    other task that sorts segments into classes.
+    other task that sorts segments into classes; and ``phonemes/`` where somebody wrote what the child said.
 
     Args:
         folder: The clips.
@@ -180,6 +180,10 @@ def _write(
         write_rttm(path_below(output / "rttm", name, ".rttm"), name, segments)
         write_childproject_csv(path_below(output / "csv", name, ".csv"), segments)
     for column in _filled(recordings, columns):
+        if column.kind == "ctc":
+            for name, segments in recordings.items():
+                write_text(path_below(output / column.task, name, ".csv"), _symbols(name, segments, column))
+            continue
         rows = (row for name, segments in recordings.items() for row in _rows(name, segments, column))
         write_text(output / f"rttm_{column.task}.csv", csv_text([(*COMBINED.columns, column.name)]) + "".join(rows))
     write_columns(output, columns)
@@ -187,13 +191,21 @@ def _write(
 
 
 def _filled(recordings: dict[str, Segments], columns: tuple[Column, ...]) -> Iterator[Column]:
-    """Columns of classes that somebody filled; those of tiers that nothing describes are called as these."""
+    """Columns of classes and of symbols that somebody filled; tiers that nothing describes are taken for classes."""
     names = dict.fromkeys(name for segments in recordings.values() for name in segments.columns)
     known = {column.name: column for column in (*COLUMNS, *columns)}
     for name in names:
         column = known.get(name) or other_column(name)
-        if column.kind == "classification" and name != "transcription":
+        if column.kind != "text" and name != "transcription":
             yield column
+
+
+def _symbols(name: str, segments: Segments, column: Column) -> str:
+    """The table of one recording as the command that writes symbols has it."""
+    asked = segments.where(column.applies_to(segments))
+    rows = zip(asked, column_texts(asked, column.name), strict=True)
+    spoken = ((name, format_seconds(s), format_seconds(e), label, value) for (s, e, label), value in rows)
+    return csv_text([(*BABAR.columns, "phonemes"), *spoken])
 
 
 def _rows(name: str, segments: Segments, column: Column) -> Iterator[str]:

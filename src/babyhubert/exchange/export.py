@@ -32,7 +32,7 @@ from babyhubert.annotation.intervals import Intervals
 from babyhubert.annotation.lena_table import LENA_HEADER, format_lena_rows
 from babyhubert.annotation.rttm import write_rttm
 from babyhubert.audio.names import RecordingNames, rttm_uri
-from babyhubert.errors import AnnotationError, BabyHubertError, DiskFullError
+from babyhubert.errors import AnnotationError, BabyHubertError, DiskFullError, counted
 from babyhubert.exchange.recordings import UEM_NAME, AnnotatedRecording, Failure, Source
 from babyhubert.files import path_below, require_safe_name, write_text
 from babyhubert.runs.provenance import models_of, versions_of
@@ -134,7 +134,7 @@ class _Exporter:
         require_safe_name(recording.recording_id)  # before any format is written
         beyond = recording.past_the_end()
         if beyond:
-            yield f"{beyond} segments reach past the end of the recording ({_length(recording)} s); kept as they are"
+            yield f"{counted(beyond, 'segment')} past the end of the recording ({_length(recording)} s); kept"
         settings, notes = self._settings, dict[str, None]()
         for name in settings.formats:
             notes.update(dict.fromkeys(self._write_as(name, recording)))
@@ -276,7 +276,7 @@ class _ProjectWriter(_SetWriter):
         absent = [one.filename for one in self._recordings if one.recording_id not in self._taken]
         if absent:
             some = ", ".join(absent[:3]) + (", ..." if len(absent) > 3 else "")
-            yield f"{len(absent)} recordings of the project stay without: {some}"
+            yield f"{counted(len(absent), 'recording')} of the project stay without: {some}"
 
     def _listed(self, recording: AnnotatedRecording) -> ProjectRecording:
         found = self._names.find(recording.recording_id)

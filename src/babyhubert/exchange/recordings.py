@@ -27,7 +27,7 @@ from babyhubert.annotation.reading import read_each
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.uem import read_uem
 from babyhubert.audio.discovery import discover
-from babyhubert.audio.names import RecordingNames, rttm_uri
+from babyhubert.audio.names import RecordingNames
 from babyhubert.audio.recording import probe
 from babyhubert.errors import AnnotationError, BabyHubertError, UnsafeNameError
 from babyhubert.measures.results import RecordingResult, columns_of_run, read_results
@@ -136,17 +136,16 @@ class Source:
         if self._is_finished_run:
             yield from _of_run(self.path)
             return
-        known, columns = _of_project(self.path), columns_beside(self.path)
+        known, columns = RecordingNames(_of_project(self.path).items()), columns_beside(self.path)
         uem = self.path / UEM_NAME
-        annotated = read_uem(uem) if uem.is_file() else {}
+        annotated = RecordingNames(read_uem(uem).items() if uem.is_file() else ())
         for file, part in read_each(self.path):
             if isinstance(part, AnnotationError):
                 yield Failure(str(file), str(part))
                 continue
             for recording_id, segments in part.items():
-                audio, samples, stretches = known.get(
-                    recording_id, (None, None, annotated.get(rttm_uri(recording_id)))
-                )
+                about = known.find(recording_id)
+                audio, samples, stretches = about or (None, None, annotated.find(recording_id))
                 yield AnnotatedRecording(recording_id, segments, audio, samples, stretches, columns=columns)
 
     def _with_audio(self, recording: AnnotatedRecording) -> AnnotatedRecording | Failure:

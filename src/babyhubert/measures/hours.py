@@ -7,7 +7,7 @@ project) or from a table ``recording_id,start_time``. They are local times of da
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from babyhubert.annotation.text import CsvTable
 from babyhubert.audio.names import RecordingNames
-from babyhubert.errors import AnnotationError, some_names
+from babyhubert.errors import AnnotationError, counted, some_names
 from babyhubert.timebase import SAMPLE_RATE
 
 HOUR = 3600 * SAMPLE_RATE
@@ -120,16 +120,29 @@ def start_times(recordings: Mapping[str, Path], table: Path | None = None) -> di
     return found
 
 
-def unknown_start_notes(recordings: Mapping[str, Path], table: Path) -> list[str]:
-    """A note if a table has no start time for some recordings, perhaps because it names them otherwise."""
-    begins = start_times(recordings, table)
-    unknown = sorted(name for name, start in begins.items() if start is None)
-    if not unknown:
+def start_time_notes(recordings: Mapping[str, Path], table: Path | None) -> list[str]:
+    """Notes on a table of start times: recordings that it does not name, and names that are no recording here."""
+    if table is None:
         return []
-    return [
-        f"{table}: no start time for {len(unknown)} of {len(begins)} recordings ({some_names(unknown)}), which are "
-        f"measured by elapsed hours; it names {some_names(sorted(read_start_times(table))) or 'nothing'}"
-    ]
+    begins, notes = start_times(recordings, table), []
+    unknown = sorted(name for name, start in begins.items() if start is None)
+    if unknown:
+        count = f"{len(unknown)} of {counted(len(begins), 'recording')}"
+        notes.append(
+            f"{table}: no start time for {count} ({some_names(unknown)}), measured by elapsed hours; it names "
+            f"{some_names(sorted(read_start_times(table))) or 'nothing'}"
+        )
+    suffixes = {audio.suffix for audio in recordings.values()}
+    used = {found for name, audio in recordings.items() for found in _names_of(table, audio.suffix).ids(name)}
+    strange = sorted(name for name in read_start_times(table) if used.isdisjoint(_written(name, suffixes)))
+    if strange:
+        notes.append(f"{table}: names no recording of these results: {some_names(strange)}")
+    return notes
+
+
+def _written(name: str, suffixes: Iterable[str]) -> set[str]:
+    """A name of a table as it stands, and without the suffix of an audio file."""
+    return {name, *(name.removesuffix(suffix) for suffix in suffixes)}
 
 
 def _project_metadata(audio: Path) -> Path | None:

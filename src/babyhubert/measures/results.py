@@ -8,48 +8,23 @@ from a recording with none.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from babyhubert.annotation.columns import ADDRESSEE, COLUMNS, PHONEMES, Column, read_column, with_columns
 from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.text import CsvTable, parse_ends, parse_span
 from babyhubert.audio.identity import same_content
 from babyhubert.errors import AnnotationError, OutputError, UnsafeNameError
 from babyhubert.files import file_identity, path_below
-from babyhubert.phonology.sonority import is_canonical, syllabify
-from babyhubert.phonology.syllables import BOUNDARY
+from babyhubert.measures.result_tables import ClassTable, Utterance, read_utterances, require_intact
 from babyhubert.runs.folder import RunFolder
-from babyhubert.runs.provenance import is_stale, mixture, models_of, segments_fingerprint, stale_notes
+from babyhubert.runs.provenance import mixture, models_of, stale_notes
 from babyhubert.timebase import seconds_to_samples
 
 ADULTS = ("MAL", "FEM")
-
-
-@dataclass(frozen=True)
-class Utterance:
-    """Symbols of one segment: what the key child said.
-
-    Attributes:
-        start: First sample.
-        end: Sample after the last.
-        phonemes: IPA symbols, none if nothing was recognised.
-        syllables: Their number.
-        canonical: Syllables of these that are canonical (a vowel and a true consonant).
-        label: Of the segment.
-    """
-
-    start: int
-    end: int
-    phonemes: tuple[str, ...]
-    syllables: int
-    canonical: int
-    label: str = "KCHI"
 
 
 @dataclass(frozen=True)
@@ -113,7 +88,7 @@ class RunResults:
     failures: tuple[tuple[str, str], ...]
     columns: tuple[Column, ...]
     _records: Mapping[str, Mapping[str, Any]]
-    _tables: Mapping[str, _Table]
+    _tables: Mapping[str, ClassTable]
 
     @property
     def own_columns(self) -> tuple[Column, ...]:
@@ -154,7 +129,7 @@ class RunResults:
             OutputError: its record has no length, or its id names no file below the folder.
         """
         record = self._records[recording_id]
-        _require_intact(self.folder, "segment", recording_id, _segments_path(self.folder, recording_id))
+        require_intact(self.folder, "segment", recording_id, _segments_path(self.folder, recording_id))
         segments = _read_own_segments(self.folder, recording_id)
         return RecordingResult(
             recording_id,
@@ -163,7 +138,7 @@ class RunResults:
             segments,
             {name: table.read(self.folder, recording_id, segments) for name, table in self._tables.items()},
             {
-                column.name: _read_utterances(self.folder, column, recording_id, segments)
+                column.name: read_utterances(self.folder, column, recording_id, segments)
                 for column in self.columns
                 if column.kind == "ctc"
             },
@@ -188,7 +163,7 @@ def read_results(folder: Path) -> RunResults:
     columns = with_columns(own)
     written = {column.task: column.name for column in own}
     tables = {
-        column.name: _Table.open(folder, column, written.get(column.task, column.name))
+        column.name: ClassTable.open(folder, column, written.get(column.task, column.name))
         for column in columns
         if column.kind == "classification"
     }
@@ -296,129 +271,6 @@ def audio_fault(path: Path, record: Mapping[str, Any]) -> str | None:
     except OSError:
         return None
     return f"{path}: was replaced or changed since it was processed; run 'babyhubert segment' on it again"
-
-
-def _require_intact(
-    folder: Path, command: str, recording_id: str, path: Path | None, typed: str | None = None
-) -> dict[str, Any] | None:
-    """The record of a recording, if a command wrote one, after a check that its file is intact.
-
-    Args:
-        folder: The output folder.
-        command: Name of the command.
-        recording_id: The recording.
-        path: Its file; None where it has none.
-        typed: The command as a user types it; None: its name.
-
-    Raises:
-        AnnotationError: the file, or the record, is damaged.
-    """
-    own = RunFolder(folder, command)
-    if own.is_damaged(recording_id):
-        fault: str | None = f"{own.record_path(recording_id)}: damaged"
-    else:
-        record = own.record(recording_id)
-        fault = None if record is None or path is None else own.fault(record, path)
-    if fault is not None:
-        raise AnnotationError(f"{fault}; run 'babyhubert {typed or command}' on {recording_id} again")
-    return record
-
-
-@dataclass(frozen=True)
-class _Table:
-    """Predictions of a classification task for segments.
-
-    Attributes:
-        column: Its column.
-        written: The column's name in the task's files.
-        rows: The predicted segments, by recording; None if the task was not run.
-    """
-
-    column: Column
-    written: str
-    rows: Mapping[str, Segments] | None
-
-    @classmethod
-    def open(cls, folder: Path, column: Column, written: str) -> _Table:
-        """The table of all recordings that the task left in a folder."""
-        return cls(column, written, _read_classes(folder / f"rttm_{column.task}.csv", column, written))
-
-    def read(self, folder: Path, recording_id: str, segments: Segments) -> Segments | None:
-        """The predicted segments of a recording, with the task's column; None if it was not run.
-
-        A recording without a row counts as processed only if it has no segment to predict. Classes of other segments
-        than those count as unknown.
-        """
-        if self.rows is None:
-            return None
-        column = self.column
-        path = path_below(folder / column.task, recording_id, ".csv")
-        record = _require_intact(folder, column.task, recording_id, path, column.command)
-        if record is not None and "outputs" in record:
-            if is_stale(record, segments_fingerprint(segments)):
-                return None
-            return (_read_classes(path, column, self.written) or {}).get(recording_id, _nothing_to_predict(column))
-        if recording_id in self.rows:
-            return self.rows[recording_id]
-        return None if column.applies_to(segments).any() else _nothing_to_predict(column)
-
-
-def _read_classes(path: Path, column: Column, written: str) -> dict[str, Segments] | None:
-    """Predicted segments of a task, by recording, with its column; None if the table is missing."""
-    if not path.is_file():
-        return None
-    rows: dict[str, list[tuple[int, int, str, str]]] = {}
-    for where, row in _rows(path, ("uid", "start_time_s", "duration_s", "label", written)):
-        start, end = parse_span(row["start_time_s"], row["duration_s"], where)
-        rows.setdefault(row["uid"], []).append((start, end, row["label"], (row[written] or "").strip()))
-    return {uid: _classified_segments(found, column) for uid, found in rows.items()}
-
-
-def _classified_segments(rows: Iterable[tuple[int, int, str, str]], column: Column) -> Segments:
-    start, end, label, value = zip(*rows, strict=True)
-    columns = {column.name: np.array(value, object)}
-    table = Segments(np.array(start), np.array(end), np.array(label, object), columns)
-    return table.where(column.applies_to(table))
-
-
-def _nothing_to_predict(column: Column) -> Segments:
-    return replace(Segments.empty(), columns={column.name: np.empty(0, dtype=object)})
-
-
-def _read_utterances(
-    folder: Path, column: Column, recording_id: str, segments: Segments
-) -> tuple[Utterance, ...] | None:
-    """The key child's utterances; None if there are none, or they belong to other segments."""
-    record = RunFolder(folder, column.task).record(recording_id)
-    if record is not None and is_stale(record, segments_fingerprint(segments)):
-        return None
-    for name in (f"{column.task}_enriched", column.task):
-        path = path_below(folder / name, recording_id, ".csv")
-        written = record.get("outputs") if record is not None else None
-        if path.is_file() and (written is None or path.relative_to(folder).as_posix() in written):
-            _require_intact(folder, column.task, recording_id, path, column.command)
-            found = [_utterance(row, column, where) for where, row in _rows(path, ("onset", "offset", "phonemes"))]
-            return tuple(sorted(found, key=lambda utterance: (utterance.start, utterance.end)))
-    return None
-
-
-def _utterance(row: Mapping[str, str], column: Column, where: str) -> Utterance:
-    start, end = parse_ends(row["onset"], row["offset"], where)
-    phonemes = tuple((row["phonemes"] or "").split())
-    told = row.get("syllables")
-    if told:
-        syllables = [tuple(part.split()) for part in told.split(BOUNDARY) if part.strip()]
-    else:
-        syllables = syllabify(phonemes)
-    canonical = sum(is_canonical(syllable) for syllable in syllables)
-    label = column.voices[0] if len(column.voices) == 1 else row.get("speaker", "")
-    return Utterance(start, end, phonemes, len(syllables), canonical, label)
-
-
-def _rows(path: Path, needed: Iterable[str]) -> Iterable[tuple[str, dict[str, str]]]:
-    table = CsvTable(path)
-    table.require(*needed)
-    return [(f"{path}, line {line}", row) for line, row in table]
 
 
 def _failures(run: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from babyhubert.annotation.columns import ADDRESSEE
 from babyhubert.annotation.intervals import close_gaps
 from babyhubert.annotation.segments import Segments
-from babyhubert.measures.results import ADULTS, Utterance
+from babyhubert.measures.result_tables import Utterance
+from babyhubert.measures.results import ADULTS
 from babyhubert.measures.turns import count_by_hour, hour_of
 
 Counts = NDArray[np.int64]
@@ -28,8 +29,15 @@ def samples_by_hour(start: NDArray[np.int64], end: NDArray[np.int64], edges: NDA
         return np.empty(0, dtype=np.int64)
     bounds = edges.astype(np.int64)
     bounds[-1] = max(int(bounds[-1]), int(end.max(initial=0)))
-    reached = np.array([np.minimum(end, bound).sum() - np.minimum(start, bound).sum() for bound in bounds])
-    return np.diff(reached).astype(np.int64)
+    return np.diff(_summed_up_to(end, bounds) - _summed_up_to(start, bounds))
+
+
+def _summed_up_to(position: NDArray[np.int64], bounds: NDArray[np.int64]) -> Counts:
+    """Sum over positions of the smaller of the position and each bound, int64, of the shape of ``bounds``."""
+    ordered = np.sort(position)
+    below = np.searchsorted(ordered, bounds)
+    total = np.concatenate(([0], np.cumsum(ordered)))
+    return np.asarray(total[below] + bounds * (len(ordered) - below), dtype=np.int64)
 
 
 def sum_by_hour(onset: NDArray[np.int64], value: NDArray, edges: NDArray[np.int64]) -> Values:

@@ -135,23 +135,31 @@ def measure(recording: RecordingResult, settings: MeasureSettings, start: int | 
     generator = np.random.default_rng([settings.seed, *recording.recording_id.encode(errors="surrogatepass")])
     chance = chance_turns(speech, hours.edges, settings.rules, settings.shuffles, generator)
     bounds = np.array([0, recording.samples], dtype=np.int64) if recording.samples else hours.edges
-    whole = _values(recording, bounds, settings, {name: c.sum(axis=1, keepdims=True) for name, c in chance.items()})
+    whole_chance = {name: counts.sum(axis=1, keepdims=True) for name, counts in chance.items()}
+    whole = measures_between(recording, bounds, settings, whole_chance)
     return RecordingMeasures(
         recording.recording_id,
         hours,
         {name: float(value[0]) if len(value) else float("nan") for name, value in whole.items()},
-        _values(recording, hours.edges, settings, chance),
+        measures_between(recording, hours.edges, settings, chance),
         record_warnings(recording.record),
     )
 
 
-def _values(
+def measures_between(
     recording: RecordingResult,
     edges: NDArray[np.int64],
     settings: MeasureSettings,
     chance: Mapping[str, NDArray[np.int64]],
 ) -> dict[str, NDArray]:
-    """Every measure in the order of columns, one number for each stretch between two edges."""
+    """Every measure in the order of columns, one number for each stretch between two edges.
+
+    Args:
+        recording: The results.
+        edges: Bounds of the stretches in samples, int64 (H + 1,), ascending.
+        settings: Settings of the measures.
+        chance: Turns in shuffled speech by rule, int64 (shuffles, H); not needed if ``settings`` ask for no shuffles.
+    """
     hours = np.diff(edges) / HOUR
     values: dict[str, NDArray] = {"duration_h": hours}
     for label in VOICE_TYPES:

@@ -43,6 +43,7 @@ from babyhubert.encoder.loading import model_hash
 from babyhubert.errors import ConfigError, CorpusError
 from babyhubert.files import make_folder, temporary_beside, write_json
 from babyhubert.hashing import file_sha256, fingerprint
+from babyhubert.pretraining.requirements import check_packages
 from babyhubert.pretraining.run import PretrainingResult, pretrain
 from babyhubert.pretraining.settings import TrainingSettings
 from babyhubert.runs.record import software_versions
@@ -171,9 +172,12 @@ def train_by_recipe(recipe: Recipe, output: Path, group: ProcessGroup, say: Say 
         say: Called with lines of text, in the first process.
 
     Raises:
+        MissingExtraError: a package that a step needs is not installed; nothing has been done then.
         ConfigError, CorpusError, TrainingError, OutputError: as of the steps.
     """
     say = group.rank_zero_print(say)
+    others = [each.units.teacher for each in recipe.iterations if not each.units.teacher.startswith(_PREVIOUS_LAYER)]
+    check_packages(recipe.regions.source, others, [each.training for each in recipe.iterations])
     group.first_only(lambda: make_folder(output))
     journal = _Journal(output / "recipe.json", group, say)
     corpus = output / "corpus"

@@ -1,8 +1,8 @@
 """The HTML page of a run: one file that needs no network, and no other file as long as it stays below a few megabytes.
 
-``page.html``, ``page.css`` and ``page.js`` beside this module are readable sources; here they are joined with data. If
-the details of all recordings together fit :data:`DETAIL_BYTES`, they are in ``report.html``. Otherwise each recording
-has a page of its own, ``report/<id>.html``, and ``report.html`` is the table that links to them.
+``page.html``, ``look.css``, ``page.css`` and ``page.js`` beside this module are readable sources; here they are joined
+with data. If the details of all recordings together fit :data:`DETAIL_BYTES`, they are in ``report.html``. Otherwise
+each recording has a page of its own, ``report/<id>.html``, and ``report.html`` is the table that links to them.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def join_page(title: str, data: Mapping[str, Any]) -> str:
     """Insert title, style, data and script into the template."""
     parts = {
         "title": html.escape(title),
-        "style": f"<style>\n{_source('page.css')}</style>",
+        "style": f"<style>\n{_source('look.css')}\n{_source('page.css')}</style>",
         "data": f'<script type="application/json" id="data">{_json(data)}</script>',
         "script": f"<script>\n{_source('page.js')}</script>",
     }

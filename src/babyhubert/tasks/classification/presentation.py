@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from babyhubert.errors import some_names
+from babyhubert.errors import counted, some_names
 from babyhubert.evaluation import presentation as time_shown
 from babyhubert.evaluation.detection import BootstrapIntervals, DetectionReport
 from babyhubert.evaluation.presentation import interval_notes
@@ -41,7 +41,7 @@ def _class_scores(report: UtteranceReport | DetectionReport, intervals: Bootstra
 def _score_table(title: str, report: UtteranceReport, intervals: BootstrapIntervals | None) -> Table:
     counts = report.confusion.sum(axis=0)
     return _class_scores(report, intervals).table(
-        f"{title} by utterance, {len(report.recordings)} recordings",
+        f"{title} by utterance, {counted(len(report.recordings), 'recording')}",
         map(str, counts.sum(axis=1).tolist()),
         map(str, counts.sum(axis=0)[: len(report.labels)].tolist()),
     )
@@ -76,7 +76,7 @@ def notes(result: ClassEvaluation, intervals: BootstrapIntervals | None) -> Iter
     if report.unanswered:
         yield f"{report.unanswered} utterances without a prediction: wrong in recall"
     if report.missing:
-        yield f"{len(report.missing)} recordings without prediction: {some_names(report.missing)}"
+        yield f"{counted(len(report.missing), 'recording')} without prediction: {some_names(report.missing)}"
     if report.extra:
         yield f"{report.extra} predicted {result.question.turns} that are no turn of the reference, left out"
     if report.without_reference:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from babyhubert.annotation.csv_tables import write_childproject_csv
 from babyhubert.annotation.rttm import write_rttm
+from babyhubert.annotation.segments import Segments
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.prefetch import prefetch
@@ -276,6 +277,7 @@ class SegmentRun(FrameRun):
             **self.record_head(file, self._classifier.device),
             "scores": result_fingerprint(self._score_settings),
             "segments": len(segments),
+            "speech_s": _speech_seconds(segments, self._classifier.labels),
             "segments_sha256": segments_fingerprint(segments),
             **({"confidence": settings_of(self._confidence)["kind"]} if self._outputs.confidence else {}),
             **self.made_with(),
@@ -373,6 +375,12 @@ def _confidence_of(classifier: VoiceTypeClassifier, outputs: SegmentOutputs) -> 
     if outputs.confidence_from is not None:
         return read_confidence(outputs.confidence_from, classifier.labels)
     return classifier.confidence
+
+
+def _speech_seconds(segments: Segments, classes: Sequence[str]) -> dict[str, float]:
+    """Seconds of each class: its segments do not overlap."""
+    lengths = segments.end - segments.start
+    return {name: samples_to_seconds(int(lengths[segments.label == name].sum())) for name in classes}
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

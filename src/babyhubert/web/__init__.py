@@ -1,0 +1,1 @@
+"""Pages that a person works with in the browser, served to this machine alone: the server, its guard, its files."""

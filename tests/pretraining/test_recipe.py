@@ -22,8 +22,8 @@ from babyhubert.corpus.shards import Labels, Pack
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.loading import load_checkpoint, load_encoder
 from babyhubert.errors import ConfigError, MissingExtraError
-from babyhubert.pretraining.plan import operations_per_second, plan
 from babyhubert.pretraining import requirements
+from babyhubert.pretraining.plan import operations_per_second, plan
 from babyhubert.pretraining.recipe import Recipe, train_by_recipe
 from babyhubert.training.curves import read_log
 

@@ -1,5 +1,6 @@
-"""Check that the optional packages of a recipe are installed, before its first step: a scan of daylong recordings takes
-hours, and a missing package would otherwise be noticed after it.
+"""Check that the optional packages of a recipe are installed, before its first step.
+
+A scan of daylong recordings takes hours, and a missing package would otherwise be noticed after it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Errors a user can act on.
 
-Each has a single sentence that names the fault, its place, and the remedy. The command line prints only that sentence
-(a traceback only with ``--debug``); a program can catch each class.
+Each has a single sentence that names the fault, its place, and the remedy. The command line prints that sentence, and
+the option that is meant where there is one (a traceback only with ``--debug``); a program can catch each class.
 """
 
 from __future__ import annotations
@@ -11,7 +11,21 @@ from pathlib import Path
 
 
 class BabyHubertError(Exception):
-    """Base class of all errors that this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose.
+
+    Attributes:
+        option: Option of the command line that the remedy is about, such as ``--device cpu``; empty without one.
+    """
+
+    def __init__(self, *arguments: object, option: str = "") -> None:
+        super().__init__(*arguments)
+        self.option = option
+
+
+def on_command_line(error: Exception) -> str:
+    """Message of an error for users of the command line: with the option that it is about."""
+    option = getattr(error, "option", "")
+    return f"{error} ({option})" if option else str(error)
 
 
 class ReadingWarning(UserWarning):
@@ -22,7 +36,7 @@ def one_line(path: Path, error: Exception) -> str:
     """One line about an error in a recording, for a list of failures: this package's sentence, or the error's kind and
     text.
     """
-    text = " ".join(str(error).split())
+    text = " ".join(on_command_line(error).split())
     return text if isinstance(error, BabyHubertError) else f"{path}: {type(error).__name__}: {text}"
 
 

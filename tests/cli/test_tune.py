@@ -70,7 +70,7 @@ def test_minimum_durations_and_calibration(segmented, small_model, tmp_path):
     assert (chosen["on"], chosen["off"]) == (0, 0)
     copied = command("convert", small_model, tmp_path / "copy", "--thresholds", tmp_path / "tuned")
     assert copied.code == 0, copied.err
-    assert "give it --min-on 0 --min-off 0" in copied.err
+    assert "run 'segment --min-on 0 --min-off 0'" in copied.err
     assert "another model" not in copied.err
     other = command(
         "convert", write_small_model(tmp_path / "other", 1), tmp_path / "o", "--thresholds", tmp_path / "tuned"

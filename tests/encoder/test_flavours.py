@@ -169,7 +169,7 @@ def test_loss_must_be_allowed(tmp_path):
     voices = read_checkpoint(published.write("vtc-2.1", tmp_path / "v.ckpt"))
     torchaudio.heads.update(voices.heads)
     write_checkpoint(torchaudio, tmp_path / "both", "transformers")
-    with pytest.raises(CheckpointError, match=r"voice_type head.*--allow-loss"):
+    with pytest.raises(CheckpointError, match=r"voice_type head.*allow the loss"):
         convert_checkpoint(tmp_path / "both", tmp_path / "out.ckpt", "torchaudio")
     result = convert_checkpoint(tmp_path / "both", tmp_path / "out.ckpt", "torchaudio", allow_loss=True)
     assert result.left_out == ("the voice_type head",)
@@ -195,7 +195,7 @@ def test_settings_that_shapes_do_not_show_survive(tmp_path):
 
 def test_an_existing_destination_is_kept(tmp_path):
     original = published.write("babar", tmp_path / "b.ckpt")
-    with pytest.raises(OutputError, match="--force"):
+    with pytest.raises(OutputError, match="overwrite it"):
         convert_checkpoint(original, original, "babar")
     assert convert_checkpoint(original, original, "babar", overwrite=True).verified > 0
     (tmp_path / "mine").mkdir()

@@ -80,7 +80,7 @@ class TierLayout:
         if self.own:
             yield (
                 f"ChildProject's .eaf importer may fail on {', '.join(self.own)}, which it does not know: "
-                "give it --to childproject"
+                "give it what 'export --to childproject' writes"
             )
         if self.misread:
             yield f"tiers named like these mean something else to annotation tools: {', '.join(self.misread)}"

@@ -8,6 +8,7 @@ open :class:`Recording`.
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ __all__ = [
     "probe",
     "warn_of_reading",
 ]
+
+_LOG = logging.getLogger(__name__)
 
 DEFAULT_BLOCK_SAMPLES = 30 * SAMPLE_RATE
 
@@ -116,7 +119,11 @@ def open_recording(path: Path | str, channel: Channel = "mean") -> Recording:
     source = open_source(path)
     try:
         info = _describe(path, source)
-        return Recording(info, settle_mix(path, source, channel), source)
+        mix = settle_mix(path, source, channel)
+        kind = f"{info.container} {info.codec}, {info.sample_rate} Hz"
+        length = format_clock(info.n_samples)
+        _LOG.debug("%s: %s, channel %s of %d, %s", path, kind, mix.channel, info.channels, length)
+        return Recording(info, mix, source)
     except BaseException:
         source.close()
         raise

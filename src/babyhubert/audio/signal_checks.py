@@ -117,11 +117,11 @@ class SignalChecks:
         lines = []
         if 0 < len(dead) < len(self._low):
             verb = "is" if len(dead) == 1 else "are"
-            lines.append(f"{named_channels(dead)} {verb} silent and part of the mean: choose another with --channel")
+            lines.append(f"{named_channels(dead)} {verb} silent and part of the mean: choose another channel")
         if self._cancelling > _CANCELLING_SHARE * self._frames:
             lines.append(
                 f"the channels cancel each other out in {self._clock(self._cancelling)} of "
-                f"{self._clock(self._frames)} (opposite phase): choose one of them with --channel"
+                f"{self._clock(self._frames)} (opposite phase): choose one of them"
             )
         return lines
 

@@ -38,7 +38,7 @@ from babyhubert.cli import (
     utterances,
 )
 from babyhubert.cli.interrupts import INTERRUPTED, interrupts_end_in_order
-from babyhubert.errors import BabyHubertError, ReadingWarning
+from babyhubert.errors import BabyHubertError, ReadingWarning, on_command_line
 from babyhubert.version import __version__
 
 app = typer.Typer(
@@ -120,7 +120,7 @@ def main() -> None:
     except BabyHubertError as error:
         if debug:
             traceback.print_exc()
-        typer.echo(f"babyhubert: error: {error}", err=True)
+        typer.echo(f"babyhubert: error: {on_command_line(error)}", err=True)
         sys.exit(2)
     except (KeyboardInterrupt, SystemExit) as stop:  # typer turns Ctrl-C into an exit of its own
         code = INTERRUPTED if isinstance(stop, KeyboardInterrupt) else stop.code

@@ -27,11 +27,11 @@ def resolve_device(name: str = "auto") -> torch.device:
     except RuntimeError:
         raise ConfigError(f"device '{name}': unknown; one of auto, cpu, cuda, cuda:1, mps") from None
     if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"device '{name}': this machine or this torch has no CUDA; use --device cpu")
+        raise ConfigError(f"device '{name}': this machine or this torch has no CUDA; use cpu", option="--device cpu")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"device '{name}': this machine has {torch.cuda.device_count()} CUDA devices")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise ConfigError(f"device '{name}': this machine has no MPS; use --device cpu")
+        raise ConfigError(f"device '{name}': this machine has no MPS; use cpu", option="--device cpu")
     return device
 
 

@@ -116,7 +116,8 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | Path, flavour: str, *, 
     if lost and not allow_loss:
         raise CheckpointError(
             f"the {flavour} layout has no room for {', '.join(lost)}; write 'transformers', which keeps everything, "
-            "or allow the loss (--allow-loss)"
+            "or allow the loss",
+            option="--allow-loss",
         )
     unused = checkpoint.metadata.get("unused", {})
     tensors = layout.write(checkpoint.encoder, checkpoint.pretraining, checkpoint.heads, unused)

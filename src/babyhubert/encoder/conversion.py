@@ -66,7 +66,7 @@ def convert_checkpoint(
     """
     destination = Path(destination)
     if destination.exists() and not overwrite:
-        raise OutputError(f"{destination}: exists already; choose another place or add --force")
+        raise OutputError(f"{destination}: exists already; choose another place, or overwrite it", option="--force")
     if destination.is_dir() and flavour != "transformers":
         raise OutputError(f"{destination}: is a folder, and the {flavour} layout is one file; name a file in it")
     read = load_checkpoint(source)
@@ -96,7 +96,8 @@ def _with_labels(checkpoint: Checkpoint, source: str | Path, allow_loss: bool) -
     if unlabelled and not allow_loss:
         raise CheckpointError(
             f"{source}: no {VOCABULARY} beside this CTC model, so nobody knows the symbols of its outputs; save its "
-            "tokenizer in the same folder (processor.save_pretrained), or drop the outputs with --allow-loss"
+            "tokenizer in the same folder (processor.save_pretrained), or drop the outputs",
+            option="--allow-loss",
         )
     heads = {task: head for task, head in checkpoint.heads.items() if task not in unlabelled}
     return replace(checkpoint, heads=heads)
@@ -113,7 +114,10 @@ def halved(checkpoint: Checkpoint) -> Checkpoint:
         small = {name: t.half() if t.is_floating_point() else t for name, t in tensors.items()}
         for name, tensor in small.items():
             if not torch.isfinite(tensor).all():
-                raise CheckpointError(f"{name} has weights beyond 65504, which float16 cannot hold; leave out --half")
+                raise CheckpointError(
+                    f"{name} has weights beyond 65504, which float16 cannot hold; keep float32",
+                    option="without --half",
+                )
         return small
 
     heads = {task: replace(head, tensors=rounded(head.tensors)) for task, head in checkpoint.heads.items()}

@@ -6,6 +6,7 @@ published repositories are gated: until a user has accepted their terms and logg
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.sharded_weights import is_index, sharded_sha256
 from babyhubert.errors import CheckpointError, ModelAccessError
 from babyhubert.hashing import file_sha256, fingerprint
+
+_LOG = logging.getLogger(__name__)
 
 SHIPPED_MODELS = Path(__file__).parent.parent / "models"
 """Folders of the small models that come with the package; their names can be given like paths."""
@@ -58,6 +61,7 @@ def resolve_model(
             f"package: {', '.join(shipped_models())})"
         )
     repository, own = named.groups()
+    _LOG.info("looking for %s on the hub, or in its cache", name)
     return _download(repository, own or revision, cache_dir, offline)
 
 
@@ -99,6 +103,7 @@ def _download(repository: str, revision: str | None, cache_dir: str | Path | Non
     except Exception as error:  # a full disk, or the HTTP library's own errors, which change with the hub's client
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ModelAccessError(f"{repository}: the download did not finish ({reason}); try again") from error
+    _LOG.info("%s is in %s", repository, folder)
     return Path(folder)
 
 

@@ -152,7 +152,7 @@ def refuse_other_folder(folder: Path) -> None:
 
 def _write_files(folder: Path, checkpoint: Checkpoint, task: Mapping[str, Any] | None) -> None:
     source = {key: value for key, value in checkpoint.metadata.items() if key != "task"}
-    settings = checkpoint.config.to_transformers()
+    settings = {**checkpoint.config.to_transformers(), "dtype": "float32"}  # computed in, however they are stored
     write_json(folder / CONFIG, {**settings, _SOURCE: source} if source else settings)
     write_json(folder / PREPROCESSOR, _preprocessor(checkpoint.config))
     if checkpoint.heads or task:

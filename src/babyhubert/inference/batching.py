@@ -12,6 +12,7 @@ calls.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -25,8 +26,11 @@ from babyhubert.encoder.precision import Precision
 from babyhubert.inference.engine import Engine, batches_ahead
 from babyhubert.inference.stitching import Blend
 from babyhubert.inference.windows import WindowPlan
+from babyhubert.timebase import samples_to_seconds
 
 Compute = Callable[[Tensor], Tensor]
+
+_LOG = logging.getLogger(__name__)
 
 _WINDOWS_A_THREAD = 4
 """Windows of one batch for each thread: threads wait for the slowest once per batch, not once per window."""
@@ -73,6 +77,8 @@ def build_engine(
     device = next(encoder.parameters()).device
     size = batch_size or windows_per_call(device, plan.length, encoder.config.conv_dim[0])
     call = arranged(compute, device, precision, (size, plan.length))
+    seconds = samples_to_seconds(plan.length), samples_to_seconds(plan.hop)
+    _LOG.info("windows of %g s, one every %g s, %d in a batch, %s", *seconds, size, blend)
     return Engine(call, plan, size, blend, recordings_at_once(device), wanted, batches_ahead(device), model)
 
 

@@ -114,4 +114,7 @@ def check_margin(margin_db: float) -> None:
         ConfigError: not a positive number.
     """
     if not (math.isfinite(margin_db) and margin_db > 0):
-        raise ConfigError(f"--skip-quiet {margin_db:g}: decibels above the recording's floor, more than 0, such as 10")
+        raise ConfigError(
+            f"a margin of {margin_db:g}: more than 0 decibels above the recording's floor are needed, such as 10",
+            option="--skip-quiet 10",
+        )

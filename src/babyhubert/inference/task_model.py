@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from babyhubert.encoder.precision import Precision
 from babyhubert.errors import CheckpointError, ConfigError
 from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.windows import WindowPlan
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +98,9 @@ class TaskChoice:
                 )
             return self.name  # where it is absent, making the model tells
         if len(fitting) > 1:
-            raise ConfigError(f"{source} has several {self.kind} tasks, {', '.join(fitting)}: say which with --task")
+            raise ConfigError(
+                f"{source} has several {self.kind} tasks, {', '.join(fitting)}: name one as the task", option="--task"
+            )
         if not fitting:
             if self.preferred is not None:
                 return self.preferred
@@ -141,7 +146,14 @@ def load_task_model(
     settings_hash = model_settings_hash(path)
     unused = {name: head for name, head in checkpoint.heads.items() if name not in network.tasks}
     weights = model_hash(path)
+    heads = ", ".join(network.tasks)
+    _LOG.info("model %s: heads %s, speed %s (%s), on %s", source, heads, speed, precision, network.device)
+    _LOG.info("model %s: %s, SHA-256 %s", source, _licence(card), weights)
     return LoadedModel(network, str(source), weights, window_settings, card, speed, precision, settings_hash, unused)
+
+
+def _licence(card: Mapping[str, Any]) -> str:
+    return f"licence {card['licence']}" if card.get("licence") else "no licence in its card"
 
 
 def plan_of(

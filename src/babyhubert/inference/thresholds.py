@@ -112,7 +112,7 @@ def tuning_notes(folder: Path, names: Sequence[str], weights_sha256: str) -> Ite
             on, off = samples_to_seconds(minimum.on), samples_to_seconds(minimum.off)
             yield (
                 f"thresholds {', '.join(sets)} were tuned with other minimum durations than those of 'segment': "
-                f"give it --min-on {on:g} --min-off {off:g}"
+                f"run 'segment --min-on {on:g} --min-off {off:g}'"
             )
     model = _table(tuning, "model")
     if model.get("sha256") not in (None, weights_sha256):

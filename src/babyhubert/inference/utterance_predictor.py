@@ -82,7 +82,9 @@ def plan_utterances(
     window_settings = replace(loaded.window_settings[task], **changes)
     choice = choose_windows(window_settings, published=published)
     if overlap is not None and choice != "grid":
-        raise ConfigError(f"--overlap {overlap:g}: here each utterance has a window of its own; leave it out")
+        raise ConfigError(
+            f"an overlap of {overlap:g}: here each utterance has a window of its own; leave it out", option="--overlap"
+        )
     return replace(loaded, window_settings={**loaded.window_settings, task: window_settings}), plan, choice
 
 

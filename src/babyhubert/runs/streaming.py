@@ -6,6 +6,7 @@ command; everything else about running over a folder is here. A failed recording
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,8 @@ from babyhubert.inference.engine import Failed, Finished, Frames, FrameSource
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.runs.decoded import Opener, open_directly
 from babyhubert.timebase import SAMPLE_RATE, samples_to_seconds
+
+_LOG = logging.getLogger(__name__)
 
 BLOCK_SAMPLES = 10 * SAMPLE_RATE
 _BLOCKS_AHEAD = 8
@@ -105,8 +108,11 @@ def run_recordings(
         if isinstance(event, Frames):
             sink.add(event.first, event.values)
         else:
-            sink.finish(streams[key].reading(event.samples))
+            reading = streams[key].reading(event.samples)
+            sink.finish(reading)
             del sinks[key]
+            length = samples_to_seconds(reading.samples)
+            _LOG.info("%s: %.1f s of audio in %.1f s, channel %s", key, length, reading.seconds, reading.channel)
             progress.done(key, None)
 
     try:
@@ -120,6 +126,7 @@ def run_recordings(
                 raise
             except Exception as error:  # one bad recording never stops the others
                 failures[key] = one_line(by_id[key].path, error)
+                _LOG.info("failed: %s", failures[key], exc_info=error)
                 progress.done(key, failures[key])
                 if key in sinks:
                     sinks.pop(key).abandon()

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from distributed import get_worker
 
 from babyhubert.audio.discovery import RecordingFile
-from babyhubert.errors import BabyHubertError, ConfigError, DiskFullError, one_line
+from babyhubert.errors import BabyHubertError, ConfigError, DiskFullError, on_command_line, one_line
 from babyhubert.runs.distribution import RecordingJob
 
 _SECONDS_BETWEEN_REPORTS = 1.0
@@ -66,7 +66,7 @@ def process_recording(ticket: Ticket, file: RecordingFile) -> Report:
     try:
         job = _job(ticket)
     except Exception as error:  # whatever it is, every other recording would meet it too
-        text = str(error) if isinstance(error, BabyHubertError) else f"{type(error).__name__}: {error}"
+        text = on_command_line(error) if isinstance(error, BabyHubertError) else f"{type(error).__name__}: {error}"
         return Report("unfit", f"the worker on {platform.node()} cannot start: {' '.join(text.split())}")
     try:
         job.process([file], progress)

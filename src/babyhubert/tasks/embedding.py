@@ -8,6 +8,7 @@ mean of exactly those rows that the recording's file would have, so it includes 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -48,6 +49,8 @@ from babyhubert.runs.streaming import Reading, Sink
 from babyhubert.tasks.input_segments import refuse_strangers
 from babyhubert.tasks.segment_means import NeededFrames, SegmentMeans, segment_frames
 from babyhubert.timebase import format_seconds, frame_count, seconds_to_samples
+
+_LOG = logging.getLogger(__name__)
 
 FrameType = Literal["float16", "float32"]
 
@@ -96,7 +99,10 @@ class Embedder:
         path = resolve_model(str(source))
         encoder = load_encoder(path, device=resolve_device(device))
         precision = SPEEDS[speed].prepare(encoder)
-        return cls(encoder, str(source), model_hash(path), batch_size, precision, model_settings_hash(path))
+        weights = model_hash(path)
+        where = next(encoder.parameters()).device
+        _LOG.info("encoder %s: speed %s (%s), on %s, SHA-256 %s", source, speed, precision, where, weights)
+        return cls(encoder, str(source), weights, batch_size, precision, model_settings_hash(path))
 
     @property
     def device(self) -> torch.device:
@@ -411,6 +417,7 @@ def _stored(values: NDArray[np.floating], dtype: FrameType, file: RecordingFile)
     if not np.isfinite(kept).all():
         raise ComputationError(
             f"{file.path}: this model gives values up to {np.abs(values).max():g}, which {dtype} cannot hold; "
-            "use --dtype float32"
+            "use float32",
+            option="--dtype float32",
         )
     return kept

@@ -86,3 +86,28 @@ def test_onsets_are_seconds_beside_a_filename_and_milliseconds_in_lists_of_utter
     (utterance,) = read_transcriptions(tmp_path / "b.csv")
     assert (utterance.name, utterance.span) == ("day", (24_000, 32_000))
     assert TINYVOX.parse({"onset": "1500", "offset": "2000"}, "here") == (24_000, 32_000)
+
+
+@pytest.mark.parametrize("name", ["uid", "recording_id"])
+def test_tables_of_tasks_are_read_in_either_spelling(tmp_path, name):
+    (tmp_path / "t.csv").write_text(
+        f"{name},start_time_s,duration_s,label,mood\nday,1.5,0.5,FEM,calm\n", encoding="utf-8"
+    )
+    (read,) = read_segments(tmp_path / "t.csv").values()
+    assert list(read.columns["mood"]) == ["calm"]
+    (tmp_path / "p.csv").write_text(
+        "recording_id,onset,offset,speaker,phonemes\nday,1.5,2.0,KCHI,a b\n", encoding="utf-8"
+    )
+    assert [each.phones for each in read_transcriptions(tmp_path / "p.csv")] == [("a", "b")]
+    assert list(read_segments(tmp_path / "p.csv")) == ["day"]
+
+
+def test_one_id_column_in_tables_of_this_package():
+    from babyhubert.annotation.columns import layout_of_all, layout_of_symbols
+    from babyhubert.tasks.classification.outputs import COLUMNS as CLASSES
+    from babyhubert.tasks.phonemes.outputs import TIME_COLUMNS
+
+    own = (CLASSES, TIME_COLUMNS, layout_of_all("mood").columns, layout_of_symbols("vowels").columns)
+    assert {columns[0] for columns in own} == {"recording_id"}
+    published = (layout_of_all("addressee"), layout_of_symbols("phonemes"))
+    assert [layout.columns[0] for layout in published] == ["uid", "filename"]

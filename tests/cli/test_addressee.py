@@ -83,7 +83,7 @@ class TestOutputs:
             if row["addressee"]:
                 start = round(float(row["start_time_s"]) * RATE)
                 end = start + round(float(row["duration_s"]) * RATE)
-                expected = plain(addressee_model, samples_of(audio / f"{row['uid']}.wav"), start, end)
+                expected = plain(addressee_model, samples_of(audio / f"{row['recording_id']}.wav"), start, end)
                 found = [float(row[f"p_{label}"]) for label in LABELS["addressee"]]
                 np.testing.assert_allclose(found, expected, atol=1e-4)
                 assert float(row["confidence"]) == max(found)

@@ -253,7 +253,7 @@ class TestMixtures:
 
     def test_two_sets_of_settings(self, out, model, recordings):
         run = command("segment", recordings / "a.wav", "-o", out, "--model", model, "--min-off", "0.5")
-        assert "2 sets of settings (minimum_samples differ)" in run.err
+        assert "2 sets of settings that differ in minimum durations" in run.err
         assert "2 sets of settings" in command("measures", out).err
 
     def test_one_is_no_mixture(self, out, model, recordings):

@@ -156,7 +156,7 @@ def test_clips_are_collected_with_the_column(output, said, tmp_path):
     assert done.code == 0, done.err
     done = command("sample", "--collect", clips, "-o", reference, "--include-unchanged")
     assert done.code == 0, done.err
-    found = {(row["uid"], row["label"], row["vocal"]) for row in rows(reference / "rttm_vocalisation.csv")}
+    found = {(row["recording_id"], row["label"], row["vocal"]) for row in rows(reference / "rttm_vocalisation.csv")}
     assert found <= {(name, row["label"], row["vocal"]) for name, table in said.items() for row in table}
     assert {value for _, _, value in found} >= {"", "other", "cry"}
     assert not (reference / "rttm_addressee.csv").exists()

@@ -193,7 +193,7 @@ def test_shards_are_merged(model, results, material, tmp_path):
         )  # fmt: skip
     done = command("merge", out)
     assert done.code == 0, done.err
-    assert {row["uid"] for row in rows_of(out / "rttm_mood.csv")} == {"a", "b"}
+    assert {row["recording_id"] for row in rows_of(out / "rttm_mood.csv")} == {"a", "b"}
 
 
 @pytest.mark.parametrize(

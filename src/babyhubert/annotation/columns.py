@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.table_columns import BABAR, COMBINED, SYMBOLS, UTTERANCE, Layout
 from babyhubert.errors import AnnotationError, ConfigError
 from babyhubert.files import write_json
 
@@ -166,6 +167,16 @@ def column_of_task(task: str, kind: ColumnKind, classes: Sequence[str], card: Ma
         return read_column(record, f"task {task} of the model")
     except AnnotationError as error:
         raise ConfigError(str(error)) from None
+
+
+def layout_of_all(task: str) -> Layout:
+    """Layout of a task's table of all recordings, ``rttm_<task>.csv``: that of addressees is published."""
+    return COMBINED if task == ADDRESSEE.task else UTTERANCE
+
+
+def layout_of_symbols(task: str) -> Layout:
+    """Layout of the table of utterances of a task that writes symbols: that of phonemes is published."""
+    return BABAR if task == PHONEMES.task else SYMBOLS
 
 
 def read_column(record: object, where: str) -> Column:

@@ -8,7 +8,9 @@ CSV layouts are told apart by their header; columns beyond those needed are kept
   recording, named by the file, or many, named by a column ``recording_filename``; CHI there is the key child; rows
   whose type is ``NA`` are no voice: its importer stores LENA's noise and silence as such);
 - ``recording_id,start_s,end_s,label`` (what the simulator writes; seconds; many recordings; read only);
-- ``filename,onset,offset,speaker`` (what BabAR writes; seconds; many recordings; read only);
+- ``recording_id,start_time_s,duration_s,label`` (tables of tasks of this package; read only);
+- ``filename,onset,offset,speaker`` (what BabAR writes; seconds; many recordings; read only), also with
+  ``recording_id``;
 - ``recording_id,spkr,startTime,endTime`` (LENA's codes; seconds; many recordings; see ``lena_table``);
 - ``start,end,speaker,uri``, ``uri,start,duration`` and ``path,onset,length`` (BabyHuBERT's preparation; read only; see
   ``preparation_lists``).
@@ -42,7 +44,17 @@ from babyhubert.annotation.preparation_lists import (
 )
 from babyhubert.annotation.recording_rows import Parts, RecordingRows
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.table_columns import BABAR, CHILDPROJECT, COMBINED, LENA, RECORDING_FILENAME, TRUTH, Layout
+from babyhubert.annotation.table_columns import (
+    BABAR,
+    CHILDPROJECT,
+    COMBINED,
+    LENA,
+    RECORDING_FILENAME,
+    SYMBOLS,
+    TRUTH,
+    UTTERANCE,
+    Layout,
+)
 from babyhubert.annotation.text import CsvTable, shortened
 from babyhubert.errors import AnnotationError
 from babyhubert.files import csv_text, write_text
@@ -206,9 +218,11 @@ def _rows_of(layout: Layout, meaning: Callable[[str], str | None] = str) -> tupl
 
 _LAYOUTS: tuple[tuple[set[str], _Parser], ...] = (
     _rows_of(COMBINED),
+    _rows_of(UTTERANCE),
     _rows_of(TRUTH),
     _rows_of(CHILDPROJECT, _childproject_label),
     _rows_of(BABAR),
+    _rows_of(SYMBOLS),
     _rows_of(LENA, _lena_label),
     *((needed, seconds_row) for needed in VAD_COLUMNS),  # whose rows the whole table tells how to read
     (SECONDS_COLUMNS, seconds_row),

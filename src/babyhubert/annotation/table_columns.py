@@ -55,7 +55,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Layout:
-    """Columns of a table of segments.
+    """Columns of a table of segments. Tables of this package name a recording by ``recording_id``.
 
     Attributes:
         recording: Column of the recording's name; None in a table of one recording.
@@ -75,7 +75,10 @@ class Layout:
 
 
 COMBINED = Layout("uid", Stretch("start_time_s", "duration_s", lasting=True), "label")
-"""VTC's table of many recordings, and every table of utterances of ours."""
+"""VTC's table of many recordings, as published; with ``addressee``, that of the addressee model."""
+
+UTTERANCE = Layout("recording_id", COMBINED.stretch, "label")
+"""Tables of utterances of this package."""
 
 TRUTH = Layout("recording_id", Stretch("start_s", "end_s"), "label")
 """Truth of simulated scenes, and tables for training."""
@@ -85,6 +88,9 @@ CHILDPROJECT = Layout(None, Stretch("segment_onset", "segment_offset", "ms"), "s
 
 BABAR = Layout("filename", Stretch("onset", "offset"), "speaker")
 """Utterances of the phoneme recogniser, as published."""
+
+SYMBOLS = Layout("recording_id", BABAR.stretch, BABAR.label)
+"""Utterances of other recognisers, and times of phonemes."""
 
 LENA = Layout("recording_id", Stretch("startTime", "endTime"), "spkr")
 """Names of the attributes in LENA's files."""
@@ -104,6 +110,19 @@ STRETCHES = (
 RECORDING_FILENAME = "recording_filename"
 RECORDINGS = ("recording_id", "uid", "uri")
 """Columns of a recording's name in tables for training."""
+
+
+def recording_of(row: Mapping[str, str], where: str) -> str:
+    """Recording that a row of a table names.
+
+    Raises:
+        AnnotationError: no column of a recording's name; the message begins with ``where``.
+    """
+    name = next((name for name in RECORDINGS if name in row), None)
+    if name is None:
+        raise AnnotationError(f"{where}: no column recording_id")
+    return row[name]
+
 
 PATHS = ("path", "file_path", "audio_path", "audio_filename", RECORDING_FILENAME, "original_audio_path")
 """Columns of a recording's file there."""

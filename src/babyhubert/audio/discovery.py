@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 
 from babyhubert.audio.media import SUFFIXES as MEDIA_SUFFIXES
 from babyhubert.audio.names import rttm_uri
-from babyhubert.errors import AudioError
+from babyhubert.errors import AudioError, some_names
 
 AUDIO_SUFFIXES = MEDIA_SUFFIXES | frozenset(
     {".wav", ".wave", ".rf64", ".w64", ".bwf", ".aif", ".aiff", ".aifc", ".au", ".caf", ".flac", ".ogg", ".oga"}
@@ -42,12 +43,20 @@ class RecordingFile:
     path: Path
 
 
-def discover(inputs: Sequence[Path | str]) -> list[RecordingFile]:
+def discover(
+    inputs: Sequence[Path | str], *, known: Mapping[str, str] = MappingProxyType({}), tell_apart: bool = False
+) -> list[RecordingFile]:
     """Recordings among files and folders, in the order given and sorted within each folder.
 
     Folders are searched below, without hidden files and folders. A file given twice counts once. A file given directly
     counts whatever its extension. A folder that cannot be read counts as a recording, so that it is reported like any
     recording that cannot be read.
+
+    Args:
+        inputs: The files and folders.
+        known: Ids that recordings keep, by :func:`file_key`.
+        tell_apart: Give files of one folder whose names differ in the suffix alone an id each (``day1_wav``,
+            ``day1_m4a``), instead of refusing them.
 
     Raises:
         AudioError: an input does not exist, a folder holds no audio, or two files would get the same id.
@@ -55,8 +64,10 @@ def discover(inputs: Sequence[Path | str]) -> list[RecordingFile]:
     found: dict[str, RecordingFile] = {}
     for given in map(Path, inputs):
         for file in _recordings_of(given):
-            found.setdefault(_identity(file.path), file)
+            found.setdefault(key := file_key(file.path), replace(file, recording_id=known.get(key, file.recording_id)))
     files = list(found.values())
+    if tell_apart:
+        files = _told_apart(files, known)
     _refuse_clashes(files)
     return files
 
@@ -144,7 +155,7 @@ def _files_below(folder: Path, closed: list[Path]) -> Iterator[Path]:
                 yield Path(name) / entry
 
 
-def _identity(path: Path) -> str:
+def file_key(path: Path) -> str:
     """Real path of a file, equal for two names of the same file.
 
     Contents managed by git-annex are the exception: equal contents share one object, and two days with equal contents
@@ -156,11 +167,36 @@ def _identity(path: Path) -> str:
     return os.path.normcase(real)
 
 
+def _told_apart(files: list[RecordingFile], known: Mapping[str, str]) -> list[RecordingFile]:
+    """The files, with the suffix in the ids of those of one folder whose names differ in it alone."""
+    groups: dict[tuple[Path, str], list[RecordingFile]] = {}
+    for file in files:
+        groups.setdefault((file.path.parent, _compared(file.recording_id)), []).append(file)
+    one = {file.path: len(group) == 1 for group in groups.values() for file in group}
+    return [
+        file
+        if one[file.path] or file_key(file.path) in known or not file.path.suffix
+        else replace(file, recording_id=f"{file.recording_id}_{file.path.suffix[1:]}")
+        for file in files
+    ]
+
+
+def id_notes(files: Sequence[RecordingFile]) -> list[str]:
+    """A note if names of files differ in the suffix alone, which is then in their ids."""
+    apart = [file for file in files if file.recording_id.endswith(f"{file.path.stem}_{file.path.suffix[1:]}")]
+    told = some_names([f"{file.path.name} is '{file.recording_id}'" for file in apart], 4)
+    return [f"names of files that differ in the suffix alone: {told}"] if apart else []
+
+
+def _compared(recording_id: str) -> str:
+    """An id as disks that ignore case, and RTTM files, hold it."""
+    return unicodedata.normalize("NFC", rttm_uri(recording_id)).casefold()
+
+
 def _refuse_clashes(files: list[RecordingFile]) -> None:
     owners: dict[str, RecordingFile] = {}
     for file in files:
-        uri = rttm_uri(file.recording_id)
-        other = owners.setdefault(unicodedata.normalize("NFC", uri).casefold(), file)
+        other = owners.setdefault(_compared(file.recording_id), file)
         if other is file:
             continue
         if other.recording_id == file.recording_id:

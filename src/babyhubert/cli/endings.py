@@ -29,6 +29,7 @@ def print_run(summary: RunSummary, output: Path, part: Shard | None, inputs: Seq
         inputs: Files and folders that were given: files in them that are not known as audio are counted.
     """
     from babyhubert.audio.discovery import left_out
+    from babyhubert.runs.derived import derived_notes
     from babyhubert.runs.record import count_warnings
 
     print_warnings(summary.warnings)
@@ -39,7 +40,7 @@ def print_run(summary: RunSummary, output: Path, part: Shard | None, inputs: Seq
         f"{len(summary.failures)} failed{count_warnings(summary.warnings)}"
         f"{_count_left_out(len(left_out(inputs)))}: {output}{see}"
     )
-    print_notes(summary.notes)
+    print_notes([*summary.notes, *derived_notes(output)])
     print_next_step(output, part)
 
 

@@ -47,6 +47,7 @@ def estimate(
     from babyhubert.exchange.annotated_sample import read_annotated_sample
     from babyhubert.exchange.sample_amounts import measure_clips
     from babyhubert.measures.results import read_results
+    from babyhubert.runs.derived import note_derived
     from babyhubert.runs.record import exit_code
 
     if (recordings is None) != (by is None):
@@ -63,5 +64,7 @@ def estimate(
     show([*(shown.totals_table(report, group) for group in told), shown.rates_table(report)], shown.notes(report))
     if output is not None:
         settings = source(run=folder, reference=reference, recordings=recordings, by=by)
-        say_written(shown.write_estimates(output, report, {**settings, "assumed": assumed}))
+        written = shown.write_estimates(output, report, {**settings, "assumed": assumed})
+        note_derived(folder, "estimate", written[:1], f"--reference {reference} -o {output}")
+        say_written(written)
     raise typer.Exit(exit_code(len(amounts.recordings), len(failures)))

@@ -38,12 +38,13 @@ def plot(
 
     Stretches of up to half an hour show segments, longer ones how much of the time is spoken.
     """
-    from babyhubert.cli.endings import print_notes
+    from babyhubert.cli.endings import print_notes, shown
     from babyhubert.errors import ConfigError
     from babyhubert.measures.hours import hours_of, start_time_notes
     from babyhubert.measures.hours import start_times as read_start_times
     from babyhubert.measures.results import read_results
     from babyhubert.report.plot import FigureSettings, draw_figure, parse_moment, parse_size, require_matplotlib
+    from babyhubert.runs.derived import note_derived
 
     require_matplotlib()
     results = read_results(folder)
@@ -64,4 +65,5 @@ def plot(
         raise ConfigError(f"--from {first or 'the beginning'} --to {last or 'the end'}: the end must come later")
     settings = FigureSettings(start, stop, parse_size(size), dpi, title)
     draw_figure(output, found, settings, begins)
+    note_derived(folder, "plot", [output], f"-o {shown(output)}")
     typer.echo(f"{chosen}: {output}")

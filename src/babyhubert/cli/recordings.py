@@ -95,18 +95,20 @@ def check_inputs(audio: Sequence[Path], output: Path, bytes_per_second: float) -
         AudioError: nothing to process, or two recordings would get one name.
         OutputError: the output cannot be written or will not fit.
     """
-    from babyhubert.audio.discovery import discover, left_out, skipped_note
+    from babyhubert.audio.discovery import discover, id_notes, left_out, skipped_note
     from babyhubert.audio.preflight import check_recordings
     from babyhubert.errors import counted
+    from babyhubert.runs.earlier import known_ids
 
     console = Console(stderr=True, highlight=False)
-    report = check_recordings(discover(audio), output, bytes_per_second)
+    files = discover(audio, known=known_ids(output), tell_apart=True)
+    report = check_recordings(files, output, bytes_per_second)
     given = counted(len(report.good), "recording")
     console.print(f"{given}, {format_clock(report.total_samples)} of audio", soft_wrap=True)
     others = left_out(audio)
     if others:
         console.print(f"note: {skipped_note(others)}", style="yellow", soft_wrap=True, markup=False)
-    for warning in report.warnings:
+    for warning in (*id_notes(files), *report.warnings):
         console.print(f"note: {warning}", style="yellow", soft_wrap=True, markup=False)
     for _, error in report.bad:
         console.print(f"cannot read: {error}", style="red", soft_wrap=True, markup=False)

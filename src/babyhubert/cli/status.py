@@ -21,19 +21,23 @@ def status(
 ) -> None:
     """Show the state of the runs of an output folder: recordings done, failed and left, of every command and shard.
 
+    Notes tell of mixed models or settings, and of tables, reports and exports that were made from older results.
     It can be used during a run. Exit code 0: all is done, with warnings or without; 1: some failed or are left; 2: no
     run was started here.
     """
     import json
 
-    from babyhubert.runs.status import folder_status
+    from babyhubert.cli.endings import print_notes
+    from babyhubert.runs.status import folder_notes, folder_status
 
-    found = folder_status(output)
+    found, notes = folder_status(output), folder_notes(output)
     for command in found:
         if as_json:
-            typer.echo(json.dumps(command.as_record(), ensure_ascii=False))
+            typer.echo(json.dumps({**command.as_record(), "notes": notes}, ensure_ascii=False))
         else:
             _tell(command)
+    if not as_json:
+        print_notes(notes)
     raise typer.Exit(int(any(command.failures or command.unfinished for command in found)))
 
 

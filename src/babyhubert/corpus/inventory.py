@@ -28,9 +28,10 @@ from babyhubert.hashing import fingerprint
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.runs.distribution import IN_PROCESS, Distribution
 from babyhubert.runs.folder import RunFolder, reading_warnings, record_warnings
-from babyhubert.runs.journal import Outcome, plan_run
+from babyhubert.runs.journal import Outcome
 from babyhubert.runs.kept import without_damaged
 from babyhubert.runs.pipeline import OneByOneRun
+from babyhubert.runs.plan import plan_run
 from babyhubert.runs.shard import Shard
 from babyhubert.timebase import SAMPLE_RATE, samples_to_hours
 

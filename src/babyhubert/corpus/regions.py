@@ -39,9 +39,10 @@ from babyhubert.hashing import file_sha256, fingerprint
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.runs.distribution import IN_PROCESS, Distribution
 from babyhubert.runs.folder import RunFolder, reading_warnings, write_failures
-from babyhubert.runs.journal import Outcome, plan_run
+from babyhubert.runs.journal import Outcome
 from babyhubert.runs.kept import without_damaged
 from babyhubert.runs.pipeline import OneByOneRun
+from babyhubert.runs.plan import plan_run
 from babyhubert.runs.shard import Shard
 from babyhubert.runs.streaming import BLOCK_SAMPLES
 from babyhubert.timebase import samples_to_hours, seconds_to_samples

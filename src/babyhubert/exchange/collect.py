@@ -14,13 +14,20 @@ from pathlib import Path
 
 import numpy as np
 
-from babyhubert.annotation.columns import COLUMNS, Column, columns_beside, other_column, write_columns
+from babyhubert.annotation.columns import (
+    COLUMNS,
+    Column,
+    columns_beside,
+    layout_of_all,
+    layout_of_symbols,
+    other_column,
+    write_columns,
+)
 from babyhubert.annotation.csv_tables import write_childproject_csv
 from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.table_columns import BABAR, COMBINED
 from babyhubert.annotation.text import CsvTable
 from babyhubert.annotation.tiers import column_texts
 from babyhubert.errors import AnnotationError, UnsafeNameError
@@ -185,7 +192,8 @@ def _write(
                 write_text(path_below(output / column.task, name, ".csv"), _symbols(name, segments, column))
             continue
         rows = (row for name, segments in recordings.items() for row in _rows(name, segments, column))
-        write_text(output / f"rttm_{column.task}.csv", csv_text([(*COMBINED.columns, column.name)]) + "".join(rows))
+        header = csv_text([(*layout_of_all(column.task).columns, column.name)])
+        write_text(output / f"rttm_{column.task}.csv", header + "".join(rows))
     write_columns(output, columns)
     write_text(output / UEM_NAME, format_uem(stretches))
 
@@ -205,7 +213,7 @@ def _symbols(name: str, segments: Segments, column: Column) -> str:
     asked = segments.where(column.applies_to(segments))
     rows = zip(asked, column_texts(asked, column.name), strict=True)
     spoken = ((name, format_seconds(s), format_seconds(e), label, value) for (s, e, label), value in rows)
-    return csv_text([(*BABAR.columns, "phonemes"), *spoken])
+    return csv_text([(*layout_of_symbols(column.task).columns, "phonemes"), *spoken])
 
 
 def _rows(name: str, segments: Segments, column: Column) -> Iterator[str]:

@@ -35,6 +35,7 @@ from babyhubert.audio.names import RecordingNames, rttm_uri
 from babyhubert.errors import AnnotationError, BabyHubertError, DiskFullError, counted
 from babyhubert.exchange.recordings import UEM_NAME, AnnotatedRecording, Failure, Source
 from babyhubert.files import path_below, require_safe_name, write_text
+from babyhubert.runs.derived import ResultsState, note_derived, results_state
 from babyhubert.runs.provenance import models_of, versions_of
 from babyhubert.runs.record import exit_code
 from babyhubert.timebase import format_seconds, samples_to_ms
@@ -95,6 +96,7 @@ def export(source: Source, settings: ExportSettings) -> ExportSummary:
         OutputError: the output would replace the source.
         DiskFullError: the disk is full.
     """
+    state = results_state(source.path)
     exporter = _Exporter(source, settings)
     summary = ExportSummary(notes=source.notes())
     for recording in source.recordings():
@@ -110,7 +112,19 @@ def export(source: Source, settings: ExportSettings) -> ExportSummary:
             summary.failures.append(Failure(recording.recording_id, str(error)))
     summary.steps += exporter.finish()
     summary.sets = exporter.set_folders()
+    _note_files(source, settings, summary, state)
     return summary
+
+
+def _note_files(source: Source, settings: ExportSettings, summary: ExportSummary, state: ResultsState) -> None:
+    """Note of which results the files are."""
+    for name in settings.formats:
+        made = [settings.output / ("lena.csv" if name == "lena" else name)]
+        note_derived(source.path, "export", made, f"--to {name} -o {shlex.quote(str(settings.output))}", state)
+    if settings.project is not None:
+        note_derived(
+            source.path, "export", summary.sets, f"--childproject {shlex.quote(str(settings.project))}", state
+        )
 
 
 class _Exporter:

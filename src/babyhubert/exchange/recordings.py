@@ -94,7 +94,7 @@ class Source:
         self.path = Path(path)
         self._audio = None
         if audio:
-            self._audio = RecordingNames((file.recording_id, file.path) for file in discover(audio))
+            self._audio = RecordingNames((file.recording_id, file.path) for file in discover(audio, tell_apart=True))
 
     @property
     def is_run(self) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 
 from babyhubert.annotation.columns import Column
 from babyhubert.annotation.segments import Segments
+from babyhubert.annotation.table_columns import recording_of
 from babyhubert.annotation.text import CsvTable, parse_ends, parse_span
 from babyhubert.errors import AnnotationError
 from babyhubert.files import path_below
@@ -114,10 +115,11 @@ def _read_classes(path: Path, column: Column, written: str) -> dict[str, Segment
     if not path.is_file():
         return None
     rows: dict[str, list[tuple[int, int, str, str]]] = {}
-    for where, row in _rows(path, ("uid", "start_time_s", "duration_s", "label", written)):
+    for where, row in _rows(path, ("start_time_s", "duration_s", "label", written)):
         start, end = parse_span(row["start_time_s"], row["duration_s"], where)
-        rows.setdefault(row["uid"], []).append((start, end, row["label"], (row[written] or "").strip()))
-    return {uid: _classified_segments(found, column) for uid, found in rows.items()}
+        recording_id = recording_of(row, where)
+        rows.setdefault(recording_id, []).append((start, end, row["label"], (row[written] or "").strip()))
+    return {recording_id: _classified_segments(found, column) for recording_id, found in rows.items()}
 
 
 def _classified_segments(rows: Iterable[tuple[int, int, str, str]], column: Column) -> Segments:

@@ -21,7 +21,7 @@ from babyhubert.errors import AnnotationError, OutputError, UnsafeNameError
 from babyhubert.files import file_identity, path_below
 from babyhubert.measures.result_tables import ClassTable, Utterance, read_utterances, require_intact
 from babyhubert.runs.folder import RunFolder
-from babyhubert.runs.provenance import mixture, models_of, stale_notes
+from babyhubert.runs.provenance import mixtures, models_of, stale_notes
 from babyhubert.timebase import seconds_to_samples
 
 ADULTS = ("MAL", "FEM")
@@ -98,9 +98,7 @@ class RunResults:
     @property
     def notes(self) -> list[str]:
         """Notes on these results: mixed models, outdated results, recordings that were replaced."""
-        records = [self._records[name] for name in self.audio]
-        mixed = mixture(records)
-        notes = [] if mixed is None else [f"{self.folder}: recordings were {mixed}"]
+        notes = [f"{self.folder}: {mixed}" for mixed in mixtures(self.folder)]
         faults = (audio_fault(self.audio[name], self._records[name]) for name in self.audio)
         kept = [name for name in self.audio if "result" in self._records[name]]
         earlier = [name for name in kept if "outputs" not in self._records[name]]

@@ -30,6 +30,7 @@ from babyhubert.measures.speech import (
     voice_measures,
 )
 from babyhubert.measures.turns import LENA_PAUSE, SIMPLE_INTERVAL, TurnRules, chance_turns, count_by_hour, speech_of
+from babyhubert.runs.derived import note_derived, results_state
 from babyhubert.runs.folder import record_warnings
 from babyhubert.timebase import SAMPLE_RATE, ms_to_samples, samples_to_seconds
 from babyhubert.version import __version__
@@ -315,6 +316,7 @@ def _of_symbols(
 
 def write_measures(folder: Path, measured: Sequence[RecordingMeasures], settings: MeasureSettings) -> None:
     """Write ``measures.csv``, ``hourly.csv`` and ``measures.json`` into an output folder."""
+    state = results_state(folder)
     names = list(measured[0].whole) if measured else columns()
     write_text(folder / "measures.csv", _format_table(_ABOUT_RECORDING, names, _recording_rows(measured)))
     write_text(folder / "hourly.csv", _format_table(_ABOUT_HOUR, names, _hour_rows(measured)))
@@ -332,6 +334,7 @@ def write_measures(folder: Path, measured: Sequence[RecordingMeasures], settings
             },
         },
     )
+    note_derived(folder, "measures", [folder / "measures.csv"], state=state)
 
 
 def _recording_rows(measured: Iterable[RecordingMeasures]) -> Iterable[dict[str, Any]]:

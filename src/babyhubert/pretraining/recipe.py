@@ -231,7 +231,7 @@ def _corpus_steps(recipe: Recipe, corpus: Path, journal: _Journal, group: Proces
 
 def _scan(audio: AudioSettings, corpus: Path, say: Say) -> None:
     """Scan again: unchanged files cost one look each."""
-    checked = check_recordings(discover([Path(path) for path in audio.paths]), corpus, 0)
+    checked = check_recordings(discover([Path(path) for path in audio.paths], tell_apart=True), corpus, 0)
     summary = scan(checked, corpus, channel=parse_channel(audio.channel))
     _tell(say, "scan", summary)
     if not summary.recordings:

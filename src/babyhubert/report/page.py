@@ -30,6 +30,7 @@ from babyhubert.report.clips import Clip, draw_clips
 from babyhubert.report.confidence import Confidence, confidence_of
 from babyhubert.report.content import columns_of, detail_of, row_of
 from babyhubert.report.levels import Levels, levels_of
+from babyhubert.runs.derived import note_derived, results_state
 from babyhubert.runs.folder import STATE_FOLDER, report_lock
 from babyhubert.version import __version__
 
@@ -89,7 +90,10 @@ def write_page(
     with exclusive(lock, busy):
         remove_leftovers(results.folder / STATE_FOLDER / "report", "levels")
         remove_leftovers(results.folder / "report", "*")
-        return _write_page(results, settings, progress)
+        state = results_state(results.folder)
+        written = _write_page(results, settings, progress)
+        note_derived(results.folder, "report", [written.path], state=state)
+        return written
 
 
 def _write_page(results: RunResults, settings: PageSettings, progress: RunProgress) -> WrittenPage:

@@ -52,6 +52,12 @@ OWN_KEYS = frozenset(
 """Keys of a record for internal use; the others are reported in ``run.json``."""
 
 
+def result_commands(output: Path) -> list[str]:
+    """Commands with records of recordings in an output folder; `segment` first, the others by name."""
+    found = [path.parent.name for path in (output / STATE_FOLDER).glob("*/records")]
+    return sorted(found, key=lambda name: (name != "segment", name))
+
+
 def report_lock(output: Path) -> Path:
     """Lock of `report`, which may run at the same time as other commands."""
     return output / STATE_FOLDER / "report" / "lock"

@@ -12,7 +12,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,70 +23,13 @@ from typing import Any, Self
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.errors import OutputError
 from babyhubert.files import explain_os_error, write_text
-from babyhubert.hashing import fingerprint
 from babyhubert.progress import RunProgress
 from babyhubert.runs.folder import RunFolder
+from babyhubert.runs.plan import NO_EARLIER, EarlierRecordings, Plan, Planned, failures_in_order
 from babyhubert.runs.shard import Shard
 
 JOURNAL_FORMAT = 1
 SIGN_SECONDS = 15.0
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A recording of a run.
-
-    Attributes:
-        position: Its position among the given recordings.
-        file: The recording.
-        samples: Its length at 16 kHz according to its header; 0 if it cannot be read.
-        error: Reason why it cannot be read, if known before the run.
-    """
-
-    position: int
-    file: RecordingFile
-    samples: int
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The recordings of a run.
-
-    Attributes:
-        good: Those that can be read, in the order given.
-        bad: Those that cannot.
-        inputs: Hash of all given recordings, of any shard.
-        given: Number of these.
-        given_samples: Their total length.
-    """
-
-    good: tuple[Planned, ...]
-    bad: tuple[Planned, ...]
-    inputs: str
-    given: int
-    given_samples: int
-
-
-def plan_run(
-    part: Shard | None, good: Sequence[tuple[RecordingFile, int]], bad: Sequence[tuple[RecordingFile, str]]
-) -> Plan:
-    """Select the recordings of a shard of a run (None: all).
-
-    Args:
-        part: The shard.
-        good: Readable recordings and their lengths in samples.
-        bad: The others, with reasons.
-    """
-    lengths = {file.recording_id: samples for file, samples in good} | {file.recording_id: 0 for file, _ in bad}
-    mine = set(lengths) if part is None else part.share(lengths)
-    return Plan(
-        tuple(Planned(i, file, n) for i, (file, n) in enumerate(good) if file.recording_id in mine),
-        tuple(Planned(i, file, 0, error) for i, (file, error) in enumerate(bad) if file.recording_id in mine),
-        fingerprint(sorted(lengths.items())),
-        len(lengths),
-        sum(lengths.values()),
-    )
 
 
 @dataclass(frozen=True)
@@ -100,6 +43,7 @@ class Outcome:
         kept: Number of them that were complete before.
         failures: Path and one-line error of each that is not.
         notes: Notes on the results.
+        earlier: Path and one-line error of recordings that failed in earlier runs and are not given now.
     """
 
     began: str
@@ -108,6 +52,12 @@ class Outcome:
     kept: int
     failures: tuple[tuple[Path, str], ...]
     notes: tuple[str, ...] = ()
+    earlier: tuple[tuple[Path, str], ...] = ()
+
+    @property
+    def all_failures(self) -> tuple[tuple[Path, str], ...]:
+        """Failures of this run, and those of earlier runs that it was not given."""
+        return tuple(dict.fromkeys((*self.failures, *self.earlier)))
 
     def with_damaged(self, damaged: Iterable[tuple[Path, str]], notes: Iterable[str] = ()) -> Outcome:
         """The same, with damaged results of earlier runs among the failures."""
@@ -127,6 +77,7 @@ class RunJournal:
         about: Further content of the tables (JSON).
         identity: Hash of settings that affect results; shards must agree in it.
         progress: The display.
+        earlier: Recordings of earlier runs that are not given now: complete, failed and left.
     """
 
     def __init__(
@@ -138,12 +89,14 @@ class RunJournal:
         identity: str,
         progress: RunProgress,
         quick: Collection[str] = (),
+        earlier: EarlierRecordings = NO_EARLIER,
     ) -> None:
         self._folder = folder
         self._plan = plan
         self._todo = set(todo)
         self._open = self._todo | set(quick)
         self._about = about
+        self._earlier = earlier
         self._identity = identity
         self._progress = progress
         self._lengths = {planned.file.recording_id: planned.samples for planned in plan.good}
@@ -231,10 +184,13 @@ class RunJournal:
             tuple(planned.file for planned in self._plan.good if planned.file.recording_id not in missing),
             self._kept,
             failures_in_order(self._plan, self._errors),
+            earlier=self._earlier.failures,
         )
 
     def _header(self) -> dict[str, Any]:
         part = self._folder.part
+        complete, failed, left = self._earlier.complete, self._earlier.failed, self._earlier.left
+        more = (*complete, *failed, *left)
         return {
             "format": JOURNAL_FORMAT,
             "command": self._folder.command,
@@ -243,11 +199,15 @@ class RunJournal:
             "host": platform.node(),
             "pid": os.getpid(),
             "inputs": self._plan.inputs,
-            "given": [self._plan.given, self._plan.given_samples],
+            "folder": str(Path.cwd()),
+            "given": [self._plan.given + len(more), self._plan.given_samples + sum(each.samples for each in more)],
             "identity": self._identity,
             "about": self._about,
-            "recordings": [[*_row(planned), planned.file.recording_id in self._open] for planned in self._plan.good],
-            "bad": [[*_row(planned), planned.error] for planned in self._plan.bad],
+            "recordings": [
+                *([*_row(planned), planned.file.recording_id in self._open] for planned in self._plan.good),
+                *([*_row(planned), planned in left] for planned in (*complete, *left)),
+            ],
+            "bad": [[*_row(planned), planned.error] for planned in (*self._plan.bad, *failed)],
         }
 
     def _append(self, event: Mapping[str, Any]) -> None:
@@ -255,13 +215,6 @@ class RunJournal:
         line = {"at": round(self._last_sign, 1), "heard": self._total, **event}
         self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
         self._file.flush()
-
-
-def failures_in_order(plan: Plan, errors: Mapping[str, str]) -> tuple[tuple[Path, str], ...]:
-    """Path and error of all failures: first the recordings that could not be read at all, each in the order given."""
-    bad = [(planned.file.path, planned.error or "") for planned in sorted(plan.bad, key=_position)]
-    late = [planned for planned in sorted(plan.good, key=_position) if planned.file.recording_id in errors]
-    return (*bad, *((planned.file.path, errors[planned.file.recording_id]) for planned in late))
 
 
 @dataclass(frozen=True)
@@ -285,6 +238,7 @@ class RunState:
         done: Ids of those completed since.
         errors: One-line errors of those that failed since, by id.
         heard: Samples read since.
+        folder: Working folder of the run, to which relative paths refer.
     """
 
     path: Path
@@ -303,6 +257,7 @@ class RunState:
     done: frozenset[str]
     errors: Mapping[str, str]
     heard: int
+    folder: Path
     left: tuple[Planned, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -359,6 +314,7 @@ def read_journal(path: Path) -> RunState:
             frozenset(event["id"] for event in events if "id" in event and "error" not in event),
             errors,
             events[-1]["heard"] if events else 0,
+            Path(header.get("folder", "")),
         )
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise OutputError(f"{path}: cannot be read ({error}); run the command again to write it anew") from error
@@ -384,10 +340,6 @@ def _remove_superseded(folder: RunFolder) -> None:
 
 def _row(planned: Planned) -> list[Any]:
     return [planned.position, planned.file.recording_id, str(planned.file.path), planned.samples]
-
-
-def _position(planned: Planned) -> int:
-    return planned.position
 
 
 def _now() -> str:

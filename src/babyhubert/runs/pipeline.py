@@ -22,9 +22,11 @@ from babyhubert.inference.engine import FrameSource
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.runs.decoded import Opener, open_directly
 from babyhubert.runs.distribution import IN_PROCESS, Distribution
+from babyhubert.runs.earlier import earlier_notes, earlier_recordings
 from babyhubert.runs.folder import RunFolder
-from babyhubert.runs.journal import Outcome, Plan, RunJournal, plan_run
+from babyhubert.runs.journal import Outcome, RunJournal
 from babyhubert.runs.kept import KeptResult, current_identity, fault_notes, kept_result, refuse_other_recordings
+from babyhubert.runs.plan import NO_EARLIER, EarlierRecordings, Plan, plan_run
 from babyhubert.runs.provenance import provenance, result_fingerprint
 from babyhubert.runs.record import RunSummary
 from babyhubert.runs.streaming import Sink, run_recordings
@@ -173,20 +175,37 @@ class RecordingRun(ABC):
                 checked = refuse_other_recordings(folder, checked, progress)
         good = [(file, info.n_samples) for file, info in checked.good if self.wants(file)]
         plan = plan_run(self.folder.part, good, checked.bad)
-        outcome = self.execute_plan(plan, progress, force=force, distribution=distribution)
+        earlier = NO_EARLIER
+        if self.folder.part is None:
+            earlier = earlier_recordings(self.folder, [planned.file for planned in (*plan.good, *plan.bad)])
+        outcome = self.execute_plan(plan, progress, force=force, distribution=distribution, earlier=earlier)
         return RunSummary.of(outcome, self.folder.output, [folder.command for folder in self.folders])
 
     def execute_plan(
-        self, plan: Plan, progress: RunProgress, *, force: bool = False, distribution: Distribution = IN_PROCESS
+        self,
+        plan: Plan,
+        progress: RunProgress,
+        *,
+        force: bool = False,
+        distribution: Distribution = IN_PROCESS,
+        earlier: EarlierRecordings = NO_EARLIER,
     ) -> Outcome:
-        """Process the recordings of a plan that are not complete, write the tables, and return the outcome."""
+        """Process the recordings of a plan that are not complete, write the tables, and return the outcome.
+
+        Args:
+            plan: The recordings.
+            progress: Called with the progress.
+            force: Make complete results again.
+            distribution: Distribution of the recordings over processes.
+            earlier: Recordings of earlier runs that keep their state.
+        """
         files = [planned.file for planned in plan.good]
         states = {file: RecordingState("process") if force else self.state(file) for file in files}
         new = [file for file in files if states[file].work == "process"]
         again = [file for file in files if states[file].work == "remake"]
         self.before(new, force=force)
         ids, quick = [file.recording_id for file in new], [file.recording_id for file in again]
-        with RunJournal(self.folder, plan, ids, self.about(), self.identity, progress, quick) as journal:
+        with RunJournal(self.folder, plan, ids, self.about(), self.identity, progress, quick, earlier) as journal:
             for note in fault_notes(fault for state in states.values() for fault in state.faults):
                 journal.note(note)
             completed = False
@@ -198,7 +217,7 @@ class RecordingRun(ABC):
                 outcome = journal.outcome()
                 if self.folder.part is None and (completed or self.tables_when_broken_off):
                     outcome = self.write_tables(outcome)
-        return outcome
+        return outcome.with_damaged((), earlier_notes(self.folder.output, outcome.earlier))
 
     def _remake(self, files: Sequence[RecordingFile], journal: RunJournal) -> None:
         for file in files:

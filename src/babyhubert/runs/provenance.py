@@ -9,11 +9,19 @@ from typing import Any
 from babyhubert.annotation.segments import Segments
 from babyhubert.errors import AnnotationError
 from babyhubert.hashing import fingerprint
-from babyhubert.runs.folder import STATE_FOLDER, RunFolder
+from babyhubert.runs.folder import RunFolder, result_commands
 from babyhubert.timebase import samples_to_ms
 from babyhubert.version import __version__
 
 _NAMES_SHOWN = 3
+_WORDS = {
+    "plan": "windows",
+    "precision": "arithmetic (speed)",
+    "minimum_samples": "minimum durations",
+    "model_settings": "settings of the model",
+    "skip_quiet_db": "skipped quiet stretches",
+}
+"""Words for settings that have other names in records."""
 
 
 def result_fingerprint(settings: Mapping[str, Any]) -> str:
@@ -75,6 +83,12 @@ def versions_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted({version for record in records if (version := _made(record, "babyhubert")) is not None})
 
 
+def mixtures(output: Path) -> list[str]:
+    """A sentence for each command whose recordings in a folder differ in model, version or settings."""
+    found = ((command, mixture(RunFolder(output, command).records())) for command in result_commands(output))
+    return [f"results of '{command}' were {mixed}" for command, mixed in found if mixed is not None]
+
+
 def mixture_notes(folder: RunFolder) -> list[str]:
     """Note about a difference for the end of a run, with the remedy."""
     mixed = mixture(folder.records())
@@ -101,7 +115,9 @@ def stale_notes(output: Path) -> list[str]:
     """A note for each command whose results in a folder belong to other segments than the present ones."""
     current = {record["recording_id"]: record for record in RunFolder(output, "segment").records()}
     notes = []
-    for command in sorted(path.name for path in (output / STATE_FOLDER).glob("*") if path.name != "segment"):
+    for command in result_commands(output):
+        if command == "segment":
+            continue
         stale = [
             record["recording_id"]
             for record in RunFolder(output, command).records()
@@ -167,11 +183,12 @@ def _settings_of(record: Mapping[str, Any]) -> str:
 
 
 def _differing(records: Iterable[Mapping[str, Any]]) -> str:
-    """Names of the settings that differ, if recorded."""
+    """End of a sentence with the settings that differ, if recorded."""
     marks = [record["settings"] for record in records if isinstance(record.get("settings"), Mapping)]
     names = sorted({name for each in marks for name in each})
     differing = [name for name in names if len({str(each.get(name)) for each in marks}) > 1]
-    return f" ({', '.join(differing)} differ)" if differing else ""
+    told = ", ".join(_WORDS.get(name, name) for name in differing)
+    return f" that differ in {told}" if differing else ""
 
 
 def _some(ids: list[str]) -> str:

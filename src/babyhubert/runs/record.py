@@ -94,7 +94,7 @@ def run_record(
         **(more or {}),
         **({"task": about["task"]} if "task" in about else {}),
         "recordings": reported_recordings(records),
-        "failures": [{"path": str(path), "error": error} for path, error in outcome.failures],
+        "failures": [{"path": str(path), "error": error} for path, error in outcome.all_failures],
     }
 
 

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from babyhubert.errors import OutputError
+from babyhubert.runs.derived import derived_notes
 from babyhubert.runs.folder import STATE_FOLDER, RunFolder, reading_warnings
-from babyhubert.runs.journal import SIGN_SECONDS, Planned, RunState, failures_in_order, read_journal
+from babyhubert.runs.journal import SIGN_SECONDS, RunState, read_journal
+from babyhubert.runs.plan import Planned, failures_in_order
+from babyhubert.runs.provenance import mixtures, stale_notes
 from babyhubert.runs.shard import Shard
 from babyhubert.timebase import samples_to_seconds
 
@@ -114,6 +117,12 @@ class CommandStatus:
         }
 
 
+def folder_notes(output: Path) -> list[str]:
+    """Notes on the results in an output folder: mixed models or settings, and files that were made from others."""
+    mixed = [f"{output}: {sentence}" for sentence in mixtures(output)]
+    return [*mixed, *stale_notes(output), *derived_notes(output)]
+
+
 def folder_status(output: Path) -> list[CommandStatus]:
     """Progress of each command in an output folder, by name.
 
@@ -144,7 +153,7 @@ def _part_status(output: Path, command: str, part: Shard | None, state: RunState
     if state is None:
         return ShardStatus(part, "not started", None)
     if state.ended is not None:
-        return ShardStatus(part, "finished", state)
+        return ShardStatus(part, "stopped" if state.left else "finished", state)
     held = RunFolder(output, command, part).is_held()
     alive = not state.stopped and time.time() - state.last_sign < _SILENT_SECONDS and not state.is_here
     return ShardStatus(part, "running" if held or alive else "stopped", state)

@@ -314,7 +314,7 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
         )
         _join(folder, about, [file.recording_id for file in outcome.complete])
     outcome = outcome.with_damaged([], mixture_notes(folder))
-    folder.write_failures(outcome.failures)
+    folder.write_failures(outcome.all_failures)
     frames = "row i sees samples 320 i to 320 i + 399 at 16 kHz; layer 0 is the input of the first block"
     folder.write_run(run_record(folder.command, about, outcome, folder.records(), {"frames": frames}))
     return outcome

@@ -185,6 +185,6 @@ def report_utterance_run(
 ) -> Outcome:
     """Write ``failures.csv`` and ``run.json``; return the outcome, with damaged results among the failures."""
     outcome = outcome.with_damaged(damaged, [*mixture_notes(folder), *stale_notes(folder.output)])
-    folder.write_failures(outcome.failures)
+    folder.write_failures(outcome.all_failures)
     folder.write_run(run_record(folder.command, about, outcome, folder.records()))
     return outcome

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from babyhubert.annotation.columns import layout_of_all
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.table_columns import COMBINED
+from babyhubert.annotation.table_columns import UTTERANCE
 from babyhubert.annotation.text import CsvTable
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
@@ -32,7 +33,7 @@ from babyhubert.tasks.input_segments import segments_source
 from babyhubert.tasks.utterance_outputs import UtteranceRun, report_utterance_run
 from babyhubert.timebase import format_length, format_seconds
 
-COLUMNS = COMBINED.columns
+COLUMNS = UTTERANCE.columns
 """Columns of every table of utterances; the task's own follows."""
 
 PUBLISHED_COUNTS = {"addressee": "adult_segments"}
@@ -126,12 +127,13 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
         The outcome, with damaged results among the failures.
     """
     columns = (*COLUMNS, about["column"])
+    header = (*layout_of_all(folder.command).columns, about["column"])
     table = folder.output / f"rttm_{folder.command}.csv"
-    damaged = folder.combine(table, csv_text([columns]), partial(_table_of, folder), partial(_rows_of_all, columns))
+    damaged = folder.combine(table, csv_text([header]), partial(_table_of, folder), partial(_rows_of_all, columns))
     return report_utterance_run(folder, about, outcome, damaged)
 
 
-def format_classes(uid: str, table: Segments, column: str, labels: tuple[str, ...]) -> str:
+def format_classes(recording_id: str, table: Segments, column: str, labels: tuple[str, ...]) -> str:
     """Segments with their class, then ``confidence`` (probability of the class) and ``p_<class>``.
 
     Segments of other voices have an empty class; segments that no model was run for have no probabilities.
@@ -142,7 +144,7 @@ def format_classes(uid: str, table: Segments, column: str, labels: tuple[str, ..
     for (start, end, label), chosen, values in zip(table, classes, probabilities, strict=True):
         known = np.isfinite(values).all()
         numbers = [f"{value:.4f}" for value in (values.max(), *values)] if known else [""] * (len(values) + 1)
-        lines.append((uid, format_seconds(start), format_length(start, end), label, chosen, *numbers))
+        lines.append((recording_id, format_seconds(start), format_length(start, end), label, chosen, *numbers))
     return csv_text(lines)
 
 
@@ -151,4 +153,5 @@ def _table_of(folder: RunFolder, recording_id: str) -> Path:
 
 
 def _rows_of_all(columns: Sequence[str], _recording_id: str, path: Path) -> str:
-    return csv_text([row[name] for name in columns] for _, row in CsvTable(path))
+    rows = (row for _, row in CsvTable(path))
+    return csv_text([row["uid" if name not in row else name] for name in columns] for row in rows)

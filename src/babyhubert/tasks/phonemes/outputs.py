@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from babyhubert.annotation.columns import layout_of_symbols
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.table_columns import BABAR
+from babyhubert.annotation.table_columns import BABAR, SYMBOLS
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.discovery import RecordingFile
 from babyhubert.encoder.heads import PHONEMES
@@ -26,8 +27,9 @@ from babyhubert.tasks.utterance_outputs import UtteranceRun, report_utterance_ru
 from babyhubert.timebase import format_seconds
 
 COLUMNS = (*BABAR.columns, "phonemes")
+"""Published columns, of the task ``phonemes``."""
 SYLLABLE_COLUMNS = ("syllables", "n_syllables", "n_phonemes", "cv")
-TIME_COLUMNS = (*BABAR.columns[:3], "index", "phoneme", "start", "end", "confidence")
+TIME_COLUMNS = (*SYMBOLS.columns[:3], "index", "phoneme", "start", "end", "confidence")
 
 
 def open_phoneme_run(
@@ -118,10 +120,11 @@ class PhonemeRun(UtteranceRun[Symbols]):
         table = self.model.annotated(segments, predictions)
         published = self.model.windows == "published"
         name = file.recording_id + (file.path.suffix if published else "")
-        write_text(paths[0], format_phonemes(name, table))
-        write_text(paths[1], format_times(name, table))
+        columns = (*layout_of_symbols(self.model.task).columns, "phonemes")
+        write_text(paths[0], format_phonemes(name, table, columns))
+        write_text(paths[1], format_times(file.recording_id, table))
         if self._syllables:
-            write_text(paths[2], format_syllables(name, table, between=" " if published else ""))
+            write_text(paths[2], format_syllables(name, table, columns, between=" " if published else ""))
         asked = int(self.model.has_input_voice(segments).sum())
         phonemes = sum(len(timed) for timed in table.columns["timed"])
         return {"utterances": asked, "left_out": asked - len(predictions), "phonemes": phonemes}
@@ -145,23 +148,24 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
     return report_utterance_run(folder, about, outcome, folder.damaged())
 
 
-def format_phonemes(name: str, table: Segments) -> str:
-    """One row per utterance, the published columns; ``filename`` is the name."""
-    return csv_text([COLUMNS, *(_utterance(name, *row) for row in _rows(table))])
+def format_phonemes(name: str, table: Segments, columns: Sequence[str] = COLUMNS) -> str:
+    """One row per utterance; the first column is the name."""
+    return csv_text([columns, *(_utterance(name, *row) for row in _rows(table))])
 
 
-def format_syllables(name: str, table: Segments, between: str = "") -> str:
-    """The published columns, and the published columns of syllables.
+def format_syllables(name: str, table: Segments, columns: Sequence[str] = COLUMNS, between: str = "") -> str:
+    """The columns of :func:`format_phonemes`, and the published columns of syllables.
 
     Args:
-        name: The ``filename``.
+        name: First field of each row.
         table: Utterances.
+        columns: Header of the first columns.
         between: Separator of the letters of ``cv``.
 
     Raises:
         MissingExtraError: panphon is not installed.
     """
-    rows: list[Iterable[object]] = [(*COLUMNS, *SYLLABLE_COLUMNS)]
+    rows: list[Iterable[object]] = [(*columns, *SYLLABLE_COLUMNS)]
     for start, end, label, phonemes in _rows(table):
         found = syllables_of(phonemes.split())
         more = (found.text, found.syllables, found.phonemes, between.join(found.cv))

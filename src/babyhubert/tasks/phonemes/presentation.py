@@ -178,7 +178,8 @@ def _confusion_rows(report: PhonemeReport) -> Iterable[Sequence[Any]]:
 
 def _utterance_rows(report: PhonemeReport) -> Iterable[Sequence[Any]]:
     yield (
-        *("name", "start_s", "end_s", "reference", "predicted", "hits", "substitutions", "deletions", "insertions"),
+        *("recording_id", "start_s", "end_s", "reference", "predicted"),
+        *("hits", "substitutions", "deletions", "insertions"),
     )
     for pair, operations in zip(report.pairing.pairs, report.operations.tolist(), strict=True):
         truth = pair.reference

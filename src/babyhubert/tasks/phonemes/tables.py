@@ -20,7 +20,17 @@ from pathlib import Path
 
 import numpy as np
 
-from babyhubert.annotation.table_columns import BABAR, COMBINED, TRANSCRIPTIONS, TRUTH, UTTERANCES, VOICES, Layout
+from babyhubert.annotation.table_columns import (
+    BABAR,
+    COMBINED,
+    SYMBOLS,
+    TRANSCRIPTIONS,
+    TRUTH,
+    UTTERANCE,
+    UTTERANCES,
+    VOICES,
+    Layout,
+)
 from babyhubert.annotation.text import CsvTable
 from babyhubert.audio.discovery import without_suffix
 from babyhubert.audio.names import check_names, match_names
@@ -34,7 +44,7 @@ PUBLISHED_PHONEMES = Inventory().symbols
 UNKNOWN = "?"
 """A transcription with this symbol is partly unknown, and is not scored."""
 
-_LAYOUTS = (TRUTH, BABAR, COMBINED)
+_LAYOUTS = (TRUTH, BABAR, SYMBOLS, COMBINED, UTTERANCE)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) 
     notes = [*mixture_notes(folder), *stale_notes(folder.output)]
     write_text(output / "thresholds.toml", format_thresholds(about["settings"]["thresholds"]))
     outcome = outcome.with_damaged(damaged, notes)
-    folder.write_failures(outcome.failures)
+    folder.write_failures(outcome.all_failures)
     records = folder.records()
     recordings = [
         told | {"current_settings": record.get("result") == about["result"]}

@@ -43,9 +43,9 @@ measures: folder! --start-times --vocalisation-gap=300 --turn-gap=2000 --turn-ov
     --shuffles=100 --seed=0
 export: source! --to... -o,--output --audio... --childproject --sets=babyhubert --tiers=aclew
 report: folder! --start-times --levels/--no-levels=True --with-clips=0 --seed=0
-sample: -o,--output! source --collect --audio... --method=random --clips=5 --length=60.0
-    --context=0.0 --seed=0 --voice=KCHI --format=eaf --blank=False --tiers=aclew --channel=mean
-    --include-unchanged=False
+sample: source -o,--output --collect --audio... --method=random --clips=5 --length=60.0
+    --context=0.0 --seed=0 --voice --format=eaf --blank=False --tiers=aclew --channel=mean
+    --include-unchanged=False --plan=False
 estimate: folder! --reference! -o,--output --recordings --by
 plot: folder! -o,--output! --recording --from --to --size=7.2x4.2 --dpi=300 --title= --start-times
 simulate: -o,--output! --minutes=5.0 --recordings=4 --seed=0 --utterances --only-speakers...

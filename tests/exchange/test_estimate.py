@@ -212,7 +212,7 @@ def test_a_reference_with_a_malformed_list_of_clips_is_refused(copy, clips):
 
 
 def test_clips_that_are_no_fair_sample_are_refused(copy):
-    change_sample(copy, settings={"method": "high-volubility"})
+    change_sample(copy, settings={"method": "high-volubility"}, methods=["high-volubility"])
     assert "drawn by method high-volubility do not stand for the recordings" in refusal(copy)
 
 

@@ -13,23 +13,24 @@ from babyhubert.errors import counted
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from babyhubert.exchange.chosen_clips import ClipSettings
     from babyhubert.exchange.recordings import Failure
 
 _FORMATS = listed_programs(one for one in WRITTEN.values() if one.tiers)
 
 
 def sample(
-    output: Annotated[
-        Path,
-        typer.Option(
-            "-o", "--output", help="Folder for the clips (with --collect: the reference).", show_default=False
-        ),
-    ],
     source: Annotated[
         Path | None,
         typer.Argument(
             help="Output folder of 'babyhubert segment', or annotations in any format that is read.",
             show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Folder for the clips (with --collect: the reference).", show_default=False
         ),
     ] = None,
     collect: Annotated[
@@ -50,17 +51,24 @@ def sample(
     method: Annotated[
         str,
         typer.Option(
-            help="random or periodic (a fair sample: use one of these to report accuracy), high-volubility "
-            "(most speech of --voice), low-confidence (lowest confidence of the model)."
+            help="random or periodic (a fair sample: use one of these to report accuracy), stratified (more where "
+            "more is predicted, with known chances: for 'babyhubert estimate'), high-volubility (most speech of "
+            "--voice), low-confidence (lowest confidence of the model)."
         ),
     ] = "random",
-    clips: Annotated[int, typer.Option(help="Clips per recording.", min=1)] = 5,
+    clips: Annotated[int, typer.Option(help="Clips per recording (stratified: on average).", min=1)] = 5,
     length: Annotated[float, typer.Option(help="Length of a clip, in seconds.")] = 60.0,
     context: Annotated[
         float, typer.Option(help="Sound before and after as context, not to be annotated, in seconds.")
     ] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of random choices.", min=0, max=2**63 - 1)] = 0,
-    voice: Annotated[str, typer.Option(help="For high-volubility: KCHI, OCH, MAL, FEM or any.")] = "KCHI",
+    voice: Annotated[
+        str | None,
+        typer.Option(
+            help="For high-volubility (default KCHI) and stratified (default any): KCHI, OCH, MAL, FEM or any.",
+            show_default=False,
+        ),
+    ] = None,
     format_: Annotated[str, typer.Option("--format", help=f"One of {_FORMATS}.")] = "eaf",
     blank: Annotated[
         bool,
@@ -83,6 +91,12 @@ def sample(
             help="With --collect: also use clips whose file was not changed, as annotated and correct.",
         ),
     ] = False,
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan", help="Only tell how narrow the intervals of 'babyhubert estimate' would be, from the run alone."
+        ),
+    ] = False,
 ) -> None:
     """Cut clips to annotate in ELAN or Praat, with the predictions filled in; read the corrections back.
 
@@ -97,7 +111,9 @@ def sample(
     """
     from babyhubert.errors import ConfigError
 
-    if collect is not None:
+    if output is None and not plan:
+        raise ConfigError("-o FOLDER is needed, for the clips or the reference")
+    if collect is not None and output is not None:
         if source is not None:
             raise ConfigError(f"{source} and --collect {collect}: one of them")
         _collect(collect, output, include_unchanged)
@@ -109,18 +125,20 @@ def sample(
     from babyhubert.audio.channels import parse_channel
     from babyhubert.audio.preflight import check_recordings
     from babyhubert.cli.options import check_choice, duration_samples
+    from babyhubert.exchange.chosen_clips import ANY_VOICE, ClipSettings
     from babyhubert.exchange.clip_choice import CLIP_METHODS
-    from babyhubert.exchange.clips import ANY_VOICE, CLIP_FORMATS, ClipSettings, sample_clips
+    from babyhubert.exchange.clips import CLIP_FORMATS, sample_clips
     from babyhubert.exchange.recordings import Source
     from babyhubert.timebase import samples_to_ms
 
+    usual = ANY_VOICE if method == "stratified" else "KCHI"
     settings = ClipSettings(
         method=check_choice("--method", method, CLIP_METHODS),
         clips=clips,
         length_ms=samples_to_ms(duration_samples("--length", length)),
         context_ms=samples_to_ms(duration_samples("--context", context)),
         seed=seed,
-        voice=check_choice("--voice", voice, (*VOICE_TYPES, ANY_VOICE)),
+        voice=check_choice("--voice", voice or usual, (*VOICE_TYPES, ANY_VOICE)),
         format=check_choice("--format", format_.lower(), CLIP_FORMATS),
         blank=blank,
         naming=check_choice("--tiers", tiers, TIER_NAMINGS),
@@ -128,6 +146,9 @@ def sample(
     )
     if settings.length_ms < 100:
         raise ConfigError(f"--length {length}: 0.1 s or more")
+    if output is None or plan:
+        _plan(source, settings)
+        return
     check_recordings([], output, 0)
     summary = sample_clips(Source(source, audio), output, settings)
     _tell(summary.notes, summary.failures)
@@ -137,6 +158,19 @@ def sample(
         + (" (kept as they are)" if summary.kept else "" if summary.clips else " (nothing written)")
     )
     raise typer.Exit(0 if summary.clips and not summary.failures else 1 if summary.clips else 2)
+
+
+def _plan(source: Path, settings: ClipSettings) -> None:
+    from babyhubert.cli.scores import show
+    from babyhubert.exchange.sample_plan import plan_notes, plan_sample, plan_table
+    from babyhubert.measures.results import read_results
+    from babyhubert.runs.record import exit_code
+
+    results = read_results(source)
+    plan = plan_sample(results, settings)
+    _tell(results.notes, plan.failures)
+    show([plan_table(plan, settings.method)], plan_notes(settings))
+    raise typer.Exit(exit_code(len(results.audio) - len(plan.failures), len(plan.failures)))
 
 
 def _collect(clips: Path, output: Path, include_unchanged: bool) -> None:

@@ -43,6 +43,9 @@ class ClipAmounts:
         classes: Names of the classes of ``confusion``, the last for no voice.
         confusion: Minutes of each true class by what the machine found, shape (C, classes, classes).
         true: Minutes of each true class, shape (C, classes).
+        stratum: Stratum of each clip, shape (C,), if they were drawn from strata of all recordings; None: each
+            recording by itself.
+        stratum_hours: Length of each stratum, shape (H,); None likewise.
     """
 
     recordings: Sequence[str]
@@ -58,9 +61,17 @@ class ClipAmounts:
     classes: Sequence[str]
     confusion: Values
     true: Values
+    stratum: NDArray[np.int64] | None = None
+    stratum_hours: Values | None = None
 
     def design(self, recordings: Sequence[int]) -> tuple[ClipDesign, NDArray[np.bool_]]:
-        """The drawing of the clips of some recordings, each a stratum, and the clips of these."""
+        """The drawing of the clips that tell about some recordings, in ascending order; and these clips.
+
+        Clips of strata of all recordings together are all used; those of other recordings count as empty (estimation
+        for a domain: Cochran 1977, section 5A.13).
+        """
+        if self.stratum is not None and self.stratum_hours is not None:
+            return ClipDesign(self.stratum, self.length, self.stratum_hours), np.ones(len(self.stratum), dtype=bool)
         chosen = np.isin(self.recording, recordings)
         stratum = np.searchsorted(np.asarray(recordings), self.recording[chosen])
         return ClipDesign(stratum, self.length[chosen], self.hours[list(recordings)]), chosen
@@ -146,15 +157,15 @@ def _estimate_group(
 ) -> GroupEstimate:
     hours = amounts.hours[list(recordings)]
     totals, whole = (each[list(recordings)].sum(axis=0) for each in (amounts.totals, amounts.whole))
-    design, chosen = amounts.design(recordings)
+    inside = np.isin(amounts.recording, recordings)
     result = None
-    if chosen.any():
+    if inside.any():
+        design, used = amounts.design(recordings)
+        people, machine = (side[used] * inside[used, None] for side in (amounts.people, amounts.machine))
         most = np.where(amounts.is_time, 60 * hours.sum(), np.inf)
-        result = estimate(
-            design, amounts.people[chosen], amounts.machine[chosen], totals, most=most, coefficient=factor
-        )
-    annotated = float(amounts.length[chosen].sum())
-    return GroupEstimate(level, name, len(hours), float(hours.sum()), int(chosen.sum()), annotated, whole, result)
+        result = estimate(design, people, machine, totals, most=most, coefficient=factor)
+    annotated = float(amounts.length[inside].sum())
+    return GroupEstimate(level, name, len(hours), float(hours.sum()), int(inside.sum()), annotated, whole, result)
 
 
 def totals_table(report: EstimateReport, group: GroupEstimate) -> Table:

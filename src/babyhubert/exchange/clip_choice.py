@@ -1,11 +1,13 @@
 """Choice of the stretches of a recording to annotate.
 
-There are four methods, all in whole milliseconds, without overlap, and dependent only on the recording's id and a
-seed, not on other recordings:
+There are five methods, all in whole milliseconds, without overlap. All but ``stratified`` depend only on the
+recording's id and a seed, not on other recordings:
 
 - ``random``: every placement of the clips is equally likely. Unbiased.
 - ``periodic``: one clip in each of as many equal parts of the recording, all at the same, randomly drawn, place in
   their part (systematic sampling). Unbiased, and spread over the day.
+- ``stratified``: more clips where more is predicted, from all recordings together, with known chances
+  (:mod:`babyhubert.exchange.strata`). Unbiased with these.
 - ``high-volubility``: the stretches with most speech of a voice, one clip after the other (as ChildProject's sampler
   of that name and the ACLEW annotations do). Much speech for little effort, but not a fair sample of the day.
 - ``low-confidence``: the stretches with the lowest confidence of the model, by the mean over frames of the greatest
@@ -24,8 +26,10 @@ from numpy.typing import NDArray
 from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.timebase import FRAME_HOP, SAMPLES_PER_MS
 
-ClipMethod = Literal["random", "periodic", "high-volubility", "low-confidence"]
-CLIP_METHODS: tuple[ClipMethod, ...] = ("random", "periodic", "high-volubility", "low-confidence")
+ClipMethod = Literal["random", "periodic", "stratified", "high-volubility", "low-confidence"]
+CLIP_METHODS: tuple[ClipMethod, ...] = ("random", "periodic", "stratified", "high-volubility", "low-confidence")
+FAIR_METHODS: tuple[ClipMethod, ...] = ("random", "periodic", "stratified")
+"""Methods whose clips are drawn by chance, with known probabilities."""
 
 CANDIDATE_STEP_MS = 1000
 """High-volubility and low-confidence clips begin on a whole second (or end with the recording)."""

@@ -16,28 +16,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.codes import TierNaming
 from babyhubert.annotation.columns import write_columns
 from babyhubert.annotation.formats import WRITTEN, WrittenRecording
-from babyhubert.annotation.segments import VOICE_TYPES, Segments
+from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.text import CsvTable
 from babyhubert.annotation.tiers import Piece, Tier, lay_out
-from babyhubert.audio.channels import Channel
 from babyhubert.audio.pcm import to_pcm16
 from babyhubert.audio.recording import Recording, open_recording
 from babyhubert.errors import AnnotationError, BabyHubertError, DiskFullError, OutputError
-from babyhubert.exchange.clip_choice import (
-    ClipMethod,
-    best_starts,
-    candidate_starts,
-    clips_that_fit,
-    doubt_within,
-    periodic_starts,
-    random_starts,
-    recording_generator,
-    speech_within,
-)
+from babyhubert.exchange.chosen_clips import ClipSettings, chosen_clips, draw_strata, why_fewer
 from babyhubert.exchange.recordings import AnnotatedRecording, Failure, Source
+from babyhubert.exchange.strata import Draw
 from babyhubert.files import (
     atomic_path,
     csv_text,
@@ -49,7 +38,6 @@ from babyhubert.files import (
     write_json,
     write_text,
 )
-from babyhubert.frame_store import open_frames
 from babyhubert.hashing import file_sha256, fingerprint
 from babyhubert.measures.results import audio_fault
 from babyhubert.runs.folder import STATE_FOLDER
@@ -63,45 +51,18 @@ CLIPS_TABLE = "clips.csv"
 SAMPLE_FILE = "sample.json"
 COLUMNS = (
     *("clip", "recording_id", "recording_filename", "segment_onset", "segment_offset", "audio_onset"),
-    *("method", "seed", "worth", "annotation_sha256"),
+    *("method", "seed", "worth", "stratum", "inclusion", "annotation_sha256"),
 )
-"""``recording_filename``, ``segment_onset``, ``segment_offset`` (ms) are also written by ChildProject's samplers."""
+"""``recording_filename``, ``segment_onset``, ``segment_offset`` (ms) are also written by ChildProject's samplers.
 
-ANY_VOICE = "any"
+``inclusion`` is the probability that a moment is in a clip, of recordings (``random``, ``periodic``) or of the strata
+in ``sample.json`` (``stratified``).
+"""
 
 TO_DO = "annotate"
 """Text on the tier ``code`` over the stretch to annotate. Any other text there (such as ``done``) changes the file,
 and so marks a clip that needs no correction, perhaps a silent one, as annotated.
 """
-
-
-@dataclass(frozen=True)
-class ClipSettings:
-    """Settings of choosing and writing clips.
-
-    Attributes:
-        method: See :mod:`babyhubert.exchange.clip_choice`.
-        clips: Number per recording, fewer if they do not fit.
-        length_ms: Length of the stretch to annotate.
-        context_ms: Sound before and after it in the clip, for context.
-        seed: Seed of random choices.
-        voice: For ``high-volubility``: a label, or ``any``.
-        format: Kind of the annotation file.
-        blank: Leave its tiers empty instead of filling in the source's segments.
-        naming: Names of its tiers.
-        channel: Choice among several channels.
-    """
-
-    method: ClipMethod = "random"
-    clips: int = 5
-    length_ms: int = 60_000
-    context_ms: int = 0
-    seed: int = 0
-    voice: str = "KCHI"
-    format: str = "eaf"
-    blank: bool = False
-    naming: TierNaming = "aclew"
-    channel: Channel = "mean"
 
 
 @dataclass
@@ -168,7 +129,9 @@ def _kept(source: Source, output: Path, settings: ClipSettings) -> SampleSummary
         failures += [recording] if isinstance(recording, Failure) else []
     earlier = json.loads(json.dumps(_about(source, settings) | material.as_record()))
     rows = [row for _, row in CsvTable(output / CLIPS_TABLE)]
-    if read_json(output / SAMPLE_FILE) != earlier or not all(_is_untouched(output, row) for row in rows):
+    about = read_json(output / SAMPLE_FILE)
+    own = {name: value for name, value in about.items() if name in earlier} if isinstance(about, dict) else None
+    if own != earlier or not all(_is_untouched(output, row) for row in rows):
         raise OutputError(f"{output}: holds clips already, perhaps corrected ones; choose another folder")
     return SampleSummary(len(rows), len({row["recording_id"] for row in rows}), failures, kept=True)
 
@@ -224,13 +187,14 @@ class _Material:
 
 def _write_clips(source: Source, output: Path, settings: ClipSettings) -> SampleSummary:
     summary, rows, material = SampleSummary(notes=source.notes()), [], _Material()
+    drawn = draw_strata(source, settings) if settings.method == "stratified" else None
     for recording in source.recordings():
         material.add(recording)
         if isinstance(recording, Failure):
             summary.failures.append(recording)
             continue
         try:
-            written = _cut(recording, output, settings, summary.notes)
+            written = _cut(recording, output, settings, drawn, summary.notes)
         except DiskFullError:
             raise
         except BabyHubertError as error:
@@ -242,35 +206,10 @@ def _write_clips(source: Source, output: Path, settings: ClipSettings) -> Sample
     summary.clips = len(rows)
     if rows:
         write_columns(output, source.columns)
-        write_json(output / SAMPLE_FILE, _about(source, settings) | material.as_record())
+        strata = {} if drawn is None else drawn.as_record()
+        write_json(output / SAMPLE_FILE, _about(source, settings) | material.as_record() | strata)
         write_text(output / CLIPS_TABLE, _format_table(rows))
     return summary
-
-
-def choose(recording: AnnotatedRecording, duration_ms: int, settings: ClipSettings) -> list[tuple[int, float | None]]:
-    """First millisecond of each clip of a recording, and its worth (seconds of speech, bits of entropy).
-
-    Raises:
-        AnnotationError: low-confidence clips of a recording without stored frame scores.
-    """
-    length = settings.length_ms
-    count = clips_that_fit(duration_ms, length, settings.clips)
-    if not count:
-        return []
-    rng = recording_generator(settings.seed, recording.recording_id)
-    match settings.method:
-        case "random":
-            return [(int(start), None) for start in random_starts(duration_ms, length, count, rng)]
-        case "periodic":
-            return [(int(start), None) for start in periodic_starts(duration_ms, length, count, rng)]
-        case "high-volubility":
-            starts = candidate_starts(duration_ms, length)
-            label = None if settings.voice == ANY_VOICE else settings.voice
-            worth = speech_within(recording.segments.intervals(label), starts, length)
-        case "low-confidence":
-            starts = candidate_starts(duration_ms, length)
-            worth = doubt_within(_scores(recording), starts, length)
-    return [(start, value) for start, value in best_starts(starts, worth, length, count)]
 
 
 def within(segments: Segments, start: int, stop: int) -> Segments:
@@ -283,7 +222,7 @@ def within(segments: Segments, start: int, stop: int) -> Segments:
 
 
 def _cut(
-    recording: AnnotatedRecording, output: Path, settings: ClipSettings, notes: list[str]
+    recording: AnnotatedRecording, output: Path, settings: ClipSettings, drawn: Draw | None, notes: list[str]
 ) -> list[dict[str, Any]]:
     name = recording.recording_id
     if recording.audio is None:
@@ -296,14 +235,11 @@ def _cut(
         notes.append(f"{name}: {recording.audio} is another file than was processed; make sure it is the same sound")
     with open_recording(recording.audio, settings.channel) as audio:
         duration = audio.n_samples // SAMPLES_PER_MS
-        chosen = choose(recording, duration, settings)
-        if len(chosen) < settings.clips:
-            notes.append(f"{name}: {len(chosen)} of {settings.clips} clips ({_why_fewer(duration, settings)})")
-        return [
-            _write_clip(recording, audio, start, output, settings)
-            | {"method": settings.method, "seed": settings.seed, "worth": "" if worth is None else f"{worth:.4f}"}
-            for start, worth in chosen
-        ]
+        chosen = chosen_clips(recording, duration, settings, drawn)
+        if len(chosen) < settings.clips and drawn is None:
+            notes.append(f"{name}: {len(chosen)} of {settings.clips} clips ({why_fewer(duration, settings)})")
+        about = {"method": settings.method, "seed": settings.seed}
+        return [_write_clip(recording, audio, start, output, settings) | about | how for start, how in chosen]
 
 
 def _write_clip(
@@ -342,28 +278,6 @@ def _write_sound(path: Path, samples: NDArray[np.float32]) -> None:
     with atomic_path(path) as temporary, wave.open(str(temporary), "wb") as file:
         file.setparams((1, 2, SAMPLE_RATE, 0, "NONE", ""))
         file.writeframes(to_pcm16(samples).tobytes())
-
-
-def _scores(recording: AnnotatedRecording) -> NDArray[np.float16]:
-    if recording.scores is None:
-        raise AnnotationError(
-            f"{recording.recording_id}: no frame scores were kept, or they are damaged; low-confidence clips need the "
-            "output folder of 'babyhubert segment' (run it again)"
-        )
-    try:
-        scores: NDArray[np.float16] = open_frames(recording.scores)
-    except (OSError, ValueError, EOFError) as error:
-        raise AnnotationError(f"{recording.scores}: damaged frame scores ({error}); run 'segment' again") from error
-    return scores
-
-
-def _why_fewer(duration_ms: int, settings: ClipSettings) -> str:
-    room = duration_ms // settings.length_ms
-    if room < settings.clips:
-        return f"{duration_ms / 1000:.1f} s have no room for more of {settings.length_ms / 1000:g} s"
-    if settings.method == "high-volubility" and settings.voice in (ANY_VOICE, *VOICE_TYPES):
-        return f"no more {settings.voice} speech"
-    return "what is left between those chosen is shorter, or worth nothing"
 
 
 def _about(source: Source, settings: ClipSettings) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ _NEEDED = ("clip", "recording_id", "segment_onset", "segment_offset", "audio_ons
 
 @dataclass(frozen=True)
 class Clip:
-    """A row of ``clips.csv``; times in milliseconds of the recording."""
+    """A row of ``clips.csv``; times in milliseconds of the recording, the stratum if it was drawn from one."""
 
     folder: Path
     name: str
@@ -52,6 +53,14 @@ class Clip:
     offset: int
     audio_onset: int
     sha256: str
+    method: str = ""
+    stratum: int | None = None
+
+    @property
+    def drawn(self) -> list[Any]:
+        """As ``sample.json`` lists it: recording, onset, offset, and the stratum if it was drawn from one."""
+        stratum = [] if self.stratum is None else [self.stratum]
+        return [self.recording_id, self.onset, self.offset, *stratum]
 
     @property
     def file(self) -> Path:
@@ -101,13 +110,15 @@ def read_clips(folder: Path) -> list[Clip]:
     for line, row in table:
         try:
             onset, offset, audio_onset = (int(row[name]) for name in _NEEDED[2:5])
+            stratum = int(row["stratum"]) if row.get("stratum") else None
         except ValueError:
-            raise AnnotationError(f"{path}, line {line}: times must be whole milliseconds") from None
+            raise AnnotationError(
+                f"{path}, line {line}: times must be whole milliseconds, strata whole numbers"
+            ) from None
         if not 0 <= audio_onset <= onset < offset:
             raise AnnotationError(f"{path}, line {line}: {onset} to {offset} ms is no clip")
-        clips.append(
-            Clip(folder, row["clip"], row["recording_id"], onset, offset, audio_onset, row["annotation_sha256"])
-        )
+        about = (row["annotation_sha256"], row.get("method", ""), stratum)
+        clips.append(Clip(folder, row["clip"], row["recording_id"], onset, offset, audio_onset, *about))
     return clips
 
 
@@ -158,8 +169,17 @@ def _write_sample(folder: Path, output: Path) -> None:
     if not isinstance(about, dict):
         (output / SAMPLE_FILE).unlink(missing_ok=True)  # of an earlier reference here
         return
-    drawn = [[clip.recording_id, clip.onset, clip.offset] for clip in read_clips(folder)]
-    write_json(output / SAMPLE_FILE, {**about, "clips": drawn})
+    write_json(output / SAMPLE_FILE, {**about, **drawn_clips(folder)})
+
+
+def drawn_clips(folder: Path) -> dict[str, Any]:
+    """The clips that were drawn and the methods, one in general, as ``sample.json`` of a reference lists them.
+
+    Raises:
+        AnnotationError: see :func:`read_clips`.
+    """
+    clips = read_clips(folder)
+    return {"clips": [clip.drawn for clip in clips], "methods": sorted({clip.method for clip in clips if clip.method})}
 
 
 def _in_recording_time(clip: Clip) -> Segments:

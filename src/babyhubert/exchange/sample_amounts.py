@@ -15,7 +15,7 @@ from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.errors import AnnotationError, BabyHubertError, some_names
 from babyhubert.evaluation.estimate_report import ClipAmounts
-from babyhubert.exchange.annotated_sample import AnnotatedSample
+from babyhubert.exchange.annotated_sample import AnnotatedSample, Strata
 from babyhubert.exchange.clip_counts import (
     CLASSES,
     Clips,
@@ -111,6 +111,8 @@ class _Parts:
     machine: list[Values] = field(default_factory=list)
     confusion: list[Values] = field(default_factory=list)
     true: list[Values] = field(default_factory=list)
+    strata: list[NDArray[np.int64]] = field(default_factory=list)
+    outside: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     ignored: set[str] = field(default_factory=set)
     predicted: set[str] = field(default_factory=set)
@@ -145,7 +147,7 @@ def measure_clips(results: RunResults, sample: AnnotatedSample) -> tuple[ClipAmo
         raise AnnotationError(f"{sample.folder}: fewer than two annotated clips can be counted{reason}")
     unknown = np.isnan(np.stack(parts.whole))
     known = np.asarray(~unknown.any(axis=0), dtype=bool)
-    amounts, edge = _amounts(parts, list(compress(counted, known)), known)
+    amounts, edge = _amounts(parts, sample.strata, list(compress(counted, known)), known)
     partly = [total.name for total in compress(counted, ~known & ~unknown.all(axis=0))]
     missing = {total.column for total in every if total.column in parts.predicted - filled}
     notes = [
@@ -159,6 +161,9 @@ def _count(results: RunResults, sample: AnnotatedSample, reference: Reference, n
     parts = _Parts()
     length_ms = int(np.median(np.concatenate([clips.offset - clips.onset for clips in sample.clips.values()])))
     for name in results.audio:
+        if sample.strata is not None and name not in sample.strata.recordings:
+            parts.outside.append(name)
+            continue
         clips = sample.clips.get(name)
         try:
             result = results.read(name)
@@ -175,6 +180,8 @@ def _count(results: RunResults, sample: AnnotatedSample, reference: Reference, n
         parts.tiled.append(measure_in_clips(result, tiles(result.samples, length_ms), names).sum(axis=0))
         if people is not None and clips is not None:
             _count_clips(parts, people, result, clips, names)
+            if sample.strata is not None:
+                parts.strata.append(sample.strata.of_clip[name])
         parts.names.append(name)
         parts.hours.append(result.samples / SAMPLE_RATE / 3600)
         if sample.segments.get(name) not in (None, segments_fingerprint(result.segments)):
@@ -195,7 +202,9 @@ def _count_clips(
     parts.ignored |= set(people.segments.labels) - set(VOICE_TYPES)
 
 
-def _amounts(parts: _Parts, counted: Sequence[Total], known: NDArray[np.bool_]) -> tuple[ClipAmounts, Values]:
+def _amounts(
+    parts: _Parts, strata: Strata | None, counted: Sequence[Total], known: NDArray[np.bool_]
+) -> tuple[ClipAmounts, Values]:
     """The amounts of the measures that are known everywhere, and how much more complete recordings have of each."""
     whole, tiled = (np.stack(each)[:, known] for each in (parts.whole, parts.tiled))
     edge = np.ones(whole.shape[1])
@@ -215,6 +224,8 @@ def _amounts(parts: _Parts, counted: Sequence[Total], known: NDArray[np.bool_]) 
         CLASSES,
         np.concatenate(parts.confusion),
         np.concatenate(parts.true),
+        None if strata is None else np.concatenate(parts.strata),
+        None if strata is None else sum(parts.hours) * strata.cells / strata.cells.sum(),
     )
     return amounts, edge
 
@@ -252,13 +263,18 @@ def _notes(
 ) -> Iterator[str]:
     if strange:
         yield f"{len(strange)} recordings of the clips are not in {results.folder}, left out: {some_names(strange)}"
+    if parts.outside:
+        yield (
+            f"{len(parts.outside)} recordings were not there when the clips were drawn, left out: "
+            f"{some_names(parts.outside)}"
+        )
     if sample.annotated < sample.drawn:
         yield (
             f"{sample.annotated} of {sample.drawn} clips are annotated; the estimates assume that it is chance which "
             "ones are"
         )
     without = len(amounts.recordings) - len(set(amounts.recording.tolist()))
-    if without:
+    if without and sample.strata is None:
         yield (
             f"{without} of {len(amounts.recordings)} recordings have no annotated clip; the estimates assume that it "
             "is chance which ones have"

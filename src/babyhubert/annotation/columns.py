@@ -101,6 +101,12 @@ PHONEMES = Column("phonemes", "phonemes_", "phonemes", "ctc", voices=("KCHI",))
 """Its tiers go without ``@``: ChildProject's .eaf importer (0.4.6) fails on a tier ``...@CHI`` that is none of its
 own."""
 
+UNSURE = Column("unsure", "unsure_")
+"""Segments that the person who annotated them is not sure of: ``unsure``, else empty."""
+
+NOTE = Column("note", "note_")
+"""Remark of a person on a segment."""
+
 COLUMNS = (
     ADDRESSEE,
     Column("vcm_type", "vcm@"),
@@ -108,6 +114,8 @@ COLUMNS = (
     Column("mwu_type", "mwu@"),
     Column("msc_type", "msc@"),
     PHONEMES,
+    UNSURE,
+    NOTE,
 )
 """Columns that every reader knows, in the order of their tiers."""
 

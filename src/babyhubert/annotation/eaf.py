@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import os
 import re
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
+from babyhubert.annotation import eaf_base
 from babyhubert.annotation.escapes import CONTROL, NOT_XML, escape, unescape
-from babyhubert.annotation.text import read_bytes, shortened
+from babyhubert.annotation.text import shortened
 from babyhubert.annotation.tiers import Piece, Tier
 from babyhubert.audio.names import rttm_uri
 from babyhubert.errors import AnnotationError
@@ -39,22 +39,23 @@ _MIME_TYPES = {
     ".m4a": "audio/mp4",
     ".mp4": "video/mp4",
 }
-_MOST_BYTES = 1 << 28
 _VOICE_TYPE_OF_TIER = "transcription"
 _NO_DATE = "1970-01-01T00:00:00+00:00"
 """Constant date, so that the same annotations give the same bytes; ELAN sets the date when a file is saved."""
 
 
-def write_eaf(path: Path, tiers: Sequence[Tier], media: Path | None = None) -> None:
+def write_eaf(path: Path, tiers: Sequence[Tier], media: Path | None = None, base: Path | None = None) -> None:
     """Write tiers, linked to a recording by its absolute and its relative path.
 
     Args:
         path: The file.
         tiers: Parents before their dependents.
         media: The recording.
+        base: File of ELAN's whose other content is kept: see :mod:`babyhubert.annotation.eaf_base`.
 
     Raises:
         OutputError: the file cannot be written.
+        AnnotationError: the base cannot be read.
     """
     from pympi.Elan import Eaf
 
@@ -75,11 +76,18 @@ def write_eaf(path: Path, tiers: Sequence[Tier], media: Path | None = None) -> N
     eaf.properties = [("lastUsedAnnotationId", eaf.maxaid)]
     with atomic_path(path) as temporary:
         eaf.to_file(str(temporary))
+        if base is not None:
+            eaf_base.keep_content_of(base, temporary)
 
 
 def write_tiers(path: Path, tiers: Sequence[Tier], recording: WrittenRecording) -> None:
     """Write one recording's tiers, as :mod:`babyhubert.annotation.formats` asks for it."""
-    write_eaf(path, tiers, recording.audio)
+    write_eaf(path, tiers, recording.audio, recording.base)
+
+
+def why_not_rewritten(path: Path) -> str | None:
+    """As :func:`babyhubert.annotation.eaf_base.why_not_rewritten`."""
+    return eaf_base.why_not_rewritten(path)
 
 
 def read_tiers(path: Path, recording_id: str) -> list[Tier]:
@@ -99,12 +107,7 @@ def read_eaf_tiers(path: Path, recording_id: str = "") -> list[Tier]:
     Raises:
         AnnotationError: unreadable, not an .eaf file, or an annotation without, or with impossible, times.
     """
-    try:
-        root = ElementTree.fromstring(read_bytes(path, _MOST_BYTES))
-    except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise AnnotationError(f"{path}: not an ELAN file ({error})") from error
-    if root.tag != "ANNOTATION_DOCUMENT" or root.find("TIER") is None:
-        raise AnnotationError(f"{path}: not an ELAN file: it is a <{root.tag[:80]}> and holds no tier of ELAN's")
+    root = eaf_base.read_document(path)
     offset = _media_offset(root.findall("HEADER/MEDIA_DESCRIPTOR"), recording_id, path)
     units = [header.get("TIME_UNITS", "milliseconds") for header in root.findall("HEADER")]
     if any(unit != "milliseconds" for unit in units):

@@ -36,6 +36,7 @@ class WrittenRecording:
         naming: Names of tiers.
         columns: Columns that become tiers below those of voices; None: the published ones.
         confidence: RTTM's ninth field holds the confidence of segments that have one.
+        base: File of the same format whose other content, such as ELAN's vocabularies, is kept.
     """
 
     recording_id: str
@@ -45,6 +46,7 @@ class WrittenRecording:
     naming: TierNaming = "aclew"
     columns: Sequence[Column] | None = None
     confidence: bool = False
+    base: Path | None = None
 
 
 class _SegmentsModule(Protocol):
@@ -57,6 +59,8 @@ class _TiersModule(Protocol):
     def read_tiers(self, path: Path, recording_id: str) -> list[Tier]: ...
 
     def write_tiers(self, path: Path, tiers: Sequence[Tier], recording: WrittenRecording) -> None: ...
+
+    def why_not_rewritten(self, path: Path) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ class AnnotationFormat:
         from babyhubert.annotation.columns import columns_beside
         from babyhubert.annotation.tiers import segments_of
 
-        tiers = self._tiers_module().read_tiers(path, recording_id)
+        tiers = self.read_tiers(path, recording_id)
         return {recording_id: segments_of(tiers, columns_beside(path))}
 
     def write(self, path: Path, recording: WrittenRecording) -> list[str]:
@@ -117,6 +121,22 @@ class AnnotationFormat:
     def write_tiers(self, path: Path, tiers: Sequence[Tier], recording: WrittenRecording) -> None:
         """Write tiers that are laid out already, parents before their dependents."""
         self._tiers_module().write_tiers(path, tiers, recording)
+
+    def read_tiers(self, path: Path, recording_id: str) -> list[Tier]:
+        """Tiers of a file of a format that is made of them.
+
+        Raises:
+            AnnotationError: it cannot be read.
+        """
+        return self._tiers_module().read_tiers(path, recording_id)
+
+    def why_not_rewritten(self, path: Path) -> str | None:
+        """Reason why writing the tiers of a file anew would lose something; None if nothing would be lost.
+
+        Raises:
+            AnnotationError: it cannot be read.
+        """
+        return self._tiers_module().why_not_rewritten(path)
 
     def _tiers_module(self) -> _TiersModule:
         return cast(_TiersModule, self._module())

@@ -80,6 +80,16 @@ def read_tiers(path: Path, recording_id: str) -> list[Tier]:
     return read_textgrid_tiers(path)
 
 
+def why_not_rewritten(path: Path) -> str | None:
+    """Reason why writing a file's tiers anew would lose something; None if nothing would be lost.
+
+    Raises:
+        AnnotationError: see :func:`read_textgrid_tiers`.
+    """
+    text = _decode(path, read_bytes(path, _MOST_BYTES))
+    return "it has a tier of points" if '"TextTier"' in text else None
+
+
 def _tier_lines(number: int, tier: Tier, filler: str, end: int) -> Iterator[str]:
     pieces = list(_without_gaps(tier.pieces, filler, end))
     yield f"    item [{number}]:"

@@ -136,7 +136,7 @@ def segments_of(tiers: Iterable[Tier], columns: Sequence[Column] = COLUMNS) -> S
         columns: Columns that tiers below those of voices fill; other tiers ``name@voice`` fill a column ``name``.
     """
     tiers = list(tiers)
-    columns = (*columns, *_other_columns(tiers, columns))
+    columns = (*columns, *undescribed_columns(tiers, columns))
     names = frozenset(tier.name.strip() for tier in tiers)
     below: dict[str, list[Tier]] = {}
     for tier in tiers:
@@ -153,7 +153,7 @@ def segments_of(tiers: Iterable[Tier], columns: Sequence[Column] = COLUMNS) -> S
         for number, piece in enumerate(tier.pieces):
             if piece.text.strip() and piece.text.strip() not in (label, tier.name.strip()):
                 filled.setdefault("transcription", {})[first + number] = piece.text
-        for column, values in _dependents_of(tier, below, columns):
+        for column, values in values_below(tier, below, columns):
             filled.setdefault(column, {}).update({first + number: value for number, value in values})
     return _table(rows, filled)
 
@@ -193,7 +193,7 @@ def _tier_texts(rows: Segments, columns: Iterable[Column]) -> dict[str, NDArray[
     return texts
 
 
-def _other_columns(tiers: Iterable[Tier], columns: Iterable[Column]) -> list[Column]:
+def undescribed_columns(tiers: Iterable[Tier], columns: Iterable[Column]) -> list[Column]:
     """Columns of tiers ``name@voice`` that are none of those given."""
     known = {column.tier for column in columns} | {f"{column.name}@" for column in columns}
     begins = dict.fromkeys(tier.name.strip().partition("@")[0].strip() for tier in tiers if "@" in tier.name)
@@ -218,7 +218,7 @@ def _with_dependents(
             yield Tier(f"{column.tier}{name}", pieces(column.name, said), parent=name)
 
 
-def _dependents_of(
+def values_below(
     parent: Tier, tiers: Mapping[str, Sequence[Tier]], columns: Iterable[Column]
 ) -> Iterator[tuple[str, list[tuple[int, str]]]]:
     """Columns that tiers below ``parent`` fill, found by name, each as indices of the parent's pieces and values."""

@@ -97,8 +97,16 @@ def sample(
             "--plan", help="Only tell how narrow the intervals of 'babyhubert estimate' would be, from the run alone."
         ),
     ] = False,
+    annotator: Annotated[
+        str,
+        typer.Option(
+            help="With --collect: take the clips of this person, who corrected copies with 'babyhubert review "
+            "--annotator'.",
+            show_default=False,
+        ),
+    ] = "",
 ) -> None:
-    """Cut clips to annotate in ELAN or Praat, with the predictions filled in; read the corrections back.
+    """Cut clips to annotate in ELAN, Praat or 'babyhubert review', predictions filled in; read corrections back.
 
     Writes <id>_<onset>_<offset>.wav with an .eaf or .TextGrid beside it, clips.csv and sample.json. The tier 'code'
     shows the stretch to annotate; write 'done' there when finished. Then:
@@ -116,7 +124,9 @@ def sample(
     if collect is not None and output is not None:
         if source is not None:
             raise ConfigError(f"{source} and --collect {collect}: one of them")
-        _collect(collect, output, include_unchanged)
+        _collect(collect, output, include_unchanged, annotator)
+    if annotator:
+        raise ConfigError(f"--annotator {annotator}: goes with --collect")
     if source is None:
         raise ConfigError("give the output folder of 'babyhubert segment', or --collect CLIPS")
 
@@ -173,14 +183,19 @@ def _plan(source: Path, settings: ClipSettings) -> None:
     raise typer.Exit(exit_code(len(results.audio) - len(plan.failures), len(plan.failures)))
 
 
-def _collect(clips: Path, output: Path, include_unchanged: bool) -> None:
+def _collect(clips: Path, output: Path, include_unchanged: bool, annotator: str) -> None:
     from babyhubert.audio.preflight import check_recordings
     from babyhubert.exchange.collect import collect
     from babyhubert.timebase import format_clock
 
     check_recordings([], output, 0)
-    summary = collect(clips, output, include_untouched=include_unchanged)
+    summary = collect(clips, output, include_untouched=include_unchanged, annotator=annotator)
     notes = []
+    if summary.unfinished:
+        notes.append(
+            f"{len(summary.unfinished)} clips skipped: their review is not finished (mark them as done in 'babyhubert "
+            f"review', or write 'done' on their tier 'code'); {summary.unfinished[0]}, for one"
+        )
     if summary.untouched:
         notes.append(
             f"{counted(len(summary.untouched), 'clip')} skipped: their file was not changed since it was written "

@@ -64,6 +64,12 @@ TO_DO = "annotate"
 and so marks a clip that needs no correction, perhaps a silent one, as annotated.
 """
 
+UNFINISHED = "unfinished"
+"""Text there while a person corrects the clip in the page of ``babyhubert review``."""
+
+DONE = "done"
+"""Text there when it is annotated from end to end."""
+
 
 @dataclass
 class SampleSummary:

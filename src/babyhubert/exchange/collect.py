@@ -25,19 +25,23 @@ from babyhubert.annotation.columns import (
     write_columns,
 )
 from babyhubert.annotation.csv_tables import write_childproject_csv
+from babyhubert.annotation.formats import format_of
 from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.text import CsvTable
 from babyhubert.annotation.tiers import column_texts
-from babyhubert.errors import AnnotationError, UnsafeNameError
-from babyhubert.exchange.clips import CLIPS_TABLE, SAMPLE_FILE, read_json, within
+from babyhubert.errors import AnnotationError, ConfigError, UnsafeNameError, some_names
+from babyhubert.exchange.clips import CLIPS_TABLE, SAMPLE_FILE, UNFINISHED, read_json, within
 from babyhubert.exchange.export import format_uem
 from babyhubert.exchange.recordings import UEM_NAME, Failure
 from babyhubert.files import csv_text, path_below, require_safe_name, write_json, write_text
 from babyhubert.hashing import file_sha256
 from babyhubert.timebase import format_length, format_seconds, ms_to_samples
+
+ANNOTATORS = "annotators"
+"""Folder of the people who correct copies of the clips' files, a folder each."""
 
 _NEEDED = ("clip", "recording_id", "segment_onset", "segment_offset", "audio_onset", "annotation_sha256")
 
@@ -72,6 +76,25 @@ class Clip:
         return path_below(self.folder, self.name)
 
 
+def annotation_file(clip: Clip, annotator: str = "") -> Path:
+    """The annotation file of a clip, or that of one of several people who correct copies.
+
+    Args:
+        clip: The clip.
+        annotator: Name that the person gave to ``babyhubert review``; empty: the clip's own file.
+
+    Raises:
+        UnsafeNameError: the table or the name leads outside the folder of the clips.
+        ConfigError: the name cannot be that of a folder.
+    """
+    if not annotator:
+        return clip.file
+    if "/" in annotator or "\\" in annotator or annotator.startswith(".") or not annotator.isprintable():
+        raise ConfigError(f"--annotator {annotator!r}: a name without / and \\ that does not begin with a dot")
+    require_safe_name(annotator)
+    return path_below(clip.folder / ANNOTATORS, f"{annotator}/{clip.name}")
+
+
 @dataclass
 class CollectSummary:
     """Result of collecting clips.
@@ -80,6 +103,7 @@ class CollectSummary:
         clips: Clips read.
         samples: Their length without context.
         untouched: Clips skipped because they are unchanged.
+        unfinished: Clips skipped because the person who reviews them has not said that they are done.
         failures: Clips that cannot be read.
         uem: The UEM file.
     """
@@ -87,6 +111,7 @@ class CollectSummary:
     clips: int = 0
     samples: int = 0
     untouched: list[str] = field(default_factory=list)
+    unfinished: list[str] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     uem: Path = Path()
 
@@ -122,7 +147,7 @@ def read_clips(folder: Path) -> list[Clip]:
     return clips
 
 
-def collect(folder: Path, output: Path, *, include_untouched: bool = False) -> CollectSummary:
+def collect(folder: Path, output: Path, *, include_untouched: bool = False, annotator: str = "") -> CollectSummary:
     """Write ``rttm/``, ``csv/``, ``annotated.uem`` and ``sample.json`` of the clips that were annotated.
 
     Where somebody said to whom adults speak, also ``rttm_addressee.csv``; likewise ``rttm_<task>.csv`` of any
@@ -132,20 +157,30 @@ def collect(folder: Path, output: Path, *, include_untouched: bool = False) -> C
         folder: The clips.
         output: Folder for the reference.
         include_untouched: Count clips whose file is unchanged as annotated and correct.
+        annotator: Take the files of this person, see :func:`annotation_file`.
 
     Raises:
-        AnnotationError: see :func:`read_clips`; two clips of a recording overlap; no clip was annotated.
+        AnnotationError: see :func:`read_clips`; two clips of a recording overlap; no clip was annotated; a person who
+            annotated none.
     """
+    _check_annotator(folder, annotator)
     summary = CollectSummary(uem=output / UEM_NAME)
     segments: dict[str, list[Segments]] = {}
     stretches: dict[str, list[Clip]] = {}
     for clip in read_clips(folder):
         try:
             require_safe_name(clip.recording_id)
-            if not include_untouched and clip.file.is_file() and file_sha256(clip.file) == clip.sha256:
-                summary.untouched.append(str(clip.file))
+            file = annotation_file(clip, annotator)
+            if annotator and not file.is_file():
+                summary.untouched.append(clip.name)
                 continue
-            part = _in_recording_time(clip)
+            if not include_untouched and file.is_file() and file_sha256(file) == clip.sha256:
+                summary.untouched.append(str(file))
+                continue
+            if _is_unfinished(file, clip):
+                summary.unfinished.append(str(file))
+                continue
+            part = _in_recording_time(clip, file)
         except (AnnotationError, UnsafeNameError, OSError) as error:
             summary.failures.append(Failure(clip.name, str(error)))
             continue
@@ -182,9 +217,25 @@ def drawn_clips(folder: Path) -> dict[str, Any]:
     return {"clips": [clip.drawn for clip in clips], "methods": sorted({clip.method for clip in clips if clip.method})}
 
 
-def _in_recording_time(clip: Clip) -> Segments:
+def _check_annotator(folder: Path, annotator: str) -> None:
+    people = sorted(path.name for path in (folder / ANNOTATORS).glob("*") if path.is_dir())
+    if annotator and annotator not in people:
+        known = f"there are {some_names(people)}" if people else "nobody reviewed these clips under a name"
+        raise AnnotationError(f"{folder}: nothing of {annotator!r}; {known}")
+
+
+def _is_unfinished(file: Path, clip: Clip) -> bool:
+    """True for a clip that a person began to review and has not finished."""
+    kind = format_of(file)
+    tiers = kind.read_tiers(file, clip.recording_id) if kind.tiers else ()
+    return any(
+        piece.text.strip() == UNFINISHED for tier in tiers if tier.name.strip() == "code" for piece in tier.pieces
+    )
+
+
+def _in_recording_time(clip: Clip, file: Path) -> Segments:
     """The segments of a clip's file inside the stretch to annotate, in samples of the recording."""
-    found = read_segments(clip.file, clip.recording_id)[clip.recording_id]
+    found = read_segments(file, clip.recording_id)[clip.recording_id]
     first, last = (ms_to_samples(side - clip.audio_onset) for side in (clip.onset, clip.offset))
     inside = within(found, first, last)
     shift = ms_to_samples(clip.onset)

@@ -35,6 +35,12 @@ def html_page(request: Request, package: str, name: str) -> HTMLResponse:
     return HTMLResponse(_text(package, name).replace("{nonce}", str(request.scope[NONCE])))
 
 
+class _LargeFile(FileResponse):
+    """File that is sent in few pieces, since each costs a change of threads."""
+
+    chunk_size = 1 << 20
+
+
 def file_below(folder: Path, name: str, suffixes: Collection[str]) -> FileResponse:
     """Respond with a file below a folder, whole or by ranges.
 
@@ -53,7 +59,7 @@ def file_below(folder: Path, name: str, suffixes: Collection[str]) -> FileRespon
     inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
     if not inside or path.suffix.lower() not in suffixes or not path.is_file():
         raise HTTPException(404)
-    return FileResponse(path)
+    return _LargeFile(path)
 
 
 async def error_as_json(request: Request, error: Exception) -> JSONResponse:

@@ -36,7 +36,10 @@ _ALWAYS = (
     (b"cross-origin-opener-policy", b"same-origin"),
 )
 _BY_DEFAULT = ((b"cache-control", b"no-store"),)
-_ENTRY = b'<!doctype html><html lang="en"><meta http-equiv="refresh" content="0;url=%s"><title>Opening</title></html>'
+_ENTRY = (
+    b'<!doctype html><html lang="en"><link rel="icon" href="data:,">'
+    b'<meta http-equiv="refresh" content="0;url=%s"><title>Opening</title></html>'
+)
 
 
 class Guard:

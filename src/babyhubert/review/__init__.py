@@ -1,0 +1,1 @@
+"""Review of clips and of single segments by people, in the browser."""

@@ -59,7 +59,7 @@ def review(
     port: PortOption = 0,
     browser: BrowserOption = True,
 ) -> None:
-    """Listen to clips and correct them in the browser; every change is stored at once.
+    """Play clips and correct them in the browser; every change is stored at once.
 
     babyhubert sample OUT -o CLIPS --context 2
 
@@ -97,7 +97,8 @@ def _drawn_clips(
     from babyhubert.cli.options import check_choice, duration_samples
     from babyhubert.errors import OutputError
     from babyhubert.exchange.clip_choice import CLIP_METHODS
-    from babyhubert.exchange.clips import CLIPS_TABLE, ClipSettings, sample_clips
+    from babyhubert.exchange.chosen_clips import ClipSettings
+    from babyhubert.exchange.clips import CLIPS_TABLE, sample_clips
     from babyhubert.exchange.recordings import Source
     from babyhubert.timebase import samples_to_ms
 

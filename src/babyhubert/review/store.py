@@ -72,7 +72,7 @@ class ClipStore:
     Args:
         folder: The folder.
         annotator: Name of the person, who then has files of their own; empty: the clips' own files.
-        blank: Show clips that nobody changed without segments.
+        blank: Show unchanged clips without segments.
 
     Raises:
         AnnotationError: not such a folder, or no name of a person.

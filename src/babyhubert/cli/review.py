@@ -96,8 +96,8 @@ def _drawn_clips(
     """Draw clips of a run; those that an earlier call drew are kept."""
     from babyhubert.cli.options import check_choice, duration_samples
     from babyhubert.errors import OutputError
-    from babyhubert.exchange.clip_choice import CLIP_METHODS
     from babyhubert.exchange.chosen_clips import ClipSettings
+    from babyhubert.exchange.clip_choice import CLIP_METHODS
     from babyhubert.exchange.clips import CLIPS_TABLE, sample_clips
     from babyhubert.exchange.recordings import Source
     from babyhubert.timebase import samples_to_ms

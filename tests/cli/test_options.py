@@ -41,6 +41,7 @@ convert: source! destination! --to=transformers --half=False --thresholds --allo
     --force=False
 measures: folder! --start-times --vocalisation-gap=300 --turn-gap=2000 --turn-overlap=1000
     --shuffles=100 --seed=0
+table: folder! --to=xlsx -o,--output --start-times
 export: source! --to... -o,--output --audio... --childproject --sets=babyhubert --tiers=aclew
 report: folder! --start-times --levels/--no-levels=True --with-clips=0 --seed=0
 sample: source -o,--output --collect --audio... --method=random --clips=5 --length=60.0

@@ -91,8 +91,9 @@ def _print_commands(opened: AnalyzeRun) -> None:
 def _show(output: Path) -> None:
     """Write measures and the report page."""
     from babyhubert.cli.progress import RunProgressDisplay
+    from babyhubert.measures.csv_files import write_measures
     from babyhubert.measures.results import read_results
-    from babyhubert.measures.tables import MeasureSettings, measure_all, write_measures
+    from babyhubert.measures.tables import MeasureSettings, measure_all
     from babyhubert.report.page import PageSettings, write_page
 
     settings = MeasureSettings()

@@ -43,9 +43,10 @@ def measures(
     """
     from babyhubert.cli.endings import print_notes
     from babyhubert.errors import counted
+    from babyhubert.measures.csv_files import write_measures
     from babyhubert.measures.hours import start_time_notes
     from babyhubert.measures.results import read_results
-    from babyhubert.measures.tables import MeasureSettings, measure_all, write_measures
+    from babyhubert.measures.tables import MeasureSettings, measure_all
     from babyhubert.runs.record import exit_code
 
     settings = MeasureSettings(

@@ -175,7 +175,7 @@ def _of_run(folder: Path) -> Iterator[AnnotatedRecording | Failure]:
             continue
         yield AnnotatedRecording(
             recording_id,
-            _with_columns(result),
+            with_columns(result),
             result.path,
             result.samples,
             scores=result.scores,
@@ -184,7 +184,7 @@ def _of_run(folder: Path) -> Iterator[AnnotatedRecording | Failure]:
         )
 
 
-def _with_columns(result: RecordingResult) -> Segments:
+def with_columns(result: RecordingResult) -> Segments:
     """Add columns to a result's segments: empty for an unknown addressee, None for unknown phonemes."""
     segments = result.segments
     keys = [(samples_to_ms(start), samples_to_ms(end), label) for start, end, label in segments]

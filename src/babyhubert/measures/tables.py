@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,6 @@ from babyhubert.annotation.columns import Column
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.config import Config, Seed
 from babyhubert.errors import BabyHubertError, ConfigError
-from babyhubert.files import csv_text, write_json, write_text
 from babyhubert.measures.hours import HOUR, Hours, hours_of, start_times
 from babyhubert.measures.results import ADULTS, RecordingResult, RunResults
 from babyhubert.measures.speech import (
@@ -29,13 +26,10 @@ from babyhubert.measures.speech import (
     utterance_counts,
     voice_measures,
 )
-from babyhubert.measures.turns import LENA_PAUSE, SIMPLE_INTERVAL, TurnRules, chance_turns, count_by_hour, speech_of
-from babyhubert.runs.derived import note_derived, results_state
+from babyhubert.measures.turns import TurnRules, chance_turns, count_by_hour, speech_of
 from babyhubert.runs.folder import record_warnings
-from babyhubert.timebase import SAMPLE_RATE, ms_to_samples, samples_to_seconds
-from babyhubert.version import __version__
+from babyhubert.timebase import SAMPLE_RATE, ms_to_samples
 
-NOT_AVAILABLE = "NA"
 WARNINGS = "warnings"
 """Last column of both tables: warnings about the recording, in words."""
 
@@ -46,9 +40,6 @@ SYMBOL_MEASURES = ("utterances", "symbols", "symbols_per_hour")
 """Measures of a task that writes symbols and is not published."""
 
 _MINUTE = 60 * SAMPLE_RATE
-_DECIMALS = 4
-_ABOUT_RECORDING = ("recording_id", "start_time")
-_ABOUT_HOUR = ("recording_id", "hour", "hour_kind", "day")
 
 
 class MeasureSettings(Config):
@@ -314,48 +305,6 @@ def _of_symbols(
     return {**found, "symbols_per_hour": ratio(found["symbols"], hours)}
 
 
-def write_measures(folder: Path, measured: Sequence[RecordingMeasures], settings: MeasureSettings) -> None:
-    """Write ``measures.csv``, ``hourly.csv`` and ``measures.json`` into an output folder."""
-    state = results_state(folder)
-    names = list(measured[0].whole) if measured else columns()
-    write_text(folder / "measures.csv", _format_table(_ABOUT_RECORDING, names, _recording_rows(measured)))
-    write_text(folder / "hourly.csv", _format_table(_ABOUT_HOUR, names, _hour_rows(measured)))
-    write_json(
-        folder / "measures.json",
-        {
-            "babyhubert": __version__,
-            "made": datetime.now(UTC).isoformat(timespec="seconds"),
-            "recordings": len(measured),
-            "settings": {
-                **json.loads(settings.model_dump_json()),
-                "lena_pause_s": samples_to_seconds(LENA_PAUSE),
-                "simple_ctc_interval_s": samples_to_seconds(SIMPLE_INTERVAL),
-                "chance": "key child's segments moved along a circle within each hour, one random shift an hour",
-            },
-        },
-    )
-    note_derived(folder, "measures", [folder / "measures.csv"], state=state)
-
-
-def _recording_rows(measured: Iterable[RecordingMeasures]) -> Iterable[dict[str, Any]]:
-    for one in measured:
-        start = None if one.hours.start is None else _format_time_of_day(one.hours.start)
-        yield {"recording_id": one.recording_id, "start_time": start, **one.whole, WARNINGS: _told(one)}
-
-
-def _hour_rows(measured: Iterable[RecordingMeasures]) -> Iterable[dict[str, Any]]:
-    for one in measured:
-        clock = "elapsed" if one.hours.start is None else "clock"
-        for index, (name, day) in enumerate(zip(one.hours.names, one.hours.days, strict=True)):
-            about = {"recording_id": one.recording_id, "hour": name, "hour_kind": clock, "day": day}
-            yield about | {column: values[index] for column, values in one.hourly.items()} | {WARNINGS: _told(one)}
-
-
-def _told(one: RecordingMeasures) -> str:
-    """Warnings about a recording; empty if there are none."""
-    return "; ".join(one.warnings)
-
-
 @cache
 def columns_of_published() -> tuple[str, ...]:
     """Names of the measures that every table has, in its order."""
@@ -371,24 +320,3 @@ def columns(own: Sequence[Column] = ()) -> list[str]:
     """
     empty = RecordingResult("", Path(), SAMPLE_RATE, Segments.empty(), own_columns=tuple(own))
     return list(measure(empty, MeasureSettings(shuffles=0)).whole)
-
-
-def _format_table(about: Sequence[str], names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    header = [*about, *names, WARNINGS]
-    return csv_text([header, *([_format(row.get(name, "")) for name in header] for row in rows)])
-
-
-def _format(value: Any) -> str:
-    if value is None:
-        return NOT_AVAILABLE
-    if isinstance(value, str):
-        return value
-    number = float(value)
-    if np.isnan(number):
-        return NOT_AVAILABLE
-    return str(round(number)) if number.is_integer() else str(round(number, _DECIMALS))
-
-
-def _format_time_of_day(start: int) -> str:
-    seconds = start // SAMPLE_RATE
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

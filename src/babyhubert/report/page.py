@@ -19,12 +19,12 @@ from typing import Any
 from urllib.parse import quote
 
 from babyhubert.audio.channels import Channel, parse_channel
-from babyhubert.config import build_config
-from babyhubert.errors import BabyHubertError, ConfigError
+from babyhubert.errors import BabyHubertError
 from babyhubert.files import exclusive, make_folder, path_below, remove_leftovers, write_text
+from babyhubert.measures.csv_files import earlier_settings
 from babyhubert.measures.hours import start_times
 from babyhubert.measures.results import RecordingResult, RunResults
-from babyhubert.measures.tables import MeasureSettings, measure
+from babyhubert.measures.tables import measure
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.report.clips import Clip, draw_clips
 from babyhubert.report.confidence import Confidence, confidence_of
@@ -135,7 +135,7 @@ def _contents(
     results: RunResults, settings: PageSettings, progress: RunProgress, failures: list[tuple[Path, str]]
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     begins = start_times(results.audio, settings.start_times)
-    rules = _measure_settings(results.folder)
+    rules = earlier_settings(results.folder)
     progress.start(len(results.audio), results.samples if settings.levels else 0, 0)
     for recording_id, audio in results.audio.items():
         error = None
@@ -201,16 +201,6 @@ def _confidence(recording: RecordingResult, run: Mapping[str, Any]) -> Confidenc
     return confidence_of(recording, classes, known)
 
 
-def _measure_settings(folder: Path) -> MeasureSettings:
-    """Settings of an earlier ``babyhubert measures``, so that page and tables agree; else the defaults."""
-    path = folder / "measures.json"
-    try:
-        told = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        return build_config({k: told[k] for k in MeasureSettings.model_fields}, MeasureSettings, str(path))
-    except (OSError, ValueError, KeyError, TypeError, ConfigError):
-        return MeasureSettings()
-
-
 def _about(results: RunResults) -> dict[str, Any]:
     run = results.run
     return {
@@ -224,7 +214,7 @@ def _about(results: RunResults) -> dict[str, Any]:
         "settings": run.get("settings"),
         "versions": run.get("versions"),
         "also": {name: _kept(one) for name, one in _part(run, "also").items() if isinstance(one, dict)},
-        "measures": _measure_settings(results.folder).model_dump(),
+        "measures": earlier_settings(results.folder).model_dump(),
         **({"columns": columns_of(results.own_columns)} if results.own_columns else {}),
         "failures": [],
         "index": None,

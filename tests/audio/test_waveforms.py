@@ -67,8 +67,9 @@ def test_whole_numbers_in_floating_point_are_scaled_with_a_warning():
 
 def test_a_missing_rate_is_warned_about_and_taken_as_16_khz():
     sound = babble(RATE, RATE)
-    with pytest.warns(ReadingWarning, match="no sampling_rate.*16000"):
+    with pytest.warns(ReadingWarning, match="no sampling_rate.*16000") as caught:
         np.testing.assert_array_equal(read(sound), sound)
+    assert caught[0].filename == __file__
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ read from it give the same numbers.
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -88,7 +90,7 @@ def open_audio(
     source = ArraySource(_array(audio), _rate(sampling_rate))
     mix = settle_mix(_ARRAY, source, channel)
     for note in mix.notes:
-        warnings.warn(f"{_ARRAY}: {note}", ReadingWarning, stacklevel=4)
+        _warn(f"{_ARRAY}: {note}")
     samples = resampled_length(source.header.frames, source.header.sample_rate)
     stream = SampleStream(Mixdown(source, mix), 0, None)
     yield OpenAudio(_reported(stream, samples, progress), samples, exact=True)
@@ -226,11 +228,9 @@ def _rate(sampling_rate: int | None) -> int:
         AudioError: no such rate.
     """
     if sampling_rate is None:
-        warnings.warn(
+        _warn(
             f"no sampling_rate for {_ARRAY}: taken as {SAMPLE_RATE} Hz; another rate would give wrong results without "
-            f"an error, so pass it (sampling_rate={SAMPLE_RATE})",
-            ReadingWarning,
-            stacklevel=5,
+            f"an error, so pass it (sampling_rate={SAMPLE_RATE})"
         )
         return SAMPLE_RATE
     try:
@@ -241,6 +241,15 @@ def _rate(sampling_rate: int | None) -> int:
     if not fits:
         raise AudioError(f"sampling_rate is {sampling_rate!r}: a whole number of Hz, such as {SAMPLE_RATE}")
     return rate
+
+
+def _warn(text: str) -> None:
+    """Warn at the line of the caller's own code that gave the samples."""
+    inside = (str(Path(__file__).parents[1]), contextlib.__file__)
+    level, frame = 1, inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename.startswith(inside):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, ReadingWarning, stacklevel=level)
 
 
 def _require_rate(recording: Recording, sampling_rate: int | None) -> None:

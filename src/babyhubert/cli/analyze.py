@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from babyhubert.cli.groups import After, Run, option_groups
+from babyhubert.cli.messages import say
 from babyhubert.cli.options import SpeedOption, ThresholdsOption
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _print_commands(opened: AnalyzeRun) -> None:
     """Print the commands that run, and those among them that share the encoder's pass."""
     joined = opened.one_pass
     shared = f" ({', '.join(joined)} in the same pass of the encoder as segment)" if joined else ""
-    typer.echo(f"running {', '.join(opened.commands)}{shared}", err=True)
+    say(f"running {', '.join(opened.commands)}{shared}", err=True)
 
 
 def _show(output: Path) -> None:
@@ -103,4 +104,4 @@ def _show(output: Path) -> None:
     write_measures(output, measured, settings)
     with RunProgressDisplay("report") as progress:
         page = write_page(read_results(output), PageSettings(), progress).path
-    typer.echo(f"measures: {output / 'measures.csv'} and hourly.csv; report: {page}")
+    say(f"measures: {output / 'measures.csv'} and hourly.csv; report: {page}")

@@ -40,6 +40,7 @@ from babyhubert.cli import (
     utterances,
 )
 from babyhubert.cli.interrupts import INTERRUPTED, interrupts_end_in_order
+from babyhubert.cli.messages import DEBUG, take_message_options
 from babyhubert.errors import BabyHubertError, ReadingWarning, on_command_line
 from babyhubert.version import __version__
 
@@ -92,12 +93,23 @@ def _show_version(value: bool) -> None:
 
 @app.callback()
 def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Print the complete traceback of an error.")] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet", help="Print warnings, failures, errors and the tables asked for alone. Works anywhere."
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Print details: models, windows, files as they are read. Works anywhere.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Print the complete traceback of an error. Works anywhere.")
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and stop.")
     ] = False,
 ) -> None:
-    del debug, version
+    del quiet, verbose, debug, version
 
 
 def _show_reading_warnings() -> None:
@@ -115,9 +127,9 @@ def _show_reading_warnings() -> None:
 
 def main() -> None:
     """Entry point of the ``babyhubert`` command. Exit codes: 0 all done, 1 some failed, 2 nothing done."""
-    debug = "--debug" in sys.argv
-    sys.argv = [sys.argv[0], *(argument for argument in sys.argv[1:] if argument != "--debug")]
+    debug = DEBUG in sys.argv
     try:
+        sys.argv[1:] = take_message_options(sys.argv[1:])
         with interrupts_end_in_order(), warnings.catch_warnings():
             _show_reading_warnings()
             app()

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from babyhubert.cli.messages import say
+
 LAYOUTS = ("transformers", "torchaudio", "fairseq", "vtc-2.0", "vtc-2.1", "addressee", "babar")
 
 
@@ -62,14 +64,14 @@ def convert(
     )
     checkpoint = result.source
     parts = ["encoder", *checkpoint.pretraining, *(f"{task} head" for task in checkpoint.heads)]
-    typer.echo(
+    say(
         f"read    {source}: {checkpoint.flavour}, size {checkpoint.config.size_name or 'of its own'}, "
         f"{checkpoint.parameter_count:,} parameters ({', '.join(parts)})"
     )
-    typer.echo(f"wrote   {destination}: {result.flavour}, {result.verified} tensors verified equal")
+    say(f"wrote   {destination}: {result.flavour}, {result.verified} tensors verified equal")
     if sets:
-        typer.echo(f"brings  thresholds {', '.join(sets)} ('segment --thresholds')")
+        say(f"brings  thresholds {', '.join(sets)} ('segment --thresholds')")
     for note in (*notes, *result.notes):
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     if result.left_out:
-        typer.echo(f"left out (--allow-loss): {', '.join(result.left_out)}")
+        say(f"left out (--allow-loss): {', '.join(result.left_out)}")

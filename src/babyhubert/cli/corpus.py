@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from babyhubert.cli.groups import After, Recordings, Workload, option_groups
+from babyhubert.cli.messages import say
 from babyhubert.cli.options import ChannelOption, DeviceOption, ForceOption
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def pack(
     with ShardProgressDisplay("pack") as progress:
         found, summary = pack_segments(corpus, settings, place=place, force=force, progress=progress)
     if found is None:
-        typer.echo("this process has done its shards; the one that finishes last writes pack.json")
+        say("this process has done its shards; the one that finishes last writes pack.json")
         return
     _tell("packed", summary)
 
@@ -209,5 +210,5 @@ def _tell(verb: str, summary: StepSummary) -> None:
         typer.echo(f"failed: {error}", err=True)
     print_warnings(summary.warnings)
     for line in summary_lines(verb, summary):
-        typer.echo(line)
+        say(line)
     raise typer.Exit(summary.exit_code)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from babyhubert.cli.messages import say
 from babyhubert.errors import counted
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def print_run(summary: RunSummary, output: Path, part: Shard | None, inputs: Seq
     print_warnings(summary.warnings)
     shard = "" if part is None else f"shard {part}: "
     see = "" if part is not None or not summary.failures else f" (see {output / 'failures.csv'})"
-    typer.echo(
+    say(
         f"{shard}{counted(summary.done, 'recording')} done, {summary.skipped} kept from before, "
         f"{len(summary.failures)} failed{count_warnings(summary.warnings)}"
         f"{_count_left_out(len(left_out(inputs)))}: {output}{see}"
@@ -60,7 +61,7 @@ def print_warnings(warnings: Sequence[tuple[Path, str]]) -> None:
 def print_notes(notes: Iterable[str]) -> None:
     """Print notes on results, one line each."""
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
 
 
 def print_speech(output: Path) -> None:
@@ -80,8 +81,8 @@ def print_speech(output: Path) -> None:
     audio = format_clock(seconds_to_samples(sum(record["duration_s"] for record in known)))
     told = ", ".join(f"{name} {value:.1f}" for name, value in minutes.items())
     without = f" ({len(records) - len(known)} of an earlier version not counted)" if len(known) < len(records) else ""
-    typer.echo(f"minutes of speech: {told}, in {counted(len(known), 'recording')}, {audio} of audio{without}")
-    typer.echo(f"next: babyhubert report {shown(output)}   or: babyhubert measures {shown(output)}")
+    say(f"minutes of speech: {told}, in {counted(len(known), 'recording')}, {audio} of audio{without}")
+    say(f"next: babyhubert report {shown(output)}   or: babyhubert measures {shown(output)}")
 
 
 def shown(path: Path) -> str:
@@ -92,4 +93,4 @@ def shown(path: Path) -> str:
 def print_next_step(output: Path, part: Shard | None) -> None:
     """Print the next step after a shard."""
     if part is not None:
-        typer.echo(f"when all {part.parts} shards are done: babyhubert merge {output}")
+        say(f"when all {part.parts} shards are done: babyhubert merge {output}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from babyhubert.annotation.formats import WRITTEN, listed_programs
+from babyhubert.cli.messages import quiet, say
 
 _NOTES_SHOWN = 20
 
@@ -89,15 +90,15 @@ def export(
         check_recordings([], folder, 0)
     summary = write(Source(source, audio), ExportSettings(formats, folder, naming, childproject, sets))
     console = Console(stderr=True, highlight=False)
-    for note in summary.notes[:_NOTES_SHOWN]:
+    for note in () if quiet() else summary.notes[:_NOTES_SHOWN]:
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
-    if len(summary.notes) > _NOTES_SHOWN:
+    if len(summary.notes) > _NOTES_SHOWN and not quiet():
         console.print(f"note: and {len(summary.notes) - _NOTES_SHOWN} more like these", style="yellow")
-    for step in summary.steps:
+    for step in () if quiet() else summary.steps:
         console.print(step, soft_wrap=True, markup=False)
     for failure in summary.failures:
         console.print(f"failed: {failure.error}", style="red", soft_wrap=True, markup=False)
     where = [str(folder)] if set(formats) - {"childproject"} else []
     written = ", ".join([*where, *map(str, summary.sets)]) or "nothing"
-    typer.echo(f"{counted(summary.done, 'recording')} exported, {len(summary.failures)} failed: {written}")
+    say(f"{counted(summary.done, 'recording')} exported, {len(summary.failures)} failed: {written}")
     raise typer.Exit(summary.exit_code)

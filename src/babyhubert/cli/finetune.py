@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from babyhubert.cli.messages import say
+
 
 class _TasksByDefault(TyperGroup):
     """Command group that reads ``finetune CONFIG.toml`` as ``finetune tasks CONFIG.toml``."""
@@ -82,7 +84,7 @@ def _finetune(config: Path, names: Sequence[str] | None, output: Path, changes: 
     if not names:
         raise ConfigError(f"{config}: has none of the tables [voice_type], [addressee], [phonemes], [task.NAME]")
     with ProcessGroup.join(settings.machine.device) as group:
-        result = finetune(settings, names, output, group, typer.echo)
+        result = finetune(settings, names, output, group, say)
     if group.place.first and result.finished:
-        typer.echo(f"kept step {result.best_step}, score {100 * result.score:.1f}: {output}")
+        say(f"kept step {result.best_step}, score {100 * result.score:.1f}: {output}")
     raise typer.Exit(0 if result.finished else 1)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from babyhubert.cli.messages import say
+
 RunArgument = Annotated[
     Path,
     typer.Argument(help="Output folder of 'babyhubert segment'.", metavar="OUT", show_default=False),
@@ -65,7 +67,7 @@ def measures(
     write_measures(folder, measured, settings)
     warned = sum(bool(one.warnings) for one in measured)
     clock = sum(one.hours.start is not None for one in measured)
-    typer.echo(
+    say(
         f"{counted(len(measured), 'recording')} measured, {clock} by the clock: {folder / 'measures.csv'} and "
         + "hourly.csv"
         + (f"; {warned} have warnings (column 'warnings')" if warned else "")

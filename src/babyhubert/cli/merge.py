@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from babyhubert.cli.messages import say
+
 if TYPE_CHECKING:
     from babyhubert.runs.merging import TableWriter
 
@@ -44,7 +46,7 @@ def merge(
         warnings = reading_warnings(output, command.recorded_by, outcome.complete)
         print_warnings(warnings)
         left = f", {command.left} left" if command.unfinished else ""
-        typer.echo(
+        say(
             f"{command.command}: {len(command.states)} of {len(command.parts)} shards merged, "
             f"{counted(len(outcome.complete), 'recording')} done, {len(outcome.failures)} failed"
             f"{count_warnings(warnings)}{left}: {output}"

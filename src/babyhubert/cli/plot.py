@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from babyhubert.cli.measures import RunArgument, StartTimesOption
+from babyhubert.cli.messages import say
 
 
 def plot(
@@ -66,4 +67,4 @@ def plot(
     settings = FigureSettings(start, stop, parse_size(size), dpi, title)
     draw_figure(output, found, settings, begins)
     note_derived(folder, "plot", [output], f"-o {shown(output)}")
-    typer.echo(f"{chosen}: {output}")
+    say(f"{chosen}: {output}")

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from babyhubert.cli.messages import say
+
 
 def pretrain(
     config: Annotated[Path, typer.Argument(help="TOML file; configs/pretrain.toml explains every key.")],
@@ -32,7 +34,7 @@ def pretrain(
     settings = read_config(config, PretrainingRun, changes or ())
     with ProcessGroup.join(settings.machine.device) as group:
         labels = Labels.open(settings.data.labels, Pack.open(settings.data.pack))
-        result = train(labels, settings, output, group, typer.echo)
+        result = train(labels, settings, output, group, say)
     if group.place.first and result.finished:
-        typer.echo(f"model: {result.model}")
+        say(f"model: {result.model}")
     raise typer.Exit(0 if result.finished else 1)

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Column
 from rich.text import Text
 
+from babyhubert.cli.messages import quiet
 from babyhubert.errors import counted
 from babyhubert.timebase import format_clock, samples_to_seconds
 
@@ -58,7 +59,7 @@ class RunProgressDisplay:
             _TimesRealTime(Column(no_wrap=True)),
             _TimeLeft(table_column=Column(no_wrap=True)),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=quiet() or not self._console.is_terminal,
         )
         self._task = self._bar.add_task(verb, total=None)
         self._recordings = self._finished = self._samples = self._total = 0
@@ -79,7 +80,7 @@ class RunProgressDisplay:
         """Begin with a number of recordings and samples to do, and a number of recordings that need no computation."""
         self._recordings, self._total = recordings, samples
         self._began = self._last_line = time.monotonic()
-        if skipped:
+        if skipped and not quiet():
             self._console.print(f"{counted(skipped, self._noun)} kept from an earlier run")
         self._bar.update(self._task, total=samples, description=self._description())
 
@@ -104,7 +105,9 @@ class RunProgressDisplay:
         self._bar.update(self._task, total=self._total)
 
     def note(self, text: str) -> None:
-        """Print a message."""
+        """Print a message, unless the command is quiet."""
+        if quiet():
+            return
         self._console.print(f"note: {text}", style="yellow", soft_wrap=True, markup=False)
 
     def _description(self) -> str:
@@ -112,6 +115,8 @@ class RunProgressDisplay:
         return f"{self._verb} {self._finished}/{self._recordings}{what}"
 
     def _line(self) -> None:
+        if quiet():
+            return
         elapsed = max(time.monotonic() - self._began, 1e-9)
         speed = samples_to_seconds(self._samples) / elapsed
         left = (self._total - self._samples) / max(self._samples / elapsed, 1e-9)

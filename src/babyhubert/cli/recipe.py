@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from babyhubert.cli.messages import say
+
 
 def recipe(
     config: Annotated[Path, typer.Argument(help="TOML file; see configs/babyhubert-*.toml.")],
@@ -45,7 +47,7 @@ def recipe(
     if output is None:
         raise ConfigError("give a folder for the results: -o OUT (or --plan, to see what it would cost)")
     with ProcessGroup.join(settings.device) as group:
-        result = train_by_recipe(settings, output, group, typer.echo)
+        result = train_by_recipe(settings, output, group, say)
     if group.place.first and result.finished:
-        typer.echo(f"model: {result.model}")
+        say(f"model: {result.model}")
     raise typer.Exit(0 if result.finished else 1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from rich.console import Console
 
+from babyhubert.cli.messages import quiet
 from babyhubert.timebase import format_clock
 
 if TYPE_CHECKING:
@@ -104,12 +105,11 @@ def check_inputs(audio: Sequence[Path], output: Path, bytes_per_second: float) -
     files = discover(audio, known=known_ids(output), tell_apart=True)
     report = check_recordings(files, output, bytes_per_second)
     given = counted(len(report.good), "recording")
-    console.print(f"{given}, {format_clock(report.total_samples)} of audio", soft_wrap=True)
     others = left_out(audio)
-    if others:
-        console.print(f"note: {skipped_note(others)}", style="yellow", soft_wrap=True, markup=False)
-    for warning in (*id_notes(files), *report.warnings):
-        console.print(f"note: {warning}", style="yellow", soft_wrap=True, markup=False)
+    if not quiet():
+        console.print(f"{given}, {format_clock(report.total_samples)} of audio", soft_wrap=True)
+        for note in (*([skipped_note(others)] if others else []), *id_notes(files), *report.warnings):
+            console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
     for _, error in report.bad:
         console.print(f"cannot read: {error}", style="red", soft_wrap=True, markup=False)
     return report

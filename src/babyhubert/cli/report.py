@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from babyhubert.cli.measures import RunArgument, StartTimesOption
+from babyhubert.cli.messages import say
 
 
 def report(
@@ -49,7 +50,7 @@ def report(
     with RunProgressDisplay("report") as progress:
         written = write_page(results, settings, progress)
     where = f"{written.path}" + (f" and {folder / 'report'}" if written.separate else "")
-    typer.echo(f"{counted(written.recordings, 'recording')}: {where}")
+    say(f"{counted(written.recordings, 'recording')}: {where}")
     if with_clips:
-        typer.echo("note: the page holds sounds of the recordings; think before you pass it on", err=True)
+        say("note: the page holds sounds of the recordings; think before you pass it on", err=True)
     raise typer.Exit(exit_code(written.recordings, len(written.failures)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from babyhubert.annotation.formats import WRITTEN, listed_programs
+from babyhubert.cli.messages import quiet, say
 from babyhubert.errors import counted
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def sample(
     check_recordings([], output, 0)
     summary = sample_clips(Source(source, audio), output, settings)
     _tell(summary.notes, summary.failures)
-    typer.echo(
+    say(
         f"{counted(summary.clips, 'clip')} of {counted(summary.recordings, 'recording')}, "
         f"{len(summary.failures)} failed: {output}"
         + (" (kept as they are)" if summary.kept else "" if summary.clips else " (nothing written)")
@@ -204,10 +205,10 @@ def _collect(clips: Path, output: Path, include_unchanged: bool, annotator: str)
         )
     _tell(notes, summary.failures)
     what = f"{counted(summary.clips, 'clip')}, {format_clock(summary.samples)}, {len(summary.failures)} failed"
-    typer.echo(f"{what}: {output}" if summary.clips else f"{what}: nothing written")
+    say(f"{what}: {output}" if summary.clips else f"{what}: nothing written")
     if summary.clips:
-        typer.echo(f"next: babyhubert estimate OUT --reference {output}")
-        typer.echo(f"or: babyhubert evaluate voice-type --reference {output} --predictions OUT --uem {summary.uem}")
+        say(f"next: babyhubert estimate OUT --reference {output}")
+        say(f"or: babyhubert evaluate voice-type --reference {output} --predictions OUT --uem {summary.uem}")
     raise typer.Exit(0 if summary.clips and not summary.failures else 1 if summary.clips else 2)
 
 
@@ -215,7 +216,7 @@ def _tell(notes: Iterable[str], failures: Iterable[Failure]) -> None:
     from rich.console import Console
 
     console = Console(stderr=True, highlight=False)
-    for note in notes:
+    for note in () if quiet() else notes:
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)
     for failure in failures:
         console.print(f"failed: {failure.error}", style="red", soft_wrap=True, markup=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
+from babyhubert.cli.messages import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,12 +28,12 @@ def show(tables: Iterable[Table], notes: Iterable[str]) -> None:
     for table in tables:
         console.print(table)
     for note in notes:
-        typer.echo(f"note: {note}")
+        say(f"note: {note}")
 
 
 def say_written(paths: Iterable[Path]) -> None:
     """Print the names of written files."""
-    typer.echo(f"written: {', '.join(map(str, paths))}")
+    say(f"written: {', '.join(map(str, paths))}")
 
 
 def source(**given: Path | str | float | None) -> dict[str, Any]:

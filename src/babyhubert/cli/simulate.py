@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from babyhubert.cli.groups import option_groups
+from babyhubert.cli.messages import say
 from babyhubert.errors import counted
 
 if TYPE_CHECKING:
@@ -195,4 +196,4 @@ def simulate(
             config=config,
             audio_format=audio_format,
         )
-    typer.echo(f"{counted(len(ids), 'recording')} of {minutes:g} min with their truth: {output}")
+    say(f"{counted(len(ids), 'recording')} of {minutes:g} min with their truth: {output}")

@@ -1,6 +1,6 @@
 """Message of commands that use a small model of the package because no model is named."""
 
-import typer
+from babyhubert.cli.messages import say
 
 _RELEASED = {
     "playroom-real": ": see https://huggingface.co/coml/VTC-2 (accept the terms, 'hf auth login', then {option} "
@@ -17,7 +17,7 @@ def print_small_model(name: str, option: str = "--model") -> None:
         option: Option that names another model.
     """
     released = _RELEASED.get(name, _CARD).format(option=option)
-    typer.echo(
+    say(
         f"note: no {option} given: using {name}, a small model that comes with the package. It shows how everything "
         f"works and is no substitute for the released weights{released}",
         err=True,

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from babyhubert.cli.messages import say
 from babyhubert.cli.options import DeviceOption, OutputOption
 
 _ALIGNERS: tuple[Literal["uniform", "gaussian"], ...] = ("uniform", "gaussian")
@@ -72,10 +73,10 @@ def fit(
     with ShardProgressDisplay("fit") as progress:
         found = fit_units(Pack.open(pack), output, settings, progress=progress, replace=replace)
     if found is None:
-        typer.echo(f"this process has done its shards; the one that finishes last learns the units: {output}")
+        say(f"this process has done its shards; the one that finishes last learns the units: {output}")
         return
     facts = found.facts
-    typer.echo(
+    say(
         f"{found.clusters} units from {facts['frames_sampled']} of {facts['frames_seen']} frames, explaining "
         f"{100 * (1 - facts['inertia'] / facts['variance']):.1f} % of the variance: {output}"
     )
@@ -115,9 +116,9 @@ def assign(
             Pack.open(pack), KMeans.load(kmeans), output, settings, progress=progress, replace=replace
         )
     if labels is None:
-        typer.echo(f"this process has done its shards; the one that finishes last writes labels.json: {output}")
+        say(f"this process has done its shards; the one that finishes last writes labels.json: {output}")
         return
-    typer.echo(f"{labels.facts['frames']} frames labelled with {labels.clusters} units: {output}")
+    say(f"{labels.facts['frames']} frames labelled with {labels.clusters} units: {output}")
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from babyhubert.cli.groups import After, Utterances, option_groups
+from babyhubert.cli.messages import say
 from babyhubert.cli.options import SPEED_NAMES, TaskOption, check_choice
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def _predict(
     def note_skipped(opened: UtteranceRun[Any], checked: PreflightReport) -> None:
         count = opened.left_out([file.recording_id for file, _ in checked.good])
         if count:
-            typer.echo(f"note: {count} utterances over 30 s {left_out}, as published", err=True)
+            say(f"note: {count} utterances over 30 s {left_out}, as published", err=True)
 
     summary = run(
         make,
@@ -232,7 +233,7 @@ def _with_segments(
     checked, notes = require_segments(source, checked, partial(_find, output, (given.voice_type, model), chosen))
     recording_ids = [file.recording_id for file, _ in checked.good]
     for note in (*notes, *unmatched_label_notes(source, recording_ids, opened.folder.command, voices)):
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     return checked
 
 
@@ -255,7 +256,7 @@ def _find(
     model = _with_voice_type(models)
     if model is None:
         print_small_model(SHIPPED_MODEL.name, "--voice-type")
-    typer.echo(f"no segments yet: finding who speaks when with {model or 'the small model of the package'}", err=True)
+    say(f"no segments yet: finding who speaks when with {model or 'the small model of the package'}", err=True)
     settings = partial(VoiceTypeSettings.for_speed, speed)
     make = partial(open_segment_run, output, model, settings, speed=speed, channel=chosen.channel)
     opened = make(device=execution.own_device(decides=speed != "exact"))

@@ -80,6 +80,8 @@ finetune phonemes: config! -o,--output! --set...
 finetune tasks: config! -o,--output! --set...
 tune voice-type: --reference! --scores! -o,--output --uem --step=0.001 --min-on=0.1 --min-off=0.1
     --minimum-durations=False --folds=10 --calibrate=none --bootstrap=2000 --seed=0 --confidence=0.95
+tune confidence: folder! --reference --reviewed... -o,--output --uem --folds=10 --bootstrap=2000 --seed=0
+    --confidence=0.95
 units fit: pack! -o,--output! --teacher! --clusters=500 --frames=2000000 --memory-gb=8.0 --seed=0
     --n-init=20 --max-iter=100 --batch-size=10000 --batch-seconds=60.0 --precision=float32 --device=auto
     --replace=False

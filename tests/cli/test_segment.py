@@ -624,14 +624,14 @@ class TestConfidence:
     def test_a_calibration_is_applied_and_recorded(self, run, model_must_not_run, tmp_path):
         usual = run()
         model_must_not_run()
-        fit = {"intercept": 0.5, "slope": 2.0, "duration": 0.25}
+        fit = {"intercept": 0.5, "slope": 2.0}
         content = {"format": 1, "classes": dict.fromkeys(("KCHI", "OCH", "MAL", "FEM"), fit), "about": {"segments": 9}}
         (tmp_path / "confidence.json").write_text(json.dumps(content), encoding="utf-8")
         run("--confidence-from", tmp_path / "confidence.json")
         before = [line.split(",") for line in usual["rttm.csv"].decode().splitlines()[1:]]
         for old, row in zip(before, rows(tmp_path / "out" / "rttm.csv"), strict=True):
             odds = np.log(float(old[4]) / (1 - float(old[4])))
-            expected = 1 / (1 + np.exp(-(0.5 + 2 * odds + 0.25 * np.log(float(row["duration_s"])))))
+            expected = 1 / (1 + np.exp(-(0.5 + 2 * odds)))
             assert float(row["confidence"]) == pytest.approx(expected, abs=1e-3)
         settings = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))["settings"]
         assert settings["confidence"]["kind"] == "probability"

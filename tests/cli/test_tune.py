@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 import tomllib
 
 import numpy as np
@@ -92,3 +94,87 @@ def test_what_cannot_be_tuned_is_said_in_one_line(segmented, tmp_path):
         result = command("tune", "voice-type", *options)
         assert result.code == 2
         assert message in result.error
+
+
+class TestConfidence:
+    def test_what_is_fitted_goes_into_segment_and_its_record(self, segmented, small_model, tmp_path):
+        audio, out, truth = segmented
+        tuned = tmp_path / "tuned"
+        result = command("tune", "confidence", out, "--reference", truth, "-o", tuned, "--bootstrap", 50)
+        assert result.code == 0, result.err
+        for expected in ("Probability that a segment is right, 3 recordings", "held out", "Brier score", "written:"):
+            assert expected in result.out
+        record = json.loads((tuned / "confidence.json").read_text(encoding="utf-8"))
+        assert record["about"]["model"]["source"] == str(small_model)
+        assert record["about"]["reference"] == str(truth)
+        rows = list(csv.DictReader((tuned / "reliability.csv").open(encoding="utf-8")))
+        counted = sum(
+            int(row["segments"]) for row in rows if row["class"] != "all" and row["probabilities"] == "held out"
+        )
+        assert counted == record["about"]["segments"] > 20
+        again = tmp_path / "again"
+        options = ("--model", small_model, "--overlap", 0, "--confidence-from", tuned / "confidence.json")
+        assert command("segment", audio, "-o", again, *options).code == 0
+        before, after = (list(csv.DictReader((run / "rttm.csv").open(encoding="utf-8"))) for run in (out, again))
+        for old, new in zip(before, after, strict=True):
+            fit = record["classes"][new["label"]]
+            odds = np.log(float(old["confidence"]) / (1 - float(old["confidence"])))
+            expected = 1 / (1 + np.exp(-fit["intercept"] - fit["slope"] * odds))
+            assert float(new["confidence"]) == pytest.approx(expected, abs=1e-3)
+        assert json.loads((again / "run.json").read_text(encoding="utf-8"))["settings"]["confidence_from"]["reference"]
+
+    def test_answers_of_people_count_like_a_reference(self, segmented, tmp_path):
+        _, out, truth = segmented
+        by_reference, by_people = tmp_path / "reference", tmp_path / "people"
+        assert command("tune", "confidence", out, "--reference", truth, "-o", by_reference, "--bootstrap", 0).code == 0
+        lines = ["recording_id,start_s,end_s,label,score,answer,annotator,time\n"]
+        reference = {name: read_rttm(truth / f"{name}.rttm").get(name) for name in ("a", "day/b", "day/c")}
+        for row in csv.DictReader((out / "rttm.csv").open(encoding="utf-8")):
+            start, end = (round(16_000 * value) for value in span_of(row))
+            shared = 0
+            for s, e, label in reference[row["uid"]]:
+                shared += max(min(e, end) - max(s, start), 0) if label == row["label"] else 0
+            answer = "right" if 2 * shared >= end - start else ("wrong", "none", "elephant")[len(lines) % 3]
+            times = f"{row['uid']},{start / 16000:.3f},{end / 16000:.3f},{row['label']}"
+            lines.append(f"{times},,{answer},ann,\n")
+            lines.append(f"{times},,unsure,ben,\n")
+        (tmp_path / "reviewed_segments.csv").write_text("".join(lines), encoding="utf-8")
+        options = ("--reviewed", tmp_path / "reviewed_segments.csv", "-o", by_people, "--bootstrap", 0)
+        result = command("tune", "confidence", out, *options)
+        assert result.code == 0, result.err
+        assert f"{len(lines) // 2} answers 'unsure' do not count" in result.err
+        first, second = (
+            json.loads((folder / "confidence.json").read_text(encoding="utf-8"))
+            for folder in (by_reference, by_people)
+        )
+        assert first["classes"] == second["classes"]
+        assert first["evaluation"] == second["evaluation"]
+
+    def test_annotated_stretches_alone_count(self, segmented, tmp_path):
+        _, out, truth = segmented
+        shutil.copytree(truth, tmp_path / "truth")
+        (tmp_path / "truth/annotated.uem").write_text("a 1 0 4\nday/b 1 2 6\n", encoding="utf-8")
+        result = command("tune", "confidence", out, "--reference", tmp_path / "truth", "--bootstrap", 0)
+        assert result.code == 0, result.err
+        assert "2 recordings" in result.out
+
+    def test_what_cannot_be_fitted_is_said(self, segmented, tmp_path):
+        _, out, _ = segmented
+        assert "give --reference, or --reviewed" in command("tune", "confidence", out).error
+        header = "recording_id,start_s,end_s,label,answer\n"
+        for text, told in (
+            (header + "zebra,0,1,KCHI,right\n", "its recordings are not in the run: zebra"),
+            (header + "a,0,1,KCHI,\n", "line 2: no answer"),
+            (header + "a,0,1,KCHI,right\n", "1 reviewed segments: at least 10"),
+            ("recording_id,start_s,end_s,label\n", "column answer is missing"),
+        ):
+            (tmp_path / "r.csv").write_text(text, encoding="utf-8")
+            assert told in command("tune", "confidence", out, "--reviewed", tmp_path / "r.csv").error
+        other = tmp_path / "other"
+        write_rttm(other / "zebra.rttm", "zebra", Segments.from_rows([(0, 16_000, "KCHI")]))
+        assert "no prediction carries the name" in command("tune", "confidence", out, "--reference", other).error
+
+
+def span_of(row):
+    start = float(row["start_time_s"])
+    return start, start + float(row["duration_s"])

@@ -1,4 +1,4 @@
-"""Scores of segments and their meaning, against loops over frames and scikit-learn's logistic function."""
+"""Scores of segments and their meaning, against loops over frames and SciPy's logistic function."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def test_confidence_grows_with_every_frame_and_is_missing_where_no_frame_or_clas
     assert with_confidence(segments, scores, VOICE_TYPES).columns["confidence"][0] > before[0]
 
 
-def test_a_calibration_gives_the_logistic_function_of_score_and_duration():
-    scores = np.full((100, 1), 0.75, dtype=np.float16)
-    segments = Segments.from_rows([(0, 16_000, "KCHI"), (16_000, 24_000, "KCHI")])
-    fit = SegmentCalibration({"KCHI": ClassFit(-1.0, 2.0, 0.5)})
-    found = with_confidence(segments, scores, ("KCHI",), fit).columns["confidence"]
-    assert found == pytest.approx([expit(-1 + 2 * np.log(3)), expit(-1 + 2 * np.log(3) + 0.5 * np.log(0.5))])
-    again = parse_confidence(fit.as_record(), ("KCHI",), "x")
+def test_a_calibration_gives_the_logistic_function_of_the_score():
+    scores = np.full((100, 2), [0.75, 0.5], dtype=np.float16)
+    segments = Segments.from_rows([(0, 16_000, "KCHI"), (16_000, 24_000, "FEM")])
+    fit = SegmentCalibration({"KCHI": ClassFit(-1.0, 2.0), "FEM": ClassFit(0.5, 0.0)})
+    found = with_confidence(segments, scores, ("KCHI", "FEM"), fit).columns["confidence"]
+    assert found == pytest.approx([expit(-1 + 2 * np.log(3)), expit(0.5)])
+    again = parse_confidence(fit.as_record(), ("KCHI", "FEM"), "x")
     assert again.classes == fit.classes
 
 
@@ -68,9 +68,9 @@ def test_a_calibration_gives_the_logistic_function_of_score_and_duration():
     [
         ([], "not a calibration"),
         ({"format": 1, "classes": {}}, "has no class KCHI"),
-        ({"format": 1, "classes": {"KCHI": {"intercept": 0, "slope": -1, "duration": 0}}}, "slope is -1; 0 or more"),
-        ({"format": 1, "classes": {"KCHI": {"intercept": "0", "slope": 1, "duration": 0}}}, "'0', not a number"),
-        ({"format": 1, "classes": {"KCHI": {"slope": 1}}}, "needs the numbers intercept, slope, duration"),
+        ({"format": 1, "classes": {"KCHI": {"intercept": 0, "slope": -1}}}, "slope is -1; 0 or more"),
+        ({"format": 1, "classes": {"KCHI": {"intercept": "0", "slope": 1}}}, "'0', not a number"),
+        ({"format": 1, "classes": {"KCHI": {"slope": 1}}}, "needs the numbers intercept, slope"),
     ],
 )
 def test_what_is_no_calibration_is_named(record, told):

@@ -1,4 +1,4 @@
-"""``babyhubert tune``: thresholds for the metric that is reported, by class name."""
+"""``babyhubert tune``: thresholds for the metric that is reported, by class name; the meaning of confidences."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from babyhubert.cli.groups import Resampling, option_groups
+from babyhubert.cli.measures import RunArgument
 from babyhubert.cli.options import UemOption
 
 if TYPE_CHECKING:
@@ -118,6 +119,85 @@ def voice_type(
     if output is not None:
         about = source(reference=reference, scores_given=scores, uem=uem, seed=resampling.seed)
         say_written(shown.write_tuning(output, result, about))
+
+
+@app.command("confidence")
+@option_groups
+def confidence(
+    folder: RunArgument,
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            help="Annotations by people: a file or folder. A segment is right if at least half of it overlaps its "
+            "class. Of a folder that 'sample --collect' wrote, the annotated stretches count.",
+            show_default=False,
+        ),
+    ] = None,
+    reviewed: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="reviewed_segments.csv that 'review --quick' wrote (may be repeated).",
+            metavar="CSV",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            help="Folder for confidence.json (for 'segment --confidence-from'), reliability.csv and, with "
+            "matplotlib, reliability.png. Default: only the tables.",
+        ),
+    ] = None,
+    uem: UemOption = None,
+    folds: Annotated[
+        int,
+        typer.Option(help="Groups of recordings for measures on recordings not fitted on.", min=2),
+    ] = 10,
+    *,
+    resampling: Resampling,
+) -> None:
+    """Fit the probability that a segment is right, from segments that people reviewed or annotated.
+
+    Logistic regression per class on the segment's score and duration; Brier score and calibration error on recordings
+    that were not fitted on.
+    """
+    from babyhubert.annotation.uem import read_uem
+    from babyhubert.cli.endings import print_notes
+    from babyhubert.cli.scores import say_written, show, source
+    from babyhubert.errors import ConfigError
+    from babyhubert.evaluation import confidence_report as shown
+    from babyhubert.evaluation.confidence_fit import FitSettings, fit_confidence
+    from babyhubert.evaluation.presentation import read_side
+    from babyhubert.evaluation.reviewed_segments import ReviewedSegments, read_reviews, review_by_reference
+    from babyhubert.exchange.recordings import UEM_NAME
+    from babyhubert.measures.results import read_results
+    from babyhubert.report.reliability import plot_reliability
+
+    if reference is None and not reviewed:
+        raise ConfigError("nothing to fit on: give --reference, or --reviewed of 'babyhubert review --quick'")
+    results = read_results(folder)
+    print_notes(results.notes)
+    parts = []
+    if reference is not None:
+        inside = reference / UEM_NAME
+        uem = inside if uem is None and inside.is_file() else uem
+        parts.append(review_by_reference(results, read_side(reference), None if uem is None else read_uem(uem)))
+    if reviewed:
+        parts.append(read_reviews(reviewed, results))
+    print_notes(note for _, notes in parts for note in notes)
+    found = ReviewedSegments.join([rows for rows, _ in parts])
+    settings = FitSettings(folds, resampling.bootstrap, resampling.confidence, resampling.seed)
+    result = fit_confidence(found, results.classes, settings)
+    show(shown.confidence_tables(result), shown.confidence_notes(result))
+    if output is not None:
+        about = source(run=folder, reference=reference, uem=uem, seed=resampling.seed)
+        about |= {"reviewed": [*map(str, reviewed or ())], **shown.origin_of(results.run)}
+        files = shown.write_confidence(output, result, about)
+        figure, missing = plot_reliability(output / "reliability.png", result)
+        say_written([*files, *figure])
+        print_notes(missing)
 
 
 def _minimums(min_on: float, min_off: float, *, joint: bool) -> Sequence[MinimumDurations]:

@@ -6,12 +6,15 @@ matrix product.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.errors import ConfigError
 
 _WEIGHTS_AT_ONCE = 1 << 22
+Number = TypeVar("Number", np.int64, np.float64)
 
 
 def check_bootstrap(resamples: int, confidence: float) -> None:
@@ -26,7 +29,7 @@ def check_bootstrap(resamples: int, confidence: float) -> None:
         )
 
 
-def resampled_sums(counts: NDArray[np.int64], rng: np.random.Generator, resamples: int) -> NDArray[np.int64]:
+def resampled_sums(counts: NDArray[Number], rng: np.random.Generator, resamples: int) -> NDArray[Number]:
     """Sums of the counts of U units, drawn with replacement for each resample.
 
     Args:

@@ -115,33 +115,44 @@ def fit_calibration(counts: NDArray[np.int64], kind: CalibrationKind) -> tuple[f
     negative, positive = (side[seen] / counts.sum() for side in counts)
     columns = [logits] if kind == "temperature" else [logits, np.ones_like(logits)]
     start = np.array([1.0, 0.0])[: len(columns)]
-    solution = _newton(np.stack(columns), np.zeros_like(logits), negative, positive, start)
+    solution = fit_logistic(np.stack(columns), np.zeros_like(logits), negative, positive, start)
     slope = float(np.clip(solution[0], *_SLOPES))
     bias = float(solution[1]) if kind == "temperature-bias" else 0.0
     if kind == "temperature-bias" and slope != solution[0]:  # the best within the bounds lies on the bound
-        bias = float(_newton(np.ones((1, len(logits))), slope * logits, negative, positive, np.zeros(1))[0])
+        bias = float(fit_logistic(np.ones((1, len(logits))), slope * logits, negative, positive, np.zeros(1))[0])
     return 1 / slope, bias
 
 
-def _newton(
+def fit_logistic(
     columns: NDArray[np.float64],
     offset: NDArray[np.float64],
     negative: NDArray[np.float64],
     positive: NDArray[np.float64],
     start: NDArray[np.float64],
+    precision: float = 0.0,
 ) -> NDArray[np.float64]:
-    """Least weighted logistic loss of ``offset + solution @ columns``: damped Newton steps on a convex function."""
+    """Least weighted logistic loss of ``offset + solution @ columns``: damped Newton steps on a convex function.
+
+    Args:
+        columns: Shape (K, N).
+        offset: Shape (N,).
+        negative: Weight of each item as one without the class, shape (N,).
+        positive: Weight of each as one with it, shape (N,).
+        start: First solution, shape (K,).
+        precision: Of a normal prior of the solution around 0; 0: none.
+    """
 
     def loss(solution: NDArray[np.float64]) -> float:
         z = offset + solution @ columns
-        return float(positive @ np.logaddexp(0, -z) + negative @ np.logaddexp(0, z))
+        likelihood = float(positive @ np.logaddexp(0, -z) + negative @ np.logaddexp(0, z))
+        return likelihood + precision / 2 * float(solution @ solution)
 
     solution, value = start, loss(start)
     for _ in range(100):
         p = sigmoid(offset + solution @ columns)
-        gradient = columns @ ((positive + negative) * p - positive)
+        gradient = columns @ ((positive + negative) * p - positive) + precision * solution
         curvature = (columns * ((positive + negative) * p * (1 - p))) @ columns.T
-        step = np.linalg.solve(curvature + 1e-12 * np.eye(len(solution)), gradient)
+        step = np.linalg.solve(curvature + (precision + 1e-12) * np.eye(len(solution)), gradient)
         length = 1.0
         while length > 1e-10 and not (lower := loss(solution - length * step)) < value:
             length /= 2
@@ -180,11 +191,13 @@ class Reliability:
     positive: int
 
 
-def reliability(counts: NDArray[np.int64], probabilities: NDArray[np.float64] = VALUES, bins: int = 15) -> Reliability:
+def reliability(
+    counts: NDArray[np.number], probabilities: NDArray[np.float64] = VALUES, bins: int = 15
+) -> Reliability:
     """Reliability from frames by score.
 
     Args:
-        counts: Frames without and with the class by score, shape (2, V).
+        counts: Frames without and with the class by score, shape (2, V); or segments that are wrong and right.
         probabilities: Probability of each score, shape (V,): the score itself, or calibrated.
         bins: Bins of equal width.
     """

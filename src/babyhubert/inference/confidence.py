@@ -3,7 +3,7 @@
 The score of a segment is the mean over its frames of the log-odds of its class, log(p / (1 - p)). It grows with every
 frame score. As a column ``confidence`` it is either mapped to 0 to 1 by the logistic function (an uncalibrated score,
 on the scale of frame probabilities), or, with a calibration, to the probability that the segment is right: logistic
-regression per class on the score and the logarithm of the duration (Platt 1999). A segment is right if people say so,
+regression per class on the score (Platt 1999). A segment is right if people say so,
 or if at least half of it overlaps a reference segment of its class.
 """
 
@@ -25,7 +25,6 @@ from babyhubert.annotation.segments import Segments
 from babyhubert.config import read_bounded
 from babyhubert.errors import ConfigError
 from babyhubert.inference.calibration import logit, sigmoid
-from babyhubert.timebase import SAMPLE_RATE
 
 CONFIDENCE_FILE = "confidence.json"
 SCORE = "score"
@@ -39,17 +38,15 @@ _LARGEST = 1e6
 
 
 class ClassFit(NamedTuple):
-    """Log-odds that a segment is right: ``intercept + slope * score + duration * log(seconds)``.
+    """Log-odds that a segment is right: ``intercept + slope * score``. The defaults are the uncalibrated score.
 
     Attributes:
-        intercept: Log-odds at score 0 and one second.
+        intercept: Log-odds at score 0.
         slope: 0 or more: a higher score never makes a segment less likely.
-        duration: Weight of the natural logarithm of the duration in seconds.
     """
 
-    intercept: float
-    slope: float
-    duration: float = 0.0
+    intercept: float = 0.0
+    slope: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,29 +54,24 @@ class SegmentCalibration:
     """Meaning of the scores of segments, class by class.
 
     Attributes:
-        classes: Fit of each class; a class that is not in it keeps its score.
+        classes: Fit of each class.
         about: Origin: model, thresholds, reviewed segments (JSON).
     """
 
     classes: Mapping[str, ClassFit]
     about: Mapping[str, Any] = field(default_factory=dict)
 
-    def probabilities(
-        self, labels: Sequence[str] | NDArray[np.object_], scores: NDArray[np.float64], seconds: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def probabilities(self, labels: NDArray[np.object_], scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probability that each segment is right: float64, shape (S,); NaN for a class without a fit.
 
         Args:
-            labels: Class of each segment.
+            labels: Class of each segment, shape (S,).
             scores: Mean log-odds, shape (S,).
-            seconds: Durations, above 0, shape (S,).
         """
         result = np.full(len(scores), np.nan)
-        names = np.asarray(labels, dtype=object)
         for label, fit in self.classes.items():
-            rows = np.flatnonzero(names == label)
-            z = fit.intercept + fit.slope * scores[rows] + fit.duration * np.log(seconds[rows])
-            result[rows] = sigmoid(z)
+            rows = np.flatnonzero(labels == np.array(label, dtype=object))
+            result[rows] = sigmoid(fit.intercept + fit.slope * scores[rows])
         return result
 
     def as_record(self) -> dict[str, Any]:
@@ -87,7 +79,7 @@ class SegmentCalibration:
         return {
             "format": _FORMAT,
             "score": "mean over frames of log(p / (1 - p))",
-            "probability": "1 / (1 + exp(-(intercept + slope * score + duration * log(seconds))))",
+            "probability": "1 / (1 + exp(-(intercept + slope * score)))",
             "classes": {label: fit._asdict() for label, fit in self.classes.items()},
             "about": dict(self.about),
         }
@@ -138,10 +130,7 @@ def with_confidence(
         calibration: Gives the probability that a segment is right; None: the uncalibrated score.
     """
     found = segment_scores(scores, segments, labels)
-    values = sigmoid(found)
-    if calibration is not None:
-        seconds = np.maximum(segments.end - segments.start, 1) / SAMPLE_RATE
-        values = calibration.probabilities(segments.label, found, seconds)
+    values = sigmoid(found) if calibration is None else calibration.probabilities(segments.label, found)
     return replace(segments, columns={**segments.columns, CONFIDENCE: values})
 
 

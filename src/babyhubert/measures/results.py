@@ -115,6 +115,13 @@ class RunResults:
         return models_of(self._records[name] for name in self.audio)
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes of the model, in the order of the columns of frame scores; empty if they are not recorded."""
+        model = self.run.get("model")
+        named = model.get("classes") if isinstance(model, Mapping) else None
+        return tuple(map(str, named)) if isinstance(named, list) else ()
+
+    @property
     def samples(self) -> int:
         """Samples of all recordings together, at 16 kHz."""
         return sum(seconds_to_samples(float(record.get("duration_s") or 0)) for record in self._records.values())

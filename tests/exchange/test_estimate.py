@@ -269,6 +269,93 @@ def test_by_needs_a_table_and_a_table_needs_by(copy):
     assert "give both or none" in done.err
 
 
+def told_by(first: Path, second: Path, choice: str, output: Path, run: Path) -> tuple[dict[str, dict], str]:
+    """Estimates of all recordings from two references, by measure, and the notes."""
+    options = ("--reference", first, "--reference", second, "--annotators", choice, "-o", output)
+    done = command("estimate", run, *options)
+    assert done.code == 0, done.err
+    rows = {row["measure"]: row for row in read_rows(output / "estimate.csv") if row["level"] == "all"}
+    return rows, done.err
+
+
+def test_two_annotators_are_combined_only_by_a_stated_choice(copy):
+    other, out = copy / "other", copy / "out"
+    shutil.copytree(copy / "reference", other)
+    for name, truth in TRUTH.items():
+        heard = truth.where(np.random.default_rng(1).random(len(truth)) < 0.8)
+        lines = [f"{s // 16},{e // 16},{label.replace('KCHI', 'CHI')}\n" for s, e, label in heard]
+        table = "segment_onset,segment_offset,speaker_type\n" + "".join(lines)
+        (other / "csv" / f"{name}.csv").write_text(table, encoding="utf-8")
+    uem = other / "annotated.uem"
+    lines = uem.read_text(encoding="utf-8").splitlines()
+    uem.write_text("\n".join(lines[1:]) + "\n", encoding="utf-8")  # one clip less
+    done = command("estimate", out, "--reference", copy / "reference", "--reference", other)
+    assert done.code == 2
+    assert "2 references: choose how to combine them with --annotators: mean" in done.err
+    single = [told_by(one, one, "first", copy / "est", out)[0] for one in (copy / "reference", other)]
+    both, notes = told_by(copy / "reference", other, "mean", copy / "est", out)
+    assert "the mean of 2 annotators is counted, in the 11 clips that all annotated; they differ most in" in notes
+    assert both["kchi_segments"]["clips"] == "11"
+    found = [float(one["fem_segments"]["clips_alone"]) for one in (*single, both)]
+    assert found[1] < found[2] < found[0]
+    preferred, notes = told_by(other, copy / "reference", "first", copy / "est", out)
+    assert f"11 clips are counted as {other} has them, 1 that it does not have as the next" in notes
+    assert preferred["kchi_segments"]["clips"] == "12"
+    assert float(preferred["fem_segments"]["clips_alone"]) < float(single[0]["fem_segments"]["clips_alone"])
+
+
+def test_annotators_of_other_clips_are_not_combined(copy):
+    change_sample(copy, clips=[["b", 0, 8000], ["b", 9000, 17_000]])
+    (copy / "reference" / "annotated.uem").write_text("b 1 0 8\nb 1 9 17\n", encoding="utf-8")
+    assert command("sample", "--collect", copy / "clips", "-o", copy / "second").code == 0
+    options = ("--reference", copy / "second", "--reference", copy / "reference", "--annotators", "mean")
+    done = command("estimate", copy / "out", *options)
+    assert done.code == 2
+    assert "is of other clips than" in done.err
+    third = shutil.copytree(copy / "second", copy / "third")
+    lines = (third / "annotated.uem").read_text(encoding="utf-8").splitlines()
+    (third / "annotated.uem").write_text("\n".join(lines[:2]) + "\n", encoding="utf-8")
+    (copy / "second" / "annotated.uem").write_text("\n".join(lines[2:]) + "\n", encoding="utf-8")
+    done = command("estimate", copy / "out", "--reference", third, *options[:2], *options[4:])
+    assert done.code == 2
+    assert "0 clips were annotated by all 2" in done.err
+
+
+def test_the_mean_of_children_has_an_interval_for_children_like_them(copy):
+    seconds = {f"day {number}": 100.0 for number in range(8)}
+    truth = {name: truth_of(number + 20, 100.0) for number, name in enumerate(seconds)}
+    out = write_run(copy / "days", {name: list(found_of(one, 1)) for name, one in truth.items()}, seconds)
+    reference = copy / "reference"
+    drawn = [[name, onset, onset + 10_000] for name in truth for onset in (20_000, 60_000)]
+    change_sample(copy, clips=drawn, segments={})
+    uem = [f"{name.replace(' ', '_')} 1 {onset / 1000} {offset / 1000}\n" for name, onset, offset in drawn[:-4]]
+    (reference / "annotated.uem").write_text("".join(uem), encoding="utf-8")
+    for name, one in truth.items():
+        lines = [f"{s // 16},{e // 16},{label.replace('KCHI', 'CHI')}\n" for s, e, label in one]
+        table = "segment_onset,segment_offset,speaker_type\n" + "".join(lines)
+        (reference / "csv" / f"{name}.csv").write_text(table, encoding="utf-8")
+    table = "recording_id,child,site\n" + "".join(f"day {n},{'abcddefg'[n]},{'xy'[n < 4]}\n" for n in range(8))
+    (copy / "days.csv").write_text(table.replace("day 7,g", "day 9,g"), encoding="utf-8")
+    options = ("--recordings", copy / "days.csv", "--children", "child", "--by", "site", "-o", copy / "est")
+    done = command("estimate", out, "--reference", reference, *options)
+    assert done.code == 0, done.err
+    assert "Mean of 6 children (child; all), per hour, 5 with annotated clips" in done.out
+    assert "1 recordings have no child in the table, and are left out of mean rates" in done.out
+    rows = {(row["level"], row["name"], row["measure"]): row for row in read_rows(copy / "est" / "children.csv")}
+    assert {key[:2] for key in rows} == {("all", ""), ("site", "x"), ("site", "y")}
+    row = rows["all", "", "speech_min"]
+    low, value, high = (float(row[name]) for name in ("low", "per_hour", "high"))
+    assert low < value < high
+    rates = []
+    for child in (["day 0"], ["day 1"], ["day 2"], ["day 3", "day 4"], ["day 5"]):
+        clips = [(name, on, off) for name, on, off in drawn if name in child]
+        rates.append(sum(spoken(truth[n], VOICE_TYPES, on, off) / 60_000 for n, on, off in clips) / len(clips) * 360)
+    assert float(row["clips_alone"]) == pytest.approx(np.mean(rates), rel=1e-4)
+    assert rows["site", "x", "speech_min"]["no_interval"] == "fewer than 3 children with clips"
+    content = json.loads((copy / "est" / "estimate.json").read_text(encoding="utf-8"))
+    assert len(content["children"]) == len(rows)
+
+
 def test_clips_collected_into_their_own_folder_can_be_used(copy):
     assert command("sample", "--collect", copy / "clips", "-o", copy / "clips").code == 0
     done = command("estimate", copy / "out", "--reference", copy / "clips", "-o", copy / "est")

@@ -127,6 +127,12 @@ class EstimateReport:
     groups: Sequence[GroupEstimate]
     rates: Interval
 
+    @property
+    def coefficient(self) -> Values:
+        """Coefficient of the machine in the totals of all recordings, shape (K,)."""
+        assert self.groups[0].estimate is not None
+        return self.groups[0].estimate.coefficient
+
 
 def estimate_all(amounts: ClipAmounts, column: str | None = None, values: Sequence[str] = ()) -> EstimateReport:
     """Estimate for all recordings, for those with each value of a column, and for each recording.
@@ -172,13 +178,13 @@ def totals_table(report: EstimateReport, group: GroupEstimate) -> Table:
     """One group on the terminal: the machine's, corrected and the clips' own totals with intervals."""
     rows = []
     for k, measure in enumerate(report.amounts.measures):
-        row = [measure, _short(group.totals[k])]
+        row = [measure, short_number(group.totals[k])]
         if group.estimate is not None:
             for one in (group.estimate.corrected, group.estimate.sample):
                 known = group.estimate.seen[k] > 0
                 ends = np.array([one.low[k], one.high[k]])
-                row += [_short(one.value[k]) if known else "-", span_or_dash(ends, _short)]
-            row.append(_short(60 * group.annotated * group.estimate.gain[k]))
+                row += [short_number(one.value[k]) if known else "-", span_or_dash(ends, short_number)]
+            row.append(short_number(60 * group.annotated * group.estimate.gain[k]))
         rows.append(row)
     title = "All recordings" if group.level == ALL else f"{group.level} {group.name}"
     about = f"{title}: {group.recordings} recordings, {group.hours:.1f} h, {group.clips} annotated clips"
@@ -199,7 +205,8 @@ def rates_table(report: EstimateReport) -> Table:
     return table_of_rows("True class (rows) and what the machine finds, % of its time", ("", *classes), rows)
 
 
-def _short(value: float) -> str:
+def short_number(value: float) -> str:
+    """A number for tables on the terminal."""
     return "-" if math.isnan(value) else f"{value:.0f}" if abs(value) >= 100 else f"{value:.1f}"
 
 
@@ -239,7 +246,7 @@ def rows(report: EstimateReport) -> Iterator[dict[str, Any]]:
     """One row for each group and measure; NaN where a number is not known."""
     for group in report.groups:
         for k, measure in enumerate(report.amounts.measures):
-            yield {
+            row = {
                 "level": group.level,
                 "name": group.name,
                 "measure": measure,
@@ -251,6 +258,7 @@ def rows(report: EstimateReport) -> Iterator[dict[str, Any]]:
                 **_numbers(group, k),
                 "no_interval": group.reason(k),
             }
+            yield {name: row[name] for name in _COLUMNS}
 
 
 def _numbers(group: GroupEstimate, k: int) -> dict[str, Any]:
@@ -276,20 +284,34 @@ def rate_rows(report: EstimateReport) -> Iterator[dict[str, Any]]:
         yield {"true": true, "found": found, "share": share, "low": low, "high": high, "clip_min": annotated}
 
 
-def write_estimates(output: Path, report: EstimateReport, settings: Mapping[str, Any]) -> list[Path]:
+def write_estimates(
+    output: Path,
+    report: EstimateReport,
+    settings: Mapping[str, Any],
+    more: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+) -> list[Path]:
     """Write ``estimate.csv``, ``rates.csv`` and ``estimate.json`` into a folder.
+
+    Args:
+        output: The folder.
+        report: The estimates.
+        settings: Where they are from.
+        more: Rows of further tables, which go to CSV files of these names and into the JSON file.
 
     Raises:
         OutputError: they cannot be written.
     """
-    totals, shares = list(rows(report)), list(rate_rows(report))
-    tables = {"estimate.csv": (_COLUMNS, totals), "rates.csv": (tuple(shares[0]), shares)}
-    for name, (columns, content) in tables.items():
+    totals, shares, more = list(rows(report)), list(rate_rows(report)), more or {}
+    tables = {"estimate": totals, "rates": shares, **more}
+    for name, content in tables.items():
+        columns = tuple(content[0])
         cells = ([_cell(row[column]) for column in columns] for row in content)
-        write_text(output / name, csv_text([columns, *cells]))
-    found = {"estimates": [_json(row) for row in totals], "rates": [_json(row) for row in shares]}
+        write_text(output / f"{name}.csv", csv_text([columns, *cells]))
+    found = {
+        name: [_json(row) for row in each] for name, each in {"estimates": totals, "rates": shares, **more}.items()
+    }
     write_json(output / "estimate.json", {**settings, "confidence": CONFIDENCE, "notes": list(notes(report)), **found})
-    return [output / name for name in (*tables, "estimate.json")]
+    return [*(output / f"{name}.csv" for name in tables), output / "estimate.json"]
 
 
 def _cell(value: Any) -> Any:

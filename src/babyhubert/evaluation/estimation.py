@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from babyhubert.errors import ConfigError
 
 Values = NDArray[np.float64]
+Deviations = tuple[Values, NDArray[np.int64], Values]
+"""Terms whose squares add up to a variance, shape (R, K); the group of each, shape (R,); the freedom of each group."""
+
 CONFIDENCE = 0.95
 
 _FIT_FREEDOM = 3
@@ -97,7 +100,7 @@ class ClipDesign:
         np.add.at(sums, self.stratum, values)
         return sums
 
-    def deviations(self, amounts: Values) -> tuple[Values, NDArray[np.int64], Values] | None:
+    def deviations(self, amounts: Values) -> Deviations | None:
         """Terms whose squares add up to the variance of :meth:`totals`.
 
         A stratum with one clip has no variance of its own: such strata are collapsed into one (Cochran 1977, section
@@ -225,15 +228,15 @@ def estimate(
     corrected = np.clip(alone + factor * (totals - expanded), found, highest)
     seen = (people > 0).sum(axis=0)
     if of_people is None or of_machine is None or of_people[2].sum() < _INTERVAL_FREEDOM:
-        return Estimate(totals, factor, _unknown(corrected), _unknown(alone), seen)
+        return Estimate(totals, factor, unknown_interval(corrected), unknown_interval(alone), seen)
     terms, group, freedom = of_people
     spent = int(fitted or coefficient is not None)
     left = _left_by_machine(terms, of_machine[0], factor, fitted) * _balance(totals, expanded)
     return Estimate(
         totals,
         factor,
-        _interval(corrected, left, group, freedom, spent, (found, highest), seen > 0),
-        _interval(alone, terms, group, freedom, 0, (found, highest), seen > 0),
+        total_interval(corrected, (left, group, freedom), (found, highest), seen > 0, spent, symmetric=spent > 0),
+        total_interval(alone, of_people, (found, highest), seen > 0),
         seen,
     )
 
@@ -254,7 +257,7 @@ def estimate_shares(design: ClipDesign, part: Values, complete: Values) -> Inter
     deviations = design.deviations(part - np.nan_to_num(share) * complete)
     inside = (share > _NO_SHARE) & (share < 1 - _NO_SHARE)
     if deviations is None or not inside.any():
-        return _unknown(share)
+        return unknown_interval(share)
     terms, group, freedom = deviations
     variance, free = _variance(terms, group, freedom)
     error, odds, reach = (np.full(len(share), np.nan) for _ in range(3))
@@ -306,32 +309,41 @@ def _variance(terms: Values, group: NDArray[np.int64], freedom: Values) -> tuple
     return variance, free
 
 
-def _interval(
+def total_interval(
     value: Values,
-    terms: Values,
-    group: NDArray[np.int64],
-    freedom: Values,
-    spent: int,
+    deviations: Deviations,
     bounds: tuple[Values, Values],
     known: NDArray[np.bool_],
+    spent: int = 0,
+    *,
+    symmetric: bool = False,
 ) -> Interval:
     """Interval by Student's t, on the logarithm of a total, within what is possible.
 
     Amounts in clips are skewed: a few clips have most of them. An interval on the logarithm is longer upwards, as the
     error is. What a machine leaves may be skewed either way (a burst of false alarms): there, the lower side is the
     longer one of a symmetric interval.
+
+    Args:
+        value: Estimates, shape (K,).
+        deviations: Terms of their variance.
+        bounds: Least and greatest possible values, shape (K,) each.
+        known: Estimates that have an interval, shape (K,).
+        spent: Degrees of freedom spent on a fit.
+        symmetric: Take the longer lower side.
     """
-    variance, free = _variance(terms, group, freedom)
+    variance, free = _variance(*deviations)
     known = known & (np.sqrt(variance) > _NO_SPREAD * value) & (value > 0)
     error = np.where(known, np.sqrt(variance), np.nan)
     reach = student_quantile(np.maximum(free - spent, 1), CONFIDENCE) * error
     factor = np.exp(np.minimum(reach / np.where(known, value, 1), _LARGEST_LOG))
-    below = value - reach if spent else value / factor
+    below = value - reach if symmetric else value / factor
     low, high = np.maximum(below, bounds[0]), np.minimum(value * factor, bounds[1])
     return Interval(value, error, np.where(known, low, np.nan), np.where(known, high, np.nan))
 
 
-def _unknown(value: Values) -> Interval:
+def unknown_interval(value: Values) -> Interval:
+    """Estimates without intervals."""
     nothing = np.full(len(value), np.nan)
     return Interval(value, nothing, nothing, nothing)
 

@@ -7,7 +7,7 @@ Only clips that are annotated from end to end count.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,17 +55,21 @@ class AnnotatedSample:
         folder: The reference.
         clips: By recording.
         segments: Fingerprint of each recording's segments when the clips were drawn, if known.
-        drawn: Clips that were drawn.
-        annotated: Clips of these that were annotated.
+        drawn: Clips that were drawn: recording, onset, offset and stratum.
+        annotated: Number of these that were annotated.
         strata: Strata that they were drawn from; None: each recording by itself.
+        folders: A folder for each person who annotated them.
+        shares: Share of each person in what is counted, by recording, shape (people, C); absent for one person.
     """
 
     folder: Path
     clips: Mapping[str, Clips]
     segments: Mapping[str, str]
-    drawn: int
+    drawn: frozenset[tuple[str, int, int, int]]
     annotated: int
-    strata: Strata | None = None
+    strata: Strata | None
+    folders: tuple[Path, ...]
+    shares: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
 
 
 def read_annotated_sample(reference: Path) -> AnnotatedSample:
@@ -92,9 +96,9 @@ def read_annotated_sample(reference: Path) -> AnnotatedSample:
     known = about.get("segments")
     segments = {str(name): str(one) for name, one in known.items()} if isinstance(known, dict) else {}
     clips = {name: Clips(own[:, 0], own[:, 1]) for name, own in inside.items()}
-    number = sum(len(own) for own in drawn.values())
+    listed = frozenset((name, *clip) for name, own in drawn.items() for clip in own)
     strata = None if method != "stratified" else _read_strata(reference, about, drawn, inside)
-    return AnnotatedSample(reference, clips, segments, number, annotated, strata)
+    return AnnotatedSample(reference, clips, segments, listed, annotated, strata, (reference,))
 
 
 def _read_about(reference: Path) -> dict[str, Any]:

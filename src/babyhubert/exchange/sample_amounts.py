@@ -109,6 +109,7 @@ class _Parts:
     length: list[Values] = field(default_factory=list)
     people: list[Values] = field(default_factory=list)
     machine: list[Values] = field(default_factory=list)
+    each: list[list[Values]] = field(default_factory=list)
     confusion: list[Values] = field(default_factory=list)
     true: list[Values] = field(default_factory=list)
     strata: list[NDArray[np.int64]] = field(default_factory=list)
@@ -137,11 +138,11 @@ def measure_clips(results: RunResults, sample: AnnotatedSample) -> tuple[ClipAmo
             f"{sample.folder}: its clips are of {some_names(strange)}, which {results.folder} does not have; give the "
             "run whose clips were annotated"
         )
-    reference = Reference.open(sample.folder, results.columns)
-    filled = {"", *(column.name for column in reference.columns)}
+    references = [Reference.open(folder, results.columns) for folder in sample.folders]
+    filled = {"", *set.intersection(*({column.name for column in one.columns} for one in references))}
     every = totals(results.own_columns)
     counted = [total for total in every if total.column in filled]
-    parts = _count(results, sample, reference, [total.name for total in counted])
+    parts = _count(results, sample, references, [total.name for total in counted])
     if len(parts.recording) < 2:
         reason = f" ({parts.failures[0].error})" if parts.failures else ""
         raise AnnotationError(f"{sample.folder}: fewer than two annotated clips can be counted{reason}")
@@ -153,11 +154,14 @@ def measure_clips(results: RunResults, sample: AnnotatedSample) -> tuple[ClipAmo
     notes = [
         *_notes(results, sample, amounts, strange, parts),
         *_notes_on_measures(missing, partly, amounts.measures, edge),
+        *_notes_on_people(sample, parts, counted),
     ]
     return amounts, notes, parts.failures
 
 
-def _count(results: RunResults, sample: AnnotatedSample, reference: Reference, names: Sequence[str]) -> _Parts:
+def _count(
+    results: RunResults, sample: AnnotatedSample, references: Sequence[Reference], names: Sequence[str]
+) -> _Parts:
     parts = _Parts()
     length_ms = int(np.median(np.concatenate([clips.offset - clips.onset for clips in sample.clips.values()])))
     for name in results.audio:
@@ -169,8 +173,8 @@ def _count(results: RunResults, sample: AnnotatedSample, reference: Reference, n
             result = results.read(name)
             if result.samples <= 0:
                 raise AnnotationError(f"{name}: has no length")
-            people = reference.read(result) if clips is not None else None
             _check_length(sample, name, result.samples)
+            people = [] if clips is None else _shares(sample, references, result, clips)
         except BabyHubertError as error:
             parts.failures.append(Failure(name, str(error)))
             continue
@@ -178,7 +182,7 @@ def _count(results: RunResults, sample: AnnotatedSample, reference: Reference, n
         parts.predicted |= {column for column, found in predicted.items() if found is not None}
         parts.whole.append(measure_whole(result, names))
         parts.tiled.append(measure_in_clips(result, tiles(result.samples, length_ms), names).sum(axis=0))
-        if people is not None and clips is not None:
+        if clips is not None:
             _count_clips(parts, people, result, clips, names)
             if sample.strata is not None:
                 parts.strata.append(sample.strata.of_clip[name])
@@ -189,17 +193,31 @@ def _count(results: RunResults, sample: AnnotatedSample, reference: Reference, n
     return parts
 
 
+def _shares(
+    sample: AnnotatedSample, references: Sequence[Reference], result: RecordingResult, clips: Clips
+) -> list[tuple[RecordingResult, Values]]:
+    """Annotations of the people who take part in a recording, and the share of each in every clip, shape (C,)."""
+    shares = sample.shares.get(result.recording_id, np.ones((1, len(clips.onset))))
+    return [(one.read(result), share) for one, share in zip(references, shares, strict=True) if share.any()]
+
+
 def _count_clips(
-    parts: _Parts, people: RecordingResult, machine: RecordingResult, clips: Clips, names: Sequence[str]
+    parts: _Parts,
+    people: Sequence[tuple[RecordingResult, Values]],
+    machine: RecordingResult,
+    clips: Clips,
+    names: Sequence[str],
 ) -> None:
     parts.recording += [len(parts.names)] * len(clips.onset)
     parts.length.append((clips.offset - clips.onset) / 3_600_000)
-    parts.people.append(measure_in_clips(people, clips, names))
     parts.machine.append(measure_in_clips(machine, clips, names))
-    confusion, true = confusion_in_clips(people.segments, machine.segments, clips)
-    parts.confusion.append(confusion)
-    parts.true.append(true)
-    parts.ignored |= set(people.segments.labels) - set(VOICE_TYPES)
+    counted = [(measure_in_clips(one, clips, names), share) for one, share in people]
+    confused = [(confusion_in_clips(one.segments, machine.segments, clips), share) for one, share in people]
+    parts.people.append(np.sum([amounts * share[:, None] for amounts, share in counted], axis=0))
+    parts.confusion.append(np.sum([both[0] * share[:, None, None] for both, share in confused], axis=0))
+    parts.true.append(np.sum([both[1] * share[:, None] for both, share in confused], axis=0))
+    parts.each.append([amounts[share > 0].sum(axis=0) for amounts, share in counted])
+    parts.ignored |= {label for one, _ in people for label in one.segments.labels} - set(VOICE_TYPES)
 
 
 def _amounts(
@@ -228,6 +246,28 @@ def _amounts(
         None if strata is None else sum(parts.hours) * strata.cells / strata.cells.sum(),
     )
     return amounts, edge
+
+
+def _notes_on_people(sample: AnnotatedSample, parts: _Parts, counted: Sequence[Total]) -> Iterator[str]:
+    """The choice between several people, and how much they differ."""
+    people = len(sample.folders)
+    if people < 2:
+        return
+    if all(np.all(share == 1 / people) for share in sample.shares.values()):
+        sums = np.sum([np.stack(each) for each in parts.each], axis=0)
+        mean = sums.mean(axis=0)
+        spread = np.divide(np.ptp(sums, axis=0), mean, out=np.zeros_like(mean), where=mean > 0)
+        worst = int(spread.argmax())
+        yield (
+            f"the mean of {people} annotators is counted, in the {sample.annotated} clips that all annotated; they "
+            f"differ most in {counted[worst].name}, by {100 * spread[worst]:.0f} % of their mean"
+        )
+        return
+    others = sum(int(share[1:].sum()) for share in sample.shares.values())
+    yield (
+        f"{sample.annotated - others} clips are counted as {sample.folders[0]} has them, {others} that it does not "
+        "have as the next reference has them"
+    )
 
 
 def _check_length(sample: AnnotatedSample, name: str, samples: int) -> None:
@@ -268,10 +308,10 @@ def _notes(
             f"{len(parts.outside)} recordings were not there when the clips were drawn, left out: "
             f"{some_names(parts.outside)}"
         )
-    if sample.annotated < sample.drawn:
+    if sample.annotated < len(sample.drawn):
         yield (
-            f"{sample.annotated} of {sample.drawn} clips are annotated; the estimates assume that it is chance which "
-            "ones are"
+            f"{sample.annotated} of {len(sample.drawn)} clips are annotated; the estimates assume that it is chance "
+            "which ones are"
         )
     without = len(amounts.recordings) - len(set(amounts.recording.tolist()))
     if without and sample.strata is None:

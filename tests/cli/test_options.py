@@ -47,8 +47,8 @@ report: folder! --start-times --levels/--no-levels=True --with-clips=0 --seed=0
 sample: source -o,--output --collect --audio... --method=random --clips=5 --length=60.0
     --context=0.0 --seed=0 --voice --format=eaf --blank=False --tiers=aclew --channel=mean
     --include-unchanged=False --plan=False --annotator=
-review: folder! --annotator= --blank=False -o,--output --audio... --method=random --clips=5
-    --length=60.0 --context=2.0 --seed=0 --port=0 --browser/--no-browser=True
+review: folder! --annotator= --blank=False --quick=False -o,--output --audio... --method=random --clips=5
+    --length=60.0 --context=2.0 --segments=50 --seed=0 --port=0 --browser/--no-browser=True
 estimate: folder! --reference...! -o,--output --recordings --by --children --annotators
 plot: folder! -o,--output! --recording --from --to --size=7.2x4.2 --dpi=300 --title= --start-times
 simulate: -o,--output! --minutes=5.0 --recordings=4 --seed=0 --utterances --only-speakers...

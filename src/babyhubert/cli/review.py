@@ -1,11 +1,14 @@
-"""``babyhubert review``: clips checked and corrected by a person in the browser."""
+"""``babyhubert review``: clips or single segments, checked and corrected by a person in the browser."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 PortOption = Annotated[
     int, typer.Option(help="Port on this machine. Default: a free one.", min=0, max=65535, show_default=False)
@@ -34,12 +37,20 @@ def review(
     blank: Annotated[
         bool, typer.Option("--blank", help="Begin without segments instead of correcting the predictions.")
     ] = False,
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick",
+            help="Ask only 'right, wrong, or which voice?' for single segments of an output folder, and write "
+            "reviewed_segments.csv.",
+        ),
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
             "-o",
             "--output",
-            help="Folder for the clips that are drawn. Default: OUT/review.",
+            help="Folder for the clips that are drawn, and for reviewed_segments.csv. Default: OUT/review.",
             show_default=False,
         ),
     ] = None,
@@ -55,6 +66,7 @@ def review(
     context: Annotated[
         float, typer.Option(help="Sound before and after that is not to be annotated, in seconds.")
     ] = 2.0,
+    segments: Annotated[int, typer.Option(help="With --quick: segments drawn per voice type.", min=1)] = 50,
     seed: Annotated[int, typer.Option(help="Seed of random choices.", min=0, max=2**63 - 1)] = 0,
     port: PortOption = 0,
     browser: BrowserOption = True,
@@ -67,6 +79,8 @@ def review(
 
     babyhubert sample --collect CLIPS -o REFERENCE
 
+    babyhubert review OUT --quick
+
     The page is served to this machine alone. It works with mouse, touch or keyboard: press ? in it for the keys.
     """
     from babyhubert.web.server import require_server, serve
@@ -75,11 +89,30 @@ def review(
     from babyhubert.review.pages import clips_folder, review_app
     from babyhubert.review.store import ClipStore
 
+    if quick:
+        app = _quick_app(folder, output or folder / "review", audio, annotator, segments, seed)
+        serve(app, port=port, browser=browser, show=typer.echo)
+        return
     if not clips_folder(folder):
         folder = _drawn_clips(folder, output or folder / "review", audio, method, clips, length, context, seed, blank)
     store = ClipStore(folder, annotator, blank=blank)
     typer.echo(f"{len(store.names)} clips: {folder}")
     serve(review_app(store), port=port, browser=browser, show=typer.echo)
+
+
+def _quick_app(run: Path, output: Path, audio: list[Path], annotator: str, segments: int, seed: int) -> Starlette:
+    """Application that asks about single segments of a run."""
+    from babyhubert.exchange.recordings import Source
+    from babyhubert.review.answers import Answers
+    from babyhubert.review.quick_pages import quick_app
+    from babyhubert.review.segments_to_ask import draw_segments
+
+    drawn = draw_segments(Source(run, audio), segments, seed)
+    for line in drawn.notes:
+        typer.echo(f"note: {line}", err=True)
+    answers = Answers(output, annotator)
+    typer.echo(f"{len(drawn.segments)} segments to check; the answers go to {answers.path}")
+    return quick_app(drawn, answers)
 
 
 def _drawn_clips(

@@ -28,6 +28,13 @@ export async function bytes(url) {
   return answer(await fetch(url), (response) => response.arrayBuffer());
 }
 
+export async function bytesAndContext(url) {
+  return answer(await fetch(url), async (good) => ({
+    buffer: await good.arrayBuffer(),
+    before: Number(good.headers.get("X-Before-Ms")),
+  }));
+}
+
 export async function send(method, url, content) {
   const headers = { "Content-Type": "application/json" };
   return answer(await fetch(url, { method, headers, body: JSON.stringify(content) }));

@@ -1,6 +1,6 @@
 /* Peaks and samples of a clip. 16-bit mono WAV, which `babyhubert sample` writes, is taken as it is; others the browser decodes. */
 
-import { bytes } from "./api.js";
+import { bytes, bytesAndContext } from "./api.js";
 
 export async function peaks(url) {
   return Float32Array.from(new Uint8Array(await bytes(url)), (value) => value / 127);
@@ -43,4 +43,13 @@ function pcm(buffer) {
 async function decoded(buffer) {
   const context = new OfflineAudioContext(1, 1, 16000);
   return (await context.decodeAudioData(buffer)).getChannelData(0);
+}
+
+/** A short sound whole: bytes to play, samples to draw, and the milliseconds before what it is about. */
+export async function clipSound(url) {
+  const { buffer, before } = await bytesAndContext(url);
+  const samples = pcm(buffer) ?? (await decoded(buffer.slice(0)));
+  let loudest = 0;
+  for (const value of samples) loudest = Math.max(loudest, Math.abs(value));
+  return { bytes: buffer, samples, loudest, rate: 16000, before };
 }

@@ -16,7 +16,8 @@ from babyhubert.errors import AnnotationError, MissingExtraError
 from babyhubert.material.settings import DataSource, SkippedMaterial
 from babyhubert.material.sources import read_source
 from babyhubert.phonology.inventory import Inventory
-from babyhubert.tasks.phonemes.training import PhonemeSettings, PhonemeTask
+from babyhubert.tasks.phonemes.settings import PhonemeSettings
+from babyhubert.tasks.phonemes.training import PhonemeTask
 from babyhubert.timebase import frame_count
 
 pylangacq = pytest.importorskip("pylangacq")

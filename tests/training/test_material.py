@@ -24,7 +24,7 @@ from babyhubert.phonology.edit_distance import edit_distances
 from babyhubert.phonology.inventory import Inventory, read_inventory, simplify
 from babyhubert.tasks import registry
 from babyhubert.tasks.classification.windows import centred_window
-from babyhubert.tasks.phonemes.training import normalised, stretched_alignments
+from babyhubert.tasks.phonemes.examples import in_rows, normalised, stretched
 from babyhubert.timebase import frame_count
 
 
@@ -717,8 +717,8 @@ def test_edit_distance_equals_the_textbook(seed):
 
 
 def test_the_first_batches_may_learn_frames_of_a_forced_alignment(utterances, tmp_path):
-    stretched = stretched_alignments([np.array([9, 4, 4, 5]), np.array([1, 2, 3])], np.array([8, 2]))
-    assert stretched.tolist() == [[9, 9, 4, 4, 4, 4, 5, 5], [1, 2, *[-100] * 6]]
+    rows = in_rows([stretched(np.array([9, 4, 4, 5]), 8), stretched(np.array([1, 2, 3]), 2)])
+    assert rows.tolist() == [[9, 9, 4, 4, 4, 4, 5, 5], [1, 2, *[-100] * 6]]
 
     task, _ = prepare("phonemes", phoneme_table(utterances, frame_start=2), tmp_path)
     for row, path in enumerate(task.train.aligned):

@@ -118,11 +118,17 @@ class Utterances:
         """Read windows for training: moved at random by windows of ``context`` (None: not moved), warped and
         augmented.
         """
+        read = self.read_warped(rows, augmentation, context, rng)
+        return replace(read, waveforms=augmentation(read.waveforms, read.lengths, rng))
+
+    def read_warped(
+        self, rows: Samples, augmentation: Augmentation, context: int | None, rng: np.random.Generator
+    ) -> WindowBatch:
+        """Read windows for training: moved and warped, not yet augmented otherwise."""
         windows, recording = self.windows[rows], self.recording[rows]
         if context is not None:
             windows = shifted(windows, self.store.lengths[recording], context, rng)
-        read = self._read(recording, windows, augmentation.warps(len(rows), rng))
-        return replace(read, waveforms=augmentation(read.waveforms, read.lengths, rng))
+        return self._read(recording, windows, augmentation.warps(len(rows), rng))
 
     def _read(self, recording: Samples, windows: Windows, warps: Warps) -> WindowBatch:
         lengths = np.maximum(np.rint(windows.width / warps.tempo).astype(np.int64), FRAME_RECEPTIVE_FIELD)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from babyhubert.encoder.precision import fastest_precision
+from babyhubert.errors import ConfigError
 
 Precision = Literal["auto", "float32", "bf16", "fp16"]
 
@@ -18,7 +19,15 @@ def resolve_precision(wanted: Precision, device: torch.device) -> Precision:
 
     bf16 is not chosen on CPUs, though it is faster on some: with AMX a nano encoder fine-tuned in it once reached a
     frame F1 of 43, compared with 57 in float32 from the same start in the same steps (docs/speed.md).
+
+    Raises:
+        ConfigError: fp16 on a CPU, which computes it slower than float32.
     """
+    if wanted == "fp16" and device.type == "cpu":
+        raise ConfigError(
+            "machine.precision = fp16 needs a GPU; on a CPU give --set machine.precision=auto (float32 there, and "
+            "bf16 or fp16 on a GPU)"
+        )
     if wanted != "auto":
         return wanted
     if device.type != "cuda":

@@ -14,7 +14,7 @@ from babyhubert.config import Config, Seed
 from babyhubert.errors import ConfigError
 from babyhubert.tasks.addressee.training import AddresseeSettings
 from babyhubert.tasks.classification.training import ClassificationSettings
-from babyhubert.tasks.phonemes.training import CtcSettings, PhonemeSettings
+from babyhubert.tasks.phonemes.settings import CtcSettings, PhonemeSettings
 from babyhubert.tasks.registry import PUBLISHED, check_name
 from babyhubert.tasks.voice_type.training import FramesSettings, VoiceTypeSettings
 from babyhubert.training.precision import Precision

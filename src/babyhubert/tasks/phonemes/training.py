@@ -6,26 +6,24 @@ edits over all phonemes, of the best path.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
 from babyhubert.annotation.table_columns import CHILDREN, SPEAKERS
-from babyhubert.config import Config
-from babyhubert.encoder.heads import PHONEME_HEAD_DROPOUT, PHONEMES, PhonemeHead, TaskHead
+from babyhubert.encoder.heads import PHONEMES, PhonemeHead, TaskHead
 from babyhubert.errors import AnnotationError
-from babyhubert.material.augmentation import Augmentation, AugmentationSettings
+from babyhubert.material.augmentation import Augmentation
 from babyhubert.material.batch import Batch
 from babyhubert.material.chat_sources import IPA_COLUMN, NO_PHONES_COLUMN
-from babyhubert.material.settings import DataSettings, SkippedMaterial, SourceRow
+from babyhubert.material.settings import SkippedMaterial, SourceRow
 from babyhubert.material.sources import column_of
 from babyhubert.material.utterances import (
     EpochOrder,
@@ -36,91 +34,20 @@ from babyhubert.material.utterances import (
     equal_length_batches,
     split_rows,
 )
-from babyhubert.material.windows import Samples, WindowRule, Windows, windows_by, windows_with_context
+from babyhubert.material.windows import Samples, Windows, windows_by, windows_with_context
 from babyhubert.phonology.ctc import greedy
 from babyhubert.phonology.edit_distance import edit_distances
 from babyhubert.phonology.forced_alignment import Aligner, SpokenPhones, find_paths
 from babyhubert.phonology.inventory import Inventory, read_inventory, refuse_unknown
 from babyhubert.tasks.interface import Validation, identity_of
+from babyhubert.tasks.phonemes.examples import NO_FRAME, Examples, joined, make_batch, masked, stretched
+from babyhubert.tasks.phonemes.losses import inconsistency
+from babyhubert.tasks.phonemes.settings import PhonemeSettings
 from babyhubert.tasks.phonemes.windows import phoneme_window
 from babyhubert.timebase import FRAME_HOP, seconds_to_samples
 
 COLUMNS = ("phones", "phonemes")
 VOICES = ("label", "speaker_type")
-_NORMALISE_EPS = 1e-7
-_NO_FRAME = -100  # where a batch's shorter utterances have no frame
-
-
-class PhonemeSettings(Config):
-    """``[phonemes]``.
-
-    Attributes:
-        kind: ``ctc``.
-        data: Utterances with their phones: a table with a column ``phones`` or ``phonemes``, symbols separated by
-            spaces (``|`` between words is ignored); or CHAT transcripts, whose words are split.
-        column: Another column with phones.
-        voices: Values of ``label`` or ``speaker_type`` to use, if there is such a column; if empty all, or for CHAT
-            transcripts the target child.
-        inventory: File with the symbols; the 57 published ones if absent.
-        phone_map: Mapping of other symbols: ``"tʃ" = "t ʃ"``; ``""`` for nothing.
-        simplify: Split other symbols and drop their marks, if the result is in the inventory.
-        unknown: Symbol of an unknown phone; utterances with one are skipped.
-        context_s: Length of the window around an utterance; 0: the utterance alone.
-        window_rule: ``always``: windows are moved to stay inside the recording; ``published``: they are cut there.
-        normalise: Normalise each window to zero mean and unit variance, as published for BabAR.
-        shortest_s: Shorter utterances are skipped.
-        longest_s: Longer utterances are skipped.
-        frames_per_phone: Utterances with at most this number of frames per phone are skipped, since CTC needs more.
-        batch_size: Utterances of one process in one batch.
-        frame_start: Within this number of batches, counted over all processes, the loss changes gradually from that of
-            frames, whose phones are known from a forced alignment (blank in silence), to CTC. Sak et al. 2015 begin
-            with frames too. With only hours of speech, CTC alone predicts blanks for thousands of steps.
-        frame_aligner: Method of estimating those times, see :mod:`babyhubert.phonology.forced_alignment`.
-        dropout: Dropout inside the head.
-        augmentation: Changes of training windows.
-        loss_weight: Weight of this task's loss in a training of several tasks.
-    """
-
-    kind: Literal["ctc"] = "ctc"
-    data: DataSettings
-    column: str | None = None
-    voices: Sequence[str] = ()
-    inventory: str | None = None
-    phone_map: Mapping[str, str] = Field(default_factory=dict)
-    simplify: bool = False
-    unknown: str = "?"
-    context_s: Annotated[float, Field(ge=0)] = 20.0
-    window_rule: WindowRule = "always"
-    normalise: bool = False
-    shortest_s: Annotated[float, Field(ge=0)] = 0.05
-    longest_s: Annotated[float, Field(gt=0)] = 30.0
-    frames_per_phone: Annotated[float, Field(ge=1)] = 3.0
-    batch_size: Annotated[int, Field(ge=1)] = 16
-    frame_start: Annotated[int, Field(ge=0)] = 0
-    frame_aligner: Aligner = "gaussian"
-    dropout: Annotated[float, Field(ge=0, lt=1)] = PHONEME_HEAD_DROPOUT
-    augmentation: AugmentationSettings = AugmentationSettings()
-    loss_weight: Annotated[float, Field(gt=0)] = 1.0
-
-    @property
-    def input_voices(self) -> tuple[str, ...]:
-        """Labels of the segments that a trained model applies to, if not those of the published task."""
-        return ()
-
-
-class CtcSettings(PhonemeSettings):
-    """``[task.NAME]`` with ``kind = "ctc"``: as ``[phonemes]``, with an inventory of its own.
-
-    Attributes:
-        inventory: File with the symbols.
-    """
-
-    inventory: str
-
-    @property
-    def input_voices(self) -> tuple[str, ...]:
-        """Labels that it was trained on; empty: all."""
-        return tuple(self.voices)
 
 
 @dataclass(frozen=True, eq=False)
@@ -255,29 +182,65 @@ class PhonemeTask:
         rng = np.random.default_rng([self.seed, self._seed_stream, number])
         rows = self._order.batch(number)
         moving = self._context if self.settings.window_rule == "always" else None
-        read = self.train.utterances.read_changed(rows, self.augmentation, moving, rng)
-        batch = self._batch(read, self.train, rows)
+        read = self.train.utterances.read_warped(rows, self.augmentation, moving, rng)
+        phones = [self.train.of(row) for row in rows.tolist()]
+        examples = Examples(read, phones, aligned=self._aligned(number, rows, read))
+        examples = self._joined(examples, number)
+        share = None if number >= self.settings.frame_start else 1 - number / self.settings.frame_start
+        passes = [examples.changed(self.augmentation, rng)]
+        weight = self._consistency_weight(number)
+        if weight is not None:
+            assert self.settings.consistency is not None
+            passes.append(examples.changed(self.augmentation, rng))
+            passes = [masked(each, self.settings.consistency, rng) for each in passes]
+        return make_batch(passes, float(len(rows)), normalise=self.settings.normalise, share=share, weight=weight)
+
+    def _aligned(self, number: int, rows: NDArray[np.int64], read: WindowBatch) -> list[NDArray[np.int64]] | None:
+        """Outputs of the frames of each utterance, while the loss is partly theirs."""
         if number >= self.settings.frame_start:
-            return batch
-        aligned = stretched_alignments([self.train.aligned[row] for row in rows], read.stop_frame - read.first_frame)
-        share = np.array(1 - number / self.settings.frame_start, dtype=np.float32)
-        frames = {"aligned": torch.from_numpy(aligned), "frame_share": torch.from_numpy(share)}
-        return replace(batch, targets={**batch.targets, **frames})
+            return None
+        frames = (read.stop_frame - read.first_frame).tolist()
+        return [stretched(self.train.aligned[row], count) for row, count in zip(rows, frames, strict=True)]
+
+    def _joined(self, examples: Examples, number: int) -> Examples:
+        join = self.settings.join
+        rng = np.random.default_rng([self.seed, self._seed_stream, number, 1])  # its own: the others stay as they were
+        if join is None or rng.random() >= join.probability:
+            return examples
+        return joined(examples, join, self.inventory.blank, rng)
+
+    def _consistency_weight(self, number: int) -> float | None:
+        """Weight of the consistency of two passes in a batch; None: there is one pass."""
+        chosen = self.settings.consistency
+        if chosen is None or not chosen.weight:
+            return None
+        return chosen.weight * min(1.0, number / chosen.ramp if chosen.ramp else 1.0)
 
     def validation_batches(self, rank: int, world: int) -> Iterator[Batch]:
         """Batches that contain every validation utterance once."""
         batches = list(equal_length_batches(self.validation.utterances.windows.width, self.settings.batch_size))
         for rows in batches[rank::world]:
-            yield self._batch(self.validation.utterances.read(rows), self.validation, rows)
+            read, phones = self.validation.utterances.read(rows), [self.validation.of(row) for row in rows.tolist()]
+            yield make_batch([Examples(read, phones)], float(len(rows)), normalise=self.settings.normalise)
 
     def loss(self, head: TaskHead, features: Tensor, batch: Batch) -> Tensor:
-        """Sum over utterances of the CTC loss per phoneme; in the beginning, partly the mean loss of a frame."""
+        """Sum over utterances of the CTC loss per phoneme; in the beginning, partly the mean loss of a frame.
+
+        Of joined utterances, each has the loss of their example. Of two passes, the mean counts, and their consistency
+        is added.
+        """
         scores = self._log_probabilities(head, features, batch)
         losses = self._losses(scores, batch)
-        if (aligned := batch.targets.get("aligned")) is None:
-            return losses.sum()
-        frames = F.nll_loss(scores.transpose(1, 2), aligned, ignore_index=_NO_FRAME, reduction="none").sum(dim=1)
-        return torch.lerp(losses, frames / batch.targets["frames"], batch.targets["frame_share"]).sum()
+        if (aligned := batch.targets.get("aligned")) is not None:
+            frames = F.nll_loss(scores.transpose(1, 2), aligned, ignore_index=NO_FRAME, reduction="none").sum(dim=1)
+            losses = torch.lerp(losses, frames / batch.targets["frames"], batch.targets["frame_share"])
+        if (weight := batch.targets.get("consistency")) is not None:
+            first, second = losses.chunk(2)
+            counts = batch.targets["phone_counts"].chunk(2)[0].clamp(min=1)
+            losses = (first + second) / 2 + weight * inconsistency(scores, batch.targets["frames"]) / counts
+        if (parts := batch.targets.get("parts")) is not None:
+            losses = losses * parts
+        return losses.sum()
 
     def tally(self, head: TaskHead, features: Tensor, batch: Batch) -> NDArray[np.float64]:
         """Loss, utterances, phonemes, edits, predicted phonemes."""
@@ -308,18 +271,6 @@ class PhonemeTask:
             **({"voices": list(settings.input_voices)} if settings.input_voices else {}),
         }
 
-    def _batch(self, read: WindowBatch, material: Transcribed, rows: NDArray[np.int64]) -> Batch:
-        phones = [material.of(row) for row in rows.tolist()]
-        targets = {
-            "first": read.first_frame,
-            "frames": read.stop_frame - read.first_frame,
-            "phones": np.concatenate(phones),
-            "phone_counts": np.array([len(own) for own in phones]),
-        }
-        if self.settings.normalise:
-            read = replace(read, waveforms=normalised(read.waveforms, read.lengths))
-        return read.batch(targets, float(len(rows)))
-
     def _log_probabilities(self, head: TaskHead, features: Tensor, batch: Batch) -> Tensor:
         """Log probabilities of the utterances' own frames, (B, longest, C); rows repeat their last frame after their
         end.
@@ -341,31 +292,6 @@ class PhonemeTask:
             reduction="none",
         )
         return losses / counts.clamp(min=1)
-
-
-def stretched_alignments(aligned: Sequence[NDArray[np.int64]], frames: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Alignments stretched to the frames of utterances at other speeds.
-
-    Args:
-        aligned: Aligned output of each frame of each utterance, (T,).
-        frames: New number of frames of each, at least 1, (B,).
-
-    Returns:
-        Output of each frame, int64 (B, longest); ``_NO_FRAME`` after an utterance's end.
-    """
-    targets = np.full((len(aligned), int(frames.max())), _NO_FRAME, dtype=np.int64)
-    for row, (path, count) in enumerate(zip(aligned, frames.tolist(), strict=True)):
-        targets[row, :count] = path[np.arange(count) * len(path) // count]
-    return targets
-
-
-def normalised(waveforms: NDArray[np.float32], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Rows with zero mean and unit variance over their own samples; padding stays zero."""
-    inside = np.arange(waveforms.shape[1]) < lengths[:, None]
-    mean = waveforms.sum(axis=1, dtype=np.float64) / lengths
-    centred = np.where(inside, waveforms - mean[:, None], 0.0)
-    variance = np.square(centred).sum(axis=1) / lengths
-    return (centred / np.sqrt(variance + _NORMALISE_EPS)[:, None]).astype(np.float32)
 
 
 def _is_wanted(row: SourceRow, settings: PhonemeSettings) -> bool:

@@ -46,3 +46,20 @@ def test_overrides_win(tmp_path):
 def test_missing_file(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.toml"):
         read_config(tmp_path / "none.toml", Outer)
+
+
+class Step(Config):
+    size: int = 1
+
+
+class Steps(Config):
+    steps: list[Step]
+
+
+def test_entries_of_a_list_of_tables_are_set_by_number(tmp_path):
+    file = tmp_path / "steps.toml"
+    file.write_text("[[steps]]\nsize = 3\n[[steps]]\n")
+    assert [step.size for step in read_config(file, Steps, ["steps.1.size=7"]).steps] == [3, 7]
+    for wrong in ("steps.2.size=7", "steps.first.size=7", "steps.2=7"):
+        with pytest.raises(ConfigError, match=r"--set steps\..*is no entry of a list of 2"):
+            read_config(file, Steps, [wrong])

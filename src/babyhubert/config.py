@@ -140,11 +140,23 @@ def _apply(content: dict[str, Any], override: str) -> None:
     if not separator or not key.strip():
         raise ConfigError(f"--set {override}: write it as key=value, for example --set train.steps=100")
     *tables, last = key.strip().split(".")
+    place: Any = content
     for table in tables:
-        content = content.setdefault(table, {})
-        if not isinstance(content, dict):
+        place = _entry(place, table, override) if isinstance(place, list) else place.setdefault(table, {})
+        if not isinstance(place, dict | list):
             raise ConfigError(f"--set {override}: '{table}' is a value, not a table")
-    content[last] = _toml_value(text.strip())
+    if isinstance(place, list):
+        _entry(place, last, override)
+        place[int(last)] = _toml_value(text.strip())
+    else:
+        place[last] = _toml_value(text.strip())
+
+
+def _entry(entries: list[Any], number: str, override: str) -> Any:
+    """An entry of a list of tables, named by its number from 0: ``iterations.0.units.teacher``."""
+    if not number.isdecimal() or int(number) >= len(entries):
+        raise ConfigError(f"--set {override}: '{number}' is no entry of a list of {len(entries)}; they count from 0")
+    return entries[int(number)]
 
 
 def toml_key(name: str) -> str:

@@ -200,9 +200,11 @@ def test_arithmetic_of_base_is_the_known_one(window, expected):
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("name", ["base", "small", "nano", "adapt"])
+@pytest.mark.parametrize(
+    "name", ["babyhubert-base", "babyhubert-small", "babyhubert-nano", "babyhubert-adapt", "distil"]
+)
 def test_shipped_recipes_are_valid(name):
-    recipe = read_config(ROOT / "configs" / f"babyhubert-{name}.toml", Recipe)
+    recipe = read_config(ROOT / "configs" / f"{name}.toml", Recipe)
     cost = plan(recipe, 1000.0)
     assert 115 < cost.disk_gb < 200
     assert cost.accelerator_hours > 0

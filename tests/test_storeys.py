@@ -9,8 +9,8 @@ import babyhubert
 STOREYS = [
     "version", "errors", "hashing", "files", "timebase", "config", "kept_files", "progress", "frame_store", "compute",
     "audio", "annotation", "simulation", "encoder", "phonology", "material", "inference", "runs", "measures",
-    "evaluation", "tasks", "training", "corpus", "units", "pretraining", "exchange", "report", "web", "review",
-    "demo", "cli",
+    "quality", "evaluation", "tasks", "training", "corpus", "units", "pretraining", "exchange", "report", "web",
+    "review", "demo", "cli",
 ]
 # fmt: on
 ROOT = Path(babyhubert.__file__).parent

@@ -11,12 +11,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.audio.signal_checks import STEP, SignalChecks, cancels, named_channels
+from babyhubert.audio.signal_checks import STEP, SignalChecks, alive_channels, cancels, named_channels
 from babyhubert.audio.source import Lost, Source
 from babyhubert.errors import AudioError, ConfigError
 
@@ -28,8 +28,6 @@ _IMPOSSIBLE = 100.0
 """Limit as a multiple of full scale (40 dB above it): no sound is louder, also on recorders that store floating point.
 """
 _IMPOSSIBLE_SHARE = 1e-3
-_DEAD_SHARE = 1e-4
-"""A channel with less than this fraction of the loudest one's power counts as silent (-40 dB)."""
 _OPPOSITE_SHARE = 1 / 3
 _EXCERPTS = 60
 _EXCERPT_SECONDS = 1.0
@@ -128,7 +126,7 @@ class _Excerpts:
             return loudest, ()
         if choice != "mean":
             return (0, ()) if choice == "first" else (choice, ())
-        alive = np.flatnonzero(power > max(STEP**2 * len(self._power), _DEAD_SHARE * power[loudest]))
+        alive = alive_channels(self._power.mean(axis=0)) if len(self._power) else np.zeros(0, dtype=np.int64)
         if len(power) > 1 and len(alive) == 1:
             dead = np.delete(np.arange(len(power)), alive)
             verb = "is" if len(dead) == 1 else "are"
@@ -165,6 +163,13 @@ def _mean(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return samples.mean(axis=1, dtype=np.float32)
 
 
+class SampleObserver(Protocol):
+    """Receiver of a recording's samples before they are mixed and resampled."""
+
+    def add(self, samples: NDArray[np.float32]) -> None:
+        """Take the next frames of all channels at the native rate, float32 (n, C), finite."""
+
+
 class Mixdown:
     """One channel, or the mean of all, of a source at its native rate.
 
@@ -173,10 +178,13 @@ class Mixdown:
         impossible: The same for samples beyond the limit of the mix.
     """
 
-    def __init__(self, source: Source, mix: Mix, checks: SignalChecks | None = None) -> None:
+    def __init__(
+        self, source: Source, mix: Mix, checks: SignalChecks | None = None, observer: SampleObserver | None = None
+    ) -> None:
         self._source = source
         self._mix = mix
         self._checks = checks
+        self._observer = observer
         self.nonfinite = self.impossible = 0
 
     @property
@@ -201,6 +209,11 @@ class Mixdown:
     def read(self, frames: int) -> NDArray[np.float32]:
         """Next samples, float32, shape (n,)."""
         samples = self._source.read(frames)
+        if self._observer is not None:
+            every = (
+                np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0) if not np.isfinite(samples).all() else samples
+            )
+            self._observer.add(every * np.float32(self._mix.gain) if self._mix.gain != 1 else every)
         channel = self._mix.channel
         if not isinstance(channel, str):
             samples = samples[:, channel : channel + 1]

@@ -18,7 +18,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.audio.channels import Channel, Mix, Mixdown, parse_channel, settle_mix
+from babyhubert.audio.channels import Channel, Mix, Mixdown, SampleObserver, parse_channel, settle_mix
 from babyhubert.audio.opening import open_source
 from babyhubert.audio.resampling import SampleStream, resampled_length
 from babyhubert.audio.signal_checks import SignalChecks
@@ -187,12 +187,17 @@ class Recording:
         return np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.float32)
 
     def blocks(
-        self, block_samples: int = DEFAULT_BLOCK_SAMPLES, start: int = 0, stop: int | None = None
+        self,
+        block_samples: int = DEFAULT_BLOCK_SAMPLES,
+        start: int = 0,
+        stop: int | None = None,
+        observer: SampleObserver | None = None,
     ) -> Generator[Block, None, None]:
         """Yield the recording from ``start`` to ``stop`` (default: its end) as consecutive gapless blocks.
 
         Every block holds ``block_samples`` samples, the last one the remaining samples. Each call reads the file
-        through a handle of its own, so several may run at once and :meth:`read` does not disturb them.
+        through a handle of its own, so several may run at once and :meth:`read` does not disturb them. An observer
+        gets all channels at the native rate, as they are read.
 
         Raises:
             ValueError: ``block_samples`` is below 1, or not ``0 <= start <= stop``.
@@ -201,14 +206,16 @@ class Recording:
         if block_samples < 1:
             raise ValueError(f"block_samples is {block_samples}: at least 1")
         self._opened()
-        return self._blocks(block_samples, start, self._bounded(start, stop))
+        return self._blocks(block_samples, start, self._bounded(start, stop), observer)
 
-    def _blocks(self, block_samples: int, start: int, stop: int | None) -> Generator[Block, None, None]:
+    def _blocks(
+        self, block_samples: int, start: int, stop: int | None, observer: SampleObserver | None
+    ) -> Generator[Block, None, None]:
         source = open_source(self.info.path)
         try:
             whole = start == 0 and (stop is None or stop >= self.info.n_samples)
             checks = SignalChecks(self.info.sample_rate) if whole else None
-            mix = Mixdown(source, self._mix, checks)
+            mix = Mixdown(source, self._mix, checks, observer)
             stream = SampleStream(mix, start, stop)
             position = start
             for samples in _equal_parts(stream, block_samples):

@@ -16,6 +16,10 @@ from babyhubert.audio.source import clock
 
 STEP = 1 / 32768
 """The smallest step of a 16-bit recording; samples within it are silence."""
+CLIPPED = 0.999
+"""Fraction of full scale from which a sample counts as clipped."""
+_DEAD_SHARE = 1e-4
+"""A channel with less than this fraction of the loudest one's power counts as silent (-40 dB)."""
 _QUIET_DBFS = -70.0
 _QUIET_PEAK = 10 ** (-40 / 20)
 _LOUD_PEAK = 4.0
@@ -37,6 +41,15 @@ def cancels(mean_power: NDArray[np.float64], channel_power: NDArray[np.float64])
     count = channel_power.shape[1]
     audible = channel_power.max(axis=1) > STEP**2
     return np.asarray(audible & (mean_power < channel_power.mean(axis=1) / (2 * count)))
+
+
+def alive_channels(power: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Indices of the channels that carry sound.
+
+    Args:
+        power: Mean power of each channel, shape (C,).
+    """
+    return np.flatnonzero(power > max(STEP**2, _DEAD_SHARE * float(power.max(initial=0.0))))
 
 
 class SignalChecks:

@@ -17,6 +17,7 @@ _WRITERS = {
     "embed": "babyhubert.tasks.embedding",
     "scan": "babyhubert.corpus.inventory",
     "regions": "babyhubert.corpus.regions",
+    "quality": "babyhubert.quality.tables",
 }
 """Modules with the ``write_tables`` of commands that take ``--shard``; those that run tasks go by the task's kind."""
 

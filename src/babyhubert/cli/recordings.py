@@ -13,6 +13,7 @@ from babyhubert.cli.messages import quiet
 from babyhubert.timebase import format_clock
 
 if TYPE_CHECKING:
+    from babyhubert.audio.discovery import RecordingFile
     from babyhubert.audio.preflight import PreflightReport
     from babyhubert.cli.groups import Run
     from babyhubert.progress import RunProgress
@@ -96,16 +97,34 @@ def check_inputs(audio: Sequence[Path], output: Path, bytes_per_second: float) -
         AudioError: nothing to process, or two recordings would get one name.
         OutputError: the output cannot be written or will not fit.
     """
-    from babyhubert.audio.discovery import discover, id_notes, left_out, skipped_note
-    from babyhubert.audio.preflight import check_recordings
-    from babyhubert.errors import counted
+    from babyhubert.audio.discovery import discover, left_out
     from babyhubert.runs.earlier import known_ids
 
-    console = Console(stderr=True, highlight=False)
     files = discover(audio, known=known_ids(output), tell_apart=True)
+    return check_files(files, output, bytes_per_second, left_out(audio))
+
+
+def check_files(
+    files: Sequence[RecordingFile], output: Path, bytes_per_second: float, others: Sequence[Path] = ()
+) -> PreflightReport:
+    """Read the headers of recordings, and print the findings.
+
+    Args:
+        files: Recordings.
+        output: Output folder.
+        bytes_per_second: Bytes on disk of the results of a second of audio.
+        others: Files beside them that are not known as audio by name.
+
+    Raises:
+        OutputError: the output cannot be written or will not fit.
+    """
+    from babyhubert.audio.discovery import id_notes, skipped_note
+    from babyhubert.audio.preflight import check_recordings
+    from babyhubert.errors import counted
+
+    console = Console(stderr=True, highlight=False)
     report = check_recordings(files, output, bytes_per_second)
     given = counted(len(report.good), "recording")
-    others = left_out(audio)
     if not quiet():
         console.print(f"{given}, {format_clock(report.total_samples)} of audio", soft_wrap=True)
         for note in (*([skipped_note(others)] if others else []), *id_notes(files), *report.warnings):

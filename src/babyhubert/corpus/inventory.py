@@ -21,6 +21,7 @@ from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.identity import identity_before, require_same
 from babyhubert.audio.preflight import PreflightReport
 from babyhubert.audio.recording import open_recording
+from babyhubert.audio.signal_checks import CLIPPED
 from babyhubert.corpus.summary import StepSummary, write_summary
 from babyhubert.errors import CorpusError
 from babyhubert.files import file_identity
@@ -66,7 +67,6 @@ as well. All are measured on the input of training: that channel, at 16 kHz.
 """
 
 _VERSION = 2
-_CLIPPED = 0.999
 _SILENT_POWER = 10 ** (-60 / 10)
 _BLOCK_SAMPLES = 30 * SAMPLE_RATE
 
@@ -263,7 +263,7 @@ def _measure(file: RecordingFile, channel: Channel, progress: RunProgress) -> di
             total += float(values.sum())
             magnitude = np.abs(values)
             peak = max(peak, float(magnitude.max()))
-            clipped += int((magnitude >= _CLIPPED).sum())
+            clipped += int((magnitude >= CLIPPED).sum())
             whole = values[: len(values) // SAMPLE_RATE * SAMPLE_RATE].reshape(-1, SAMPLE_RATE)
             silent += int((np.square(whole).mean(axis=1) < _SILENT_POWER).sum())
             seconds += len(whole)

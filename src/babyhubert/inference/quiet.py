@@ -24,7 +24,7 @@ FRAMES_A_STEP = 5
 """Levels are measured over 0.1 s, five frames."""
 
 _STEP = FRAMES_A_STEP * FRAME_HOP
-_VOICE_BAND_HZ = (150.0, 4_000.0)
+VOICE_BAND_HZ = (150.0, 4_000.0)
 _FLOOR_PERCENTILE = 10.0
 _NOTHING_DB = -100.0  # digital silence, which says nothing about the floor of what was recorded
 _FEWEST_STEPS = 6_000
@@ -59,7 +59,7 @@ def _levels(steps: NDArray[np.float32]) -> NDArray[np.float32]:
     samples = steps.shape[1]
     window = np.hanning(samples + 2)[1:-1]
     hertz = np.fft.rfftfreq(samples, 1 / SAMPLE_RATE)
-    inside = (hertz >= _VOICE_BAND_HZ[0]) & (hertz <= _VOICE_BAND_HZ[1])
+    inside = (hertz >= VOICE_BAND_HZ[0]) & (hertz <= VOICE_BAND_HZ[1])
     spectrum = np.square(np.abs(np.fft.rfft(steps * window)[:, inside]))
     power = 2 * spectrum.sum(axis=1) / (samples * np.square(window).sum())
     return np.maximum(10 * np.log10(np.maximum(power, 1e-30)), _NOTHING_DB).astype(np.float32)

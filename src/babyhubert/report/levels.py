@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.recording import open_recording
+from babyhubert.audio.signal_checks import CLIPPED
 from babyhubert.files import atomic_path, file_identity, path_below
 from babyhubert.runs.folder import STATE_FOLDER
 from babyhubert.timebase import SAMPLE_RATE
-
-CLIPPED = 0.999
-"""Fraction of full scale from which a sample counts as clipped, as in the inventory of a corpus."""
 
 FLOOR_DBFS = -100
 _BLOCK = 60 * SAMPLE_RATE

@@ -71,7 +71,7 @@ PUBLISHED = {"voice_type": 1, "addressee": 3, "phonemes": 4}
 _TAKEN = frozenset(
     {
         *(name.partition("[")[0] for name in RESULT_FOLDERS),
-        *("segment", "classify", "embed", "analyze", "scan", "regions", "sample", "parts"),
+        *("segment", "classify", "embed", "analyze", "scan", "regions", "sample", "quality", "parts"),
         *("eaf", "textgrid", "audacity", "lena", "childproject", "annotations"),
     }
 )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from babyhubert.audio.discovery import RecordingFile
     from babyhubert.runs.record import RunSummary
+    from babyhubert.runs.shard import Shard
 
 
 @option_groups
@@ -71,7 +72,7 @@ def quality(
     announced = {} if recordings is None else announced_durations(recordings, names)
     make = partial(open_quality_run, target, parse_channel(channel), results, announced)
     summary = execute(make(part=execution.part), make, checked, execution, force=workload.force)
-    raise typer.Exit(_tell(target, summary, names))
+    raise typer.Exit(_tell(target, summary, names, execution.part))
 
 
 def _files_of(results: Path) -> list[RecordingFile]:
@@ -81,9 +82,11 @@ def _files_of(results: Path) -> list[RecordingFile]:
     return [RecordingFile(name, path) for name, path in read_results(results).audio.items()]
 
 
-def _tell(target: Path, summary: RunSummary, names: Sequence[str]) -> int:
+def _tell(target: Path, summary: RunSummary, names: Sequence[str], part: Shard | None) -> int:
     """Print the sentences; return the exit code."""
-    from babyhubert.cli.endings import print_notes, print_warnings
+    from babyhubert.cli.endings import print_next_step, print_notes, print_warnings
+    from babyhubert.cli.messages import say
+    from babyhubert.errors import counted
     from babyhubert.quality.tables import CSV, read_quality, sentence, verdict_of
 
     for _, error in summary.failures:
@@ -92,13 +95,14 @@ def _tell(target: Path, summary: RunSummary, names: Sequence[str]) -> int:
     records = read_quality(target)
     told = [records[name] for name in names if name in records]
     for record in told:
-        typer.echo(sentence(record))
+        say(sentence(record))
     faulty = sum(verdict_of(record) == "fault" for record in told)
     hours = sum(record["figures"]["usable_h"] for record in told)
     total = sum(record["figures"]["duration_h"] for record in told)
-    typer.echo(
-        f"{len(told)} recordings, {faulty} with faults, {len(summary.failures)} failed; {hours:.2f} of {total:.2f} h "
-        f"usable: {target / CSV}"
+    say(
+        f"{counted(len(told), 'recording')}, {faulty} with faults, {len(summary.failures)} failed; {hours:.2f} of "
+        f"{total:.2f} h usable: {target / CSV if part is None else target}"
     )
     print_notes(summary.notes)
+    print_next_step(target, part)
     return summary.exit_code or int(faulty > 0)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import csv
+import os
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +20,15 @@ from driving import CHROMIUM, Person, Row, Served, browser, rows_of, write_day
 from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
+from babyhubert.review.document import Document, ReviewSegment
+from babyhubert.review.store import ClipStore
 from commands import command
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path")
 
-CLIPS_HERE = 2
-"""Per recording; the same test with 25 was run by hand."""
-SECONDS = {"a/day 1": 120.0, "b": 120.0}
+CLIPS_HERE = int(os.environ.get("BABYHUBERT_REVIEW_CLIPS", "1"))
+"""Per recording; BABYHUBERT_REVIEW_CLIPS=25 corrects fifty."""
+SECONDS = {"a/day 1": max(60.0, 25.0 * CLIPS_HERE), "b": max(60.0, 25.0 * CLIPS_HERE)}
 CONTEXT = 1.0
 
 
@@ -211,3 +216,197 @@ def collected_is_what_was_meant(chromium, folder: Path, clips: Path) -> None:
 
 def test_what_a_person_corrected_is_collected_and_evaluated(chromium, tmp_path, clips):
     collected_is_what_was_meant(chromium, tmp_path, clips)
+
+
+# ---- single properties of the page
+
+
+def test_everything_works_by_keys_alone(chromium, clips, tmp_path):
+    with Served(clips, "--annotator", "anna", "--blank") as served:
+        person = Person.at(chromium, served.address)
+        name = person.clip
+        assert person.rows() == []
+        person.press("Home", *["ArrowRight"] * 10, "4", "n", *["Shift+ArrowRight"] * 2, "n")  # a woman, 2 to 4 s
+        person.press("a", "u", "m")
+        person.page.keyboard.type("d is a letter here")
+        person.press("Escape", "Home", "Shift+ArrowRight", "Shift+ArrowRight", "Shift+ArrowRight", "[")
+        person.press("ArrowRight", "ArrowRight", "]", "=", "-", "?")
+        assert person.page.get_by_role("dialog").is_visible()
+        person.press("d")  # keys rest while the help is open
+        person.press("Escape")
+        assert person.rows() == [["4.00 to 4.20", "FEM"]]
+        person.press("d")
+        person.wait_for_a_clip(ClipStore(clips).names[1])
+        person.press("PageUp")
+        person.wait_for_a_clip(name)
+        assert person.page.get_by_role("button", name="Not done after all").is_visible()
+        assert "done" in person.page.locator("#clips option").first.inner_text()
+        assert person.faults == []
+    (one,) = ClipStore(clips, "anna").open(name).document.segments
+    assert (one.start, one.end, one.label) == (4000, 4200, "FEM")
+    assert one.values == {"addressee": "KCDS", "unsure": "unsure", "note": "d is a letter here"}
+
+
+def test_a_screen_reader_finds_names_and_is_told_of_changes(chromium, clips):
+    with Served(clips) as served:
+        person = Person.at(chromium, served.address)
+        page = person.page
+        unnamed = page.locator("button, select, input, textarea").evaluate_all(
+            """all => all.filter(one => !(one.textContent.trim() || one.ariaLabel || one.labels?.length))
+                         .map(one => one.id)"""
+        )
+        assert unnamed == []
+        page.get_by_role("listbox", name="Segments").focus()
+        person.press("Escape", "ArrowDown")
+        assert page.get_by_role("listbox", name="Segments").get_attribute("aria-activedescendant") == "s1"
+        segments = page.get_by_role("listbox", name="Segments")
+        first = segments.get_by_role("option", selected=True).inner_text().split()
+        live = page.locator("[aria-live=polite]")
+        live.get_by_text(f"{first[3]}, {first[0]} to {first[2]} seconds").wait_for()
+        person.press("Delete")
+        live.get_by_text("Deleted:").wait_for()
+        person.press("Control+z")
+        live.get_by_text("Undone").wait_for()
+        assert person.faults == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_telephone_and_follows_the_system_s_colours(chromium, clips, scheme):
+    with Served(clips) as served:
+        person = Person.at(chromium, served.address, color_scheme=scheme)
+        page = person.page
+        page.set_viewport_size({"width": 400, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        assert page.locator("html").get_attribute("data-theme") == scheme
+        background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}[scheme]
+        page.get_by_role("button", name="Dark" if scheme == "light" else "Light").click()
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") != background
+        assert person.faults == []
+
+
+def test_a_clip_that_elan_saved_meanwhile_is_loaded_and_not_overwritten(chromium, clips):
+    name = ClipStore(clips).names[0]
+    with Served(clips) as served:
+        person = Person.at(chromium, served.address)
+        before = len(person.rows())
+        store = ClipStore(clips)
+        opened = store.open(name)
+        store.write(name, Document((ReviewSegment(2000, 3000, "MAL"),), "done", "by another program"), opened.version)
+        written = (clips / name).read_bytes()
+        person.press("j", "Delete")  # before the page has looked again
+        person.page.get_by_text("another program changed this clip since it was opened").wait_for()
+        assert len(person.rows()) == before - 1
+        assert (clips / name).read_bytes() == written
+        person.page.get_by_role("button", name="Load what is there now").click()
+        person.items().first.get_by_text("2.00 to 3.00").wait_for()
+        store.write(name, Document((ReviewSegment(2000, 3500, "MAL"),)), store.version(name))
+        person.items().first.get_by_text("2.00 to 3.50").wait_for(timeout=15_000)  # it looks again by itself
+        person.press("j", "1")
+        person.stored()
+        assert [one for one in person.faults if "409" not in one] == []
+    assert rows_of(clips / name) == [(2000, 3500, "KCHI")]
+
+
+def test_a_foreign_page_in_the_same_browser_gets_nothing(chromium, clips):
+    with Served(clips) as served:
+        context = chromium.new_context()
+        own = context.new_page()
+        own.goto(served.address)  # the browser holds the cookie
+        own.wait_for_selector("body[data-opened]")
+        base = served.address.partition("/?")[0]
+        sound = f"{base}/sound/{ClipStore(clips).names[0].replace(' ', '%20')}"
+        foreign = context.new_page()
+        foreign.route("http://evil.example/**", lambda route: route.fulfill(body="<p>evil", content_type="text/html"))
+        foreign.goto("http://evil.example/")
+        for address in (f"{base}/api/clips", sound):
+            assert foreign.evaluate(
+                """async (url) => {
+                    const [cookies, mode] = [{credentials: "include"}, {mode: "no-cors"}];
+                    const tries = [fetch(url, cookies), fetch(url, {...cookies, ...mode})];
+                    const [cors, opaque] = await Promise.allSettled(tries);
+                    const audio = new Audio(url);
+                    const played = await new Promise((done) => {
+                        audio.oncanplay = () => done(true);
+                        audio.onerror = () => done(false);
+                    });
+                    return [cors.status, opaque.status === "fulfilled" ? opaque.value.type : "rejected", played];
+                }""",
+                address,
+            )[0::2] == ["rejected", False]
+        frame = foreign.evaluate(
+            """(url) => new Promise((done) => {
+                const frame = document.createElement("iframe");
+                frame.onload = () => done(frame.contentDocument ? "read" : "closed");
+                frame.src = url;
+                document.body.append(frame);
+            })""",
+            base,
+        )
+        assert frame == "closed"
+        context.close()
+
+
+def test_nobody_else_gets_anything_of_a_served_folder(clips):
+    (clips.parent / "secret.wav").write_bytes(b"secret")
+    with Served(clips) as served:
+        base, _, token = served.address.partition("/?token=")
+        host = base.removeprefix("http://")
+        cookie = f"babyhubert-{host.rpartition(':')[2]}={token}"
+        good = {"Cookie": cookie}
+        assert status(f"{base}/api/clips", good) == 200
+        for headers in (
+            {},
+            {"Cookie": cookie + "x"},
+            good | {"Host": "evil.example"},
+            good | {"Origin": "http://evil"},
+        ):
+            for path in ("/", "/api/clips", "/api/states", "/static/clips.js"):
+                assert status(base + path, headers) == 403, (headers, path)
+        for path in (
+            "/sound/..%2fsecret.wav",
+            "/sound/../secret.wav",
+            "/api/clip/..%2f..%2fsecret.wav",
+            "/peaks/%2e%2e/x",
+        ):
+            assert status(base + path, good) in (400, 404), path
+        for path in ("/static/../pages.py", "/static/..%2fpages.py", "/static/%2e%2e/store.py"):
+            assert status(base + path, good) == 404, path
+
+
+def status(address: str, headers: dict[str, str]) -> int:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=10) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_clips_are_drawn_from_a_run_if_there_are_none(tmp_path):
+    run = write_day(tmp_path, {"a": 60.0, "b": 5.0})
+    with Served(run, "--clips", 2, "--length", 10) as served:
+        served.stop()
+    assert len(ClipStore(run / "review").names) == 2
+    with Served(run, "--clips", 3) as served:  # the clips of before, perhaps corrected
+        served.stop()
+    assert len(ClipStore(run / "review").names) == 2
+
+
+AXE = os.environ.get("BABYHUBERT_AXE")
+
+
+@pytest.mark.skipif(not AXE, reason="set BABYHUBERT_AXE to axe.min.js of the npm package axe-core")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violation(chromium, clips, scheme):
+    for options in ((clips,), (clips.parent / "out", "--quick")):
+        with Served(*options) as served:
+            page = chromium.new_context(color_scheme=scheme).new_page()
+            page.add_init_script(path=AXE)
+            page.goto(served.address)
+            page.wait_for_selector("body[data-opened], body[data-shown]")
+            page.keyboard.press("j")
+            for key in ("Escape", "?"):
+                page.keyboard.press(key)
+                found = page.evaluate("() => axe.run(document)")
+                assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found["violations"]] == []
+            page.context.close()

@@ -73,8 +73,9 @@ def keep_content_of(base: Path, path: Path) -> None:
     old, new = read_document(base), read_document(path)
     attributes = {tier.get("TIER_ID"): tier.attrib for tier in old.iterfind("TIER")}
     for tier in new.iterfind("TIER"):
-        known = attributes.get(tier.get("TIER_ID"), {})
-        tier.attrib.update({name: value for name, value in known.items() if name != "PARENT_REF"})
+        known = attributes.get(tier.get("TIER_ID"))
+        if known is not None and known.get("PARENT_REF") == tier.get("PARENT_REF"):
+            tier.attrib = known
     place = next(number for number, one in enumerate(old) if one.tag in _PIECES)
     for one in [one for one in old if one.tag in _PIECES]:
         old.remove(one)

@@ -83,12 +83,15 @@ def review(
 
     The page is served to this machine alone. It works with mouse, touch or keyboard: press ? in it for the keys.
     """
+    from babyhubert.errors import ConfigError
     from babyhubert.web.server import require_server, serve
 
     require_server("'babyhubert review'", "review")
     from babyhubert.review.pages import clips_folder, review_app
     from babyhubert.review.store import ClipStore
 
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder; give clips of 'babyhubert sample', or the output of 'segment'")
     if quick:
         app = _quick_app(folder, output or folder / "review", audio, annotator, segments, seed)
         serve(app, port=port, browser=browser, show=typer.echo)

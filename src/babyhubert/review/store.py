@@ -172,7 +172,7 @@ class ClipStore:
                 )
             if opened.read_only:
                 raise AnnotationError(
-                    f"{name}: correct this clip in the program that it comes from: {opened.read_only}"
+                    f"{name}: correct this clip in the program that wrote it: {opened.read_only}"
                 )
             clip = opened.clip
             source, _ = self._read_from(clip)

@@ -361,7 +361,7 @@ function wire() {
   $("clips").addEventListener("change", () => go($("clips").selectedIndex));
   $("speed").addEventListener("change", () => (wave.speed = Number($("speed").value)));
   // after a click, keys belong to the sound again, not to the button
-  document.addEventListener("click", (event) => event.detail && event.target.closest("main button") && $("timeline").focus({ preventScroll: true }));
+  document.addEventListener("click", (event) => event.detail && event.target.closest("main button") && wave.focus());
   window.addEventListener("beforeunload", (event) => saver?.isPending && event.preventDefault());
   window.addEventListener("focus", lookAgain);
   setInterval(lookAgain, LOOK_AGAIN_MS);

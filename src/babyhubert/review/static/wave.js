@@ -18,6 +18,8 @@ const colour = (name) => getComputedStyle(window.document.documentElement).getPr
 
 export const colourOf = (voice) => colour(`--${voice}`) || colour("--level");
 
+const LABEL = "Sound with a lane for each voice. Arrow keys move the cursor; the same segments are in the list below.";
+
 export class Wave {
   #surfer = null;
   #regions = null;
@@ -106,6 +108,8 @@ export class Wave {
 
   #prepare() {
     const wrapper = this.#surfer.getWrapper();
+    this.scroll = wrapper.parentElement;
+    Object.assign(this.scroll, { tabIndex: 0, role: "group", ariaLabel: LABEL });
     const room = window.document.createElement("div");
     room.style.height = `${LANE * this.voices.length}px`;
     room.style.position = "relative";
@@ -267,6 +271,10 @@ export class Wave {
     this.perSecond = Math.min(MOST_PIXELS_PER_S, Math.max(whole, now * factor));
     this.#surfer.zoom(this.perSecond);
     this.show(this.time);
+  }
+
+  focus() {
+    this.scroll?.focus({ preventScroll: true });
   }
 
   get time() {

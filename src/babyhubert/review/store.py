@@ -171,9 +171,7 @@ class ClipStore:
                     f"{name}: another program changed this clip since it was opened here; nothing was overwritten"
                 )
             if opened.read_only:
-                raise AnnotationError(
-                    f"{name}: correct this clip in the program that wrote it: {opened.read_only}"
-                )
+                raise AnnotationError(f"{name}: correct this clip in the program that wrote it: {opened.read_only}")
             clip = opened.clip
             source, _ = self._read_from(clip)
             tiers = self._tiers(clip, source)

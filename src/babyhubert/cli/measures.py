@@ -36,6 +36,10 @@ def measures(
         int, typer.Option(help="Shuffles to estimate the turns expected by chance; 0: no estimate.", min=0)
     ] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the shuffles.", min=0, max=2**63 - 1)] = 0,
+    min_confidence: Annotated[
+        float,
+        typer.Option(help="Segments of less confidence do not count, 0 to 1; 0: all count.", min=0, max=1),
+    ] = 0.0,
 ) -> None:
     """Count speech, vocalisations, turns, addressees and phones per recording and per hour.
 
@@ -57,10 +61,13 @@ def measures(
         turn_overlap_ms=turn_overlap,
         shuffles=shuffles,
         seed=seed,
+        min_confidence=min_confidence,
     )
     results = read_results(folder)
     measured, failures = measure_all(results, settings, start_times)
     print_notes(results.notes)
+    if min_confidence and not results.has_probabilities:
+        print_notes([f"{folder}: confidences are uncalibrated scores, no probabilities; see 'tune confidence'"])
     print_notes(start_time_notes(results.audio, start_times))
     for _, error in failures:
         typer.echo(f"failed: {error}", err=True)

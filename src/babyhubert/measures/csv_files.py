@@ -30,7 +30,9 @@ def earlier_settings(folder: Path) -> MeasureSettings:
     path = folder / "measures.json"
     try:
         told = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        return build_config({k: told[k] for k in MeasureSettings.model_fields}, MeasureSettings, str(path))
+        return build_config(
+            {k: told[k] for k in MeasureSettings.model_fields if k in told}, MeasureSettings, str(path)
+        )
     except (OSError, ValueError, KeyError, TypeError, ConfigError):
         return MeasureSettings()
 

@@ -19,6 +19,7 @@ from babyhubert.annotation.segments import Segments
 from babyhubert.audio.identity import same_content
 from babyhubert.errors import AnnotationError, OutputError, UnsafeNameError
 from babyhubert.files import file_identity, path_below
+from babyhubert.inference.confidence import PROBABILITY
 from babyhubert.measures.result_tables import ClassTable, Utterance, read_utterances, require_intact
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.provenance import mixtures, models_of, stale_notes
@@ -43,6 +44,7 @@ class RecordingResult:
         scores: The stored frame scores, ``.npy`` of shape (frames, classes); None if there are none, or they are
             damaged.
         own_columns: The columns of tasks that are not published.
+        expected: True if the run has confidences that are probabilities, of this or of another recording.
     """
 
     recording_id: str
@@ -54,6 +56,7 @@ class RecordingResult:
     record: Mapping[str, Any] = field(default_factory=dict)
     scores: Path | None = None
     own_columns: tuple[Column, ...] = ()
+    expected: bool = False
 
     @property
     def addressed(self) -> Segments | None:
@@ -122,6 +125,11 @@ class RunResults:
         return tuple(map(str, named)) if isinstance(named, list) else ()
 
     @property
+    def has_probabilities(self) -> bool:
+        """True if confidences of some recording are probabilities that segments are right."""
+        return any(self._records[name].get("confidence") == PROBABILITY for name in self.audio)
+
+    @property
     def samples(self) -> int:
         """Samples of all recordings together, at 16 kHz."""
         return sum(seconds_to_samples(float(record.get("duration_s") or 0)) for record in self._records.values())
@@ -150,6 +158,7 @@ class RunResults:
             record,
             _scores(self.folder, recording_id),
             self.own_columns,
+            self.has_probabilities,
         )
 
 

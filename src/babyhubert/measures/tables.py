@@ -15,6 +15,7 @@ from babyhubert.annotation.columns import Column
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.config import Config, Seed
 from babyhubert.errors import BabyHubertError, ConfigError
+from babyhubert.measures.confidence import confident, expected_measures
 from babyhubert.measures.hours import HOUR, Hours, hours_of, start_times
 from babyhubert.measures.results import ADULTS, RecordingResult, RunResults
 from babyhubert.measures.speech import (
@@ -51,6 +52,7 @@ class MeasureSettings(Config):
         turn_overlap_ms: Longest overlap of a floor transfer (chattr: 1000).
         shuffles: Number of shuffles to estimate chance; 0: no estimate.
         seed: Seed of the shuffles.
+        min_confidence: Segments of less confidence do not count; 0: all count.
     """
 
     vocalisation_gap_ms: int = 300
@@ -58,12 +60,15 @@ class MeasureSettings(Config):
     turn_overlap_ms: int = 1000
     shuffles: int = 100
     seed: Seed = 0
+    min_confidence: float = 0.0
 
     def model_post_init(self, _: Any) -> None:
         """Refuse negative values."""
         for name, value in self.model_dump().items():
             if value < 0:
                 raise ConfigError(f"{name} = {value}: 0 or more")
+        if self.min_confidence > 1:
+            raise ConfigError(f"min_confidence = {self.min_confidence}: 0 to 1")
 
     @property
     def rules(self) -> TurnRules:
@@ -121,6 +126,8 @@ def measure(recording: RecordingResult, settings: MeasureSettings, start: int | 
         settings: Settings of the measures.
         start: Samples from midnight to its beginning, if known.
     """
+    if settings.min_confidence:
+        recording = confident(recording, settings.min_confidence)
     hours = hours_of(recording.samples, start)
     speech = speech_of(recording.segments)
     # The seed goes with the recording, so that one recording's chance does not depend on the others of the folder.
@@ -167,7 +174,8 @@ def measures_between(
     values |= _turns(recording, edges, hours, settings, chance)
     values |= _addressees(recording, edges, hours)
     values |= _phones(recording, edges, hours)
-    return values | _of_own_columns(recording, edges, hours)
+    values |= _of_own_columns(recording, edges, hours)
+    return values | (expected_measures(recording, edges) if recording.expected else {})
 
 
 def _of_voice(name: str, found: Mapping[str, NDArray], hours: NDArray) -> dict[str, NDArray]:

@@ -14,6 +14,7 @@ from babyhubert.annotation.segments import Segments
 from babyhubert.cli.evaluate import app
 from babyhubert.errors import AnnotationError, BabyHubertError, ConfigError
 from babyhubert.evaluation.probe_sounds import PROBES
+from babyhubert.tasks.voice_type.robustness import speakers_of
 from commands import write_sounds
 
 
@@ -258,8 +259,31 @@ class TestRobustness:
         assert set(content["near_voices"]) == {"MAL", "FEM"}
         assert content["near_voices"]["MAL"]["speakers"] == 1
         assert "Voices at the microphone" in result.output
+        shares = (tmp_path / "out/near_voices.csv").read_text(encoding="utf-8").splitlines()
+        assert [line.split(",")[:2] for line in shares[1::4]] == [["FEM", "1"], ["MAL", "1"]]
         missing = CliRunner().invoke(app, ["robustness", *options, "--sounds", str(tmp_path / "nothing")])
         assert "nothing" in str(missing.exception)
+
+    def test_near_voices_of_a_table_with_times(self, small_model, tmp_path):
+        write_sounds(tmp_path, ["x.wav", "y.wav"], seconds=5)
+        table = tmp_path / "segments.csv"
+        rows = ["recording_id,start_s,end_s,label,speaker_id", "x,0.5,1.5,MAL,m", "x,2,3,KCHI,c", "y,1,2.5,MAL,m"]
+        table.write_text("\n".join([*rows, "y,3,4,MAL,other", "y,4,4.5,SPEECH,"]) + "\n", encoding="utf-8")
+        people = speakers_of(table)
+        assert list(people) == ["CHI", "MAL"]
+        assert [[(one.start, one.end) for one in who] for who in people["MAL"]] == [
+            [(8000, 24000), (16000, 40000)],
+            [(48000, 64000)],
+        ]
+        options = ["--model", str(small_model), "--minutes", "0.1", "--overlap", "0", "-o", str(tmp_path / "out")]
+        result = CliRunner().invoke(app, ["robustness", *options, "--utterances", str(table)])
+        assert result.exit_code == 0, result.output
+        content = json.loads((tmp_path / "out/evaluation.json").read_text(encoding="utf-8"))["near_voices"]
+        assert content["MAL"]["speakers"] == 2
+        assert 1.5 < content["MAL"]["seconds"] <= 3.5
+        table.write_text("recording_id,start_s,end_s,label\nx,0,1,SPEECH\n", encoding="utf-8")
+        with pytest.raises(AnnotationError, match=r"no row has one of the voices CHI, KCHI"):
+            speakers_of(table)
 
     def test_windows_are_those_that_segment_gives_the_model(self, small_model, tmp_path):
         model = Path(shutil.copytree(small_model, tmp_path / "model"))

@@ -36,17 +36,15 @@ def robustness(
     utterances: Annotated[
         Path | None,
         typer.Option(
-            help="CSV of recorded utterances, as for 'simulate': the voice types predicted for men, women and "
-            "children at the microphone.",
-            metavar="CSV",
+            help="Table of recorded utterances, as for 'simulate' or as for training (path or recording, voice, times "
+            "if any): the voice types predicted for men, women and children at the microphone.",
+            metavar="TABLE",
             show_default=False,
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "-o", "--output", help="Folder for evaluation.json and false_alarms.csv. Default: only the tables."
-        ),
+        typer.Option("-o", "--output", help="Folder for evaluation.json and CSV tables. Default: only the tables."),
     ] = None,
     minutes: Annotated[float, typer.Option(help="Minutes of each sound, and maximum of the recording.")] = 2.0,
     level: Annotated[float, typer.Option(help="RMS level of the sounds, in dB below full scale.")] = -30.0,

@@ -150,7 +150,7 @@ def as_json(result: RobustnessResult) -> dict[str, Any]:
 
 
 def write_report(output: Path, result: RobustnessResult, settings: Mapping[str, Any]) -> list[Path]:
-    """Write ``evaluation.json`` and ``false_alarms.csv`` into a folder.
+    """Write ``evaluation.json``, ``false_alarms.csv`` and, with near voices, ``near_voices.csv`` into a folder.
 
     Raises:
         OutputError: they cannot be written.
@@ -161,4 +161,12 @@ def write_report(output: Path, result: RobustnessResult, settings: Mapping[str, 
         for label in result.labels
     )
     header = ("sound", "class", "seconds_per_hour", "segments_per_hour")
-    return write_scores(output, {**settings, **as_json(result)}, {"false_alarms.csv": [header, *rows]})
+    written = {"false_alarms.csv": [header, *rows]}
+    if result.near:
+        shares = [
+            (row.voice, str(row.speakers), f"{row.seconds:.3f}", label, f"{share:.4f}")
+            for row in result.near
+            for label, share in row.shares.items()
+        ]
+        written["near_voices.csv"] = [("voice", "speakers", "seconds", "class", "share"), *shares]
+    return write_scores(output, {**settings, **as_json(result)}, written)

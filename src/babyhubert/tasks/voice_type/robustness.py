@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.intervals import Intervals
+from babyhubert.annotation.table_columns import SPEAKERS
 from babyhubert.audio.acoustics import decibels
 from babyhubert.audio.discovery import RecordingFile, discover
 from babyhubert.audio.recording import open_recording, warn_of_reading
-from babyhubert.errors import AudioError
+from babyhubert.errors import AnnotationError, AudioError
 from babyhubert.evaluation.robustness import (
     alarms_in_clips,
     false_alarms,
@@ -22,13 +24,17 @@ from babyhubert.evaluation.robustness import (
     start_shifts,
 )
 from babyhubert.evaluation.robustness_presentation import RobustnessResult
-from babyhubert.simulation.utterance_table import RecordedSpeaker, read_utterances
+from babyhubert.material.settings import DataSource
+from babyhubert.material.sources import column_of, read_source
+from babyhubert.simulation.utterances import Utterance
 from babyhubert.tasks.voice_type.prediction import VoiceTypeClassifier
 from babyhubert.timebase import FRAME_HOP, SAMPLE_RATE, frame_count
 
 MOST_CLIP_S = 60
 """Length of the tested beginning of each recorded sound."""
 
+_VOICE_COLUMNS = ("voice", "label", "speaker_type")
+_VOICES = {"CHI": "CHI", "KCHI": "CHI", "OCH": "CHI", "TEEN": "TEEN", "FEM": "FEM", "MAL": "MAL"}
 _MOST_SPEAKERS, _MOST_UTTERANCES = 12, 5
 _NEAR_DBFS = -20.0
 
@@ -52,7 +58,7 @@ def run_robustness(
         level_dbfs: RMS level of the synthesised sounds.
         seed: Seed of sounds and scene.
         sounds: Folder of recordings without speech, with one sub-folder per kind.
-        utterances: CSV of utterances, see :mod:`babyhubert.simulation.utterance_table`, for the near-voice test.
+        utterances: Table of utterances, as for training, for the near-voice test; see :func:`speakers_of`.
 
     Raises:
         AudioError: a recording cannot be read, or is too short to begin later.
@@ -65,7 +71,7 @@ def run_robustness(
     if frame_count(len(audio)) <= hop:
         raise AudioError(f"{name}: {len(audio) / SAMPLE_RATE:.2f} s are too short; more than {hop * 0.02:g} s needed")
     recorded = {} if sounds is None else kinds_of(sounds)
-    people = {} if utterances is None else read_utterances(utterances)
+    people = {} if utterances is None else speakers_of(utterances)
     alarms = false_alarms(model, seconds, level_dbfs, seed)
     for kind, files in recorded.items():
         alarms += alarms_in_clips(model, kind, [_beginning(file.path, MOST_CLIP_S) for file in files], seed)
@@ -76,7 +82,7 @@ def run_robustness(
         join_peaks(model, audio, hop),
         hop,
         name,
-        [near_voices(model, voice, _monologues(speakers, seed)) for voice, speakers in people.items() if speakers],
+        [near_voices(model, voice, _monologues(speakers, seed)) for voice, speakers in people.items()],
     )
 
 
@@ -93,12 +99,64 @@ def kinds_of(folder: Path) -> dict[str, list[RecordingFile]]:
     return kinds
 
 
-def _monologues(speakers: Sequence[RecordedSpeaker], seed: int) -> list[tuple[NDArray[np.float32], Intervals]]:
+@dataclass(frozen=True)
+class Spoken:
+    """An utterance in its recording: file, first sample, sample after the last (None: to its end), and its row."""
+
+    path: Path
+    start: int
+    end: int | None
+    where: str
+
+
+def speakers_of(table: Path) -> dict[str, list[list[Spoken]]]:
+    """Utterances of each speaker of a table, by voice.
+
+    Args:
+        table: Any table of material for training: recordings, times or none (each recording is an utterance), voices
+            in a column ``voice``, ``label`` or ``speaker_type``, and speakers (without them, each recording has one).
+
+    Raises:
+        AnnotationError: the table is invalid, or has no such voice.
+    """
+    people: dict[tuple[str, str], list[Spoken]] = {}
+    for recording in read_source(DataSource(path=str(table))):
+        for row in recording.rows:
+            voice = _VOICES.get(column_of(row.fields, _VOICE_COLUMNS, row.where))
+            speakers = (row.fields[name] for name in SPEAKERS if row.fields.get(name))
+            if voice is not None:
+                spoken = Spoken(recording.file.path, row.start, row.end, row.where)
+                people.setdefault((voice, next(speakers, recording.file.recording_id)), []).append(spoken)
+    if not people:
+        raise AnnotationError(f"{table}: no row has one of the voices {', '.join(_VOICES)}")
+    found: dict[str, list[list[Spoken]]] = {}
+    for voice in dict.fromkeys(_VOICES.values()):
+        own = [utterances for (of, _), utterances in sorted(people.items()) if of == voice]
+        found |= {voice: own} if own else {}
+    return found
+
+
+def _read(spoken: Spoken) -> Utterance:
+    """The sound of an utterance, trimmed.
+
+    Raises:
+        AudioError: unreadable, or silent.
+    """
+    with open_recording(spoken.path) as recording:
+        end = recording.n_samples if spoken.end is None else min(spoken.end, recording.n_samples)
+        waveform = recording.read(min(spoken.start, end), end)
+    try:
+        return Utterance.from_clean(waveform, ())
+    except ValueError as error:
+        raise AudioError(f"{spoken.where}: the utterance in {spoken.path} is silent; remove it") from error
+
+
+def _monologues(speakers: Sequence[Sequence[Spoken]], seed: int) -> list[tuple[NDArray[np.float32], Intervals]]:
     """Some utterances of each speaker one after the other, at the microphone in a quiet room."""
     found = []
     for number, speaker in enumerate(speakers[:_MOST_SPEAKERS]):
         pieces, starts, ends, at = [], [], [], 0
-        for utterance in (row.load() for row in speaker.utterances[:_MOST_UTTERANCES]):
+        for utterance in map(_read, speaker[:_MOST_UTTERANCES]):
             start, end = utterance.spans
             starts.append(start + at)
             ends.append(end + at)

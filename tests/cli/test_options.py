@@ -52,6 +52,7 @@ review: folder! --annotator= --blank=False --quick=False -o,--output --audio... 
 estimate: folder! --reference...! -o,--output --recordings --by --children --annotators
 quality: audio...! -o,--output --recordings --channel=mean --force=False --workers --scheduler --slurm --shard
 plot: folder! -o,--output! --recording --from --to --size=7.2x4.2 --dpi=300 --title= --start-times
+models: name --measure/--no-measure=True --speed=exact --device=auto --json=False
 simulate: -o,--output! --minutes=5.0 --recordings=4 --seed=0 --utterances --only-speakers...
     --without-speakers... --voice-change=0.0 --key-voice-change=0.0 --resonance-change=0.0 --whisper-share=0.0
     --wearer-share=0.0 --cries... --cry-share=0.15 --speech-share=0.25 --television-share=0.05 --knocks=2.0

@@ -25,6 +25,7 @@ from babyhubert.cli import (
     finetune,
     measures,
     merge,
+    models,
     plot,
     pretrain,
     quality,
@@ -75,6 +76,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "estimate": estimate.estimate,
     "quality": quality.quality,
     "plot": plot.plot,
+    "models": models.models,
     "simulate": simulate.simulate,
     "demo": demo.demo,
 }

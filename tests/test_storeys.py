@@ -10,7 +10,7 @@ STOREYS = [
     "version", "errors", "hashing", "files", "timebase", "config", "kept_files", "progress", "frame_store", "compute",
     "audio", "annotation", "simulation", "encoder", "phonology", "material", "inference", "runs", "measures",
     "quality", "evaluation", "tasks", "training", "corpus", "units", "pretraining", "exchange", "report", "web",
-    "review", "demo", "cli",
+    "review", "desktop", "demo", "cli",
 ]
 # fmt: on
 ROOT = Path(babyhubert.__file__).parent

@@ -18,6 +18,7 @@ from babyhubert.cli import (
     convert,
     corpus,
     demo,
+    desktop,
     embed,
     estimate,
     evaluate,
@@ -79,6 +80,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "models": models.models,
     "simulate": simulate.simulate,
     "demo": demo.demo,
+    "app": desktop.desktop,
 }
 for _name, _function in _COMMANDS.items():
     app.command(_name)(_function)

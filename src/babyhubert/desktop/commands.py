@@ -40,6 +40,15 @@ def review(clips: Path, annotator: str) -> list[str]:
     return ["review", str(clips), "--no-browser", *(["--annotator", annotator] if annotator else [])]
 
 
+def corrected_totals(analysis: Analysis, clips: Path, annotator: str) -> list[list[str]]:
+    """Arguments of the commands that read corrected clips back, and correct the totals by them."""
+    reference, who = analysis.output / "reference", ["--annotator", annotator] if annotator else []
+    return [
+        ["sample", "--collect", str(clips), "-o", str(reference), *who],
+        ["estimate", str(analysis.output), "--reference", str(reference), "-o", str(analysis.output / "estimates")],
+    ]
+
+
 def as_typed(words: Sequence[str]) -> str:
     """The command as a person types it."""
     line = ["babyhubert", *words]

@@ -16,7 +16,7 @@ from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL, VoiceTypeClass
 from babyhubert.timebase import SAMPLE_RATE
 
 RELEASED = "coml/VTC-2"
-_SHORTEST_TRIAL_S = 60
+_SHORTEST_TRIAL_S = 30
 _LEAST_SECONDS = 0.5
 _MOST_TRIALS = 4
 

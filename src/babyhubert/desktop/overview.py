@@ -18,6 +18,7 @@ OPENED = {
     "measures.csv": "Measures",
     "hourly.csv": "Measures by hour",
     "rttm.csv": "Segments",
+    "estimates/estimate.csv": "Corrected totals",
 }
 """Results that the page opens or saves, with the words on their buttons."""
 

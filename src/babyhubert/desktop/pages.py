@@ -142,6 +142,13 @@ class Desk:
         """Open the page on which the clips are corrected."""
         return {"address": self.reviews.address(self._clips(self.workspace.find(name)), annotator.strip())}
 
+    def correct(self, name: str, annotator: str) -> dict[str, Any]:
+        """Read corrected clips back, and correct the totals by them."""
+        analysis = self.workspace.find(name)
+        words = commands.corrected_totals(analysis, self._clips(analysis), annotator.strip())
+        said = [finish(each) for each in words]
+        return {"said": said[-1], "command": "; ".join(map(commands.as_typed, words))}
+
     def _clips(self, analysis: Analysis) -> Path:
         return analysis.output / "clips"
 
@@ -200,7 +207,7 @@ def _questions(desk: Desk) -> list[BaseRoute]:
         if path.endswith(".html"):
             response.headers["content-security-policy"] = _REPORT_POLICY
         else:
-            response.headers["content-disposition"] = f'attachment; filename="{path}"'
+            response.headers["content-disposition"] = f'attachment; filename="{Path(path).name}"'
         return response
 
     return [
@@ -239,6 +246,7 @@ def _buttons(desk: Desk) -> list[BaseRoute]:
         action(f"{one}/thresholds", _Thresholds, lambda name, given: desk.set_thresholds(name, given.thresholds)),
         action(f"{one}/export", _Format, lambda name, given: desk.export(name, given.format)),
         action(f"{one}/clips", _Clips, desk.draw),
+        action(f"{one}/estimate", _Annotator, lambda name, given: desk.correct(name, given.annotator)),
         action(f"{one}/review", _Annotator, lambda name, given: desk.review(name, given.annotator)),
     ]
 

@@ -135,12 +135,16 @@ function model() {
 
 async function showTimes() {
   const of = model();
+  if (!chosen.hours) {
+    for (const output of document.querySelectorAll("#speeds .time")) output.textContent = "";
+    return;
+  }
   for (const output of document.querySelectorAll("#speeds .time")) output.textContent = "measuring ...";
   const speeds = await ask(`/api/speeds?model=${encodeURIComponent(of)}`);
   if (of !== model()) return;
   for (const [name, speed] of Object.entries(speeds)) {
     const known = speed ? `about ${Math.round(speed)} h of sound an hour` : "time unknown before the model is downloaded";
-    const needed = speed && chosen.hours ? `: ${lasting((chosen.hours * 3600) / speed)} for these` : "";
+    const needed = speed ? `: ${lasting((chosen.hours * 3600) / speed)} for these` : "";
     $(`#speeds [data-speed="${name}"]`).textContent = known + needed;
   }
 }
@@ -189,6 +193,12 @@ function makeCard(name) {
     const opened = await ask(`${at}/review`, { annotator: $(".annotator", card).value });
     window.open(opened.address, "_blank", "noopener");
     tell("The page for listening opened in a new tab.");
+  }));
+  $(".estimate", card).addEventListener("click", tried(async () => {
+    tell(`${name}: reading the corrected clips ...`);
+    const made = await ask(`${at}/estimate`, { annotator: $(".annotator", card).value });
+    tell(`${name}: the corrected totals are below its results. ${made.said}`);
+    await refresh();
   }));
   $(".formats", card).replaceChildren(...formats.map(({ name: form, program }) => button(program ? `${program} (${form})` : form, async () => {
     const made = await ask(`${at}/export`, { format: form });
@@ -275,7 +285,7 @@ function show(card, record) {
   }));
   keep($(".acts", card), record.state, () => acts(record, at, running));
   for (const panel of card.querySelectorAll(".thresholds, .check, .elsewhere")) panel.hidden = running || !finished;
-  $(".review", card).disabled = !record.clips;
+  for (const each of card.querySelectorAll(".review, .estimate")) each.disabled = !record.clips;
   $(".command code", card).textContent = record.command;
   $(".output", card).textContent = record.output;
   $(".said", card).textContent = record.said.join("\n");
@@ -322,7 +332,6 @@ async function refresh() {
     $("#about").textContent = `BabyHuBERT ${state.version} · analyses in ${state.workspace}`;
     if (!$("#model").options.length) {
       $("#model").append(...state.models.map(({ name, text }) => new Option(text, name)), new Option("Another model ...", "other"));
-      tried(showTimes)();
     }
     const list = $("#list");
     const names = new Set(state.analyses.map((record) => record.name));
@@ -421,5 +430,6 @@ $("#new").addEventListener("submit", tried(async (event) => {
   $("#start").disabled = true;
   await refresh();
   $("#analyses").focus();
+  await showTimes();
 }));
 refresh();

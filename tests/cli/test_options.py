@@ -59,6 +59,7 @@ simulate: -o,--output! --minutes=5.0 --recordings=4 --seed=0 --utterances --only
     --noises=1.0 --clipping-share=0.0 --levels=typical --monologue-share=0.0 --backgrounds...
     --backgrounds-per-minute=2.0 --prefix=scene --format=wav
 demo: -o,--output=demo --seed=0
+app: --folder=~/BabyHuBERT --install-shortcut=False --port=0 --browser/--no-browser=True
 corpus scan: audio...! -o,--output! --channel=mean --force=False --workers --scheduler --slurm --shard
 corpus regions: corpus! --source! --path --labels --threshold=0.2 --pad=0.1 --device=auto --force=False
     --workers --scheduler --slurm --shard

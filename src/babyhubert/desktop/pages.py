@@ -69,7 +69,7 @@ class _Annotator(_Body):
 
 
 class Desk:
-    """What the buttons of the page do, for one workspace.
+    """Actions of the buttons of the page, for one workspace.
 
     Args:
         workspace: The person's analyses.
@@ -256,7 +256,7 @@ def _name(request: Request) -> str:
 
 
 def _parse(body: type[BodyT], content: bytes) -> BodyT:
-    """What the page sent.
+    """Body of a request, checked.
 
     Raises:
         ConfigError: it is not as it should be; the first fault is named.

@@ -1,10 +1,10 @@
 """Coverage of the intervals of `estimate` on simulated days, whose true totals are known, one row per design.
 
-Each data set has recordings of eight hours in cells of 15 s. A voice's volubility varies by recording, by hour and by
-minute; every utterance is found with a probability of its recording's own, perhaps under another label, and there
-are false alarms. No sound is made. A row has, over data sets and voice types, the share of 95 % intervals that hold
-the truth, their median width relative to the truth, the same for the annotated clips alone, and the mean error of
-both and of the machine.
+Data sets of 5 and 40 recordings of eight hours (`simulated_days.py`; no sound) go through the functions of a run:
+clips are drawn as `sample` draws them, people's and machine's segments are counted in them, and totals estimated. A
+row has, over data sets and measures of a kind (minutes, counts of segments, turns by three rules), the share of 95 %
+intervals that hold the truth, their median width relative to the truth, the same for the clips alone, and the mean
+error of both and of the machine.
 
     python benchmarks/estimate_coverage.py --sets 200 -o benchmarks/results/estimate-coverage.json
 """
@@ -12,7 +12,7 @@ both and of the machine.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,125 +20,203 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.evaluation.estimation import ClipDesign, Estimate, estimate
+from babyhubert.annotation.segments import Segments
+from babyhubert.evaluation.children_report import estimate_children
+from babyhubert.evaluation.estimate_report import ClipAmounts, EstimateReport, estimate_all
+from babyhubert.evaluation.estimation import Estimate, Interval
+from babyhubert.exchange.clip_choice import periodic_starts, random_starts
+from babyhubert.exchange.clip_counts import CLASSES, Clips, measure_in_clips, measure_whole, tiles
+from babyhubert.exchange.strata import draw
+from babyhubert.measures.results import RecordingResult
+from babyhubert.measures.totals import Total, totals
+from babyhubert.timebase import SAMPLES_PER_MS
 from results import write_results
+from simulated_days import HOURS, SAMPLES, Day, simulate_day
 
-CELL_S, CELLS = 15, 8 * 240
 FEW, MANY = 5, 40
-SOME_RECORDINGS = 3
+MINUTES = (10, 20, 40)
+METHODS = ("random", "periodic", "stratified")
 EACH, SOME = "random, each recording", "random, 3 of 5 recordings"
-VOICES = ("KCHI", "OCH", "MAL", "FEM")
-PER_HOUR = (160.0, 70.0, 50.0, 130.0)
-CONFUSION = np.array(
-    [[0.72, 0.07, 0.00, 0.03], [0.14, 0.50, 0.01, 0.06], [0.00, 0.00, 0.70, 0.06], [0.03, 0.04, 0.06, 0.72]]
-)
-"""Share of the utterances of a voice (row) that the machine finds as each voice; it misses the rest."""
+CHILDREN = "random, mean of children"
+SOME_RECORDINGS = 3
+DURATION_MS = SAMPLES // SAMPLES_PER_MS
 
-FALSE_PER_HOUR = (12.0, 12.0, 20.0, 20.0)
-MINUTES_EACH = (0.018, 0.017, 0.020, 0.021)
-"""Mean length of an utterance of each voice."""
+MEASURES: tuple[Total, ...] = tuple(
+    total for total in totals() if not total.column and not total.name.endswith("_vocalisations")
+)
+NAMES = [total.name for total in MEASURES]
+KINDS: dict[str, Callable[[str], bool]] = {
+    "minutes": lambda name: name.endswith("_min"),
+    "counts": lambda name: name.endswith("_segments"),
+    "turns": lambda name: name.startswith("turns_"),
+}
 
 Values = NDArray[np.float64]
-Indices = NDArray[np.int64]
-Draw = tuple[Indices, Indices, Indices, Indices, int]
+Drawn = tuple[list[Clips], list[NDArray[np.int64]] | None, Values | None]
+"""Clips of each recording; if drawn from strata, the stratum of each clip, and the lengths of the strata in hours."""
 
 
-@dataclass(frozen=True)
-class Day:
-    """Amounts in each cell, of each recording: shape (recordings, cells, 8), counts and then minutes."""
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Recordings, and what there is in them: shape (recordings, measures)."""
 
-    people: Values
+    days: Sequence[Day]
+    truth: Values
     machine: Values
+    tiled: dict[int, Values]
 
 
-def simulate(recordings: int, rng: np.random.Generator) -> Day:
-    """Draw a data set."""
-    true = np.zeros((recordings, CELLS, 4))
-    found = np.zeros_like(true)
-    minute = np.exp(rng.normal(0, 0.8, (recordings, CELLS // 4)).repeat(4, axis=1))
-    hour = np.exp(rng.normal(0, 0.7, (recordings, 8)).repeat(CELLS // 8, axis=1))
-    for voice, each in enumerate(PER_HOUR):
-        own = np.exp(rng.normal(0, 0.6, (recordings, 8)).repeat(CELLS // 8, axis=1))
-        rate = each * CELL_S / 3600 * minute * hour * own * rng.gamma(4, 0.25, recordings)[:, None] / 2
-        skill = rng.beta(12, 3, recordings)[:, None] / 0.8
-        missed = 1.0
-        for label in np.flatnonzero(CONFUSION[voice]):
-            share = np.minimum(
-                CONFUSION[voice, label] * skill, 0.95 * CONFUSION[voice, label] / CONFUSION[voice].sum()
-            )
-            part = rng.poisson(rate * share)
-            true[:, :, voice] += part
-            found[:, :, label] += part
-            missed = missed - share
-        true[:, :, voice] += rng.poisson(rate * missed)
-        noise = rng.gamma(2, 0.5, recordings)[:, None] * FALSE_PER_HOUR[voice] * CELL_S / 3600
-        found[:, :, voice] += rng.poisson(noise, (recordings, CELLS))
-    return Day(_with_minutes(true, rng), _with_minutes(found, rng))
+def result_of(segments: Segments) -> RecordingResult:
+    """Segments as a run or a reference has them."""
+    return RecordingResult("", Path(), SAMPLES, segments)
 
 
-def _with_minutes(counts: Values, rng: np.random.Generator) -> Values:
-    lengths, some = np.zeros_like(counts), counts > 0
-    lengths[some] = rng.gamma(4 * counts[some], 0.25)
-    return np.concatenate([counts, lengths * np.array(MINUTES_EACH)], axis=2)
-
-
-def drawn(method: str, day: Day, minutes: int, rng: np.random.Generator) -> Draw:
-    """Draw clips: recording, first cell and stratum of each, stratum lengths, and cells in a clip."""
-    recordings = len(day.people)
+def length_of(recordings: int, minutes: int) -> tuple[int, int]:
+    """Clips of each recording, and their length in ms."""
     each = max(minutes // recordings, 1)
-    cells = minutes * 60 // CELL_S // (each * recordings)
-    places = CELLS // cells
+    return each, minutes * 60_000 // (each * recordings)
+
+
+def simulate(recordings: int, rng: np.random.Generator) -> DataSet:
+    """Draw a data set."""
+    days = [simulate_day(rng) for _ in range(recordings)]
+    truth, machine = (
+        np.stack([measure_whole(result_of(side), NAMES) for side in sides])
+        for sides in ([day.people for day in days], [day.machine for day in days])
+    )
+    tiled = {}
+    for length in {length_of(recordings, minutes)[1] for minutes in MINUTES}:
+        cells = tiles(SAMPLES, length)
+        tiled[length] = np.stack([measure_in_clips(result_of(day.machine), cells, NAMES).sum(axis=0) for day in days])
+    return DataSet(days, truth, machine, tiled)
+
+
+def drawn(method: str, data: DataSet, each: int, length: int, rng: np.random.Generator) -> Drawn:
+    """Draw clips of a data set as `sample` does."""
     if method == "stratified":
-        return _stratified(day, each * recordings, cells, rng)
-    if method == "random":
-        spots = np.argsort(rng.random((recordings, places)), axis=1)[:, :each]
-        start = spots * cells
-    else:
-        part = CELLS // each
-        start = rng.integers(0, part - cells + 1, (recordings, 1)) + np.arange(each) * part
-    recording = np.arange(recordings).repeat(each)
-    return recording, start.ravel(), recording, np.full(recordings, CELLS), cells
+        recordings = [(str(row), DURATION_MS, day.machine.start) for row, day in enumerate(data.days)]
+        chosen = draw(recordings, length, each, int(rng.integers(2**31)))
+        starts = [np.array([at for at, _ in chosen.clips[str(row)]], dtype=np.int64) for row in range(len(data.days))]
+        strata = [np.array([k for _, k in chosen.clips[str(row)]], dtype=np.int64) for row in range(len(data.days))]
+        cells = np.array([len(stratum.cells) for stratum in chosen.strata], dtype=np.float64)
+        return [Clips(one, one + length) for one in starts], strata, HOURS * len(data.days) * cells / cells.sum()
+    starts_of = random_starts if method == "random" else periodic_starts
+    starts = [starts_of(DURATION_MS, length, each, rng) for _ in data.days]
+    return [Clips(one, one + length) for one in starts], None, None
 
 
-def _stratified(day: Day, count: int, cells: int, rng: np.random.Generator) -> Draw:
-    """Strata of all recordings' time by what the machine found, as many clips from each: unequal probabilities."""
-    worth = day.machine[:, :, 4:].sum(axis=2).reshape(len(day.people), -1, cells).sum(axis=2).ravel()
-    strata = 4 if count >= 12 else 2
-    share = np.array([0.5, 0.25, 0.15, 0.1]) if strata == 4 else np.array([0.7, 0.3])
-    bounds = np.round(np.cumsum(share) * len(worth)).astype(int)
-    order = np.argsort(worth + rng.random(len(worth)) * 1e-9)
-    spots, stratum = [], []
-    for number, (first, last) in enumerate(zip([0, *bounds[:-1]], bounds, strict=True)):
-        few = count // strata
-        spots.append(rng.choice(order[first:last], few, replace=False))
-        stratum += [number] * few
-    spot = np.concatenate(spots)
-    per = CELLS // cells
-    sizes = np.diff([0, *bounds]) * cells
-    return spot // per, spot % per * cells, np.array(stratum), sizes, cells
+def amounts_of(data: DataSet, clips: Sequence[Clips], length: int, strata: Drawn) -> ClipAmounts:
+    """Amounts in the clips and in the recordings, as `sample_amounts` counts them."""
+    recording = np.repeat(np.arange(len(clips)), [len(one.onset) for one in clips])
+    people, machine = (
+        np.concatenate(
+            [
+                measure_in_clips(result_of(side), one, NAMES)
+                for side, one in zip(sides, clips, strict=True)
+                if len(one.onset)
+            ]
+        )
+        for sides in ([day.people for day in data.days], [day.machine for day in data.days])
+    )
+    tiled = data.tiled[length]
+    edge = data.machine.sum(axis=0) / tiled.sum(axis=0)
+    return ClipAmounts(
+        [str(row) for row in range(len(clips))],
+        np.full(len(clips), float(HOURS)),
+        NAMES,
+        np.array([total.is_time for total in MEASURES]),
+        recording,
+        np.full(len(recording), length / 3_600_000),
+        people * edge,
+        machine * edge,
+        tiled * edge,
+        data.machine,
+        CLASSES,
+        np.zeros((len(recording), len(CLASSES), len(CLASSES))),
+        np.zeros((len(recording), len(CLASSES))),
+        None if strata[1] is None else np.concatenate(strata[1]),
+        strata[2],
+    )
+
+
+def compare(corrected: Interval, sample: Interval, machine: Values, truth: Values) -> Values:
+    """Intervals that hold the truth, relative widths, relative errors: shape (7, measures)."""
+    both = (corrected, sample)
+    held = [(one.low <= truth) & (truth <= one.high) for one in both]
+    widths = [(one.high - one.low) / truth for one in both]
+    errors = [one.value / truth - 1 for one in both]
+    return np.stack([*held, *widths, *errors, machine / truth - 1])
+
+
+def trials(data: DataSet, minutes: int, rng: np.random.Generator) -> Iterator[tuple[str, Values]]:
+    """Draw clips once by each method, and estimate."""
+    each, length = length_of(len(data.days), minutes)
+    truth = data.truth.sum(axis=0)
+    for method in METHODS:
+        chosen = drawn(method, data, each, length, rng)
+        amounts = amounts_of(data, chosen[0], length, chosen)
+        report = estimate_all(amounts)
+        yield method, _of_total(report, truth)
+        if method == "random":
+            names = [str(row) for row in range(len(data.days))]
+            mean = estimate_children(amounts, report.coefficient, ("child", names)).groups[0].mean
+            rate = POPULATION if POPULATION is not None else np.full(len(NAMES), np.nan)
+            yield CHILDREN, compare(mean.corrected, mean.sample, mean.machine, rate)
+        if method == "random" and len(data.days) == FEW:
+            yield from ((EACH, one) for one in _of_each(report, data.truth))
+            some = [
+                one if row < SOME_RECORDINGS else Clips(one.onset[:0], one.offset[:0])
+                for row, one in enumerate(chosen[0])
+            ]
+            yield SOME, _of_total(estimate_all(amounts_of(data, some, length, chosen)), truth)
+
+
+def _of_total(report: EstimateReport, truth: Values) -> Values:
+    one = report.groups[0].estimate
+    assert isinstance(one, Estimate)
+    return compare(one.corrected, one.sample, report.groups[0].totals, truth)
+
+
+def _of_each(report: EstimateReport, truths: Values) -> Iterator[Values]:
+    for group, truth in zip(report.groups[1:], truths, strict=True):
+        assert isinstance(group.estimate, Estimate)
+        yield compare(group.estimate.corrected, group.estimate.sample, group.totals, truth)
+
+
+POPULATION: Values | None = None
+"""Mean rate of all children, per hour: that of many simulated days."""
+POPULATION_DAYS = 40
+
+
+def population(seed: int) -> Values:
+    """Mean rate of each measure over many days."""
+    rng = np.random.default_rng([seed, 0])
+    found = [measure_whole(result_of(simulate_day(rng).people), NAMES) for _ in range(POPULATION_DAYS)]
+    return np.mean(found, axis=0) / HOURS
 
 
 def study(recordings: int, sets: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Two rows for each design, counts and minutes, over data sets with so many recordings."""
+    """Rows of each design, over data sets with so many recordings."""
     rng = np.random.default_rng([seed, recordings])
     kept: dict[tuple[str, int], list[Values]] = {}
-    for _ in range(sets):
-        day = simulate(recordings, rng)
-        for method in ("random", "periodic", "stratified", *((EACH, SOME) if recordings == FEW else ())):
-            for minutes in (10, 20, 40):
-                kept.setdefault((method, minutes), []).extend(_trials(day, method, minutes, rng))
-    for (method, minutes), trials in kept.items():
-        if np.isnan(np.stack(trials)[:, 2]).all():  # two clips of each recording
-            continue
-        for what, columns in (("counts", slice(0, 4)), ("minutes", slice(4, 8))):
-            held, held_alone, width, width_alone, bias, bias_alone, machine = np.moveaxis(
-                np.stack(trials)[:, :, columns], 1, 0
-            )
+    for number in range(sets):
+        data = simulate(recordings, rng)
+        for minutes in MINUTES:
+            for method, found in trials(data, minutes, rng):
+                kept.setdefault((method, minutes), []).append(found)
+        print(f"{recordings} recordings: {number + 1} of {sets}", end="\r", flush=True)
+    for (method, minutes), found in sorted(kept.items()):
+        every = np.stack(found)
+        for kind, belongs in KINDS.items():
+            columns = [k for k, name in enumerate(NAMES) if belongs(name)]
+            held, held_alone, width, width_alone, bias, bias_alone, machine = np.moveaxis(every[:, :, columns], 1, 0)
+            if np.isnan(width).all():  # two clips of each recording
+                continue
             yield {
                 "recordings": recordings,
                 "method": method,
                 "annotated_minutes": minutes,
-                "of": what,
+                "of": kind,
                 "no_interval": np.isnan(width).mean(),
                 "coverage": held[~np.isnan(width)].mean(),
                 "coverage_clips_alone": held_alone[~np.isnan(width_alone)].mean(),
@@ -150,47 +228,14 @@ def study(recordings: int, sets: int, seed: int) -> Iterator[dict[str, Any]]:
             }
 
 
-def _trials(day: Day, method: str, minutes: int, rng: np.random.Generator) -> list[Values]:
-    """Draw clips once and estimate: all recordings together, or each, from the clips of all or of some recordings."""
-    recording, start, stratum, lengths, cells = drawn(method.split(",")[0], day, minutes, rng)
-    at = (recording[:, None], start[:, None] + np.arange(cells))
-    people, machine = (side[at].sum(axis=1) for side in (day.people, day.machine))
-    clip_lengths, strata = np.full(len(start), float(cells)), lengths.astype(float)
-    truths, founds = day.people.sum(axis=1), day.machine.sum(axis=1)
-    truth, totals = truths.sum(axis=0), founds.sum(axis=0)
-    if method == SOME:
-        kept = stratum < SOME_RECORDINGS
-        design = ClipDesign(stratum[kept], clip_lengths[kept], strata)
-        return [_compare(estimate(design, people[kept], machine[kept], totals), truth)]
-    result = estimate(ClipDesign(stratum, clip_lengths, strata), people, machine, totals)
-    if method != EACH:
-        return [_compare(result, truth)]
-    compared = []
-    for one in range(len(strata)):
-        own = stratum == one
-        design = ClipDesign(np.zeros(own.sum(), dtype=np.int64), clip_lengths[own], strata[[one]])
-        part = estimate(design, people[own], machine[own], founds[one], coefficient=result.coefficient)
-        compared.append(_compare(part, truths[one]))
-    return compared
-
-
-def _compare(result: Estimate, truth: Values) -> Values:
-    """Intervals that hold the truth, relative widths, relative errors; shape (7, 8)."""
-    both = (result.corrected, result.sample)
-    held = [(one.low <= truth) & (truth <= one.high) for one in both]
-    widths = [(one.high - one.low) / truth for one in both]
-    errors = [one.value / truth - 1 for one in both]
-    return np.stack([*held, *widths, *errors, result.machine / truth - 1])
-
-
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """The rows for docs/estimates.md: percentages; bias is the mean over voice types of its size."""
+    """The rows for docs/estimates.md: percentages; bias is the mean over measures of its size."""
     heads = ("recordings", "clips", "minutes", "of", "coverage", "alone", "width", "alone", "bias", "machine", "none")
     yield f"| {' | '.join(heads)} |"
     yield "| ---: | --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for row in rows:
         shares = [row[f"{name}{of}"] for name in ("coverage", "width") for of in ("", "_clips_alone")]
-        shares += [np.abs(row[name]).mean() for name in ("bias", "bias_machine")]
+        shares += [np.nanmean(np.abs(row[name])) for name in ("bias", "bias_machine")]
         shares.append(row["no_interval"])
         names = [row[name] for name in ("recordings", "method", "annotated_minutes", "of")]
         decimals = (1, 1, 0, 0, 1, 1, 1)
@@ -200,12 +245,15 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 def main() -> None:
     """Run the study, print the table and write the rows."""
+    global POPULATION
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=int, default=200, help="data sets for each number of recordings")
+    parser.add_argument("--recordings", type=int, nargs="*", default=[FEW, MANY])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    rows = [row for recordings in (FEW, MANY) for row in study(recordings, options.sets, options.seed)]
+    POPULATION = population(options.seed)
+    rows = [row for recordings in options.recordings for row in study(recordings, options.sets, options.seed)]
     print("\n".join(table(rows)))
     write_results(options, rows)
 

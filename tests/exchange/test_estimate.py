@@ -122,7 +122,8 @@ def test_estimates_of_a_run_by_child_and_recording(made, tmp_path):
     content = json.loads((tmp_path / "estimate.json").read_text(encoding="utf-8"))
     assert len(content["estimates"]) == len(rows)
     assert {(one["true"], one["found"]) for one in content["rates"]} >= {("KCHI", "MAL"), ("non_speech", "FEM")}
-    rates = {(one["true"], one["found"]): one for one in read_rows(tmp_path / "rates.csv")}
+    shares = [one for one in read_rows(tmp_path / "rates.csv") if one["level"] == "all"]
+    rates = {(one["true"], one["found"]): one for one in shares}
     assert 0 < float(rates["KCHI", "KCHI"]["low"]) < float(rates["KCHI", "KCHI"]["share"]) <= 1
 
 
@@ -422,3 +423,56 @@ def test_columns_that_people_left_out_are_told_and_not_estimated(with_tasks, tmp
     assert done.code == 0, done.err
     assert "people annotated no addressee, phonemes, vocalisation: measures of it are not estimated" in done.err
     assert {row["measure"] for row in read_rows(tmp_path / "est" / "estimate.csv")} == set(MEASURES)
+
+
+def test_rates_of_other_recordings_correct_minutes_and_tell_what_they_assume(made, tmp_path):
+    done = command("estimate", made / "out", "--reference", made / "reference", "-o", tmp_path / "est")
+    assert done.code == 0, done.err
+    rates = tmp_path / "est" / "rates.csv"
+    rows = [row for row in read_rows(rates) if row["level"] == "recording_id" and row["true"] == "KCHI"]
+    for name in SECONDS:
+        (row,) = [row for row in rows if row["name"] == name and row["found"] == "KCHI"]
+        clips = [clip for clip in rows_of(made / "clips") if clip["recording_id"] == name]
+        onsets = [int(clip["segment_onset"]) for clip in clips]
+        minutes = sum(spoken(TRUTH[name], ("KCHI",), first, first + 8000) for first in onsets) / 60_000
+        assert float(row["true_minutes"]) == pytest.approx(minutes * SECONDS[name] / 32, rel=1e-4)
+        assert float(row["share"]) == pytest.approx(float(row["minutes"]) / float(row["true_minutes"]), abs=1e-4)
+    truth = {f"new {number}": truth_of(number + 40, 200.0) for number in range(6)}
+    found = {name: list(found_of(one, 5)) for name, one in truth.items()}
+    other = write_run(tmp_path / "other", found, dict.fromkeys(truth, 200.0))
+    table = tmp_path / "table.csv"
+    table.write_text("recording_id,child\n" + "".join(f"{name},{name[-1]}\n" for name in truth), encoding="utf-8")
+    options = ("--recordings", table, "--by", "child", "-o", tmp_path / "new")
+    done = command("estimate", other, "--rates", rates, *options)
+    assert done.code == 0, done.err
+    assert "the rates are of 3 other recordings" in done.err
+    assert "not corrected, as they do not occur in the rates: MAL" in done.err
+    got = {(row["level"], row["name"], row["measure"]): row for row in read_rows(tmp_path / "new" / "estimate.csv")}
+    assert len(got) == (1 + 6 + 6) * 4
+    row = got["all", "", "fem_speech_min"]
+    actual = sum(spoken(one, ("FEM",), 0, 200_000) for one in truth.values()) / 60_000
+    assert float(row["machine"]) < 0.7 * actual
+    assert float(row["low"]) < actual < float(row["high"])
+    assert got["all", "", "mal_speech_min"]["no_interval"] == "does not occur in the rates"
+
+
+def test_rates_of_another_machine_are_refused(made, tmp_path):
+    assert command("estimate", made / "out", "--reference", made / "reference", "-o", tmp_path / "est").code == 0
+    out = shutil.copytree(made / "out", tmp_path / "out")
+    run = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    for changed, said in (
+        ({"model": {**run["model"], "sha256": "1" * 64}}, "of another model"),
+        ({"settings": {"thresholds": {"KCHI": 0.9}}}, "of other thresholds"),
+    ):
+        (out / "run.json").write_text(json.dumps({**run, **changed}), encoding="utf-8")
+        done = command("estimate", out, "--rates", tmp_path / "est" / "rates.csv")
+        assert done.code == 2
+        assert said in done.err
+    (tmp_path / "est" / "estimate.json").unlink()
+    done = command("estimate", out, "--rates", tmp_path / "est" / "rates.csv")
+    assert done.code == 0
+    assert "no estimate.json beside it tells of which model the rates are" in done.err
+    for options in ((), ("--rates", "x.csv", "--reference", made / "reference")):
+        done = command("estimate", out, *options)
+        assert done.code == 2
+        assert "give --reference" in done.err

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,7 @@ from rich.table import Table
 
 from babyhubert.evaluation.estimation import CONFIDENCE, ClipDesign, Estimate, Interval, estimate, estimate_shares
 from babyhubert.evaluation.recording_table import in_order, members
-from babyhubert.evaluation.score_table import decimal, number, span_or_dash, table_of_rows
-from babyhubert.files import csv_text, write_json, write_text
+from babyhubert.evaluation.score_table import span_or_dash, table_of_rows
 
 ALL = "all"
 RECORDING = "recording_id"
@@ -275,48 +273,37 @@ def _numbers(group: GroupEstimate, k: int) -> dict[str, Any]:
 
 
 def rate_rows(report: EstimateReport) -> Iterator[dict[str, Any]]:
-    """One row for each true class and what the machine finds."""
-    classes = report.amounts.classes
-    pairs = [(true, found) for true in classes for found in classes]
-    minutes = report.amounts.confusion.sum(axis=0).ravel()
-    ends = (report.rates.value, report.rates.low, report.rates.high, minutes)
-    for (true, found), share, low, high, annotated in zip(pairs, *(each.tolist() for each in ends), strict=True):
-        yield {"true": true, "found": found, "share": share, "low": low, "high": high, "clip_min": annotated}
+    """One row for each true class and what the machine finds: with intervals for all recordings, then for each."""
+    amounts = report.amounts
+    yield from _rate_rows(amounts, ALL, "", range(len(amounts.recordings)), report.rates)
+    for row, name in enumerate(amounts.recordings):
+        if np.any(amounts.recording == row):
+            yield from _rate_rows(amounts, RECORDING, name, [row], None)
 
 
-def write_estimates(
-    output: Path,
-    report: EstimateReport,
-    settings: Mapping[str, Any],
-    more: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
-) -> list[Path]:
-    """Write ``estimate.csv``, ``rates.csv`` and ``estimate.json`` into a folder.
-
-    Args:
-        output: The folder.
-        report: The estimates.
-        settings: Where they are from.
-        more: Rows of further tables, which go to CSV files of these names and into the JSON file.
-
-    Raises:
-        OutputError: they cannot be written.
-    """
-    totals, shares, more = list(rows(report)), list(rate_rows(report)), more or {}
-    tables = {"estimate": totals, "rates": shares, **more}
-    for name, content in tables.items():
-        columns = tuple(content[0])
-        cells = ([_cell(row[column]) for column in columns] for row in content)
-        write_text(output / f"{name}.csv", csv_text([columns, *cells]))
-    found = {
-        name: [_json(row) for row in each] for name, each in {"estimates": totals, "rates": shares, **more}.items()
-    }
-    write_json(output / "estimate.json", {**settings, "confidence": CONFIDENCE, "notes": list(notes(report)), **found})
-    return [*(output / f"{name}.csv" for name in tables), output / "estimate.json"]
-
-
-def _cell(value: Any) -> Any:
-    return decimal(value) if isinstance(value, float) else value
-
-
-def _json(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: number(value) if isinstance(value, float) else value for name, value in row.items()}
+def _rate_rows(
+    amounts: ClipAmounts, level: str, name: str, recordings: Sequence[int], rates: Interval | None
+) -> Iterator[dict[str, Any]]:
+    size = len(amounts.classes)
+    design, used = amounts.design(recordings)
+    inside = np.isin(amounts.recording, recordings)
+    confusion = amounts.confusion.reshape(len(inside), -1) * inside[:, None]
+    minutes = design.totals(confusion[used]).reshape(size, size)
+    true = design.totals((amounts.true * inside[:, None])[used])
+    share = np.divide(minutes, true[:, None], out=np.full_like(minutes, np.nan), where=true[:, None] > 0)
+    hours, clips = float(amounts.hours[list(recordings)].sum()), confusion.sum(axis=0).reshape(size, size)
+    for row, column in np.ndindex(size, size):
+        place = row * size + column
+        yield {
+            "level": level,
+            "name": name,
+            "true": amounts.classes[row],
+            "found": amounts.classes[column],
+            "share": float(share[row, column]),
+            "low": math.nan if rates is None else float(rates.low[place]),
+            "high": math.nan if rates is None else float(rates.high[place]),
+            "minutes": float(minutes[row, column]),
+            "true_minutes": float(true[row]),
+            "hours": hours,
+            "clip_min": float(clips[row, column]),
+        }

@@ -43,7 +43,7 @@ measures: folder! --start-times --vocalisation-gap=300 --turn-gap=2000 --turn-ov
     --shuffles=100 --seed=0 --min-confidence=0.0
 table: folder! --to=xlsx -o,--output --start-times
 export: source! --to... -o,--output --audio... --childproject --sets=babyhubert --tiers=aclew
-report: folder! --start-times --levels/--no-levels=True --with-clips=0 --seed=0
+report: folder! --start-times --recordings --levels/--no-levels=True --with-clips=0 --seed=0
 sample: source -o,--output --collect --audio... --method=random --clips=5 --length=60.0
     --context=0.0 --seed=0 --voice --format=eaf --blank=False --tiers=aclew --channel=mean
     --include-unchanged=False --plan=False --annotator=

@@ -294,3 +294,35 @@ class TestOddRuns:
         path.write_text(text.replace('"current_settings": true', '"current_settings": false'), encoding="utf-8")
         (note,) = report(tmp_path, "--no-levels")["recordings"][0]["notes"]
         assert "other settings" in note
+
+
+def test_the_words_for_a_paper_cite_what_the_documentation_cites():
+    from babyhubert.report import paper
+
+    cited = (Path(__file__).parents[2] / "docs" / "citing.md").read_text(encoding="utf-8")
+    assert all(work in cited for work in paper.PAPERS.values())
+
+
+def test_the_page_names_demonstration_models_and_its_results(tmp_path):
+    from babyhubert.report.paper import demonstration_models
+
+    run = {
+        "model": {"source": "C:\\models\\playroom-mini"},
+        "also": {"addressee": {"model": {"source": "coml/addressee"}}},
+    }
+    assert demonstration_models(run) == ["playroom-mini"]
+    assert demonstration_models({"model": {"source": "coml/VTC-2"}, "also": None}) == []
+
+
+def test_children_and_ages_of_a_data_set(tmp_path):
+    from babyhubert.report.people import Person, people_of
+
+    metadata = tmp_path / "metadata"
+    metadata.mkdir()
+    (metadata / "recordings.csv").write_text(
+        "child_id,date_iso,recording_filename\nc1,2021-05-10,a/x.wav\nNA,2021-05-10,b.wav\nc2,NA,c.wav\n",
+        encoding="utf-8",
+    )
+    (metadata / "children.csv").write_text("child_id,child_dob\nc1,2020-05-10\nc2,2020-01-01\n", encoding="utf-8")
+    audio = {name: tmp_path / "recordings" / "raw" / f"{name}.wav" for name in ("a/x", "b", "c", "d")}
+    assert people_of(audio) == {"a/x": Person("c1", 12.0), "b": Person(), "c": Person("c2"), "d": Person()}

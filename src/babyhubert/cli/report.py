@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,15 @@ from babyhubert.cli.messages import say
 def report(
     folder: RunArgument,
     start_times: StartTimesOption = None,
+    recordings: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with recording_id, child_id and age_months (or date_iso and child_dob): means by child and age. "
+            "Default: the metadata of the ChildProject data set that holds the audio.",
+            metavar="CSV",
+            show_default=False,
+        ),
+    ] = None,
     levels: Annotated[
         bool,
         typer.Option(
@@ -46,7 +56,7 @@ def report(
 
     results = read_results(folder)
     print_notes([*results.notes, *start_time_notes(results.audio, start_times)])
-    settings = PageSettings(levels=levels, clips=with_clips, seed=seed, start_times=start_times)
+    settings = PageSettings(levels, with_clips, seed, start_times, recordings)
     with RunProgressDisplay("report") as progress:
         written = write_page(results, settings, progress)
     where = f"{written.path}" + (f" and {folder / 'report'}" if written.separate else "")

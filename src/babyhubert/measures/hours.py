@@ -112,7 +112,7 @@ def start_times(recordings: Mapping[str, Path], table: Path | None = None) -> di
     tables: dict[tuple[Path, str], RecordingNames[int | None]] = {}
     found: dict[str, int | None] = dict.fromkeys(recordings)
     for recording_id, audio in recordings.items():
-        source = table or _project_metadata(audio)
+        source = table or project_metadata(audio)
         if source is not None:
             key = source, audio.suffix
             tables[key] = tables[key] if key in tables else _names_of(*key)
@@ -145,7 +145,7 @@ def _written(name: str, suffixes: Iterable[str]) -> set[str]:
     return {name, *(name.removesuffix(suffix) for suffix in suffixes)}
 
 
-def _project_metadata(audio: Path) -> Path | None:
+def project_metadata(audio: Path) -> Path | None:
     """``metadata/recordings.csv`` of the ChildProject data set whose ``recordings`` folder holds the file."""
     for folder in audio.parents:
         table = folder.parent / "metadata" / "recordings.csv"

@@ -103,6 +103,9 @@ function format(value, digits = 1) {
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 }
 
+/** A text without accents and capitals, to compare. */
+const folded = (value) => value.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+
 const padded = (value, width = 2) => String(value).padStart(width, "0");
 
 /** A moment of a recording: clock time where its start is known, else time since its beginning. */
@@ -190,6 +193,8 @@ function prepareCanvas(canvas, width, height) {
 const COLUMNS = [
   ["id", "Recording", 0, "Path below the folder that was given"],
   ["strip", "Its course", 0, "Who speaks over the recording, from its beginning to its end"],
+  ["child", "Child", 0, "The child who wears the recorder"],
+  ["age", "Age, months", 1, "Age of the child"],
   ["start", "Begins", 0, "Time of day"],
   ["duration_h", "Hours", 1, "Hours recorded"],
   ["kchi_vocalisations_per_hour", "Key child vocalisations / h", 0, "Vocalisations of the key child an hour"],
@@ -207,7 +212,7 @@ const COLUMNS = [
 
 function cellValue(row, name) {
   if (name === "id") return row.id;
-  if (name === "start" || name === "warnings") return row[name];
+  if (["start", "warnings", "child", "age"].includes(name)) return row[name];
   if (name === "strip") return row.measures.speech_min;
   if (name === "above_chance") {
     const { turns_lena: turns, turns_lena_chance: chance } = row.measures;
@@ -254,13 +259,14 @@ function recordingsTable(rows, open) {
       if (name === "id") return element("th", { scope: "row", title: row.id }, link);
       if (name === "strip") return element("td", {}, element("canvas", { role: "img", "aria-label": "speech over the recording" }));
       if (name === "start") return element("td", {}, row.start === null ? "–" : clock(0, row.start, -1));
+      if (name === "child") return element("td", {}, row.child ?? "–");
       return element("td", {}, format(cellValue(row, name), name === "duration_h" && short ? 2 : digits));
     });
     return { row, strip: strips[index], node: element("tr", { "data-id": row.id }, ...cells) };
   });
   const body = element("tbody");
   const count = element("span", { class: "faint small", role: "status" });
-  const filter = element("input", { type: "search", placeholder: "Filter by name", "aria-label": "Filter recordings by name" });
+  const filter = element("input", { type: "search", placeholder: "Filter by name or child", "aria-label": "Filter recordings by name or child" });
   let order = { name: "id", down: false };
 
   const heads = shown.map(([name, label, , title]) => {
@@ -273,15 +279,15 @@ function recordingsTable(rows, open) {
   });
 
   function update() {
-    const wanted = filter.value.trim().toLowerCase();
-    const visible = lines.filter(({ row }) => row.id.toLowerCase().includes(wanted));
+    const wanted = folded(filter.value.trim());
+    const visible = lines.filter(({ row }) => folded(`${row.id} ${row.child ?? ""}`).includes(wanted));
     visible.sort((one, other) => {
       const [a, b] = [cellValue(one.row, order.name), cellValue(other.row, order.name)];
       const unknown = a === null || a === undefined || b === null || b === undefined;
       return compareCells(a, b) * (order.down && !unknown ? -1 : 1);
     });
     body.replaceChildren(...visible.map(({ node }) => node));
-    count.textContent = visible.length === rows.length ? `${rows.length} recordings` : `${visible.length} of ${rows.length} recordings`;
+    count.textContent = visible.length === rows.length ? plural(rows.length, "recording") : `${visible.length} of ${plural(rows.length, "recording")}`;
     for (const [name, head] of heads) {
       if (name === order.name) head.setAttribute("aria-sort", order.down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
@@ -300,7 +306,8 @@ function recordingsTable(rows, open) {
     element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of recordings" },
       element("table", {}, element("thead", {}, element("tr", {}, ...heads.map(([, head]) => head))), body)),
     element("p", { class: "faint small" }, ...VOICES.flatMap((voice) => [legendKey(voice), `${NAMES[voice]}  `]),
-      "· press a heading to sort"));
+      element("span", { class: "screen" }, "· press a heading to sort")),
+    more(rows.length, 10, "recordings"));
 }
 
 function save(name, lines) {
@@ -328,7 +335,10 @@ const NARROW_LABEL = 46;
 class Timeline {
   constructor(recording) {
     this.recording = recording;
-    this.lanes = Object.fromEntries(VOICES.map((voice) => [voice, unpackLane(recording.lanes[voice])]));
+    this.all = Object.fromEntries(VOICES.map((voice) => [voice, unpackLane(recording.lanes[voice])]));
+    this.lanes = this.all;
+    this.selected = null; // start and end in ms, voice
+    this.voice = ""; // which segments 'next' and 'previous' mean; empty: of any voice
     this.levels = recording.levels && unpackBytes(recording.levels.level);
     this.clipped = recording.levels ? this.unpackClipped(recording.levels.clipped) : [];
     this.length = Math.max(recording.duration, 1);
@@ -342,9 +352,9 @@ class Timeline {
       "aria-label": "Timeline with a lane a voice type. Arrow keys move, plus and minus zoom, Home shows the whole recording. The table of segments in view below says the same.",
     });
     this.readout = element("p", { class: "readout faint", role: "status" });
-    this.list = element("details", {}, element("summary", {}, "Segments in view, as a table"), element("div"));
+    this.list = element("details", { class: "screen" }, element("summary", {}, "Segments in view, as a table"), element("div"));
     this.list.ontoggle = () => this.fillList();
-    this.node = element("div", {}, this.tools(), element("div", { class: "timeline" }, this.map, this.canvas), this.readout, this.list);
+    this.node = element("div", {}, this.tools(), this.segmentTools(), element("div", { class: "timeline" }, this.map, this.canvas), this.readout, this.list);
     this.listen();
     this.height = VOICES.length * LANE + (this.levels ? LEVELS : 0) + AXIS;
     this.canvas.style.height = `${this.height}px`;
@@ -385,6 +395,74 @@ class Timeline {
     return tools;
   }
 
+  /** Next and previous segment of a voice, and the least score that is shown. */
+  segmentTools() {
+    const button = (label, title, act) => element("button", { type: "button", title, onclick: act }, label);
+    const voice = element("select", { "aria-label": "Voice of the next segment" },
+      element("option", { value: "" }, "any voice"), ...VOICES.map((name) => element("option", { value: name }, NAMES[name])));
+    voice.onchange = () => { this.voice = voice.value; };
+    const tools = element("div", { class: "tools" },
+      button("◀ segment", "Previous segment of the voice (key p)", () => this.step(-1)), voice,
+      button("segment ▶", "Next segment of the voice (key n)", () => this.step(1)));
+    if (VOICES.some((name) => this.all[name].scores)) {
+      const told = element("output", { class: "small faint" });
+      const least = element("input", { type: "range", min: 0, max: 100, step: 1, value: 0, "aria-label": "Least score of the segments that are shown" });
+      least.oninput = () => { told.textContent = this.setLeast(least.value / 100); };
+      tools.append(element("label", { class: "small" }, "Score at least ", least), told);
+    }
+    return tools;
+  }
+
+  /** Show only segments of at least this score; a sentence about what is left. */
+  setLeast(least) {
+    const keep = (lane) => {
+      if (!lane.scores || !least) return lane;
+      const rows = [...lane.scores.keys()].filter((i) => lane.scores[i] >= Math.round(255 * least));
+      const chosen = (values) => values && values.constructor.from(rows, (i) => values[i]);
+      const end = chosen(lane.end);
+      const reach = end.slice();
+      for (let i = 1; i < reach.length; i++) reach[i] = Math.max(reach[i], reach[i - 1]);
+      const classes = new Map([...lane.classes].map(([name, values]) => [name, chosen(values)]));
+      return { start: chosen(lane.start), end, reach, scores: chosen(lane.scores), addressees: chosen(lane.addressees), classes, phonemes: chosen(lane.phonemes) };
+    };
+    this.lanes = Object.fromEntries(VOICES.map((voice) => [voice, keep(this.all[voice])]));
+    this.selected = null;
+    this.resize();
+    this.fillList();
+    if (!least) return "";
+    const minutes = (lanes) => VOICES.reduce((sum, voice) => lanes[voice].start.reduce((total, start, i) => total + lanes[voice].end[i] - start, sum), 0) / 60_000;
+    const count = (lanes) => VOICES.reduce((sum, voice) => sum + lanes[voice].start.length, 0).toLocaleString("en");
+    return `${format(least, 2)}: ${count(this.lanes)} of ${count(this.all)} segments, ${format(minutes(this.lanes), 1)} of ${format(minutes(this.all), 1)} min. Hides whole segments on the timeline alone; numbers stay. For other thresholds run 'babyhubert segment --thresholds'.`;
+  }
+
+  /** Choose the next (1) or previous (-1) segment of the voice, and show it. */
+  step(direction) {
+    const from = this.selected ? this.selected.start : this.from - direction * 1e-3;
+    let found = null;
+    for (const voice of this.voice ? [this.voice] : VOICES) {
+      const { start } = this.lanes[voice];
+      const place = direction > 0 ? firstAbove(start, from) : firstAbove(start, from - 1e-3) - 1;
+      if (start[place] === undefined) continue;
+      if (!found || direction * (found.start - start[place]) > 0) found = { voice, i: place, start: start[place] };
+    }
+    if (!found) {
+      this.readout.textContent = `No ${direction > 0 ? "later" : "earlier"} segment of ${this.voice ? NAMES[this.voice] : "any voice"}.`;
+      return null;
+    }
+    return this.select(found.voice, found.i);
+  }
+
+  select(voice, i) {
+    const lane = this.lanes[voice];
+    this.selected = { voice, start: lane.start[i], end: lane.end[i], told: this.describe(voice, i) };
+    const { start, end } = this.selected;
+    if (this.span > 60_000 || start < this.from || end > this.from + this.span) {
+      const span = Math.min(60_000, this.span, Math.max(10_000, 3 * (end - start)));
+      this.show((start + end) / 2 - span / 2, span);
+    } else this.show(this.from, this.span);
+    return this.selected;
+  }
+
   listen() {
     const { canvas, map } = this;
     canvas.addEventListener("wheel", (event) => {
@@ -400,6 +478,7 @@ class Timeline {
       const act = {
         ArrowLeft: () => this.move(-0.2), ArrowRight: () => this.move(0.2), PageUp: () => this.move(-1), PageDown: () => this.move(1),
         "+": () => this.zoom(0.5), "=": () => this.zoom(0.5), "-": () => this.zoom(2), ArrowUp: () => this.zoom(0.5), ArrowDown: () => this.zoom(2),
+        n: () => this.step(1), p: () => this.step(-1), " ": () => this.onplay && this.onplay(),
         Home: () => this.show(0, this.length), 0: () => this.show(0, this.length), End: () => this.show(this.length - this.span, this.span),
       }[event.key];
       if (!act || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -408,6 +487,7 @@ class Timeline {
     });
     canvas.addEventListener("pointerdown", (event) => {
       this.pointers.set(event.pointerId, event.offsetX);
+      this.pressed = [event.offsetX, event.offsetY];
       canvas.setPointerCapture(event.pointerId);
       canvas.classList.add("dragging");
     });
@@ -426,7 +506,13 @@ class Timeline {
       this.pointers.delete(event.pointerId);
       if (!this.pointers.size) canvas.classList.remove("dragging");
     };
-    canvas.addEventListener("pointerup", (event) => { release(event); this.tell(event.offsetX, event.offsetY); });
+    canvas.addEventListener("pointerup", (event) => {
+      release(event);
+      const [x, y] = this.pressed ?? [0, 0];
+      const hit = Math.hypot(event.offsetX - x, event.offsetY - y) < 4 && this.segmentAt(event.offsetX, event.offsetY);
+      if (hit) this.select(hit.voice, hit.i);
+      this.tell(event.offsetX, event.offsetY);
+    });
     canvas.addEventListener("pointercancel", release);
     canvas.addEventListener("pointerleave", () => this.pointers.size || this.tell(-1, -1));
     const goto = (event) => {
@@ -538,7 +624,9 @@ class Timeline {
     if (this.levels) this.paintLevels(context, VOICES.length * LANE);
     this.paintMap(wide);
     this.aggregated = aggregated;
+    this.paintSelected(context);
     this.tell(-1, -1);
+    if (this.onview) this.onview();
     this.paintTime = performance.now() - begun;
   }
 
@@ -615,6 +703,15 @@ class Timeline {
     }
   }
 
+  paintSelected(context) {
+    const { selected } = this;
+    if (!selected || selected.end < this.from || selected.start > this.from + this.span) return;
+    const [left, right] = [Math.max(this.label, this.x(selected.start)), Math.min(this.label + this.width, this.x(selected.end))];
+    context.strokeStyle = palette.ink;
+    context.lineWidth = 2;
+    context.strokeRect(left - 1, VOICES.indexOf(selected.voice) * LANE + 3, Math.max(3, right - left) + 2, LANE - 6);
+  }
+
   paintText(context, text, left, top, wide) {
     context.save();
     context.beginPath();
@@ -670,12 +767,24 @@ class Timeline {
     context.strokeRect(left, 0.75, box, MAP - 1.5);
   }
 
-  /** Describe the item under the pointer. */
+  /** The segment at a place of the canvas; nothing from afar. */
+  segmentAt(x, y) {
+    const voice = VOICES[Math.floor(y / LANE)];
+    if (!voice || this.aggregated || x < this.label) return null;
+    const lane = this.lanes[voice];
+    const [at, slack] = [this.timeAt(x), (2 * this.span) / this.width];
+    for (let i = firstAbove(lane.reach, at - slack); i < lane.start.length && lane.start[i] <= at + slack; i++) {
+      if (lane.end[i] >= at - slack) return { voice, i };
+    }
+    return null;
+  }
+
+  /** Describe the item under the pointer; without one, the chosen segment. */
   tell(x, y) {
     const { start } = this.recording;
     const precision = this.span < 60_000 ? 1 : 0;
     const view = `${clock(this.from, start, precision)} to ${clock(this.from + this.span, start, precision)}, ${duration(this.span)}`;
-    let text = this.aggregated ? `${view}: each bar is ${duration(this.size)}, its height the share spoken (square root)` : view;
+    let text = this.selected ? `Chosen: ${this.selected.told}` : this.aggregated ? `${view}: each bar is ${duration(this.size)}, its height the share spoken (square root)` : view;
     const voice = VOICES[Math.floor(y / LANE)];
     if (x >= this.label && y >= 0) {
       const at = this.timeAt(x);
@@ -684,11 +793,8 @@ class Timeline {
         const bin = Math.floor(at / this.size) * this.size;
         text += `: ${NAMES[voice]} speak${voice === "KCHI" ? "s" : ""} ${format(100 * this.coverage(this.lanes[voice], bin, this.size, 1)[0], 0)}% of these ${duration(this.size)}`;
       } else if (voice) {
-        const lane = this.lanes[voice];
-        const slack = (2 * this.span) / this.width;
-        for (let i = firstAbove(lane.reach, at - slack); i < lane.start.length && lane.start[i] <= at + slack; i++) {
-          if (lane.end[i] >= at - slack) { text = this.describe(voice, i); break; }
-        }
+        const hit = this.segmentAt(x, y);
+        if (hit) text = this.describe(hit.voice, hit.i);
       } else if (this.levels && y < VOICES.length * LANE + LEVELS) {
         const level = this.levels[Math.floor(at / 1000)];
         if (level !== undefined) text += level ? `: ${format(level / 2 - 100, 1)} dBFS` : ": digital silence";
@@ -915,7 +1021,7 @@ function hoursTable(recording) {
     ["To key child, min", () => measures.kcds_min, 1], ["To adults, min", () => measures.ads_min, 1], ["Phones", () => measures.phonemes, 0],
     ...OWN_COLUMNS.flatMap((column) => Object.entries(column.measures).map(([name, base]) => [`${column.name} ${name}, min`, () => measures[`${base}_min`], 1]))]
     .filter(([, values]) => values().some((value) => value !== null));
-  return element("details", { class: "print" }, element("summary", {}, "Numbers by hour"),
+  return element("details", { class: "print hours" }, element("summary", {}, "Numbers by hour"),
     element("div", { class: "scroll" }, element("table", {},
       element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Hour"), ...columns.map(([name]) => element("th", { scope: "col" }, name)))),
       element("tbody", {}, ...names.map((name, hour) => element("tr", {}, element("th", { scope: "row" }, name), ...columns.map(([, values, digits]) => element("td", {}, format(values()[hour], digits)))))))));
@@ -968,6 +1074,7 @@ function clipsSection(recording) {
 
 function recordingSection(recording) {
   const timeline = new Timeline(recording);
+  const sound = new LocalSound(recording, timeline);
   const facts = [recording.file, recording.channel ? `channel ${recording.channel}` : "", recording.speed ? `${format(recording.speed, 1)} × real time` : ""].filter(Boolean).join(" · ");
   const section = element("section", { "aria-label": recording.id },
     element("h2", {}, recording.id),
@@ -975,11 +1082,12 @@ function recordingSection(recording) {
     ...recording.notes.map((note) => element("p", { class: "notice small" }, note)),
     tiles(recording),
     timeline.node,
+    sound.node,
     element("div", { class: "charts" }, ...[minutesChart(recording), turnsChart(recording), lengthsChart(recording), offsetsChart(recording), scoresChart(recording)].filter(Boolean)),
     ...OWN_COLUMNS.map((column) => classesTable(recording, column)).filter(Boolean),
     hoursTable(recording),
     clipsSection(recording));
-  section.timeline = timeline;
+  Object.assign(section, { timeline, sound });
   return section;
 }
 
@@ -987,19 +1095,24 @@ function recordingSection(recording) {
 
 function failuresSection() {
   if (!about.failures.length) return null;
-  return element("section", {}, element("h2", {}, `What failed: ${about.failures.length}`),
+  return element("section", { id: "failures" }, element("h2", {}, `What failed: ${about.failures.length}`),
     element("div", { class: "scroll" }, element("table", {},
       element("thead", {}, element("tr", {}, element("th", { scope: "col", class: "left" }, "File"), element("th", { scope: "col", class: "left" }, "Why"))),
       element("tbody", {}, ...about.failures.map(({ path, error }) => element("tr", {}, element("td", { class: "left" }, path), element("td", { class: "left" }, error)))))));
 }
 
+/** Names and values as a list; those of inner objects follow the name of the object. */
 function definitions(content) {
-  return element("dl", {}, ...Object.entries(content).flatMap(([name, value]) => {
+  const flat = (name, value) => {
     if (value === null || value === undefined || value === "") return [];
-    const shown = typeof value === "object" && !Array.isArray(value) ? definitions(value)
-      : Array.isArray(value) ? (value.every((item) => typeof item !== "object") ? value.join(", ") : JSON.stringify(value)) : String(value);
-    return [element("dt", {}, name.replaceAll("_", " ")), element("dd", {}, shown)];
-  }));
+    if (typeof value === "object" && !Array.isArray(value)) {
+      return Object.entries(value).flatMap(([inner, each]) => flat(name ? `${name}: ${inner}` : inner, each));
+    }
+    const simple = !Array.isArray(value) || value.every((item) => typeof item !== "object");
+    return [[name, simple ? (Array.isArray(value) ? value.join(", ") : String(value)) : JSON.stringify(value)]];
+  };
+  return element("dl", {}, ...flat("", content).flatMap(([name, value]) =>
+    [element("dt", {}, name.replaceAll("_", " ")), element("dd", {}, value)]));
 }
 
 function modelSection() {
@@ -1007,11 +1120,12 @@ function modelSection() {
   const card = model.card || {};
   return element("section", {}, element("h2", {}, "Model and settings"),
     element("p", {}, "Recognised speech is not true speech: every number here carries the errors of the model. Measure them on your own recordings with 'babyhubert evaluate' and report them beside the numbers. Other children (OCH) are usually the hardest to tell."),
-    definitions({ model: model.source, "weights (SHA-256)": model.sha256, classes: model.classes, device: about.device, "run began": about.began, "run ended": about.ended, "page made": about.made, babyhubert: about.babyhubert }),
-    element("details", { class: "print" }, element("summary", {}, "Model card"), Object.keys(card).length ? definitions(card) : element("p", {}, "The model carries no card.")),
+    definitions({ model: model.source, "weights (SHA-256)": model.sha256, classes: model.classes, device: about.device, "run began": about.began, "run ended": about.ended, "page made": about.made, "page made from": about.made_from, babyhubert: about.babyhubert }),
+    element("p", { class: "faint small" }, "Results may change after this page was made: 'babyhubert status' with the output folder says so."),
+    element("details", { class: "screen" }, element("summary", {}, "Model card"), Object.keys(card).length ? definitions(card) : element("p", {}, "The model carries no card.")),
     ...Object.entries(about.also || {}).map(([command, run]) =>
-      element("details", { class: "print" }, element("summary", {}, `Also run here: ${command}`), definitions(run))),
-    element("details", { class: "print" }, element("summary", {}, "Settings and versions"), definitions({ settings: about.settings, versions: about.versions, measures: about.measures })));
+      element("details", { class: "screen" }, element("summary", {}, `Also run here: ${command}`), definitions(run))),
+    element("details", { class: "screen" }, element("summary", {}, "Settings and versions"), definitions({ settings: about.settings, versions: about.versions, measures: about.measures })));
 }
 
 function summary() {
@@ -1042,15 +1156,15 @@ function show() {
     } catch { /* some browsers forbid it for files */ }
     place.scrollIntoView({ block: "start" });
   };
-  main.append(summary());
+  main.append(summary(), ...notices());
   if (about.index) main.append(element("p", {}, element("a", { href: about.index }, "← all recordings")));
   if (!data.rows.length && !data.recordings.length) main.append(element("p", { class: "notice" }, "No recording was processed."));
   if (data.rows.length > 1 || (data.rows.length && !data.recordings.length)) main.append(recordingsTable(data.rows, open));
-  main.append(place);
+  main.append(place, ...[overviewSection(data.rows)].filter(Boolean));
   const asked = data.recordings.map(({ id }) => id).find((id) => location.hash === `#${encodeURIComponent(id)}`);
   const failures = failuresSection();
   if (failures) main.append(failures);
-  main.append(modelSection());
+  main.append(...[modelSection(), paperSection(), glossarySection()].filter(Boolean));
   setTheme(theme());
   if (data.recordings.length) open(asked ?? data.recordings[0].id, asked !== undefined);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => setTheme(theme()));
@@ -1063,5 +1177,3 @@ function show() {
   });
   addEventListener("afterprint", () => opened.forEach((details) => { details.open = false; }));
 }
-
-show();

@@ -1,8 +1,8 @@
 """The HTML page of a run: one file that needs no network, and no other file as long as it stays below a few megabytes.
 
-``page.html``, ``look.css``, ``page.css`` and ``page.js`` beside this module are readable sources; here they are joined
-with data. If the details of all recordings together fit :data:`DETAIL_BYTES`, they are in ``report.html``. Otherwise
-each recording has a page of its own, ``report/<id>.html``, and ``report.html`` is the table that links to them.
+``page.html``, the styles and the scripts beside this module are readable sources; here they are joined with data. If
+the details of all recordings together fit :data:`DETAIL_BYTES`, they are in ``report.html``. Otherwise each recording
+has a page of its own, ``report/<id>.html``, and ``report.html`` is the table that links to them.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from typing import Any
 from urllib.parse import quote
 
 from babyhubert.audio.channels import Channel, parse_channel
-from babyhubert.errors import BabyHubertError
+from babyhubert.errors import BabyHubertError, counted
 from babyhubert.files import exclusive, make_folder, path_below, remove_leftovers, write_text
+from babyhubert.hashing import fingerprint
 from babyhubert.measures.csv_files import earlier_settings
 from babyhubert.measures.hours import start_times
 from babyhubert.measures.results import RecordingResult, RunResults
@@ -30,12 +31,16 @@ from babyhubert.report.clips import Clip, draw_clips
 from babyhubert.report.confidence import Confidence, confidence_of
 from babyhubert.report.content import columns_of, detail_of, row_of
 from babyhubert.report.levels import Levels, levels_of
+from babyhubert.report.paper import demonstration_models, paper_of
+from babyhubert.report.people import people_of
 from babyhubert.runs.derived import note_derived, results_state
 from babyhubert.runs.folder import STATE_FOLDER, report_lock
 from babyhubert.version import __version__
 
 DETAIL_BYTES = 4_000_000
 """Maximum bytes of details in ``report.html``; with them the page stays below 5 MB."""
+
+_SCRIPTS = ("page.js", "sound.js", "overview.js")
 
 _MARKER = re.compile(r"<!-- (title|style|data|script) -->")
 
@@ -49,12 +54,14 @@ class PageSettings:
         clips: Number of sound clips per recording.
         seed: Seed of their choice.
         start_times: Table of start times; see `measures.hours`.
+        recordings: Table of children and ages; see `report.people`.
     """
 
     levels: bool = True
     clips: int = 0
     seed: int = 0
     start_times: Path | None = None
+    recordings: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,7 @@ def join_page(title: str, data: Mapping[str, Any]) -> str:
         "title": html.escape(title),
         "style": f"<style>\n{_source('look.css')}\n{_source('page.css')}</style>",
         "data": f'<script type="application/json" id="data">{_json(data)}</script>',
-        "script": f"<script>\n{_source('page.js')}</script>",
+        "script": "<script>\n" + "\n".join(map(_source, _SCRIPTS)) + "\nshow();\n</script>",
     }
     return _MARKER.sub(lambda match: parts[match[1]], _source("page.html"))
 
@@ -135,6 +142,7 @@ def _contents(
     results: RunResults, settings: PageSettings, progress: RunProgress, failures: list[tuple[Path, str]]
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     begins = start_times(results.audio, settings.start_times)
+    people = people_of(results.audio, settings.recordings)
     rules = earlier_settings(results.folder)
     progress.start(len(results.audio), results.samples if settings.levels else 0, 0)
     for recording_id, audio in results.audio.items():
@@ -156,7 +164,7 @@ def _contents(
                 clips=clips,
                 notes=notes,
             )
-            yield row_of(measured, recording, notes), detail
+            yield row_of(measured, recording, notes) | people[recording_id]._asdict(), detail
         except BabyHubertError as problem:  # one damaged recording never stops the others
             error = str(problem)
             failures.append((audio, error))
@@ -202,7 +210,7 @@ def _confidence(recording: RecordingResult, run: Mapping[str, Any]) -> Confidenc
 
 
 def _about(results: RunResults) -> dict[str, Any]:
-    run = results.run
+    run, measures = results.run, earlier_settings(results.folder)
     return {
         "title": _title(results),
         "made": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -214,11 +222,21 @@ def _about(results: RunResults) -> dict[str, Any]:
         "settings": run.get("settings"),
         "versions": run.get("versions"),
         "also": {name: _kept(one) for name, one in _part(run, "also").items() if isinstance(one, dict)},
-        "measures": earlier_settings(results.folder).model_dump(),
+        "measures": measures.model_dump(),
         **({"columns": columns_of(results.own_columns)} if results.own_columns else {}),
+        "made_from": _made_from(results.folder),
+        "notes": results.notes,
+        "demonstration": demonstration_models(run),
+        "paper": paper_of(results, measures),
         "failures": [],
         "index": None,
     }
+
+
+def _made_from(folder: Path) -> str:
+    """Short hash of the results, by which two pages can be compared."""
+    state = results_state(folder)
+    return f"results {fingerprint(state)[:12]} of {counted(len(state), 'recording')}" if state else ""
 
 
 def _kept(run: Mapping[str, Any]) -> dict[str, Any]:

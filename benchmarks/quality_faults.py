@@ -20,6 +20,9 @@ from babyhubert.quality.verdict import Assessment
 from babyhubert.simulation import degradations as faults
 from babyhubert.timebase import SAMPLE_RATE
 
+LONG = 720 * SAMPLE_RATE
+"""Samples of recordings that are still, which take ten minutes to tell."""
+
 Sound = np.ndarray
 Degrade = Callable[[Sound, float, np.random.Generator], Sound]
 
@@ -56,8 +59,8 @@ def degrees() -> Iterator[tuple[str, str, str, Degrade]]:
         yield "noise", f"{below} dB below speech", "noisy", lambda x, s, rng, b=below: faults.noisy(x, b, s, rng)
     for noise, rumble in ((-80, -60), (-65, -45), (-55, -30)):
         yield ("drawer", f"noise {noise}, rumble {rumble} dBFS", "not_worn",
-               lambda x, _, rng, n=noise, r=rumble: faults.in_a_drawer(len(x), n, r, rng))  # fmt: skip
-    yield "worn night (no fault)", "breath and cloth", "", lambda x, _, rng: faults.worn_night(len(x), -70, rng)
+               lambda x, _, rng, n=noise, r=rumble: faults.in_a_drawer(LONG, n, r, rng))  # fmt: skip
+    yield "worn night (no fault)", "breath and cloth", "", lambda x, _, rng: faults.worn_night(LONG, -70, rng)
     yield "dead channel", "second of two", "silent_channel", lambda x, _, __: np.stack((x, np.zeros_like(x)), axis=1)
     yield "opposite phase", "two channels", "opposite_phase", lambda x, _, __: np.stack((x, -0.9 * x), axis=1)
     yield "silent", "all zeros", "silent", lambda x, _, __: np.zeros_like(x)

@@ -40,7 +40,7 @@ merge: output! --unfinished=False
 convert: source! destination! --to=transformers --half=False --thresholds --allow-loss=False
     --force=False
 measures: folder! --start-times --vocalisation-gap=300 --turn-gap=2000 --turn-overlap=1000
-    --shuffles=100 --seed=0 --min-confidence=0.0
+    --shuffles=100 --seed=0 --min-confidence=0.0 --retest --child=child_id
 table: folder! --to=xlsx -o,--output --start-times
 export: source! --to... -o,--output --audio... --childproject --sets=babyhubert --tiers=aclew
 report: folder! --start-times --recordings --levels/--no-levels=True --with-clips=0 --seed=0

@@ -11,8 +11,9 @@ from sklearn.metrics import cohen_kappa_score
 
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.errors import AnnotationError, ConfigError
-from babyhubert.evaluation.agreement import agree, cohen_kappa
-from babyhubert.evaluation.agreement_presentation import agreement_table, notes, write_report
+from babyhubert.evaluation.agreement import agree, cohen_kappa, krippendorff_alpha
+from babyhubert.evaluation.agreement_presentation import agreement_table, amounts_table, notes, write_report
+from babyhubert.evaluation.intraclass import absolute_agreement, consistency
 
 
 def annotations(seed: int, recordings: int = 4, frames: int = 200, noise: float = 0.1):
@@ -46,6 +47,66 @@ def test_kappa_equals_scikit_learn(seed):
     codes = a @ (1 << np.arange(4)), b @ (1 << np.arange(4))
     assert report.overall_kappa == pytest.approx(cohen_kappa_score(*codes))
     assert report.patterns.sum() == len(a)
+
+
+def alpha_by_pairs(first: np.ndarray, second: np.ndarray) -> float:
+    """Krippendorff's alpha by its definition: disagreement within units over that of all pairs of values."""
+    values = np.concatenate((first, second))
+    observed = np.mean(first != second)
+    different = values[:, None] != values[None]
+    return 1 - observed / (different.sum() / (len(values) * (len(values) - 1)))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_alpha_equals_its_definition(seed):
+    first, second, a, b = annotations(seed)
+    report = agree(first, second)
+    expected = [alpha_by_pairs(a[:, column], b[:, column]) for column in range(4)]
+    np.testing.assert_allclose(report.class_alphas, expected, rtol=0, atol=1e-9)
+    assert report.mean_alpha == pytest.approx(np.mean(expected), abs=1e-9)
+    codes = a @ (1 << np.arange(4)), b @ (1 << np.arange(4))
+    assert report.overall_alpha == pytest.approx(alpha_by_pairs(*codes), abs=1e-9)
+
+
+def test_alpha_of_published_examples():
+    """Krippendorff (2011), Computing Krippendorff's Alpha-Reliability, examples A (0.095) and B (0.692)."""
+    meg, owen = [0, 1, 0, 0, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]
+    ben, gerry = list("aabbdcccedda"), list("babbbccceddd")
+    for first, second, alpha in ((meg, owen, 0.095), (ben, gerry, 0.692)):
+        names = sorted({*first, *second})
+        table = np.zeros((len(names), len(names)), dtype=np.int64)
+        for one, other in zip(first, second, strict=True):
+            table[names.index(one), names.index(other)] += 1
+        assert round(float(krippendorff_alpha(table)), 3) == alpha
+    assert np.isnan(krippendorff_alpha(np.array([[5, 0], [0, 0]])))
+
+
+def test_amounts_by_clip_and_hour():
+    """Two recordings of two hours; 3 clips in one hour of the first, 1 in each hour of the second."""
+    minute, hour = 60 * 16_000, 3600 * 16_000
+    starts = {"a": [0, 10 * minute, 20 * minute], "b": [30 * minute, hour + 5 * minute]}
+    uem = {name: (np.array(found), np.array(found) + minute) for name, found in starts.items()}
+    rng = np.random.default_rng(0)
+    sides, counts = [{}, {}], np.zeros((5, 2))
+    for rater, side in enumerate(sides):
+        for name, found in starts.items():
+            rows = []
+            for clip, start in enumerate(found):
+                number = int(rng.integers(2, 9))
+                counts[clip + 3 * (name == "b"), rater] = number
+                rows += [(start + k * 16_000, start + k * 16_000 + 8_000, "KCHI") for k in range(number)]
+            rows.append((found[-1] + 2 * minute, found[-1] + 3 * minute, "KCHI"))  # outside the clips
+            side[name] = Segments.from_rows(rows)
+    clips, hours = agree(*sides, ("KCHI",), uem).amounts
+    assert (clips.unit, hours.unit) == ("clip", "hour")
+    np.testing.assert_array_equal(clips.values[0, 0], counts)
+    np.testing.assert_allclose(clips.values[1, 0], counts / 120)
+    np.testing.assert_array_equal(hours.values[0, 0], [counts[:3].sum(axis=0), counts[3], counts[4]])
+    assert hours.samples.tolist() == [3 * minute, minute, minute]
+    assert hours.uneven
+    assert not clips.uneven
+    found = clips.correlations(0.95)["count", "KCHI"]
+    assert found == (absolute_agreement(counts), consistency(counts))
 
 
 def test_who_comes_first_does_not_matter():
@@ -118,4 +179,17 @@ def test_intervals_and_files(tmp_path):
     lines = (tmp_path / "agreement.csv").read_text(encoding="utf-8").splitlines()
     assert [line.split(",")[0] for line in lines] == ["class", *VOICE_TYPES, "mean", "whole answer"]
     assert agreement_table(report, intervals).row_count == 6
+    assert intervals[2].whole[0] < report.overall_alpha < intervals[2].whole[1]
+    assert content["alpha"]["whole_answer"]["alpha"] == pytest.approx(report.overall_alpha)
+    assert lines[0] == "class,f1,f1_low,f1_high,kappa,kappa_low,kappa_high,alpha,alpha_low,alpha_high"
+    rows = [line.split(",") for line in (tmp_path / "intraclass.csv").read_text(encoding="utf-8").splitlines()]
+    head = ["unit", "amount", "class", "units", "icc_2_1", "icc_2_1_low", "icc_2_1_high", "icc_3_1", "icc_3_1_low"]
+    assert rows[0] == [*head, "icc_3_1_high"]
+    assert [row[:4] for row in rows[1:]] == [
+        ["clip", amount, label, "8"] for amount in ("count", "minutes") for label in VOICE_TYPES
+    ]
+    assert amounts_table(report).row_count == 8
+    told = "\n".join(notes(report, intervals))
+    assert "only 8 clips" in told
+    assert "pygamma" not in told
     assert agree({"a": first["a"]}, second).bootstrap(np.random.default_rng(0)) is None

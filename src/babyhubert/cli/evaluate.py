@@ -126,7 +126,7 @@ def agreement(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="Folder for evaluation.json and agreement.csv. Default: only the tables."),
+        typer.Option("-o", "--output", help="Folder for evaluation.json, agreement.csv, intraclass.csv."),
     ] = None,
     uem: Annotated[
         Path | None,
@@ -141,7 +141,11 @@ def agreement(
     *,
     resampling: Resampling,
 ) -> None:
-    """Agreement of two annotators on voice types: F1 as for a model, and Cohen's kappa on frames of 20 ms."""
+    """Agreement of two annotators on voice types.
+
+    F1 as for a model; Cohen's kappa and Krippendorff's alpha on frames of 20 ms; and the intraclass correlation of
+    counts and minutes by clip and by hour, as absolute agreement, ICC(2,1), and as consistency, ICC(3,1).
+    """
     from babyhubert.annotation.uem import read_uem
     from babyhubert.evaluation import agreement_presentation as shown
     from babyhubert.evaluation.agreement import agree
@@ -150,10 +154,12 @@ def agreement(
     stretches = None if uem is None else read_uem(uem)
     report = agree(read_side(first), read_side(second), split_names(labels), stretches)
     intervals = resampling.intervals(report.bootstrap)
-    show([shown.agreement_table(report, intervals), shown.confusion_table(report)], shown.notes(report, intervals))
+    confidence = resampling.confidence
+    tables = [shown.agreement_table(report, intervals), shown.confusion_table(report)]
+    show([*tables, shown.amounts_table(report, confidence)], shown.notes(report, intervals))
     if output is not None:
         settings = source(first=first, second=second, uem=uem, seed=resampling.seed)
-        say_written(shown.write_report(output, report, intervals, settings))
+        say_written(shown.write_report(output, report, intervals, settings, confidence))
 
 
 app.command("robustness")(robustness.robustness)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from babyhubert.cli.messages import say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from babyhubert.measures.tables import RecordingMeasures
 
 RunArgument = Annotated[
     Path,
@@ -40,6 +45,17 @@ def measures(
         float,
         typer.Option(help="Segments of less confidence do not count, 0 to 1; 0: all count.", min=0, max=1),
     ] = 0.0,
+    retest: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with recording_id (or recording_filename) and the child of each recording: the intraclass "
+            "correlation over days of a child goes to retest.csv. Recordings of one date_iso are one day.",
+            metavar="CSV",
+        ),
+    ] = None,
+    child: Annotated[
+        str, typer.Option(help="Column of --retest that names the child.", metavar="COLUMN")
+    ] = "child_id",
 ) -> None:
     """Count speech, vocalisations, turns, addressees and phones per recording and per hour.
 
@@ -80,4 +96,17 @@ def measures(
         + (f"; {warned} have warnings (column 'warnings')" if warned else "")
         + (f"; {len(results.failures)} that failed are not in them" if results.failures else "")
     )
+    if retest is not None:
+        _retest(folder, measured, retest, child)
     raise typer.Exit(exit_code(len(measured), len(failures)))
+
+
+def _retest(folder: Path, measured: Sequence[RecordingMeasures], table: Path, child: str) -> None:
+    """Print and write the stability over days."""
+    from babyhubert.cli.scores import say_written, show
+    from babyhubert.evaluation.recording_table import read_recording_table
+    from babyhubert.evaluation.retest import retest, retest_notes, retest_table, write_retest
+
+    found = retest(measured, read_recording_table(table), child)
+    show([retest_table(found)], retest_notes(found))
+    say_written([write_retest(folder, found)])

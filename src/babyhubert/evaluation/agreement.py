@@ -1,32 +1,37 @@
-"""Agreement of two annotators: the published F1 between them, and Cohen's kappa on frames.
+"""Agreement of two annotators: the published F1 between them, Cohen's kappa and Krippendorff's alpha, and amounts.
 
 F1 is the same whichever of the two is called the reference, so a model's F1 can be compared with that of a second
-annotator. Kappa (Cohen 1960) is corrected for chance: for each class active against inactive, and for the complete
-label, where every set of classes active at once is one category.
+annotator. Kappa (Cohen 1960) and alpha (Krippendorff 2004, nominal) are corrected for chance, on frames: for each
+class active against inactive, and for the complete label, where every set of classes active at once is one category.
+Kappa takes the chance from each annotator's own habits, alpha from both together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.intervals import Intervals
+from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.annotation.raster import segments_to_frames
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.audio.names import match_names
 from babyhubert.errors import AnnotationError, ConfigError, some_names
 from babyhubert.evaluation.bootstrap import check_bootstrap, percentile_ends, resampled_sums
+from babyhubert.evaluation.count_agreement import Amounts, amounts_of
 from babyhubert.evaluation.detection import BootstrapIntervals, DetectionReport, compare
 from babyhubert.timebase import FRAME_HOP
+
+Measure = Callable[[NDArray[np.int64]], NDArray[np.float64]]
+"""Chance-corrected agreement of contingency tables, (..., K, K) to (...)."""
 
 _MOST_CLASSES = 6
 
 
 @dataclass(frozen=True, eq=False)
-class KappaIntervals:
+class ChanceIntervals:
     """Percentile intervals over recordings: ends for each class, (C, 2); for their mean and all classes together,
     (2,).
     """
@@ -47,6 +52,7 @@ class AgreementReport:
         only_first: Recordings that the second did not annotate: skipped.
         only_second: Recordings that the first did not annotate: skipped.
         limited: True if a UEM gives the annotated stretches.
+        amounts: Counts and minutes by clip, and by hour.
     """
 
     time: DetectionReport
@@ -54,11 +60,12 @@ class AgreementReport:
     only_first: tuple[str, ...]
     only_second: tuple[str, ...]
     limited: bool
+    amounts: tuple[Amounts, ...] = ()
 
     @property
     def class_kappas(self) -> NDArray[np.float64]:
         """Cohen's kappa of each class, (C,); NaN if both are constant and equal."""
-        return _class_kappas(self.patterns.sum(axis=0))
+        return _by_class(self.patterns.sum(axis=0), cohen_kappa)
 
     @property
     def mean_kappa(self) -> float:
@@ -70,21 +77,32 @@ class AgreementReport:
         """Cohen's kappa with every set of active classes as one category."""
         return float(cohen_kappa(self.patterns.sum(axis=0)))
 
+    @property
+    def class_alphas(self) -> NDArray[np.float64]:
+        """Krippendorff's alpha of each class, (C,); NaN if both are constant and equal."""
+        return _by_class(self.patterns.sum(axis=0), krippendorff_alpha)
+
+    @property
+    def mean_alpha(self) -> float:
+        """Unweighted mean over the classes for which it is defined."""
+        return float(_known_mean(self.class_alphas))
+
+    @property
+    def overall_alpha(self) -> float:
+        """Krippendorff's alpha with every set of active classes as one category."""
+        return float(krippendorff_alpha(self.patterns.sum(axis=0)))
+
     def bootstrap(
         self, rng: np.random.Generator, resamples: int = 2000, confidence: float = 0.95
-    ) -> tuple[BootstrapIntervals, KappaIntervals] | None:
-        """Percentile intervals over recordings, of F1 and of kappa; None with a single recording."""
+    ) -> tuple[BootstrapIntervals, ChanceIntervals, ChanceIntervals] | None:
+        """Percentile intervals over recordings, of F1, kappa and alpha; None with a single recording."""
         check_bootstrap(resamples, confidence)
         scores = self.time.bootstrap(rng, resamples, confidence)
         if scores is None:
             return None
         sums = resampled_sums(self.patterns, rng, resamples)
-        classes, whole = _class_kappas(sums), cohen_kappa(sums)
-        return scores, KappaIntervals(
-            percentile_ends(classes, confidence),
-            percentile_ends(_known_mean(classes), confidence),
-            percentile_ends(whole, confidence),
-        )
+        kappas, alphas = (_intervals(sums, measure, confidence) for measure in (cohen_kappa, krippendorff_alpha))
+        return scores, kappas, alphas
 
 
 def agree(
@@ -125,7 +143,18 @@ def agree(
         tuple(sorted(first.keys() - second.keys())),
         tuple(sorted(second.keys() - first.keys())),
         uem is not None,
+        tuple(amounts_of(first, second, labels, _stretches(time.recordings, (first, second), uem))),
     )
+
+
+def _stretches(
+    names: Sequence[str], sides: Sequence[Mapping[str, Segments]], uem: Mapping[str, Intervals] | None
+) -> dict[str, Intervals]:
+    """Annotated stretches of recordings: those of the UEM, else up to the last segment of either side."""
+    if uem is not None:
+        return {name: uem[name] for name in names}
+    last = {name: max([0, *(int(side[name].end.max()) for side in sides if len(side[name]))]) for name in names}
+    return {name: union(np.array([0]), np.array([end])) for name, end in last.items()}
 
 
 def cohen_kappa(table: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -137,6 +166,31 @@ def cohen_kappa(table: NDArray[np.int64]) -> NDArray[np.float64]:
     chance = (counts.sum(axis=-1) * counts.sum(axis=-2)).sum(axis=-1) / safe**2
     defined = (total > 0) & (chance < 1)
     return np.where(defined, (observed - chance) / np.where(defined, 1 - chance, 1), np.nan)
+
+
+def krippendorff_alpha(table: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Krippendorff's alpha, nominal, of contingency tables of two annotators, (..., K, K) to (...).
+
+    NaN if only one category was used.
+    """
+    counts = np.asarray(table, dtype=np.float64)
+    coincidences = counts + np.swapaxes(counts, -1, -2)
+    of_category = coincidences.sum(axis=-1)
+    values = of_category.sum(axis=-1)
+    different = values - np.trace(coincidences, axis1=-2, axis2=-1)
+    chance = values**2 - (of_category**2).sum(axis=-1)
+    safe = np.where(chance > 0, chance, 1)
+    return np.where(chance > 0, 1 - (values - 1) * different / safe, np.nan)
+
+
+def _intervals(sums: NDArray[np.int64], measure: Measure, confidence: float) -> ChanceIntervals:
+    """Intervals of a chance-corrected measure from resampled tables."""
+    classes = _by_class(sums, measure)
+    return ChanceIntervals(
+        percentile_ends(classes, confidence),
+        percentile_ends(_known_mean(classes), confidence),
+        percentile_ends(measure(sums), confidence),
+    )
 
 
 def _patterns(
@@ -159,15 +213,15 @@ def _patterns(
     return np.bincount(pairs, minlength=size * size).reshape(size, size)
 
 
-def _class_kappas(patterns: NDArray[np.int64]) -> NDArray[np.float64]:
-    """From tables of patterns, (..., 2^C, 2^C), to kappa of each class, (..., C)."""
+def _by_class(patterns: NDArray[np.int64], measure: Measure) -> NDArray[np.float64]:
+    """From tables of patterns, (..., 2^C, 2^C), to a chance-corrected measure of each class, (..., C)."""
     size = patterns.shape[-1]
-    kappas = []
+    values = []
     for bit in range(size.bit_length() - 1):
         active = ((np.arange(size) >> bit) & 1)[:, None] == np.arange(2)
         side = active.astype(np.int64)
-        kappas.append(cohen_kappa(side.T @ patterns @ side))
-    return np.stack(kappas, axis=-1)
+        values.append(measure(side.T @ patterns @ side))
+    return np.stack(values, axis=-1)
 
 
 def _known_mean(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -41,6 +41,7 @@ convert: source! destination! --to=transformers --half=False --thresholds --allo
     --force=False
 measures: folder! --start-times --vocalisation-gap=300 --turn-gap=2000 --turn-overlap=1000
     --shuffles=100 --seed=0 --min-confidence=0.0 --retest --child=child_id
+methods: folder! --evaluation... -o,--output --format...
 table: folder! --to=xlsx -o,--output --start-times
 export: source! --to... -o,--output --audio... --childproject --sets=babyhubert --tiers=aclew
 report: folder! --start-times --recordings --levels/--no-levels=True --with-clips=0 --seed=0

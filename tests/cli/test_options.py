@@ -18,21 +18,22 @@ CONTRACT = """
 segment: audio...! -o,--output! --model --task --thresholds=f1 --speed=exact --window --overlap --blend
     --skip-quiet --min-on=0.1 --min-off=0.1 --channel=mean --device=auto --batch-size --save-probs=False
     --calibration --confidence/--no-confidence --confidence-from --keep-raw=False --force=False --workers --scheduler
-    --slurm --shard
+    --slurm --shard --dry-run=False
 analyze: audio...! -o,--output! --model --voice-type --addressee --phonemes --thresholds=f1 --beam=0
     --speed=exact --channel=mean --device=auto --batch-size --report/--no-report=True --force=False --workers
-    --scheduler --slurm --shard
+    --scheduler --slurm --shard --dry-run=False
 addressee: audio...! -o,--output! --segments --model --voice-type --published=False --pooling
     --speed=exact --window --overlap --channel=mean --device=auto --batch-size --force=False --workers --scheduler
-    --slurm --shard
+    --slurm --shard --dry-run=False
 classify: audio...! -o,--output! --model! --segments --task --voice-type --speed=exact --window
     --overlap --channel=mean --device=auto --batch-size --force=False --workers --scheduler --slurm --shard
+    --dry-run=False
 phonemes: audio...! -o,--output! --segments --model --task --voice-type --beam=0
     --syllables/--no-syllables --published=False --speed=exact --window --overlap --channel=mean --device=auto
-    --batch-size --force=False --workers --scheduler --slurm --shard
+    --batch-size --force=False --workers --scheduler --slurm --shard --dry-run=False
 embed: audio...! -o,--output! --model --layers --segments --pool=mean --dtype=float32 --window=20.0
     --overlap=0.2 --channel=mean --device=auto --batch-size --speed=exact --force=False --workers --scheduler
-    --slurm --shard
+    --slurm --shard --dry-run=False
 pretrain: config! -o,--output! --set...
 recipe: config! -o,--output --set... --plan=False --hours... --accelerators=1 --pace
 status: output! --json=False

@@ -6,6 +6,7 @@ signature that typer reads, with one parameter per option.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import wraps
@@ -181,6 +182,18 @@ class Run:
     recordings: Recordings
     machine: Machine
     workload: Workload
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Only tell what would be done: recordings, hours, time (the model's speed is measured here), disk "
+            "space. Nothing is written or downloaded.",
+        ),
+    ] = False
+
+    def __post_init__(self) -> None:
+        if self.dry_run:
+            os.environ["HF_HUB_OFFLINE"] = "1"  # a model that is not here stays where it is
 
     def execution(self) -> Execution:
         """Distribution like :meth:`Workload.execution`, for the chosen device."""

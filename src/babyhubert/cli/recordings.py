@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+import typer
 from rich.console import Console
 
 from babyhubert.cli.messages import quiet
@@ -65,6 +66,10 @@ def run(
     """
     from babyhubert.cli.endings import print_run
 
+    if given.dry_run:
+        from babyhubert.cli.dry_run import dry_run
+
+        raise typer.Exit(dry_run(make, given, execution, decides=decides))
     opened = make(device=execution.own_device(decides=decides), part=execution.part)
     if before is not None:
         before(opened)

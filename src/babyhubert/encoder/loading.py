@@ -7,6 +7,7 @@ published repositories are gated: until a user has accepted their terms and logg
 from __future__ import annotations
 
 import logging
+import os
 import re
 from pathlib import Path
 
@@ -61,6 +62,7 @@ def resolve_model(
             f"package: {', '.join(shipped_models())})"
         )
     repository, own = named.groups()
+    offline = offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     _LOG.info("looking for %s on the hub, or in its cache", name)
     return _download(repository, own or revision, cache_dir, offline)
 

@@ -19,6 +19,7 @@ from babyhubert.audio.preflight import PreflightReport
 from babyhubert.errors import DiskFullError, OutputError, one_line
 from babyhubert.files import make_folder
 from babyhubert.inference.engine import FrameSource
+from babyhubert.inference.throughput import EncoderPass
 from babyhubert.progress import NoProgress, RunProgress
 from babyhubert.runs.decoded import Opener, open_directly
 from babyhubert.runs.distribution import IN_PROCESS, Distribution
@@ -93,6 +94,10 @@ class RecordingRun(ABC):
         """True if there is anything to do for a recording."""
         return True
 
+    def lacks_input(self, file: RecordingFile) -> bool:
+        """True if another command has to find a recording's segments first."""
+        return False
+
     def kept(self, file: RecordingFile, found: KeptResult) -> bool:
         """True if `remake` can make a recording's outputs from stored results of an earlier run."""
         return False
@@ -125,6 +130,11 @@ class RecordingRun(ABC):
     def identity(self) -> str:
         """Hash of all settings that affect a result; the same in every process of a run."""
         return result_fingerprint(self.settings())
+
+    @property
+    def passes(self) -> Sequence[EncoderPass]:
+        """Passes of an encoder over all audio, from which the time of a run is estimated."""
+        return ()
 
     @property
     def bytes_per_second(self) -> int:

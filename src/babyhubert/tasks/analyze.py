@@ -30,6 +30,7 @@ from babyhubert.inference.batching import build_engine
 from babyhubert.inference.engine import Engine
 from babyhubert.inference.speed import Speed
 from babyhubert.inference.task_model import FrameOutputs, LoadedModel, TaskChoice, load_task_model
+from babyhubert.inference.throughput import EncoderPass
 from babyhubert.progress import RunProgress
 from babyhubert.runs.decoded import DecodedRecording, Opener
 from babyhubert.runs.folder import RunFolder
@@ -253,6 +254,11 @@ class AnalyzeRun(OneByOneRun):
     def write_tables(self, outcome: Outcome) -> Outcome:
         """The tables of every command."""
         return write_tables(self.folder, self.about(), outcome)
+
+    @property
+    def passes(self) -> Sequence[EncoderPass]:
+        """The passes of all commands; those that share one count once."""
+        return [each for run in self._runs if run not in self._execution for each in run.passes]
 
     @property
     def bytes_per_second(self) -> int:

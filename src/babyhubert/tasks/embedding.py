@@ -37,6 +37,7 @@ from babyhubert.frame_store import FrameWriter
 from babyhubert.inference.batching import build_engine
 from babyhubert.inference.engine import Engine, FrameSource
 from babyhubert.inference.speed import SPEEDS, Speed
+from babyhubert.inference.throughput import EncoderPass
 from babyhubert.inference.windows import WindowPlan
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome
@@ -237,6 +238,12 @@ class EmbedRun(FrameRun):
     def write_tables(self, outcome: Outcome) -> Outcome:
         """Joined vectors, failures, ``run.json``."""
         return write_tables(self.folder, self.about(), outcome)
+
+    @property
+    def passes(self) -> Sequence[EncoderPass]:
+        """The pass over all windows; where only segments are wanted, it takes less."""
+        model = self._embedder
+        return (EncoderPass(model.encoder, model.precision, self.choices.plan, model.batch_size),)
 
     @property
     def bytes_per_second(self) -> int:

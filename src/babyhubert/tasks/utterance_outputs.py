@@ -17,6 +17,7 @@ from babyhubert.audio.discovery import RecordingFile
 from babyhubert.audio.recording import probe
 from babyhubert.errors import AnnotationError, BabyHubertError
 from babyhubert.inference.engine import FrameSource
+from babyhubert.inference.throughput import EncoderPass
 from babyhubert.inference.utterance_predictor import Prediction, PredictionCollector, UtterancePredictor
 from babyhubert.inference.utterances import Utterances
 from babyhubert.runs.folder import RunFolder
@@ -25,7 +26,7 @@ from babyhubert.runs.pipeline import FrameRun
 from babyhubert.runs.provenance import mixture_notes, result_fingerprint, segments_fingerprint, stale_notes
 from babyhubert.runs.record import run_record
 from babyhubert.runs.streaming import Reading, Sink
-from babyhubert.tasks.input_segments import SegmentsSource
+from babyhubert.tasks.input_segments import OutputSegments, SegmentsSource
 from babyhubert.tasks.registry import PUBLISHED, check_folder_name
 
 Result = TypeVar("Result")
@@ -101,6 +102,16 @@ class UtteranceRun(FrameRun, Generic[Result]):
     def settings(self) -> dict[str, Any]:
         """All settings that affect a result, without the segments."""
         return {**self.model.settings(), "channel": str(self.channel)}
+
+    def lacks_input(self, file: RecordingFile) -> bool:
+        """True for a recording without results of `segment`, where these are the input."""
+        return isinstance(self._segments, OutputSegments) and not self._segments.knows(file)
+
+    @property
+    def passes(self) -> Sequence[EncoderPass]:
+        """The pass over all windows; those without an utterance are skipped, so that it takes less."""
+        loaded = self.model.loaded
+        return (EncoderPass(loaded.network.encoder, loaded.precision, self.model.plan, self.model.batch_size),)
 
     @property
     def bytes_per_second(self) -> int:

@@ -31,6 +31,7 @@ from babyhubert.inference.confidence import SegmentCalibration, read_confidence,
 from babyhubert.inference.engine import FrameSource
 from babyhubert.inference.quiet import LoudWindows, check_margin
 from babyhubert.inference.speed import Speed
+from babyhubert.inference.throughput import EncoderPass
 from babyhubert.runs.decoded import open_directly
 from babyhubert.runs.folder import RunFolder
 from babyhubert.runs.journal import Outcome
@@ -209,6 +210,12 @@ class SegmentRun(FrameRun):
     def skips_quiet(self) -> bool:
         """True if quiet windows are skipped."""
         return self._skip_quiet_db is not None
+
+    @property
+    def passes(self) -> Sequence[EncoderPass]:
+        """The pass over all windows; without those that are skipped as quiet it takes less."""
+        model = self._classifier
+        return (EncoderPass(model.model.encoder, model.precision, model.settings.plan, model.batch_size),)
 
     @property
     def bytes_per_second(self) -> int:

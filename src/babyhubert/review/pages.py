@@ -18,7 +18,7 @@ from babyhubert.errors import AnnotationError, BabyHubertError
 from babyhubert.exchange.clips import DONE, UNFINISHED
 from babyhubert.review.document import Document, ReviewSegment
 from babyhubert.review.peaks import peaks_of
-from babyhubert.review.store import ChangedElsewhereError, ClipStore, OpenedClip
+from babyhubert.review.store import DAMAGED, ChangedElsewhereError, ClipStore, OpenedClip
 from babyhubert.web.content import error_as_json, file_below, html_page, look, packaged_files
 
 PACKAGE = "babyhubert.review"
@@ -64,12 +64,14 @@ def shared() -> list[BaseRoute]:
 
 def _clip_routes(store: ClipStore) -> list[BaseRoute]:
     def clips(request: Request) -> Response:
+        first = store.first_open()
         return JSONResponse(
             {
                 "folder": store.folder.resolve().name,
                 "annotator": store.annotator,
                 "clips": store.names,
-                "first": store.first_open(),
+                "first": first,
+                "opened": None if store.state(first) == DAMAGED else _clip_record(store.open(first)),
                 "columns": [_column_record(column) for column in _button_columns(store.columns)],
             }
         )

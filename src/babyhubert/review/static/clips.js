@@ -215,7 +215,7 @@ async function leave() {
   return confirm("The last change of this clip is not stored. Leave it nevertheless?");
 }
 
-async function open(number) {
+async function open(number, known = null) {
   place = number;
   wave.pause();
   leaveMark();
@@ -223,7 +223,7 @@ async function open(number) {
   $("clips").selectedIndex = number;
   try {
     const name = clips[number];
-    const record = await get(`/api/clip/${path(name)}`);
+    const record = known ?? (await get(`/api/clip/${path(name)}`));
     if (place !== number) return;
     clip = new ClipDocument(record);
     saver = new Saver(name, record.version, told);
@@ -231,7 +231,6 @@ async function open(number) {
     await wave.open(clip, path(name), record.voices);
     if (place !== number) return;
     wave.speed = Number($("speed").value);
-    showTime(record.stretch[0]);
     draw();
     document.body.dataset.opened = name;
   } catch (error) {
@@ -392,8 +391,7 @@ async function begin() {
     document.title = $("title").textContent;
     $("clips").replaceChildren(...clips.map((name) => new Option(name)));
     drawStates();
-    const first = Math.max(0, clips.indexOf(about.first));
-    await open(first);
+    await open(Math.max(0, clips.indexOf(about.first)), about.opened);
     states = new Map(Object.entries(await get("/api/states")).concat([...states]));
     drawStates();
   } catch (error) {

@@ -48,7 +48,7 @@ export class Wave {
     if (opening !== this.opening) return false;
     const duration = document.record.length / 1000;
     this.duration = duration;
-    this.perSecond = duration > SHOWN_S ? this.container.clientWidth / SHOWN_S : 0;
+    this.perSecond = duration > 1.5 * SHOWN_S ? this.container.clientWidth / SHOWN_S : 0;
     this.#surfer = WaveSurfer.create({
       container: this.container,
       height: WAVE,
@@ -80,7 +80,7 @@ export class Wave {
     if (opening !== this.opening) return false;
     this.#prepare();
     this.draw();
-    this.show(document.record.stretch[0]);
+    this.time = document.record.stretch[0];
     // the waveform is on the screen before the spectrogram is computed
     requestAnimationFrame(() => setTimeout(() => this.#loadSpectrogram(opening, name), 0));
     return true;

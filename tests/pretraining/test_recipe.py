@@ -15,12 +15,15 @@ import pytest
 import soundfile
 import torch
 from material import tones
+from small_encoders import TINY, fresh
 
 from babyhubert.compute.group import ProcessGroup
 from babyhubert.config import read_config
 from babyhubert.corpus.shards import Labels, Pack
+from babyhubert.encoder.canonical import Checkpoint
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.loading import load_checkpoint, load_encoder
+from babyhubert.encoder.model_folder import save_model_folder
 from babyhubert.errors import ConfigError, MissingExtraError
 from babyhubert.pretraining import requirements
 from babyhubert.pretraining.plan import operations_per_second, plan
@@ -107,6 +110,19 @@ def test_a_recipe_leaves_a_model_with_its_history(undisturbed):
         "units 2", "labels 2", "report 2", "training 2",
     ]  # fmt: skip
     assert (undisturbed / "iteration-2" / "report" / "units.png").stat().st_size > 5_000
+
+
+def test_a_small_encoder_learns_the_units_of_another_one(kitchen, tmp_path):
+    """As in configs/distil.toml: the teacher has another width and another depth."""
+    teacher = tmp_path / "teacher"
+    save_model_folder(teacher, Checkpoint("transformers", TINY, dict(fresh(TINY).state_dict())))
+    content = RECIPE.format(audio=kitchen / "audio") + ITERATION.format(teacher=f"{teacher.as_posix()}:2", clusters=12)
+    (tmp_path / "recipe.toml").write_text(content)
+    result, _ = run_recipe(tmp_path, tmp_path / "out")
+    assert result.finished
+    assert load_encoder(tmp_path / "out/model").config.size_name == "nano"
+    card = json.loads((tmp_path / "out/model/task.json").read_text())
+    assert any(f"k-means clusters of {teacher.as_posix()}:2" in line for line in card["lineage"])
 
 
 def test_a_finished_recipe_does_nothing_again(kitchen, undisturbed):

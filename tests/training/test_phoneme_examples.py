@@ -185,7 +185,11 @@ def test_a_batch_of_one_pass_is_what_was_read():
     assert set(batch.targets) == {"first", "frames", "phones", "phone_counts"}
 
 
-def test_half_precision_needs_a_gpu():
+def test_half_precision_needs_a_gpu(utterances, tmp_path):
+    config = settings(None, {"phonemes": phoneme_table(utterances)}, machine={"precision": "fp16"})
+    with ProcessGroup.join("cpu") as group, pytest.raises(ConfigError, match=r"fp16 needs a GPU"):
+        finetuning.finetune(config, ["phonemes"], tmp_path / "model", group)
+    assert not list(tmp_path.iterdir())
     with pytest.raises(ConfigError, match=r"machine\.precision = fp16 needs a GPU.*machine\.precision=auto"):
         resolve_precision("fp16", torch.device("cpu"))
     assert resolve_precision("fp16", torch.device("cuda")) == "fp16"

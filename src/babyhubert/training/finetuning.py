@@ -31,6 +31,7 @@ from babyhubert.tasks.interface import Task, Validation
 from babyhubert.tasks.registry import KINDS, load, seed_stream
 from babyhubert.training.interruption import StopRequests
 from babyhubert.training.loop import Loop, take_folder
+from babyhubert.training.precision import resolve_precision
 from babyhubert.training.settings import FinetuningSettings
 from babyhubert.training.task_objective import Batches, TaskObjective
 
@@ -73,13 +74,15 @@ def finetune(
         report: Called with lines of text, in the first process.
 
     Raises:
-        ConfigError: a task has no table, or the folder holds a run with other settings.
+        ConfigError: a task has no table, the precision needs another device, or the folder holds a run with other
+            settings.
         AnnotationError: the material is malformed or insufficient.
         AudioError: a recording cannot be read.
         TrainingError: the run cannot continue.
         OutputError: another run is writing to this folder, or the disk is full.
     """
     say = group.rank_zero_print(report)
+    resolve_precision(settings.machine.precision, group.device)  # refuse what this machine cannot do before all else
     work = output.with_name(f"{output.name}.work")
     with ExitStack() as resources:
         group.first_only(lambda: refuse_other_folder(output))

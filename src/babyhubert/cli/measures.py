@@ -21,9 +21,10 @@ RunArgument = Annotated[
 StartTimesOption = Annotated[
     Path | None,
     typer.Option(
-        help="CSV with recording_id (or recording_filename) and start_time (H:MM or H:MM:SS). Default: the "
-        "metadata/recordings.csv of the ChildProject data set that holds the audio, else hours from the beginning.",
-        metavar="CSV",
+        help="CSV with recording_id (or recording_filename) and start_time (H:MM or H:MM:SS); or from-names: as the "
+        "names of the files tell, such as 20210510_180000. Default: the metadata/recordings.csv of the ChildProject "
+        "data set that holds the audio, else hours from the beginning.",
+        metavar="CSV|from-names",
         show_default=False,
     ),
 ]

@@ -13,10 +13,11 @@ import numpy as np
 from babyhubert.config import build_config
 from babyhubert.errors import ConfigError
 from babyhubert.files import csv_text, write_json, write_text
+from babyhubert.measures.hours import format_time_of_day
 from babyhubert.measures.tables import WARNINGS, MeasureSettings, RecordingMeasures, columns
 from babyhubert.measures.turns import LENA_PAUSE, SIMPLE_INTERVAL
 from babyhubert.runs.derived import note_derived, results_state
-from babyhubert.timebase import SAMPLE_RATE, samples_to_seconds
+from babyhubert.timebase import samples_to_seconds
 from babyhubert.version import __version__
 
 NOT_AVAILABLE = "NA"
@@ -63,7 +64,7 @@ def write_measures(folder: Path, measured: Sequence[RecordingMeasures], settings
 def recording_rows(measured: Iterable[RecordingMeasures]) -> Iterable[dict[str, Any]]:
     """Rows of ``measures.csv``."""
     for one in measured:
-        start = None if one.hours.start is None else _format_time_of_day(one.hours.start)
+        start = None if one.hours.start is None else format_time_of_day(one.hours.start)
         yield {"recording_id": one.recording_id, "start_time": start, **one.whole, WARNINGS: _told(one)}
 
 
@@ -100,8 +101,3 @@ def _format(value: Any) -> str:
 def rounded(number: float) -> float | int:
     """A number with the decimals that tables have; a whole one as an integer."""
     return round(number) if number.is_integer() else round(number, _DECIMALS)
-
-
-def _format_time_of_day(start: int) -> str:
-    seconds = start // SAMPLE_RATE
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"

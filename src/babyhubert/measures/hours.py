@@ -1,7 +1,8 @@
 """Hours of a recording: by the clock if its start is known, else counted from its beginning.
 
 Start times come from a ChildProject ``metadata/recordings.csv`` (found automatically if recordings are in that
-project) or from a table ``recording_id,start_time``. They are local times of day, without date and zone.
+project), from a table ``recording_id,start_time``, or from the names of the files. They are local times of day,
+without date and zone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from babyhubert.annotation.text import CsvTable
 from babyhubert.audio.names import RecordingNames
 from babyhubert.errors import AnnotationError, counted, some_names
+from babyhubert.measures.file_names import FROM_NAMES, start_in_name
 from babyhubert.timebase import SAMPLE_RATE
 
 HOUR = 3600 * SAMPLE_RATE
@@ -104,11 +106,14 @@ def start_times(recordings: Mapping[str, Path], table: Path | None = None) -> di
 
     Args:
         recordings: The audio file of each recording, by id.
-        table: Their start times; without it, the metadata of the ChildProject data set that holds the audio.
+        table: Their start times; ``from-names``: as the names of the files tell; without it, the metadata of the
+            ChildProject data set that holds the audio.
 
     Raises:
         AnnotationError: as :func:`read_start_times`.
     """
+    if _from_names(table):
+        return {recording_id: start_in_name(audio.stem) for recording_id, audio in recordings.items()}
     tables: dict[tuple[Path, str], RecordingNames[int | None]] = {}
     found: dict[str, int | None] = dict.fromkeys(recordings)
     for recording_id, audio in recordings.items():
@@ -124,6 +129,8 @@ def start_time_notes(recordings: Mapping[str, Path], table: Path | None) -> list
     """Notes on a table of start times: recordings that it does not name, and names that are no recording here."""
     if table is None:
         return []
+    if _from_names(table):
+        return _names_notes(start_times(recordings, table))
     begins, notes = start_times(recordings, table), []
     unknown = sorted(name for name, start in begins.items() if start is None)
     if unknown:
@@ -138,6 +145,28 @@ def start_time_notes(recordings: Mapping[str, Path], table: Path | None) -> list
     if strange:
         notes.append(f"{table}: names no recording of these results: {some_names(strange)}")
     return notes
+
+
+def _from_names(table: Path | None) -> bool:
+    return table is not None and str(table) == FROM_NAMES and not table.exists()
+
+
+def _names_notes(begins: Mapping[str, int | None]) -> list[str]:
+    """Notes that name the times taken from names of files, and the recordings whose names have none."""
+    found = [f"{name} {format_time_of_day(start)}" for name, start in begins.items() if start is not None]
+    unknown = sorted(name for name, start in begins.items() if start is None)
+    told = f"start times from the names of files: {some_names(found, most=5)}" if found else ""
+    without = (
+        f"no date with a time of day in the name of {len(unknown)} of {counted(len(begins), 'recording')} "
+        f"({some_names(unknown)}), measured by elapsed hours"
+    )
+    return [*([told] if told else []), *([without] if unknown else [])]
+
+
+def format_time_of_day(start: int) -> str:
+    """Time of day as ``HH:MM:SS``, from samples since midnight."""
+    seconds = start // SAMPLE_RATE
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
 def _written(name: str, suffixes: Iterable[str]) -> set[str]:

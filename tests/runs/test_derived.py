@@ -34,7 +34,7 @@ def test_tables_reports_and_exports_of_older_results(audio, small_model, tmp_pat
     assert notes(out) == []
     changed = command(*run, "--thresholds", "high-precision")
     expected = [
-        f"note: {path.absolute()}: made from older results (changed since: a, b); run 'babyhubert {verb}' again"
+        f"note: {path}: made from older results (changed since: a, b); run 'babyhubert {verb}' again"
         for path, verb in [
             (out / "measures.csv", f"measures {out}"),
             (out / "report.html", f"report {out}"),
@@ -50,6 +50,8 @@ def test_tables_reports_and_exports_of_older_results(audio, small_model, tmp_pat
     command(*run, "--thresholds", "high-precision")
     assert any("measures.csv: made from older results (new since: c)" in line for line in notes(out))
     assert not any("report.html" in line for line in notes(out))
+    moved = out.rename(tmp_path / "moved")
+    assert any(f"{moved / 'measures.csv'}: made from older results" in line for line in notes(moved))
 
 
 def test_mixtures_are_told_by_status_measures_evaluate_and_export(audio, small_model, tmp_path):

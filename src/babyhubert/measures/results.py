@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from babyhubert.errors import AnnotationError, OutputError, UnsafeNameError
 from babyhubert.files import file_identity, path_below
 from babyhubert.inference.confidence import PROBABILITY
 from babyhubert.measures.result_tables import ClassTable, Utterance, read_utterances, require_intact
-from babyhubert.runs.folder import RunFolder
+from babyhubert.runs.folder import RunFolder, all_records
 from babyhubert.runs.provenance import mixtures, models_of, stale_notes
 from babyhubert.timebase import seconds_to_samples
 
@@ -101,7 +101,8 @@ class RunResults:
     @property
     def notes(self) -> list[str]:
         """Notes on these results: mixed models, outdated results, recordings that were replaced."""
-        notes = [f"{self.folder}: {mixed}" for mixed in mixtures(self.folder)]
+        records = all_records(self.folder)
+        notes = [f"{self.folder}: {mixed}" for mixed in mixtures(records)]
         faults = (audio_fault(self.audio[name], self._records[name]) for name in self.audio)
         kept = [name for name in self.audio if "result" in self._records[name]]
         earlier = [name for name in kept if "outputs" not in self._records[name]]
@@ -110,7 +111,7 @@ class RunResults:
                 f"{self.folder}: {len(earlier)} recordings were completed by an earlier version, which kept no "
                 f"checksums (first: {earlier[0]}); their files are taken as they are"
             )
-        return [*notes, *stale_notes(self.folder), *(fault for fault in faults if fault is not None)]
+        return [*notes, *stale_notes(self.folder, records), *(fault for fault in faults if fault is not None)]
 
     @property
     def models(self) -> dict[str, list[str]]:
@@ -191,6 +192,25 @@ def columns_of_run(folder: Path) -> tuple[Column, ...]:
         OutputError: not such a folder, or its ``run.json`` is damaged.
     """
     return with_columns(_described_columns(folder, _read_run(folder)))
+
+
+def classified_columns(folder: Path) -> list[Column]:
+    """Columns of the classification tasks that were run into an output folder, with the classes of their models.
+
+    Raises:
+        OutputError: not such a folder, or its ``run.json`` is damaged.
+    """
+    run = _read_run(folder)
+    known = {column.task: column for column in with_columns(_described_columns(folder, run)) if column.task}
+    found = []
+    for one in _runs(run):
+        told = one.get("task")
+        column = known.get(str(told.get("task") if isinstance(told, Mapping) else one.get("command")))
+        if column is not None and column.kind == "classification":
+            model = one.get("model")
+            classes = model.get("classes") if isinstance(model, Mapping) else None
+            found.append(replace(column, classes=tuple(classes or column.classes)))
+    return found
 
 
 def _described_columns(folder: Path, run: Mapping[str, Any]) -> list[Column]:

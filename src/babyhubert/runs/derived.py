@@ -18,7 +18,7 @@ from typing import Any
 from babyhubert.errors import OutputError, some_names
 from babyhubert.files import write_json
 from babyhubert.hashing import fingerprint
-from babyhubert.runs.folder import STATE_FOLDER, RunFolder, result_commands
+from babyhubert.runs.folder import STATE_FOLDER, Records, all_records
 
 _FOLDER = "derived"
 _EXTRAS = ("probs/", "raw_rttm/")
@@ -31,13 +31,16 @@ ResultsState = Mapping[str, str]
 """Hash of the results of each recording, of all commands."""
 
 
-def results_state(output: Path) -> dict[str, str]:
-    """Present state of the results in an output folder, by recording."""
+def results_state(output: Path, records: Records | None = None) -> dict[str, str]:
+    """Present state of the results in an output folder, by recording.
+
+    Args:
+        output: The folder.
+        records: Its records, if they have been read.
+    """
     found: dict[str, list[Any]] = {}
-    for command in result_commands(output):
-        if command in _OTHERS:
-            continue
-        for record in RunFolder(output, command).records():
+    for command, own in (all_records(output) if records is None else records).items():
+        for record in () if command in _OTHERS else own:
             files = record.get("outputs", {}).items()
             outputs = [(name, facts["sha256"]) for name, facts in files if not name.startswith(_EXTRAS)]
             found.setdefault(record["recording_id"], []).append([command, outputs])
@@ -64,9 +67,12 @@ def note_derived(
         "results": dict(results_state(output) if state is None else state),
     }
     for path in paths:
-        name = fingerprint([command, options, str(path.absolute())])[:16]
+        place = path.absolute()
+        if place.is_relative_to(output.absolute()):  # so that the folder may be moved
+            place = place.relative_to(output.absolute())
+        name = fingerprint([command, options, str(place)])[:16]
         with suppress(OutputError):
-            write_json(output / STATE_FOLDER / _FOLDER / f"{name}.json", {"path": str(path.absolute()), **content})
+            write_json(output / STATE_FOLDER / _FOLDER / f"{name}.json", {"path": place.as_posix(), **content})
 
 
 @dataclass(frozen=True)
@@ -77,12 +83,17 @@ class _Derived:
     results: ResultsState
 
 
-def derived_notes(output: Path) -> list[str]:
-    """A note for each file that was made from other results than the present ones."""
+def derived_notes(output: Path, records: Records | None = None) -> list[str]:
+    """A note for each file that was made from other results than the present ones.
+
+    Args:
+        output: The folder.
+        records: Its records, if they have been read.
+    """
     known = _read_all(output)
     if not known:
         return []
-    present = results_state(output)
+    present = results_state(output, records)
     notes = []
     for one in known:
         changed = sorted(name for name in present if one.results.get(name, "") not in ("", present[name]))
@@ -102,6 +113,6 @@ def _read_all(output: Path) -> list[_Derived]:
     for path in sorted((output / STATE_FOLDER / _FOLDER).glob("*.json")):
         with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             content = json.loads(path.read_text(encoding="utf-8"))
-            one = _Derived(Path(content["path"]), content["command"], content["made"], dict(content["results"]))
+            one = _Derived(output / content["path"], content["command"], content["made"], dict(content["results"]))
             found += [one] if one.path.exists() else []
     return sorted(found, key=lambda one: str(one.path))

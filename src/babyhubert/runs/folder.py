@@ -58,6 +58,15 @@ def result_commands(output: Path) -> list[str]:
     return sorted(found, key=lambda name: (name != "segment", name))
 
 
+Records = Mapping[str, Sequence[Mapping[str, Any]]]
+"""Records of the complete recordings of each command in an output folder."""
+
+
+def all_records(output: Path) -> Records:
+    """Read the records of every command; `segment` is the first."""
+    return {command: RunFolder(output, command).records() for command in result_commands(output)}
+
+
 def report_lock(output: Path) -> Path:
     """Lock of `report`, which may run at the same time as other commands."""
     return output / STATE_FOLDER / "report" / "lock"

@@ -9,7 +9,7 @@ from typing import Any
 from babyhubert.annotation.segments import Segments
 from babyhubert.errors import AnnotationError
 from babyhubert.hashing import fingerprint
-from babyhubert.runs.folder import RunFolder, result_commands
+from babyhubert.runs.folder import Records, RunFolder, all_records
 from babyhubert.timebase import samples_to_ms
 from babyhubert.version import __version__
 
@@ -83,9 +83,9 @@ def versions_of(records: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted({version for record in records if (version := _made(record, "babyhubert")) is not None})
 
 
-def mixtures(output: Path) -> list[str]:
+def mixtures(records: Records) -> list[str]:
     """A sentence for each command whose recordings in a folder differ in model, version or settings."""
-    found = ((command, mixture(RunFolder(output, command).records())) for command in result_commands(output))
+    found = ((command, mixture(each)) for command, each in records.items())
     return [f"results of '{command}' were {mixed}" for command, mixed in found if mixed is not None]
 
 
@@ -111,16 +111,22 @@ def is_stale(record: Mapping[str, Any], segments_sha256: str) -> bool:
     return record.get("segments_sha256", segments_sha256) != segments_sha256
 
 
-def stale_notes(output: Path) -> list[str]:
-    """A note for each command whose results in a folder belong to other segments than the present ones."""
-    current = {record["recording_id"]: record for record in RunFolder(output, "segment").records()}
+def stale_notes(output: Path, records: Records | None = None) -> list[str]:
+    """A note for each command whose results in a folder belong to other segments than the present ones.
+
+    Args:
+        output: The folder.
+        records: Its records, if they have been read.
+    """
+    records = all_records(output) if records is None else records
+    current = {record["recording_id"]: record for record in records.get("segment", ())}
     notes = []
-    for command in result_commands(output):
+    for command, own in records.items():
         if command == "segment":
             continue
         stale = [
             record["recording_id"]
-            for record in RunFolder(output, command).records()
+            for record in own
             if is_stale(record, current.get(record["recording_id"], record).get("segments_sha256", ""))
         ]
         if stale:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from babyhubert.errors import OutputError
 from babyhubert.runs.derived import derived_notes
-from babyhubert.runs.folder import STATE_FOLDER, RunFolder, reading_warnings
+from babyhubert.runs.folder import STATE_FOLDER, RunFolder, all_records, reading_warnings
 from babyhubert.runs.journal import SIGN_SECONDS, RunState, read_journal
 from babyhubert.runs.plan import Planned, failures_in_order
 from babyhubert.runs.provenance import mixtures, stale_notes
@@ -119,8 +119,9 @@ class CommandStatus:
 
 def folder_notes(output: Path) -> list[str]:
     """Notes on the results in an output folder: mixed models or settings, and files that were made from others."""
-    mixed = [f"{output}: {sentence}" for sentence in mixtures(output)]
-    return [*mixed, *stale_notes(output), *derived_notes(output)]
+    records = all_records(output)
+    mixed = [f"{output}: {sentence}" for sentence in mixtures(records)]
+    return [*mixed, *stale_notes(output, records), *derived_notes(output, records)]
 
 
 def folder_status(output: Path) -> list[CommandStatus]:

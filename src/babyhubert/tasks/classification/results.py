@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from babyhubert.errors import AnnotationError, ConfigError
+from babyhubert.errors import ConfigError
+from babyhubert.measures.results import classified_columns
 from babyhubert.tasks.classification.evaluation import Question
 
 
@@ -31,26 +30,14 @@ def classified_tasks(output: Path) -> dict[str, ClassifiedTask]:
     """Classification tasks with results in an output folder, by name; none without ``run.json``.
 
     Raises:
-        AnnotationError: its ``run.json`` cannot be read.
+        OutputError: its ``run.json`` is damaged.
     """
-    path = output / "run.json"
-    if not path.is_file():
+    if not (output / "run.json").is_file():
         return {}
-    try:
-        run = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise AnnotationError(f"{path}: cannot be read ({error})") from error
-    found = {}
-    for entry in (run, *run.get("also", {}).values()):
-        name, model = entry.get("command"), entry.get("model", {})
-        settings = model.get("card", {}).get(name) if isinstance(model, Mapping) else None
-        if isinstance(settings, Mapping) and "column" in settings:
-            found[name] = _task(name, settings, model.get("classes", ()))
-    return found
-
-
-def _task(name: str, settings: Mapping[str, Any], labels: Sequence[str]) -> ClassifiedTask:
-    return ClassifiedTask(name, Question(str(settings["column"]), tuple(settings.get("voices", ()))), tuple(labels))
+    return {
+        column.task: ClassifiedTask(column.task, Question(column.name, column.voices), column.classes)
+        for column in classified_columns(output)
+    }
 
 
 def question_of(

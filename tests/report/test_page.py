@@ -296,13 +296,6 @@ class TestOddRuns:
         assert "other settings" in note
 
 
-def test_the_words_for_a_paper_cite_what_the_documentation_cites():
-    from babyhubert.report import paper
-
-    cited = (Path(__file__).parents[2] / "docs" / "citing.md").read_text(encoding="utf-8")
-    assert all(work in cited for work in paper.PAPERS.values())
-
-
 def test_the_page_names_demonstration_models_and_its_results(tmp_path):
     from babyhubert.report.paper import demonstration_models
 

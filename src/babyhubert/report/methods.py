@@ -15,6 +15,7 @@ from typing import Any
 from babyhubert.errors import AnnotationError, counted
 from babyhubert.measures.results import RunResults
 from babyhubert.report.citations import HUBERT, Citation, citations_of, software
+from babyhubert.runs.folder import all_records
 from babyhubert.runs.provenance import mixtures
 from babyhubert.timebase import SAMPLE_RATE, samples_to_seconds
 
@@ -212,7 +213,7 @@ def _cautions(results: RunResults) -> Iterator[str]:
     if len(models) > 1:
         parts = [f"{counted(len(ids), 'recording')} with {name}" for name, ids in models.items()]
         yield f"The recordings were not processed alike: {'; '.join(parts)}."
-    for mixed in mixtures(results.folder):
+    for mixed in mixtures(all_records(results.folder)):
         yield f"Mixed results: {mixed}."
     warned = sum(bool(record.get("warnings")) for record in results.run["recordings"] if isinstance(record, Mapping))
     if warned:

@@ -128,5 +128,6 @@ function copyable(title, content, kind = "") {
 function paperSection() {
   if (!about.paper) return null;
   return element("section", { id: "paper" }, element("h2", {}, "In a paper"),
+    element("p", { class: "faint small screen" }, "In short; 'babyhubert methods' with the output folder writes a whole methods section."),
     copyable("Sentence", about.paper.sentence), copyable("To cite", about.paper.bibtex, "screen"));
 }

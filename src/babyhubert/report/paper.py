@@ -1,52 +1,16 @@
-"""Words for a paper: one sentence on how the numbers were made, and the works to cite as BibTeX."""
+"""Words for a paper on the page: how the numbers were made in short, and the works to cite. ``methods`` has more."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from babyhubert.errors import counted
 from babyhubert.measures.results import RunResults
 from babyhubert.measures.tables import MeasureSettings
+from babyhubert.report.citations import bibliography, citations_of, software
 from babyhubert.timebase import samples_to_hours, samples_to_seconds
 from babyhubert.version import __version__
-
-SOFTWARE = """@software{babyhubert,
-  title   = {{BabyHuBERT}: speech representations and voice types for child-centred daylong recordings},
-  author  = {{The BabyHuBERT developers}},
-  version = {%s}
-}"""
-
-ENCODER = r"""@misc{charlot2025babyhubert,
-  title         = {{BabyHuBERT}: Multilingual Self-Supervised Learning for Segmenting Speakers in Child-Centered
-                   Long-Form Recordings},
-  author        = {Charlot, Th{\'e}o and Kunze, Tarek and Poli, Maxime and Cristia, Alejandrina and Dupoux, Emmanuel
-                   and Lavechin, Marvin},
-  year          = {2025},
-  eprint        = {2509.15001},
-  archivePrefix = {arXiv}
-}"""
-
-CONTEXT = r"""@misc{charlot2026context,
-  title         = {Context-aware child-directed speech detection from long-form recordings},
-  author        = {Charlot, Th{\'e}o and Kunze, Tarek and Sheth, Kaveri K. and Cristia, Alejandrina and
-                   Lavechin, Marvin},
-  year          = {2026},
-  eprint        = {2606.01134},
-  archivePrefix = {arXiv}
-}"""
-
-BABAR = r"""@misc{lavechin2026babar,
-  title         = {{BabAR}: from phoneme recognition to developmental measures of young children's speech production},
-  author        = {Lavechin, Marvin and Bergelson, Elika and Levy, Roger},
-  year          = {2026},
-  eprint        = {2603.05213},
-  archivePrefix = {arXiv}
-}"""
-
-PAPERS = {"babyhubert": ENCODER, "vtc": ENCODER, "addressee": CONTEXT, "babar": BABAR}
-"""Works to cite, by a word in a model's name or lineage (lower case)."""
 
 DEMONSTRATION = "playroom-"
 """Beginning of the names of the package's small models, which are for trying things out."""
@@ -60,19 +24,8 @@ def demonstration_models(run: Mapping[str, Any]) -> list[str]:
 
 def paper_of(results: RunResults, measures: MeasureSettings) -> dict[str, str]:
     """Sentence and BibTeX for the results of an output folder."""
-    return {"sentence": " ".join(_sentences(results, measures)), "bibtex": "\n\n".join(_works(results.run))}
-
-
-def _works(run: Mapping[str, Any]) -> Iterator[str]:
-    known = " ".join(json.dumps([model.get("source"), model.get("card")]) for model in _models(run)).lower()
-    demonstration = all(name in demonstration_models(run) for name in _names(run))
-    yield SOFTWARE % __version__
-    if not demonstration:
-        yield from dict.fromkeys(work for word, work in PAPERS.items() if word in known)
-
-
-def _names(run: Mapping[str, Any]) -> list[str]:
-    return [str(model.get("source", "")).rpartition("/")[2] for model in _models(run)]
+    cited = [software(__version__), *(work for model in _models(results.run) for work in citations_of(model))]
+    return {"sentence": " ".join(_sentences(results, measures)), "bibtex": bibliography(cited)}
 
 
 def _sentences(results: RunResults, measures: MeasureSettings) -> Iterator[str]:

@@ -17,6 +17,8 @@ pytest.importorskip("playwright", reason="needs Playwright")
 
 from driving import CHROMIUM, Person, Row, Served, browser, rows_of, write_day
 
+from babyhubert.annotation.columns import Column, write_columns
+from babyhubert.annotation.formats import format_of
 from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
@@ -306,6 +308,65 @@ def test_a_clip_that_elan_saved_meanwhile_is_loaded_and_not_overwritten(chromium
         person.stored()
         assert [one for one in person.faults if "409" not in one] == []
     assert rows_of(clips / name) == [(2000, 3500, "KCHI")]
+
+
+def test_columns_and_texts_of_segments_are_shown_and_changed(chromium, tmp_path):
+    clips = draw_clips(tmp_path, {"a": 60.0}, 1)
+    write_columns(clips, [Column("mood", "mood@", "mood", "classification", ("calm", "cross"), (("calm", "C"),))])
+    store = ClipStore(clips)
+    (name,) = store.names
+    said = {"vcm_type": "N", "mood": "cross"}
+    rows = (ReviewSegment(2000, 3000, "MAL", text="hm"), ReviewSegment(4000, 5000, "KCHI", values=said))
+    store.write(name, Document(rows), store.version(name))
+    with Served(clips) as served:
+        person = Person.at(chromium, served.address)
+        page = person.page
+        person.press("Home", "j")
+        assert page.get_by_label("transcription").input_value() == "hm"
+        page.get_by_label("transcription").fill("hm, yes")
+        page.get_by_role("button", name="ADS").click()
+        person.press("j")
+        assert not page.get_by_role("button", name="ADS").is_visible()  # nobody asks to whom a child speaks
+        assert page.get_by_role("button", name="cross", pressed=True).is_visible()
+        page.get_by_label("vcm_type").fill("C")
+        page.get_by_role("button", name="calm").click()
+        person.press("1", "u")
+        person.stored()
+        assert person.faults == []
+    found = {one.start: one for one in ClipStore(clips).open(name).document.segments}
+    assert (found[2000].text, found[2000].values) == ("hm, yes", {"addressee": "ADS"})
+    assert found[4000].values == {"vcm_type": "C", "mood": "calm", "unsure": "unsure"}
+    assert "C" in [one.text for tier in format_of(clips / name).read_tiers(clips / name, "a")
+                   for one in tier.pieces if tier.name == "mood@CHI"]  # fmt: skip
+
+
+def test_it_plays_a_segment_to_its_end_and_the_stretch(chromium, clips):
+    with Served(clips) as served:
+        person = Person.at(chromium, served.address)
+        page = person.page
+        person.press("Home", "j")
+        end = float(person.rows()[person.selected()][0].partition(" to ")[2])
+        person.press("Enter")
+        page.get_by_role("button", name="Pause").wait_for()
+        page.get_by_role("button", name="Play").wait_for(timeout=15_000)
+        assert end - 0.1 <= float(page.locator("#clock").inner_text().split()[0]) <= end + 0.5
+        person.press("p")
+        page.get_by_role("button", name="Pause").wait_for()
+        page.wait_for_timeout(500)
+        person.press(" ")
+        assert 1.0 < float(page.locator("#clock").inner_text().split()[0]) < 12
+        person.press("n")
+        page.get_by_text("begins at").wait_for()
+        assert person.faults == []
+
+
+def test_somebody_is_told_when_the_server_has_ended(chromium, clips):
+    with Served(clips) as served:
+        person = Person.at(chromium, served.address)
+        served.kill()
+        person.press("j", "Delete")
+        person.page.get_by_text("The program that serves this page has ended").wait_for()
+        assert person.page.get_by_text("Not stored yet!").is_visible()
 
 
 def test_a_foreign_page_in_the_same_browser_gets_nothing(chromium, clips):

@@ -42,7 +42,7 @@ export async function send(method, url, content) {
 
 export function explain(error) {
   if (!(error instanceof ServerError)) {
-    return "The program that serves this page has ended. Start it again in the terminal. This page goes on as soon as it answers, or open the new address.";
+    return "The program that serves this page has ended. Start it again in the terminal, and open the address that it prints.";
   }
   if (error.status === 403) return "The program was started anew: open the address that it printed.";
   return error.message;

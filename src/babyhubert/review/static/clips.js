@@ -3,7 +3,7 @@
 import { explain, get, path } from "./api.js";
 import { ClipDocument } from "./document.js";
 import { listenToKeys, listKeys } from "./keys.js";
-import { ColumnButtons, describe, seconds, SegmentList } from "./list.js";
+import { ColumnButtons, describe, seconds, SegmentList, TextFields } from "./list.js";
 import { Saver } from "./saving.js";
 import { theme } from "./theme.js";
 import { colourOf, Wave } from "./wave.js";
@@ -34,6 +34,10 @@ const wave = new Wave($("wave"), $("lanes"), document.querySelector("meta[name=n
   wanted: (id) => { choose(id); playSegment(); },
 });
 const list = new SegmentList($("segments"), $("empty"), colourOf, (id) => choose(id, true));
+const texts = new TextFields($("texts"), (column, text) => {
+  if (column) value(column, text);
+  else if (clip.current) edit(() => clip.update(clip.selected, { text }), () => spoken(clip.current));
+});
 let buttons = null;
 
 // ---- what is said and shown
@@ -85,6 +89,7 @@ function drawDetail(one) {
   if (document.activeElement !== $("segment-note")) $("segment-note").value = one.values.note ?? "";
   $("unsure").setAttribute("aria-pressed", String(Boolean(one.values.unsure)));
   buttons.draw(one);
+  texts.draw(one);
 }
 
 function drawStates() {
@@ -248,6 +253,7 @@ function showRecord(record) {
   if (!record.voices.includes(voice)) voice = record.voices[0];
   $("voices").replaceChildren(...record.voices.map(voiceButton));
   list.clear();
+  texts.open(record.segments, ["unsure", "note", ...columns.map((column) => column.name)]);
   draw();
   say(`Clip ${place + 1} of ${clips.length}, ${record.segments.length} segments${record.done ? ", done" : ""}.`);
 }

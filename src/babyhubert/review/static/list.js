@@ -96,3 +96,35 @@ export class ColumnButtons {
     });
   }
 }
+
+const TRANSCRIPTION = "transcription";
+
+/** Fields for what the segments of a clip hold as text: transcriptions, and columns without known classes. */
+export class TextFields {
+  constructor(place, changed) {
+    this.place = place;
+    this.changed = changed;
+    this.fields = new Map();
+  }
+
+  open(segments, known) {
+    const names = new Set(segments.flatMap((one) => [...(one.text ? [TRANSCRIPTION] : []), ...Object.keys(one.values)]));
+    for (const name of known) names.delete(name);
+    this.fields = new Map([...names].sort().map((name) => [name, this.#field(name)]));
+    this.place.replaceChildren(...[...this.fields.values()].map((field) => field.parentElement));
+  }
+
+  #field(name) {
+    const label = Object.assign(window.document.createElement("label"), { className: "block", textContent: name });
+    const field = Object.assign(window.document.createElement("input"), { type: "text", autocomplete: "off" });
+    field.addEventListener("change", () => this.changed(name === TRANSCRIPTION ? null : name, field.value.trim()));
+    label.append(field);
+    return field;
+  }
+
+  draw(one) {
+    for (const [name, field] of this.fields) {
+      if (window.document.activeElement !== field) field.value = (name === TRANSCRIPTION ? one.text : one.values[name]) ?? "";
+    }
+  }
+}

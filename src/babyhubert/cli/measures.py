@@ -33,6 +33,17 @@ StartTimesOption = Annotated[
 def measures(
     folder: RunArgument,
     start_times: StartTimesOption = None,
+    first: Annotated[
+        str,
+        typer.Option("--from", help="Count from this time of day on; needs start times.", metavar="H:MM"),
+    ] = "",
+    last: Annotated[
+        str,
+        typer.Option("--to", help="Count until this time of day; before --from, on the next day.", metavar="H:MM"),
+    ] = "",
+    period: Annotated[
+        int, typer.Option(help="Minutes of a row of hourly.csv; days are divided into them.", min=1, max=1440)
+    ] = 60,
     vocalisation_gap: Annotated[
         int, typer.Option(help="Segments of a class closer than this are one vocalisation, in ms.", min=0)
     ] = 300,
@@ -79,6 +90,9 @@ def measures(
         shuffles=shuffles,
         seed=seed,
         min_confidence=min_confidence,
+        period_min=period,
+        from_time=first,
+        to_time=last,
     )
     results = read_results(folder)
     measured, failures = measure_all(results, settings, start_times)

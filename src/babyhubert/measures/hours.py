@@ -23,28 +23,37 @@ from babyhubert.timebase import SAMPLE_RATE
 
 HOUR = 3600 * SAMPLE_RATE
 DAY = 24 * HOUR
+_MINUTE = 60 * SAMPLE_RATE
 _UNKNOWN = {"", "na", "nan", "<na>", "none"}
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")
 
 
 @dataclass(frozen=True)
 class Hours:
-    """The hours of one recording.
+    """The hours of one recording, or other periods of equal length.
 
     Attributes:
-        edges: Bounds in samples of the recording, int64 (H + 1,): its beginning, every full hour, its end.
-        start: Samples from midnight to the beginning; None if unknown.
+        edges: Bounds in samples of the recording, int64 (H + 1,): its beginning, every full hour, its end; or those of
+            a part of it.
+        start: Samples from midnight to the beginning of the recording; None if unknown.
+        period: Samples of a period.
     """
 
     edges: NDArray[np.int64]
     start: int | None
+    period: int = HOUR
 
     @property
     def names(self) -> list[str]:
-        """``HH:00`` by the clock; else ``0``, ``1`` ... hours after the beginning."""
-        if self.start is None:
-            return [str(hour) for hour in range(len(self.edges) - 1)]
-        return [f"{(self.start + int(edge)) // HOUR % 24:02d}:00" for edge in self.edges[:-1]]
+        """Begin of each full period: ``HH:MM`` by the clock; else ``0``, ``1`` ... hours after the beginning, and
+        ``H:MM`` if the period is no hour.
+        """
+        begins = [(int(edge) + (self.start or 0)) // self.period * self.period for edge in self.edges[:-1]]
+        if self.start is not None:
+            return [f"{begin // HOUR % 24:02d}:{begin % HOUR // _MINUTE:02d}" for begin in begins]
+        if self.period == HOUR:
+            return [str(begin // HOUR) for begin in begins]
+        return [f"{begin // HOUR}:{begin % HOUR // _MINUTE:02d}" for begin in begins]
 
     @property
     def days(self) -> list[int | None]:
@@ -54,12 +63,52 @@ class Hours:
         return [(self.start + int(edge)) // DAY for edge in self.edges[:-1]]
 
 
-def hours_of(samples: int, start: int | None = None) -> Hours:
-    """Hours of a recording with this number of samples that began ``start`` samples after midnight."""
-    first = HOUR - (start or 0) % HOUR
-    inside = np.arange(first, samples, HOUR, dtype=np.int64)
-    edges = np.concatenate(([0], inside, [samples])) if samples > 0 else np.zeros(1)
-    return Hours(edges.astype(np.int64), start)
+def hours_of(
+    samples: int, start: int | None = None, *, period: int = HOUR, part: tuple[int, int] | None = None
+) -> Hours:
+    """Hours of a recording.
+
+    Args:
+        samples: Its length.
+        start: Samples from midnight to its beginning, if known.
+        period: Samples of a period other than an hour.
+        part: First sample, and the one after the last, of a part of it; None: all.
+    """
+    begin, end = (0, samples) if part is None else part
+    inside = np.arange(begin + period - ((start or 0) + begin) % period, end, period, dtype=np.int64)
+    edges = np.concatenate(([begin], inside, [end])) if end > begin else np.zeros(1)
+    return Hours(edges.astype(np.int64), start, period)
+
+
+def part_of_day(samples: int, start: int | None, first: int, last: int, where: str) -> tuple[int, int]:
+    """Part of a recording between two times of day: its first sample, and the one after its last.
+
+    Args:
+        samples: Length of the recording.
+        start: Samples from midnight to its beginning.
+        first: Beginning of the part, in samples since midnight.
+        last: End of the part, in samples since midnight; before ``first``, it is on the next day.
+        where: The recording, for messages.
+
+    Raises:
+        AnnotationError: the start is not known, no sample lies between, or the part recurs on another day.
+    """
+    between = f"{format_time_of_day(first)[:5]} and {format_time_of_day(last)[:5]}"
+    if start is None:
+        raise AnnotationError(
+            f"{where}: no start time, so that its part between {between} is unknown; give --start-times"
+        )
+    length = (last - first) % DAY or DAY
+    begins = range((first - start) % DAY - DAY, samples, DAY)
+    parts = [(max(begin, 0), min(begin + length, samples)) for begin in begins]
+    parts = [(begin, end) for begin, end in parts if end > begin]
+    if not parts:
+        raise AnnotationError(f"{where}: nothing was recorded between {between}")
+    if len(parts) > 1:
+        raise AnnotationError(
+            f"{len(parts)} parts lie between {between}, on several days; split the recording by days"
+        )
+    return parts[0]
 
 
 def parse_clock(text: str, where: str) -> int | None:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from babyhubert.annotation.columns import Column
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.config import Config, Seed
-from babyhubert.errors import BabyHubertError, ConfigError
+from babyhubert.errors import AnnotationError, BabyHubertError, ConfigError
 from babyhubert.measures.confidence import confident, expected_measures
-from babyhubert.measures.hours import HOUR, Hours, hours_of, start_times
+from babyhubert.measures.hours import DAY, HOUR, Hours, hours_of, parse_clock, part_of_day, start_times
 from babyhubert.measures.results import ADULTS, RecordingResult, RunResults
 from babyhubert.measures.speech import (
     class_measures,
@@ -41,6 +41,7 @@ SYMBOL_MEASURES = ("utterances", "symbols", "symbols_per_hour")
 """Measures of a task that writes symbols and is not published."""
 
 _MINUTE = 60 * SAMPLE_RATE
+_DAY_MIN = 24 * 60
 
 
 class MeasureSettings(Config):
@@ -53,6 +54,9 @@ class MeasureSettings(Config):
         shuffles: Number of shuffles to estimate chance; 0: no estimate.
         seed: Seed of the shuffles.
         min_confidence: Segments of less confidence do not count; 0: all count.
+        period_min: Minutes of a row of the hourly table; days are whole numbers of them.
+        from_time: Time of day (H:MM) before which nothing counts; empty: all.
+        to_time: Time of day from which on nothing counts; empty: all.
     """
 
     vocalisation_gap_ms: int = 300
@@ -61,19 +65,49 @@ class MeasureSettings(Config):
     shuffles: int = 100
     seed: Seed = 0
     min_confidence: float = 0.0
+    period_min: int = 60
+    from_time: str = ""
+    to_time: str = ""
 
     def model_post_init(self, _: Any) -> None:
         """Refuse negative values."""
         for name, value in self.model_dump().items():
-            if value < 0:
+            if not isinstance(value, str) and value < 0:
                 raise ConfigError(f"{name} = {value}: 0 or more")
+        if not self.period_min or _DAY_MIN % self.period_min:
+            raise ConfigError(f"period_min = {self.period_min}: minutes that divide a day, such as 15, 30, 60 or 120")
+        if self.from_time or self.to_time:
+            first, last = self.times()
+            if first == last:
+                raise ConfigError(f"from {self.from_time or '0:00'} to {self.to_time or '24:00'} is no time")
         if self.min_confidence > 1:
             raise ConfigError(f"min_confidence = {self.min_confidence}: 0 to 1")
+
+    def times(self) -> tuple[int, int]:
+        """Beginning and end of what counts, in samples since midnight.
+
+        Raises:
+            ConfigError: no times of day.
+        """
+        return _time_of_day("from", self.from_time), _time_of_day("to", self.to_time) or DAY
 
     @property
     def rules(self) -> TurnRules:
         """The rules of turns."""
         return TurnRules(ms_to_samples(self.turn_gap_ms), ms_to_samples(self.turn_overlap_ms))
+
+
+def _time_of_day(name: str, text: str) -> int:
+    """Samples since midnight; ``24:00`` and an empty text are midnight."""
+    if not text or text == "24:00":
+        return 0
+    try:
+        told = parse_clock(text, name)
+    except AnnotationError:
+        told = None
+    if told is None:
+        raise ConfigError(f"{name} {text}: no time of day; write H:MM, such as 7:00")
+    return told
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,19 +162,26 @@ def measure(recording: RecordingResult, settings: MeasureSettings, start: int | 
     """
     if settings.min_confidence:
         recording = confident(recording, settings.min_confidence)
-    hours = hours_of(recording.samples, start)
-    speech = speech_of(recording.segments)
+    part = (0, recording.samples)
+    if (settings.from_time or settings.to_time) and recording.samples:
+        part = part_of_day(recording.samples, start, *settings.times(), where=str(recording.path))
+    hours = hours_of(recording.samples, start, period=settings.period_min * _MINUTE, part=part)
+    # Outside the part, periods of their own take what begins there; they are no rows.
+    before, after = part[0] > 0, part[1] < recording.samples
+    edges = np.concatenate(([0] * before, hours.edges, [recording.samples] * after)).astype(np.int64)
+    inside = slice(int(before), len(edges) - 1 - int(after))
     # The seed goes with the recording, so that one recording's chance does not depend on the others of the folder.
     generator = np.random.default_rng([settings.seed, *recording.recording_id.encode(errors="surrogatepass")])
-    chance = chance_turns(speech, hours.edges, settings.rules, settings.shuffles, generator)
-    bounds = np.array([0, recording.samples], dtype=np.int64) if recording.samples else hours.edges
-    whole_chance = {name: counts.sum(axis=1, keepdims=True) for name, counts in chance.items()}
-    whole = measures_between(recording, bounds, settings, whole_chance)
+    chance = chance_turns(speech_of(recording.segments), edges, settings.rules, settings.shuffles, generator)
+    bounds = np.array([*[0] * before, *part, *[recording.samples] * after], dtype=np.int64)
+    starts = [*[0] * before, inside.start, *[inside.stop] * after]
+    whole_chance = {name: np.add.reduceat(each, starts, axis=1) for name, each in chance.items() if each.shape[1]}
+    whole = measures_between(recording, bounds if recording.samples else edges, settings, whole_chance or chance)
     return RecordingMeasures(
         recording.recording_id,
         hours,
-        {name: float(value[0]) if len(value) else float("nan") for name, value in whole.items()},
-        measures_between(recording, hours.edges, settings, chance),
+        {name: float(value[int(before)]) if len(value) else float("nan") for name, value in whole.items()},
+        {name: value[inside] for name, value in measures_between(recording, edges, settings, chance).items()},
         record_warnings(recording.record),
     )
 

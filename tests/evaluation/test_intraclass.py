@@ -92,3 +92,9 @@ def test_one_way_needs_repeated_measures():
     assert np.isnan(one_way([np.array([1.0]), np.array([2.0])]).value)
     assert np.isnan(one_way([np.array([1.0, 2.0])]).value)
     assert one_way([np.array([1.0, 1.0]), np.array([2.0, 2.0])]).value == 1
+
+
+def test_units_that_are_all_alike_have_no_interval_and_break_nothing():
+    found = absolute_agreement(np.array([[1.0, 2.0], [1.0, 2.0]]))
+    assert found.value == 0
+    assert np.isnan([found.low, found.high]).all()

@@ -69,10 +69,13 @@ def test_evaluation_agreement_and_measures_are_found_beside_the_run(run, tmp_pat
     assert command("measures", run, "--shuffles", 0, "--vocalisation-gap", 250).code == 0
     text = methods(run)
     scored = json.loads((run / "accuracy/evaluation.json").read_text(encoding="utf-8"))
-    kappa = json.loads((run / "people/evaluation.json").read_text(encoding="utf-8"))["kappa"]["mean"]["kappa"]
+    people = json.loads((run / "people/evaluation.json").read_text(encoding="utf-8"))
+    kappa, alpha = people["kappa"]["mean"]["kappa"], people["alpha"]["mean"]["alpha"]
     for told in (
         f"The mean F1 over classes was {100 * scored['mean']['f1']:.1f} %",
         f"Cohen's kappa, mean over classes, was {kappa:.2f}",
+        f"Krippendorff's alpha was {alpha:.2f}",
+        "ICC(2,1)",
         "Two annotations (truth and other)",
         "less than 250 ms apart",
         "from 20 resamples over recordings",

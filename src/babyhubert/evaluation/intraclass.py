@@ -64,6 +64,8 @@ def absolute_agreement(table: Values, confidence: float = 0.95) -> Correlation:
         return Correlation(1.0, 1.0, 1.0)
     a = k * value / (n * (1 - value))
     b = 1 + k * value * (n - 1) / (n * (1 - value))
+    if a * columns == 0 and error == 0:  # all units alike: the raters differ by a constant, and nothing else does
+        return Correlation(value, math.nan, math.nan)
     top = (a * columns + b * error) ** 2
     freedom = top / ((a * columns) ** 2 / (k - 1) + (b * error) ** 2 / ((n - 1) * (k - 1)))
     tail = 0.5 + confidence / 2

@@ -99,6 +99,10 @@ def _agreement(content: Mapping[str, Any], methods: Methods, where: str) -> None
     if mean.get("kappa") is not None:
         ends = _ends(mean.get("interval"), _two)
         sentences.append(f"Cohen's kappa, mean over classes, was {mean['kappa']:.2f}{f' ({ends})' if ends else ''}.")
+    alpha = content.get("alpha", {}).get("mean", {})
+    if alpha.get("alpha") is not None:
+        ends = _ends(alpha.get("interval"), _two)
+        sentences.append(f"Krippendorff's alpha was {alpha['alpha']:.2f}{f' ({ends})' if ends else ''}.")
     sentences += _bootstrap(f1)
     methods.add(f"Agreement ({where})", sentences)
     rows = []
@@ -107,6 +111,15 @@ def _agreement(content: Mapping[str, Any], methods: Methods, where: str) -> None
         rows.append((label, _two(own.get("kappa")), _ends(own.get("interval"), _two), _percent(score.get("f1"))))
     headings = ("class", "kappa", "interval", "F1 %")
     methods.tables.append(MethodsTable(f"Agreement ({where})", headings, tuple(rows)))
+    amounts = [
+        (f"{row['amount']} a {row['unit']}", str(row["class"]), str(row["units"]), _two(icc["value"]), ends or "-")
+        for row in content.get("intraclass", [])
+        for icc in [row["icc_2_1"]]
+        for ends in [_ends(icc.get("interval"), _two)]
+    ]
+    if amounts:
+        columns = ("amount", "class", "units", "ICC(2,1)", "interval")
+        methods.tables.append(MethodsTable(f"Agreement of amounts ({where})", columns, tuple(amounts)))
 
 
 def _estimate(content: Mapping[str, Any], methods: Methods, where: str) -> None:

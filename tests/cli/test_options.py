@@ -45,6 +45,7 @@ measures: folder! --start-times --from= --to= --period=60 --vocalisation-gap=300
 methods: folder! --evaluation... -o,--output --format...
 table: folder! --to=xlsx -o,--output --start-times
 export: source! --to... -o,--output --audio... --childproject --sets=babyhubert --tiers=aclew
+    --confidence=False
 report: folder! --start-times --recordings --levels/--no-levels=True --with-clips=0 --seed=0
 sample: source -o,--output --collect --audio... --method=random --clips=5 --length=60.0
     --context=0.0 --seed=0 --voice --format=eaf --blank=False --tiers=aclew --channel=mean

@@ -6,12 +6,14 @@ import errno
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from praatio import textgrid as praat
 from pympi.Elan import Eaf
 from results_folders import write_run
 
-from babyhubert.annotation.reading import read_annotations
+from babyhubert.annotation.csv_tables import write_childproject_csv
+from babyhubert.annotation.reading import read_annotations, read_segments
 from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.segments import Segments
 from commands import command, contents, write_sounds
@@ -93,6 +95,32 @@ def test_tiers_named_as_the_labels(run):
     assert command("export", run, "--to", "eaf", "--tiers", "labels").code == 0
     tiers = Eaf(str(run / "eaf" / "sub" / "Zoé 1.eaf")).get_tier_names()
     assert list(tiers) == ["KCHI", "OCH", "MAL", "FEM", "FEM-2"]
+
+
+def test_confidences_on_request_in_every_format_that_has_a_place(run, tmp_path):
+    segments = table("007")
+    told = [f"{0.5 + number / 100:.4f}" for number in range(len(segments))]
+    found = Segments(segments.start, segments.end, segments.label, {"confidence": np.array(told, dtype=object)})
+    write_childproject_csv(run / "csv" / "007.csv", found)
+    to = [word for name in ("eaf", "textgrid", "rttm", "csv", "childproject") for word in ("--to", name)]
+    assert command("export", run, *to, "-o", tmp_path / "without").code == 0
+    outcome = command("export", run, *to, "--confidence", "-o", tmp_path / "with")
+    assert outcome.code == 0, outcome.err
+    assert "sub/Zoé 1: has no confidences" in outcome.err
+    assert "<NA> <NA>\n" in (tmp_path / "without/rttm/007.rttm").read_text("utf-8")
+    scores = [line.split()[8] for line in (tmp_path / "with/rttm/007.rttm").read_text("utf-8").splitlines()]
+    assert scores == told
+    assert read_segments(tmp_path / "with/rttm/007.rttm") == {"007": segments}
+    for name in ("eaf/007.eaf", "textgrid/007.TextGrid", "csv/007.csv"):
+        (again,) = read_segments(tmp_path / "with" / name, "007").values()
+        assert again == segments
+        assert again.columns["confidence"].tolist() == told
+    assert "confidence@" not in (tmp_path / "without/eaf/007.eaf").read_text("utf-8")
+    rows = (tmp_path / "with/childproject/annotations/babyhubert/vtc/raw/007.csv").read_text("utf-8").splitlines()
+    assert rows[0] == "segment_onset,segment_offset,speaker_type,confidence"
+    assert [row.rsplit(",", 1)[1] for row in rows[1:]] == told
+    plain = (tmp_path / "without/childproject/annotations/babyhubert/vtc/raw/007.csv").read_text("utf-8").splitlines()
+    assert plain == [row.rsplit(",", 1)[0] for row in rows]
 
 
 def test_a_set_for_any_project(run):

@@ -20,6 +20,7 @@ import numpy as np
 
 from babyhubert.annotation.codes import TO_CHILDPROJECT, refuse_ambiguous
 from babyhubert.annotation.columns import ADDRESSEE, COLUMNS, PHONEMES, Column
+from babyhubert.annotation.confidence import CONFIDENCE, confidence_texts
 from babyhubert.annotation.csv_tables import id_of_filename
 from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.annotation.reading import read_segments
@@ -212,6 +213,8 @@ class SetKind:
 
 
 VOICE_TYPE_SET = SetKind("vtc", (), "vtc", ("has_speaker_type",))
+CONFIDENT_SET = SetKind("vtc", (CONFIDENCE,), "vtc", ("has_speaker_type",))
+"""Voice types with the confidence of each segment, which ChildProject's importer keeps as a further column."""
 
 
 def set_of(column: Column) -> SetKind:
@@ -229,10 +232,19 @@ ADDRESSEE_SET = set_of(ADDRESSEE)
 PHONEMES_SET = set_of(PHONEMES)
 
 
-def kinds_in(segments: Segments, columns: Iterable[Column] = COLUMNS) -> tuple[SetKind, ...]:
-    """Kinds of sets in a table: voice types always, the others if their columns exist."""
+def kinds_in(
+    segments: Segments, columns: Iterable[Column] = COLUMNS, *, confidence: bool = False
+) -> tuple[SetKind, ...]:
+    """Kinds of sets in a table: voice types always, the others if their columns exist.
+
+    Args:
+        segments: The table.
+        columns: Columns that it may have.
+        confidence: The set of voice types has a column ``confidence``.
+    """
     filled = (column for column in columns if column.task and column.name in segments.columns)
-    return (VOICE_TYPE_SET, *map(set_of, filled))
+    voices = CONFIDENT_SET if confidence else VOICE_TYPE_SET
+    return (voices, *map(set_of, filled))
 
 
 def format_set_csv(segments: Segments, kind: SetKind, recording_id: str) -> str:
@@ -248,7 +260,8 @@ def format_set_csv(segments: Segments, kind: SetKind, recording_id: str) -> str:
     refuse_ambiguous(segments.label, recording_id)
     lines: list[Iterable[object]] = [("segment_onset", "segment_offset", "speaker_type", *kind.columns)]
     asked = np.ones(len(segments), dtype=bool) if kind.column is None else kind.column.applies_to(segments)
-    for (start, end, label), said, own in zip(segments, _cells(segments, kind.column), asked, strict=True):
+    cells = ((text or "NA",) for text in confidence_texts(segments)) if kind == CONFIDENT_SET else None
+    for (start, end, label), said, own in zip(segments, cells or _cells(segments, kind.column), asked, strict=True):
         speaker = TO_CHILDPROJECT.get(label, label) if label in VOICE_TYPES else "NA"
         if said is not None and (own or not _is_of_symbols(kind.column)):
             lines.append((samples_to_ms(start), samples_to_ms(end), speaker, *said))

@@ -119,6 +119,9 @@ COLUMNS = (
 )
 """Columns that every reader knows, in the order of their tiers."""
 
+CONFIDENCE_TIER = Column("confidence", "confidence@")
+"""Confidences of segments as tiers, on request: ChildProject's .eaf importer does not know them."""
+
 _RESERVED = frozenset(
     {
         *("uid", "start_time_s", "duration_s", "label", "confidence", "transcription", "speaker_type", "speaker"),

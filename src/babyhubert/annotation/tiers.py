@@ -23,7 +23,7 @@ from babyhubert.annotation.codes import (
     refuse_ambiguous,
     tier_names,
 )
-from babyhubert.annotation.columns import COLUMNS, Column, described, is_column_name, other_column
+from babyhubert.annotation.columns import COLUMNS, CONFIDENCE_TIER, Column, described, is_column_name, other_column
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.errors import counted
 from babyhubert.timebase import ms_to_samples, samples_to_ms
@@ -136,7 +136,7 @@ def segments_of(tiers: Iterable[Tier], columns: Sequence[Column] = COLUMNS) -> S
         columns: Columns that tiers below those of voices fill; other tiers ``name@voice`` fill a column ``name``.
     """
     tiers = list(tiers)
-    columns = (*columns, *undescribed_columns(tiers, columns))
+    columns = (*columns, CONFIDENCE_TIER, *undescribed_columns(tiers, columns))
     names = frozenset(tier.name.strip() for tier in tiers)
     below: dict[str, list[Tier]] = {}
     for tier in tiers:

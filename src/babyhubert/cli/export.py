@@ -61,6 +61,14 @@ def export(
             "(KCHI, OCH, MAL, FEM: for viewing)."
         ),
     ] = "aclew",
+    confidence: Annotated[
+        bool,
+        typer.Option(
+            "--confidence",
+            help="Also write the confidence of each segment: RTTM's ninth field, tiers confidence@... in .eaf and "
+            "TextGrid, a column of the ChildProject set. The csv format has it anyway.",
+        ),
+    ] = False,
 ) -> None:
     """Write results in the formats of other tools, without computing them again.
 
@@ -88,7 +96,7 @@ def export(
         if output is None and not source.is_dir():
             raise ConfigError(f"{source} is no folder to write into: give -o FOLDER")
         check_recordings([], folder, 0)
-    summary = write(Source(source, audio), ExportSettings(formats, folder, naming, childproject, sets))
+    summary = write(Source(source, audio), ExportSettings(formats, folder, naming, childproject, sets, confidence))
     console = Console(stderr=True, highlight=False)
     for note in () if quiet() else summary.notes[:_NOTES_SHOWN]:
         console.print(f"note: {note}", style="yellow", soft_wrap=True, markup=False)

@@ -26,7 +26,8 @@ from babyhubert.annotation.childproject import (
     write_import_table,
 )
 from babyhubert.annotation.codes import TierNaming
-from babyhubert.annotation.columns import write_columns
+from babyhubert.annotation.columns import CONFIDENCE_TIER, write_columns
+from babyhubert.annotation.confidence import has_confidence
 from babyhubert.annotation.formats import WRITTEN, WrittenRecording
 from babyhubert.annotation.intervals import Intervals
 from babyhubert.annotation.lena_table import LENA_HEADER, format_lena_rows
@@ -55,6 +56,8 @@ class ExportSettings:
         naming: Names of tiers in .eaf and TextGrid.
         project: A ChildProject project to write sets into; None: none.
         prefix: First part of the sets' names.
+        confidence: Also the confidence of each segment: RTTM's ninth field, tiers ``confidence@...`` in .eaf and
+            TextGrid, a column of the set of voice types. CSV has the column where the source has it.
     """
 
     formats: tuple[str, ...]
@@ -62,6 +65,7 @@ class ExportSettings:
     naming: TierNaming = "aclew"
     project: Path | None = None
     prefix: str = "babyhubert"
+    confidence: bool = False
 
 
 @dataclass
@@ -136,9 +140,9 @@ class _Exporter:
         output = settings.output
         self._sets: list[_SetWriter] = []
         if "childproject" in settings.formats:
-            self._sets.append(_SetWriter(output / "childproject", settings.prefix, source.about()))
+            self._sets.append(_SetWriter(output / "childproject", settings, source.about()))
         if settings.project is not None:
-            self._sets.append(_ProjectWriter(settings.project, settings.prefix, source.about()))
+            self._sets.append(_ProjectWriter(settings.project, settings, source.about()))
         replaced = sorted({"rttm", "csv"} & set(settings.formats))
         if source.is_run and replaced and output.resolve() == source.path.resolve():
             raise AnnotationError(f"{output}: holds {replaced[0]}/ already; choose another folder with -o")
@@ -150,6 +154,8 @@ class _Exporter:
         if beyond:
             yield f"{counted(beyond, 'segment')} past the end of the recording ({_length(recording)} s); kept"
         settings, notes = self._settings, dict[str, None]()
+        if settings.confidence and len(recording.segments) and not has_confidence(recording.segments):
+            yield "has no confidences: run 'babyhubert segment' on it again"
         for name in settings.formats:
             notes.update(dict.fromkeys(self._write_as(name, recording)))
         yield from notes
@@ -182,19 +188,26 @@ class _Exporter:
         if name not in WRITTEN:
             return []
         path = path_below(self._settings.output / name, recording.recording_id, WRITTEN[name].suffix)
-        samples, audio, naming = recording.samples or 0, recording.audio, self._settings.naming
-        return WRITTEN[name].write(
-            path,
-            WrittenRecording(recording.recording_id, recording.segments, samples, audio, naming, recording.columns),
+        columns = (*recording.columns, CONFIDENCE_TIER) if self._settings.confidence else recording.columns
+        written = WrittenRecording(
+            recording.recording_id,
+            recording.segments,
+            recording.samples or 0,
+            recording.audio,
+            self._settings.naming,
+            columns,
+            self._settings.confidence,
         )
+        return WRITTEN[name].write(path, written)
 
 
 class _SetWriter:
     """Writes ``annotations/<prefix>/<kind>`` below a folder."""
 
-    def __init__(self, root: Path, prefix: str, about: Mapping[str, Any]) -> None:
+    def __init__(self, root: Path, settings: ExportSettings, about: Mapping[str, Any]) -> None:
         self.root = root
-        self._prefix = prefix
+        self._prefix = settings.prefix
+        self._confidence = settings.confidence
         self._about = about
         self._kinds: dict[SetKind, list[tuple[ProjectRecording, int, int]]] = {}
         self._records: list[Mapping[str, Any]] = []
@@ -209,7 +222,7 @@ class _SetWriter:
                 f"{length} ms long, but {listed.duration_ms} in the project's recordings.csv: ChildProject's importer "
                 "drops what lies beyond"
             )
-        for kind in kinds_in(recording.segments, recording.columns):
+        for kind in kinds_in(recording.segments, recording.columns, confidence=self._confidence):
             raw = self.folder(kind) / "raw"
             text = format_set_csv(recording.segments, kind, recording.recording_id)
             write_text(path_below(raw, listed.recording_id, ".csv"), text)
@@ -270,8 +283,8 @@ def _models_by_recording(models: Mapping[str, Sequence[str]]) -> str:
 class _ProjectWriter(_SetWriter):
     """Writes sets into a project, under the names that it gives its recordings."""
 
-    def __init__(self, root: Path, prefix: str, about: Mapping[str, Any]) -> None:
-        super().__init__(root, prefix, about)
+    def __init__(self, root: Path, settings: ExportSettings, about: Mapping[str, Any]) -> None:
+        super().__init__(root, settings, about)
         if not is_project(root):
             raise AnnotationError(f"{root}: not a ChildProject project (it holds no metadata/recordings.csv)")
         self._recordings = read_project_recordings(root)

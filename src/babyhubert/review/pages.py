@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.applications import Starlette
@@ -51,8 +52,12 @@ class _Change(BaseModel):
 
 def review_app(store: ClipStore) -> Starlette:
     """Application that shows and stores the clips of a folder; it belongs behind the guard of a local page."""
+
+    def page(request: Request) -> Response:
+        return html_page(request, PACKAGE, "page.html", first=quote(store.first_open()))  # its waveform is preloaded
+
     return Starlette(
-        routes=[Route("/", lambda request: html_page(request, PACKAGE, "page.html")), *_clip_routes(store), *shared()],
+        routes=[Route("/", page), *_clip_routes(store), *shared()],
         exception_handlers={ChangedElsewhereError: _conflict, BabyHubertError: error_as_json},
     )
 

@@ -30,9 +30,20 @@ async def look(request: Request) -> Response:
     return Response(_text(*LOOK), media_type="text/css")
 
 
-def html_page(request: Request, package: str, name: str) -> HTMLResponse:
-    """Respond with an HTML file of a package; ``{nonce}`` in it becomes the nonce that the policy allows."""
-    return HTMLResponse(_text(package, name).replace("{nonce}", str(request.scope[NONCE])))
+def html_page(request: Request, package: str, name: str, **values: str) -> HTMLResponse:
+    """Respond with an HTML file of a package.
+
+    Args:
+        request: The request.
+        package: Package of the file.
+        name: Its name there.
+        values: Texts in place of their names in braces, as they may stand in an attribute; ``{nonce}`` becomes the
+            nonce that the policy allows.
+    """
+    page = _text(package, name)
+    for key, value in (values | {"nonce": str(request.scope[NONCE])}).items():
+        page = page.replace(f"{{{key}}}", value)
+    return HTMLResponse(page)
 
 
 class _LargeFile(FileResponse):

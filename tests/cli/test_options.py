@@ -53,6 +53,7 @@ sample: source -o,--output --collect --audio... --method=random --clips=5 --leng
 review: folder! --annotator= --blank=False --quick=False -o,--output --audio... --method=random --clips=5
     --length=60.0 --context=2.0 --segments=50 --seed=0 --port=0 --browser/--no-browser=True
 estimate: folder! --reference... --rates -o,--output --recordings --by --children --annotators
+    --confidence=False
 quality: audio...! -o,--output --recordings --channel=mean --force=False --workers --scheduler --slurm --shard
 plot: folder! -o,--output! --recording --from --to --size=7.2x4.2 --dpi=300 --title= --start-times
 models: name --measure/--no-measure=True --speed=exact --device=auto --json=False

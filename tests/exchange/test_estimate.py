@@ -476,3 +476,27 @@ def test_rates_of_another_machine_are_refused(made, tmp_path):
         done = command("estimate", out, *options)
         assert done.code == 2
         assert "give --reference" in done.err
+
+
+def test_confidences_are_fitted_on_the_annotated_clips(copy):
+    assert "give --reference" in command("estimate", copy / "out", "--rates", copy / "x.csv", "--confidence").error
+    for name, seconds in SECONDS.items():
+        scores = copy / "out" / ".babyhubert/segment/scores" / f"{name}.npy"
+        scores.parent.mkdir(parents=True, exist_ok=True)
+        np.save(scores, np.random.default_rng(1).random((int(seconds * 50) - 1, 4)).astype(np.float16))
+    options = ("--reference", copy / "reference", "--confidence", "-o", copy / "est")
+    done = command("estimate", copy / "out", *options)
+    assert done.code == 0, done.err
+    assert "Probability that a segment is right, 3 recordings" in done.out
+    record = json.loads((copy / "est/confidence.json").read_text(encoding="utf-8"))
+    assert record["about"]["reference"] == str(copy / "reference")
+    inside = 0
+    for row in rows_of(copy / "clips"):
+        first, last = int(row["segment_onset"]) * 16, int(row["segment_offset"]) * 16
+        for start, end, _ in found_of(TRUTH[row["recording_id"]], 9):
+            inside += 2 * (min(end, last) - max(start, first)) >= end - start
+    assert record["about"]["segments"] == inside > 10
+    fitted = command("tune", "confidence", copy / "out", "--reference", copy / "reference", "-o", copy / "tuned")
+    assert fitted.code == 0, fitted.err
+    again = json.loads((copy / "tuned/confidence.json").read_text(encoding="utf-8"))
+    assert again["classes"] == record["classes"]

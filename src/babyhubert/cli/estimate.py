@@ -100,6 +100,14 @@ def estimate(
             "first who annotated it).",
         ),
     ] = None,
+    confidence: Annotated[
+        bool,
+        typer.Option(
+            "--confidence",
+            help="Also fit the probability that a segment is right on these clips, as 'tune confidence' does; -o "
+            "writes confidence.json and reliability.csv.",
+        ),
+    ] = False,
 ) -> None:
     """Correct minutes, counts and turns by annotated clips, with 95 % intervals.
 
@@ -107,9 +115,11 @@ def estimate(
     recordings of this run, all together, by --by, and each. 'gain' is the number of further minutes that would have to
     be annotated for as narrow an interval without the machine.
     """
+    from babyhubert.cli.confidences import fit_on_reviewed, write_fit
     from babyhubert.cli.endings import print_notes
     from babyhubert.cli.scores import say_written, show, source
     from babyhubert.errors import ConfigError
+    from babyhubert.evaluation.confidence_fit import FitSettings
     from babyhubert.evaluation.estimate_files import write_estimates
     from babyhubert.exchange.machine_minutes import machine_of
     from babyhubert.measures.results import read_results
@@ -120,6 +130,8 @@ def estimate(
         raise ConfigError("give --reference, a folder of annotated clips of this run, or --rates of other recordings")
     if (recordings is None) != (by is None and children is None):
         raise ConfigError("--by and --children name columns of the table that --recordings gives; give both or none")
+    if confidence and not reference:
+        raise ConfigError("--confidence: needs the annotated clips of this run; give --reference")
     columns, results = _Columns(recordings, by, children), read_results(folder)
     if rates is not None:
         found = _by_rates(results, rates, columns)
@@ -129,6 +141,7 @@ def estimate(
     for failure in found.failures:
         typer.echo(f"failed: {failure.error}", err=True)
     show(found.tables, found.notes)
+    fitted = fit_on_reviewed(results, reference, [], None, FitSettings()) if confidence else None
     if output is not None:
         given = {"reference": ", ".join(map(str, reference)) or None, "rates": rates, "annotators": annotators}
         about = source(run=folder, **given, recordings=recordings, by=by, children=children)
@@ -137,6 +150,8 @@ def estimate(
         how = " ".join(f"--reference {one}" for one in reference) or f"--rates {rates}"
         note_derived(folder, "estimate", written[:1], f"{how} -o {output}")
         say_written(written)
+        if fitted is not None:
+            write_fit(output, fitted, results, source(run=folder, reference=given["reference"]))
     raise typer.Exit(exit_code(found.recordings, len(found.failures)))
 
 

@@ -163,41 +163,22 @@ def confidence(
     Logistic regression per class on the segment's score and duration; Brier score and calibration error on recordings
     that were not fitted on.
     """
-    from babyhubert.annotation.uem import read_uem
+    from babyhubert.cli.confidences import fit_on_reviewed, write_fit
     from babyhubert.cli.endings import print_notes
-    from babyhubert.cli.scores import say_written, show, source
+    from babyhubert.cli.scores import source
     from babyhubert.errors import ConfigError
-    from babyhubert.evaluation import confidence_report as shown
-    from babyhubert.evaluation.confidence_fit import FitSettings, fit_confidence
-    from babyhubert.evaluation.presentation import read_side
-    from babyhubert.evaluation.reviewed_segments import ReviewedSegments, read_reviews, review_by_reference
-    from babyhubert.exchange.recordings import UEM_NAME
+    from babyhubert.evaluation.confidence_fit import FitSettings
     from babyhubert.measures.results import read_results
-    from babyhubert.report.reliability import plot_reliability
 
     if reference is None and not reviewed:
         raise ConfigError("nothing to fit on: give --reference, or --reviewed of 'babyhubert review --quick'")
     results = read_results(folder)
     print_notes(results.notes)
-    parts = []
-    if reference is not None:
-        inside = reference / UEM_NAME
-        uem = inside if uem is None and inside.is_file() else uem
-        parts.append(review_by_reference(results, read_side(reference), None if uem is None else read_uem(uem)))
-    if reviewed:
-        parts.append(read_reviews(reviewed, results))
-    print_notes(note for _, notes in parts for note in notes)
-    found = ReviewedSegments.join([rows for rows, _ in parts])
     settings = FitSettings(folds, resampling.bootstrap, resampling.confidence, resampling.seed)
-    result = fit_confidence(found, results.classes, settings)
-    show(shown.confidence_tables(result), shown.confidence_notes(result))
+    result = fit_on_reviewed(results, [] if reference is None else [reference], reviewed or [], uem, settings)
     if output is not None:
         about = source(run=folder, reference=reference, uem=uem, seed=resampling.seed)
-        about |= {"reviewed": [*map(str, reviewed or ())], **shown.origin_of(results.run)}
-        files = shown.write_confidence(output, result, about)
-        figure, missing = plot_reliability(output / "reliability.png", result)
-        say_written([*files, *figure])
-        print_notes(missing)
+        write_fit(output, result, results, about | {"reviewed": [*map(str, reviewed or ())]})
 
 
 def _minimums(min_on: float, min_off: float, *, joint: bool) -> Sequence[MinimumDurations]:

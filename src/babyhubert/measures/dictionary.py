@@ -47,6 +47,8 @@ _OF_VOICE: Mapping[str, tuple[str, str]] = {
     "vocalisations": ("count", "vocalisations of {voice}: segments less than the vocalisation gap apart are one"),
     "vocalisations_per_hour": ("1/h", "vocalisations of {voice} per hour of recording"),
     "vocalisation_mean_s": ("s", "mean length of a vocalisation of {voice}"),
+    "segments_expected": ("count", "expected number of right segments of {voice}: sum of their probabilities"),
+    "speech_min_expected": ("min", "minutes in segments of {voice}, weighted by the probability that they are right"),
 }
 
 _OF_TURNS: Mapping[str, tuple[str, str]] = {

@@ -29,6 +29,7 @@ from babyhubert.pretraining import requirements
 from babyhubert.pretraining.plan import operations_per_second, plan
 from babyhubert.pretraining.recipe import Recipe, train_by_recipe
 from babyhubert.training.curves import read_log
+from commands import command, write_sounds
 
 RECIPE = """
 device = "cpu"
@@ -248,3 +249,30 @@ def test_the_plan_runs_nothing(kitchen, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "GPU hours" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_the_plan_counts_the_given_audio_and_explains_its_columns(tmp_path):
+    sounds = write_sounds(tmp_path / "audio", ["a.wav", "b.wav"], 90)
+    (sounds / "broken.wav").write_bytes(b"RIFFxxxx")
+    config = Path(__file__).parents[2] / "configs" / "babyhubert-small.toml"
+    done = command("recipe", config, "--plan", "--set", f'audio.paths=["{sounds}"]', "--hours", "100", "--pace", "50")
+    assert done.code == 0, done.err
+    assert done.out.startswith(
+        "given audio: 2 recordings, 0.05 h, 1 cannot be read; about 0.01 h of training segments (the first row)\n"
+    )
+    rows = [line.split() for line in done.out.splitlines()[2:4]]
+    recipe = read_config(config, Recipe, [f'audio.paths=["{sounds}"]'])
+    for row, hours in zip(rows, (0.2 * 180.37 / 3600, 100), strict=True):
+        cost = plan(recipe, hours, 1, 50)
+        assert float(row[0]) == pytest.approx(hours, abs=0.01)
+        assert float(row[1].replace(",", "")) == pytest.approx(cost.disk_gb, abs=0.1)
+        assert float(row[4].replace(",", "")) == pytest.approx(cost.accelerator_hours, abs=0.1)
+    for word in ("passes", "GPU hours", "50 hours of audio per GPU hour (--pace)", "1 GPU (--accelerators)"):
+        assert word in done.out
+
+
+def test_the_plan_of_audio_that_is_not_here(tmp_path):
+    config = Path(__file__).parents[2] / "configs" / "babyhubert-small.toml"
+    done = command("recipe", config, "--plan", "--set", 'audio.paths=["/nowhere/at/all"]')
+    assert "the audio of this recipe is not counted: /nowhere/at/all does not exist" in done.out
+    assert "13,000" in done.out

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from babyhubert.cli.messages import say
+
+if TYPE_CHECKING:
+    from babyhubert.pretraining.recipe import Recipe
 
 
 def recipe(
@@ -18,7 +21,9 @@ def recipe(
     changes: Annotated[
         list[str] | None, typer.Option("--set", help="Change one setting: --set pack.shard_mb=100 (may be repeated).")
     ] = None,
-    show_plan: Annotated[bool, typer.Option("--plan", help="Print the cost, and run nothing.")] = False,
+    show_plan: Annotated[
+        bool, typer.Option("--plan", help="Print the cost for the given audio and others, and run nothing.")
+    ] = False,
     hours: Annotated[
         list[float] | None,
         typer.Option(help="With --plan: hours of training segments (about a fifth of daylong recordings)."),
@@ -36,13 +41,11 @@ def recipe(
     from babyhubert.compute.group import ProcessGroup
     from babyhubert.config import read_config
     from babyhubert.errors import ConfigError
-    from babyhubert.pretraining.plan import plan_table
     from babyhubert.pretraining.recipe import Recipe, train_by_recipe
 
     settings = read_config(config, Recipe, changes or ())
     if show_plan:
-        for line in plan_table(settings, hours or [10.0, 1_000.0, 13_000.0], accelerators, pace):
-            typer.echo(line)
+        _print_plan(settings, hours, accelerators, pace)
         return
     if output is None:
         raise ConfigError("give a folder for the results: -o OUT (or --plan, to see what it would cost)")
@@ -51,3 +54,25 @@ def recipe(
     if group.place.first and result.finished:
         say(f"model: {result.model}")
     raise typer.Exit(0 if result.finished else 1)
+
+
+def _print_plan(settings: Recipe, hours: list[float] | None, accelerators: int, pace: float | None) -> None:
+    """Print the cost of a recipe: for the audio that it names, if it is here, and for other amounts."""
+    from babyhubert.errors import AudioError, counted
+    from babyhubert.pretraining.plan import explanation, given_audio, plan_table
+
+    amounts = list(hours or [10.0, 1_000.0, 13_000.0])
+    try:
+        given = given_audio(settings)
+    except AudioError as error:
+        typer.echo(f"the audio of this recipe is not counted: {error}")
+    else:
+        bad = f", {given.unreadable} cannot be read" if given.unreadable else ""
+        typer.echo(
+            f"given audio: {counted(given.recordings, 'recording')}, {given.hours:.2f} h{bad}; about "
+            f"{given.segment_hours:.2f} h of training segments" + (" (the first row)" if given.recordings else "")
+        )
+        if given.recordings:
+            amounts.insert(0, given.segment_hours)
+    for line in (*plan_table(settings, amounts, accelerators, pace), "", *explanation(accelerators, pace)):
+        typer.echo(line)

@@ -105,9 +105,7 @@ def part_of_day(samples: int, start: int | None, first: int, last: int, where: s
     if not parts:
         raise AnnotationError(f"{where}: nothing was recorded between {between}")
     if len(parts) > 1:
-        raise AnnotationError(
-            f"{len(parts)} parts lie between {between}, on several days; split the recording by days"
-        )
+        raise AnnotationError(f"{where}: {len(parts)} parts lie between {between}; split the recording by days")
     return parts[0]
 
 

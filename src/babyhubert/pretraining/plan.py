@@ -9,13 +9,20 @@ own speed and give it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from babyhubert.audio.discovery import discover
+from babyhubert.audio.recording import probe
 from babyhubert.encoder.config import HubertConfig
+from babyhubert.errors import BabyHubertError
 from babyhubert.pretraining.recipe import Recipe
-from babyhubert.timebase import SAMPLE_RATE
+from babyhubert.timebase import SAMPLE_RATE, samples_to_hours
 
 PUBLISHED_PACE = 400_000 * 175 * 16 / 3600 / (10 * 16)
 """Hours of audio per H100 hour, base size, training."""
+
+SEGMENT_SHARE = 0.2
+"""Training segments as a fraction of daylong recordings, about."""
 
 _GB = 1e9
 _SNAPSHOT_BYTES = 12
@@ -89,13 +96,67 @@ def plan(recipe: Recipe, hours: float, accelerators: int = 1, pace: float | None
     return Cost(hours, disk / _GB, memory, passes, busy, busy / accelerators / 24)
 
 
+@dataclass(frozen=True)
+class GivenAudio:
+    """Recordings that a recipe names, as their headers tell.
+
+    Attributes:
+        recordings: Number of those that can be read.
+        hours: Of recordings.
+        unreadable: Number of those that cannot be read.
+    """
+
+    recordings: int
+    hours: float
+    unreadable: int
+
+    @property
+    def segment_hours(self) -> float:
+        """Hours of training segments to expect."""
+        return self.hours * SEGMENT_SHARE
+
+
+def given_audio(recipe: Recipe) -> GivenAudio:
+    """Count the recordings of a recipe.
+
+    Raises:
+        AudioError: a path does not exist, or a folder holds no audio.
+    """
+    hours, unreadable, files = 0.0, 0, discover([Path(path) for path in recipe.audio.paths], tell_apart=True)
+    for file in files:
+        try:
+            hours += samples_to_hours(probe(file.path).n_samples)
+        except (BabyHubertError, OSError):
+            unreadable += 1
+    return GivenAudio(len(files) - unreadable, hours, unreadable)
+
+
+def explanation(accelerators: int, pace: float | None) -> list[str]:
+    """Lines that explain the columns of the table."""
+    machine = "1 GPU" if accelerators == 1 else f"{accelerators} GPUs"
+    speed = (
+        f"{pace:g} hours of audio per GPU hour (--pace)"
+        if pace
+        else "the published speed of an H100, scaled by the size of the model; give your own as --pace"
+    )
+    return [
+        f"hours       of training segments: about {SEGMENT_SHARE:.0%} of the hours of daylong recordings",
+        "disk        shards, labels and snapshots of all iterations, in GB",
+        "memory      of the largest process, the k-means, without the model, in GB",
+        "passes      number of times that the last iteration sees the material",
+        f"GPU hours   labels and training of all iterations, at {speed}",
+        f"days        the same on {machine} (--accelerators)",
+    ]
+
+
 def plan_table(recipe: Recipe, hours: list[float], accelerators: int, pace: float | None) -> list[str]:
     """Lines of a table, a row for each number of hours."""
     lines = [f"{'hours':>9}  {'disk, GB':>9}  {'memory, GB':>10}  {'passes':>8}  {'GPU hours':>9}  {'days':>7}"]
     for amount in hours:
         cost = plan(recipe, amount, accelerators, pace)
+        told = f"{amount:,.0f}" if amount >= 10 else f"{amount:.2f}"
         lines.append(
-            f"{amount:>9,.0f}  {cost.disk_gb:>9,.1f}  {cost.memory_gb:>10,.1f}  {cost.passes:>8,.1f}  "
+            f"{told:>9}  {cost.disk_gb:>9,.1f}  {cost.memory_gb:>10,.1f}  {cost.passes:>8,.1f}  "
             f"{cost.accelerator_hours:>9,.1f}  {cost.days:>7,.2f}"
         )
     return lines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -66,5 +67,8 @@ def plot(
         raise ConfigError(f"--from {first or 'the beginning'} --to {last or 'the end'}: the end must come later")
     settings = FigureSettings(start, stop, parse_size(size), dpi, title)
     draw_figure(output, found, settings, begins)
-    note_derived(folder, "plot", [output], f"-o {shown(output)}")
+    stretch = [f"--{word} {given}" for word, given in (("from", first), ("to", last)) if given is not None]
+    note_derived(
+        folder, "plot", [output], " ".join([f"-o {shown(output)} --recording {shlex.quote(chosen)}", *stretch])
+    )
     say(f"{chosen}: {output}")

@@ -114,3 +114,12 @@ def test_a_second_file_of_a_stem_leaves_the_first_its_id(small_model, tmp_path):
     soundfile.write(audio / "day1.flac", babble(2 * RATE, RATE, seed=9), RATE)
     assert "1 recording done, 1 kept" in command("segment", audio, *run).out
     assert ids(tmp_path / "out") == ["day1", "day1_flac"]
+
+
+def test_audio_is_found_from_another_folder(audio, small_model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command("segment", "audio/child 1", "-o", "out", "--model", small_model)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert command("report", tmp_path / "out").code == 0
+    assert "No levels or sounds" not in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

@@ -173,7 +173,7 @@ def read_results(folder: Path) -> RunResults:
     folder = Path(folder)
     run = _read_run(folder)
     records = {name: record for name, record in _records(folder, run).items() if _has_segments(folder, name)}
-    audio = {name: Path(str(record.get("path", name))) for name, record in records.items()}
+    audio = {name: _audio_of(record) for name, record in records.items()}
     own = _described_columns(folder, run)
     columns = with_columns(own)
     written = {column.task: column.name for column in own}
@@ -264,6 +264,13 @@ def _records(folder: Path, run: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     for record in (*told, *kept):
         found[str(record["recording_id"])] = {**found.get(str(record["recording_id"]), {}), **record}
     return dict(sorted(found.items()))
+
+
+def _audio_of(record: Mapping[str, Any]) -> Path:
+    """Audio file of a recording as the run named it, relative to the working folder of the run."""
+    path = Path(str(record.get("path", record["recording_id"])))
+    known = record.get("absolute_path")
+    return Path(str(known)) if known is not None and not path.is_absolute() and not path.exists() else path
 
 
 def _samples(folder: Path, record: Mapping[str, Any]) -> int:

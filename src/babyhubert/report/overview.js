@@ -39,10 +39,10 @@ function overviewSection(rows) {
     ...(someAge ? [element("td", {}, ages(own))] : []), element("td", {}, String(own.length)), element("td", {}, format(hoursOf(own), 1)),
     ...measures.map(([measure, , digits]) => element("td", {}, format(weightedMean(own, measure), digits))));
   const order = [...children.keys()].sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
-  const heads = [children.size ? "Child" : "", ...(someAge ? ["Age, months"] : []), "Recordings", "Hours", ...measures.map(([, title]) => title)];
+  const heads = [children.size ? "Child" : "Group", ...(someAge ? ["Age, months"] : []), "Recordings", "Hours", ...measures.map(([, title]) => title)];
   const without = rows.filter((row) => !row.child);
   return element("section", { id: "overview" }, element("h2", {}, "All recordings together"),
-    element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Means by child" }, element("table", {},
+    scrolling("Means by child", element("table", {},
       element("thead", {}, element("tr", {}, ...heads.map((head) => element("th", { scope: "col" }, head)))),
       element("tbody", {}, ...order.map((child) => line(child, children.get(child))),
         ...(children.size && without.length ? [line("child unknown", without)] : []), line("all", rows, "total")))),

@@ -33,6 +33,9 @@ function drawing(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** A part of the page that scrolls by itself, also with the keyboard. */
+const scrolling = (label, ...content) => element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, ...content);
+
 const colour = (name) => `var(--${name})`;
 const legendKey = (voice) => element("span", { class: "key", style: `background:${colour(voice)}` });
 
@@ -303,7 +306,7 @@ function recordingsTable(rows, open) {
     element("h2", {}, "Recordings"),
     element("div", { class: "tools" }, filter, count,
       element("button", { type: "button", onclick: () => saveTable(rows) }, "Save as CSV")),
-    element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Table of recordings" },
+    scrolling("Table of recordings",
       element("table", {}, element("thead", {}, element("tr", {}, ...heads.map(([, head]) => head))), body)),
     element("p", { class: "faint small" }, ...VOICES.flatMap((voice) => [legendKey(voice), `${NAMES[voice]}  `]),
       element("span", { class: "screen" }, "· press a heading to sort")),
@@ -833,7 +836,7 @@ class Timeline {
     });
     this.list.lastChild.replaceChildren(
       element("p", { class: "small faint" }, found.length > most ? `The first ${most} of ${found.length}: zoom in to see the others.` : `${found.length} segments.`),
-      element("div", { class: "scroll" }, element("table", {},
+      scrolling("Segments in view", element("table", {},
         element("thead", {}, element("tr", {}, ...["Begins", "Seconds", "Voice", "Score", [ADDRESSEES.title, ...OWN_COLUMNS.map(({ title }) => title), "phones"].join(", ")].map((name) => element("th", { scope: "col" }, name)))),
         element("tbody", {}, ...rows))));
   }
@@ -941,7 +944,7 @@ function turnsChart(recording) {
     holder.replaceChildren(chart.picture);
     const whole = recording.measures;
     caption.textContent = RULES.find(([name]) => name === rule)[2];
-    const sum = `${whole[`turns_${rule}`].toLocaleString("en")} turns`;
+    const sum = plural(whole[`turns_${rule}`], "turn");
     caption.textContent += whole[`turns_${rule}_chance`] === null ? ` ${sum} in all.`
       : ` ${sum} in all; ${format(whole[`turns_${rule}_chance`], 0)} ± ${format(whole[`turns_${rule}_chance_sd`], 0)} by chance (line): the key child's segments moved along a circle within each hour.`;
     buttons.forEach((button, index) => button.setAttribute("aria-pressed", String(RULES[index][0] === rule)));
@@ -1022,7 +1025,7 @@ function hoursTable(recording) {
     ...OWN_COLUMNS.flatMap((column) => Object.entries(column.measures).map(([name, base]) => [`${column.name} ${name}, min`, () => measures[`${base}_min`], 1]))]
     .filter(([, values]) => values().some((value) => value !== null));
   return element("details", { class: "print hours" }, element("summary", {}, "Numbers by hour"),
-    element("div", { class: "scroll" }, element("table", {},
+    scrolling("Numbers by hour", element("table", {},
       element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "Hour"), ...columns.map(([name]) => element("th", { scope: "col" }, name)))),
       element("tbody", {}, ...names.map((name, hour) => element("tr", {}, element("th", { scope: "row" }, name), ...columns.map(([, values, digits]) => element("td", {}, format(values()[hour], digits)))))))));
 }
@@ -1034,7 +1037,7 @@ function classesTable(recording, column) {
   if (!rows.length) return null;
   const cells = [["Segments", "count", 0], ["Minutes", "min", 2], ["Minutes an hour", "min_per_hour", 2], ["Share of minutes", "share", 2]];
   return element("section", {}, element("h3", {}, column.name),
-    element("div", { class: "scroll" }, element("table", {},
+    scrolling("Classes", element("table", {},
       element("thead", {}, element("tr", {}, ...["Class", ...cells.map(([title]) => title)].map((title) => element("th", { scope: "col" }, title)))),
       element("tbody", {}, ...rows.map(([name, base]) => element("tr", {}, element("th", { scope: "row" }, name), ...cells.map(([, measure, digits]) => element("td", {}, format(measures[`${base}_${measure}`], digits)))))))));
 }
@@ -1096,7 +1099,7 @@ function recordingSection(recording) {
 function failuresSection() {
   if (!about.failures.length) return null;
   return element("section", { id: "failures" }, element("h2", {}, `What failed: ${about.failures.length}`),
-    element("div", { class: "scroll" }, element("table", {},
+    scrolling("What failed", element("table", {},
       element("thead", {}, element("tr", {}, element("th", { scope: "col", class: "left" }, "File"), element("th", { scope: "col", class: "left" }, "Why"))),
       element("tbody", {}, ...about.failures.map(({ path, error }) => element("tr", {}, element("td", { class: "left" }, path), element("td", { class: "left" }, error)))))));
 }

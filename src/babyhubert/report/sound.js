@@ -284,7 +284,7 @@ class LocalSound {
 
   drawWave(samples, perPixel, width, label) {
     const context = prepareCanvas(this.wave, width + label, WAVE_HIGH);
-    this.name(context, "waveform", WAVE_HIGH, label);
+    this.name(context, label > 60 ? "waveform" : "wave", WAVE_HIGH);
     context.fillStyle = palette.paper;
     context.fillRect(label, 0, width, WAVE_HIGH);
     context.fillStyle = palette.level;
@@ -305,7 +305,7 @@ class LocalSound {
 
   drawSpectrum(samples, rate, perPixel, width, label) {
     const context = prepareCanvas(this.spectrum, width + label, SPECTRUM_HIGH);
-    this.name(context, "0–8 kHz", SPECTRUM_HIGH, label);
+    this.name(context, label > 60 ? "0–8 kHz" : "8 kHz", SPECTRUM_HIGH);
     const size = 2 ** Math.round(Math.log2(rate * 0.03));
     const power = makeSpectrum(size);
     const columns = Math.floor(width);
@@ -340,10 +340,10 @@ class LocalSound {
     context.drawImage(picture, label, 0, width, SPECTRUM_HIGH);
   }
 
-  name(context, text, high, label) {
+  name(context, text, high) {
     context.fillStyle = palette.faint;
     context.font = "11px system-ui, sans-serif";
-    context.fillText(label > 60 ? text : text.slice(0, 5), 0, high / 2 + 4);
+    context.fillText(text, 0, high / 2 + 4);
   }
 
   /** Show where playing is; null: nowhere. */

@@ -234,6 +234,7 @@ def test_everything_works_by_keys_alone(chromium, clips, tmp_path):
         person.press("Escape", "Home", "Shift+ArrowRight", "Shift+ArrowRight", "Shift+ArrowRight", "[")
         person.press("ArrowRight", "ArrowRight", "]", "=", "-", "?")
         assert person.page.get_by_role("dialog").is_visible()
+        assert person.page.evaluate("scrollY") == 0
         person.press("d")  # keys rest while the help is open
         person.press("Escape")
         assert person.rows() == [["4.00 to 4.20", "FEM"]]
@@ -329,6 +330,8 @@ def test_columns_and_texts_of_segments_are_shown_and_changed(chromium, tmp_path)
         page.get_by_role("button", name="ADS").click()
         person.press("j")
         assert not page.get_by_role("button", name="ADS").is_visible()  # nobody asks to whom a child speaks
+        person.press("a")
+        page.get_by_text("addressee is for FEM and MAL").wait_for()
         assert page.get_by_role("button", name="cross", pressed=True).is_visible()
         page.get_by_label("vcm_type").fill("C")
         page.get_by_role("button", name="calm").click()

@@ -181,6 +181,10 @@ function value(column, text) {
 function cycle(number) {
   const [column, one] = [columns[number], clip.current];
   if (!column || !one) return;
+  if (!column.voices.includes(one.label)) {
+    say(`${column.name} is for ${column.voices.join(" and ")}.`);
+    return;
+  }
   const values = ["", ...column.classes];
   value(column.name, values[(values.indexOf(one.values[column.name] ?? "") + 1) % values.length]);
 }

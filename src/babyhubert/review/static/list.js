@@ -30,7 +30,15 @@ export class SegmentList {
     for (const item of items) item.setAttribute("aria-selected", String(item.id === chosen?.id));
     if (chosen) this.list.setAttribute("aria-activedescendant", chosen.id);
     else this.list.removeAttribute("aria-activedescendant");
-    items.find((item) => item.id === chosen?.id)?.scrollIntoView({ block: "nearest" });
+    const item = items.find((one) => one.id === chosen?.id);
+    if (item) this.#reveal(item);
+  }
+
+  /** Scroll the list alone, never the page. */
+  #reveal(item) {
+    const [top, bottom] = [item.offsetTop - this.list.offsetTop, item.offsetTop - this.list.offsetTop + item.offsetHeight];
+    if (top < this.list.scrollTop) this.list.scrollTop = top;
+    else if (bottom > this.list.scrollTop + this.list.clientHeight) this.list.scrollTop = bottom - this.list.clientHeight;
   }
 
   clear() {

@@ -40,7 +40,7 @@ def test_verdicts_tables_and_exit_codes(sounds, tmp_path):
     output = tmp_path / "out"
     done = command("quality", sounds, "-o", output)
     assert done.code == 1
-    assert "good: good, 0.01 of 0.01 h usable" in done.out
+    assert "good: good, 0:00:20 of 0:00:20 usable" in done.out
     assert "sub/clipped: fault" in done.out
     assert "lower the recorder's gain" in done.out
     assert "2 recordings, 1 with faults, 0 failed" in done.out

@@ -45,7 +45,7 @@ class Limits:
     muffled_share: float = 0.5
     hum_line_db: float = 8.0
     hum_lines: int = 2
-    hum_db: float = 15.0
+    hum_db: float = 16.0
     active_db: float = 8.0
     still_steps: int = 3
     still_share: float = 0.9

@@ -15,7 +15,8 @@ _RUN = 64
 _ANCHOR_BITS = 5
 _LONGEST_LAG_SECONDS = 2.0
 _SHORTEST_LAG_SECONDS = 0.01
-_FEWEST_ANCHORS = 4
+_FEWEST_ANCHORS = 2
+_SHORTEST_SECONDS = 0.006
 _SMALLEST_RANGE = 16
 """Steps of a 16-bit recording that a run must span: nearly silent runs are equal by chance."""
 _BASE = 0x9E3779B97F4A7C15
@@ -94,7 +95,7 @@ class RepeatSearch:
             if len(group) < _FEWEST_ANCHORS:
                 continue
             start, end = _extended(samples, int(group[0]), int(group[-1]) + _RUN, lag)
-            if end + origin <= self._end:
+            if end + origin <= self._end or end - start < _SHORTEST_SECONDS * self._rate:
                 continue
             if start + origin >= self._end:
                 self._counts[(start + origin) // self._rate] = self._counts.get((start + origin) // self._rate, 0) + 1

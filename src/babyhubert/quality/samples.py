@@ -20,15 +20,17 @@ _FLAT_RATE = 16_000
 _CORNER_STEP = 0.01
 _CORNERS = 0.02
 _HOLES_SECONDS = 30
-_HOLE_RATE = 200
-"""Dropouts are searched in levels of 5 ms."""
+_HOLE_RATE = 400
+"""Dropouts are searched in levels of 2.5 ms."""
 _HOLE_BELOW_FLOOR_DB = 12.0
 _HOLE_LEVEL_DBFS = -85.0
 _RECORDED_DBFS = -95.0
 _FLOOR_PERCENTILE = 5
 _HOLE_EDGE_DB = 10.0
-_SHORTEST_HOLE = 2
-_LONGEST_HOLE = 400
+_SHORTEST_HOLE = 3
+_LONGEST_HOLE = 800
+_EDGE = 4
+"""Levels from an edge to where the sound must be back: coding spreads edges over 10 ms."""
 _NOTHING_DB = -120.0
 
 
@@ -179,7 +181,7 @@ def _cancelled(frames: NDArray[np.float32], length: int) -> NDArray[np.bool_]:
 def _dropouts(mono: NDArray[np.float32], rate: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Share of each second within dropouts, and dropouts that begin in it.
 
-    A microphone never falls below its own noise: a dropout is 10 ms to 2 s, at least 12 dB below the quietest
+    A microphone never falls below its own noise: a dropout is 8 ms to 2 s, at least 12 dB below the quietest
     twentieth of the surrounding 30 s, with steep edges. Levels are those of the first difference, which leaves
     rumble out.
     """
@@ -199,9 +201,14 @@ def _dropouts(mono: NDArray[np.float32], rate: int) -> tuple[NDArray[np.float32]
     low = level < min(floor - _HOLE_BELOW_FLOOR_DB, _HOLE_LEVEL_DBFS)
     edges = np.diff(np.concatenate(([0], low.astype(np.int8), [0])))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
-    inside = (starts >= 2) & (ends <= steps - 2) & (ends - starts >= _SHORTEST_HOLE) & (ends - starts <= _LONGEST_HOLE)
+    inside = (
+        (starts >= _EDGE)
+        & (ends <= steps - _EDGE)
+        & (ends - starts >= _SHORTEST_HOLE)
+        & (ends - starts <= _LONGEST_HOLE)
+    )
     starts, ends = starts[inside], ends[inside]
-    before, after = level[starts - 2], level[np.minimum(ends + 1, steps - 1)]
+    before, after = level[starts - _EDGE], level[ends + _EDGE - 1]
     steep = (before > level[starts] + _HOLE_EDGE_DB) & (after > level[ends - 1] + _HOLE_EDGE_DB)
     for start, end in zip((starts[steep] * length).tolist(), (ends[steep] * length).tolist(), strict=True):
         counts[start // rate] += 1

@@ -16,7 +16,9 @@ from babyhubert.quality.verdict import UNUSABLE, joined
 from babyhubert.runs.folder import RunFolder, record_warnings
 from babyhubert.runs.journal import Outcome
 from babyhubert.runs.kept import without_damaged
-from babyhubert.timebase import SAMPLE_RATE, format_seconds
+from babyhubert.timebase import SAMPLE_RATE, format_clock, format_seconds
+
+_HOUR = 3600 * SAMPLE_RATE
 
 CSV = "quality.csv"
 JSON = "quality.json"
@@ -41,7 +43,8 @@ def verdict_of(record: Mapping[str, Any]) -> str:
 
 def sentence(record: Mapping[str, Any]) -> str:
     """One sentence on a recording, for the terminal."""
-    hours = f"{record['figures']['usable_h']:.2f} of {record['figures']['duration_h']:.2f} h usable"
+    usable, whole = (format_clock(round(record["figures"][name] * _HOUR)) for name in ("usable_h", "duration_h"))
+    hours = f"{usable} of {whole} usable"
     told = "; ".join(finding["told"] for finding in record["findings"])
     return f"{record['recording_id']}: {verdict_of(record)}, {hours}" + (f": {told}" if told else "")
 

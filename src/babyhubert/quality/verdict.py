@@ -28,6 +28,9 @@ UNUSABLE = ("silent", "cancelled", "clipped", "dropouts", "repeated", "muffled",
 
 _USUAL_SPEECH_DBFS = -30.0
 """Level of speech where a recording has none: about that of the recorders of daylong recordings."""
+_DEAD = 0.9
+"""Share of digital silence above which nothing else is said of the sound."""
+_NARROW_HZ = 4_000
 _SPOKEN_MINUTES = 3
 """Steps of speech that a minute needs to tell the level of speech."""
 
@@ -245,9 +248,9 @@ def _file_faults(measured: Measured, figures: dict[str, Any], limits: Limits) ->
         )
         yield Finding("opposite_phase", "fault", told)
     clipped = figures["clipped_share"]
-    if clipped >= limits.clipped_seconds:
+    if clipped:
         told = f"clipped in {_percent(clipped)} of its seconds: lower the recorder's gain; loud voices are distorted"
-        yield Finding("clipped", "fault", told)
+        yield Finding("clipped", _severity(clipped >= limits.clipped_seconds), told)
     for kind, name, remedy in (
         ("dropouts", "dropouts", "replace the card or the cable; the sound in them is lost"),
         ("repeated", "repeated blocks", "replace the card or the recorder; the sound they hide is lost"),
@@ -261,35 +264,34 @@ def _file_faults(measured: Measured, figures: dict[str, Any], limits: Limits) ->
 
 
 def _sound_faults(measured: Measured, figures: dict[str, Any], limits: Limits) -> Iterator[Finding]:
-    """Faults of place and microphone: not worn, muffled, hum, noise."""
+    """Faults of place and microphone: not worn, noise, muffled, hum."""
     minutes = len(measured.checks.values.samples)
-    still, noisy = figures["still_share"], figures["noisy_share"]
-    dead = figures["silent_share"] > 0.9
-    if not dead and minutes >= limits.still_minutes and still >= limits.still_share and noisy < 0.5:
+    still, noisy, muffled = figures["still_share"], figures["noisy_share"], figures["muffled_share"]
+    dead = figures["silent_share"] > _DEAD
+    if not dead and minutes >= limits.still_minutes and still >= limits.still_share and noisy < limits.noisy_share:
         told = (
             f"nothing but the recorder's own noise in {_percent(still)} of its minutes: it was probably not worn (a "
             "drawer, a bag); leave it out"
         )
         yield Finding("not_worn", "fault", told)
-    if noisy >= limits.noisy_share and not dead:
-        told = (
-            f"background as loud as speech in {_percent(noisy)} of it: counts there are too low; leave those "
-            "stretches out (quality.uem)"
-        )
-        yield Finding("noisy", "fault", told)
+    if noisy and not dead:
+        remedy = "counts there are too low; leave those stretches out (quality.uem)"
+        severity = _severity(noisy >= limits.noisy_share)
+        yield Finding("noisy", severity, f"background as loud as speech in {_percent(noisy)} of it: {remedy}")
     elif figures["snr_db"] < limits.snr_db:
         yield Finding("low_snr", "note", f"speech only {figures['snr_db']:.0f} dB above the background")
-    muffled = figures["muffled_share"]
-    if muffled >= limits.muffled_share:
-        told = (
-            f"muffled in {_percent(muffled)} of it (hardly anything above 2.5 kHz): the microphone was covered; "
-            "check the pocket of the vest"
-        )
-        yield Finding("muffled", "fault", told)
-    elif figures["bandwidth_hz"] and figures["bandwidth_hz"] <= 4_000 and not dead:
+    if muffled:
+        told = f"muffled in {_percent(muffled)} of it (hardly anything above 2.5 kHz): the microphone was covered"
+        remedy = "check the pocket of the vest"
+        yield Finding("muffled", _severity(muffled >= limits.muffled_share), f"{told}; {remedy}")
+    elif 0 < figures["bandwidth_hz"] <= _NARROW_HZ and not dead:
         told = f"no voices above {figures['bandwidth_hz'] / 1000:g} kHz: a telephone, 8 kHz or strong compression"
         yield Finding("narrow_band", "note", told)
     yield from _hum_fault(figures, limits)
+
+
+def _severity(fault: bool) -> Severity:
+    return "fault" if fault else "note"
 
 
 def _hum_fault(figures: dict[str, Any], limits: Limits) -> Iterator[Finding]:

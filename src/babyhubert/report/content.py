@@ -35,13 +35,19 @@ _DECIMALS = 4
 _MOST_CLASSES = 253
 
 
-def row_of(measured: RecordingMeasures, recording: RecordingResult, warnings: Sequence[str]) -> dict[str, Any]:
-    """Row of a recording in the table of all recordings: its measures and the thumbnail of its day."""
+def row_of(
+    measured: RecordingMeasures,
+    recording: RecordingResult,
+    warnings: Sequence[str],
+    quality: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Row of a recording in the table of all recordings: its measures, the thumbnail of its day, its usable hours."""
     return {
         "id": recording.recording_id,
         "start": _seconds_of_day(measured.hours.start),
         "measures": _numbers(measured.whole),
         "warnings": len(warnings),
+        "usable": None if quality is None else _number(quality["usable_h"]),
         "strip": strip_of(recording),
     }
 

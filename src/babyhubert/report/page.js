@@ -200,6 +200,7 @@ const COLUMNS = [
   ["age", "Age, months", 1, "Age of the child"],
   ["start", "Begins", 0, "Time of day"],
   ["duration_h", "Hours", 1, "Hours recorded"],
+  ["usable", "Usable h", 1, "Hours without faults of the recording, by babyhubert quality"],
   ["kchi_vocalisations_per_hour", "Key child vocalisations / h", 0, "Vocalisations of the key child an hour"],
   ["kchi_speech_min_per_hour", "Key child min / h", 1, "Minutes of the key child's voice an hour"],
   ["och_speech_min_per_hour", "Other children min / h", 1, "Minutes of other children's voices an hour"],
@@ -215,7 +216,7 @@ const COLUMNS = [
 
 function cellValue(row, name) {
   if (name === "id") return row.id;
-  if (["start", "warnings", "child", "age"].includes(name)) return row[name];
+  if (["start", "warnings", "child", "age", "usable"].includes(name)) return row[name];
   if (name === "strip") return row.measures.speech_min;
   if (name === "above_chance") {
     const { turns_lena: turns, turns_lena_chance: chance } = row.measures;
@@ -263,7 +264,7 @@ function recordingsTable(rows, open) {
       if (name === "strip") return element("td", {}, element("canvas", { role: "img", "aria-label": "speech over the recording" }));
       if (name === "start") return element("td", {}, row.start === null ? "–" : clock(0, row.start, -1));
       if (name === "child") return element("td", {}, row.child ?? "–");
-      return element("td", {}, format(cellValue(row, name), name === "duration_h" && short ? 2 : digits));
+      return element("td", {}, format(cellValue(row, name), ["duration_h", "usable"].includes(name) && short ? 2 : digits));
     });
     return { row, strip: strips[index], node: element("tr", { "data-id": row.id }, ...cells) };
   });
@@ -1084,6 +1085,7 @@ function recordingSection(recording) {
     element("p", { class: "faint small" }, facts),
     ...recording.notes.map((note) => element("p", { class: "notice small" }, note)),
     tiles(recording),
+    qualitySection(recording),
     timeline.node,
     sound.node,
     element("div", { class: "charts" }, ...[minutesChart(recording), turnsChart(recording), lengthsChart(recording), offsetsChart(recording), scoresChart(recording)].filter(Boolean)),

@@ -27,12 +27,14 @@ from babyhubert.measures.hours import start_times
 from babyhubert.measures.results import RecordingResult, RunResults
 from babyhubert.measures.tables import measure
 from babyhubert.progress import NoProgress, RunProgress
+from babyhubert.quality.tables import read_quality
 from babyhubert.report.clips import Clip, draw_clips
 from babyhubert.report.confidence import Confidence, confidence_of
 from babyhubert.report.content import columns_of, detail_of, row_of
 from babyhubert.report.levels import Levels, levels_of
 from babyhubert.report.paper import demonstration_models, paper_of
 from babyhubert.report.people import people_of
+from babyhubert.report.quality import quality_of
 from babyhubert.runs.derived import note_derived, results_state
 from babyhubert.runs.folder import STATE_FOLDER, report_lock
 from babyhubert.version import __version__
@@ -40,7 +42,7 @@ from babyhubert.version import __version__
 DETAIL_BYTES = 4_000_000
 """Maximum bytes of details in ``report.html``; with them the page stays below 5 MB."""
 
-_SCRIPTS = ("page.js", "sound.js", "overview.js")
+_SCRIPTS = ("page.js", "sound.js", "overview.js", "quality.js")
 
 _MARKER = re.compile(r"<!-- (title|style|data|script) -->")
 
@@ -144,6 +146,7 @@ def _contents(
     begins = start_times(results.audio, settings.start_times)
     people = people_of(results.audio, settings.recordings)
     rules = earlier_settings(results.folder)
+    checked = read_quality(results.folder)
     progress.start(len(results.audio), results.samples if settings.levels else 0, 0)
     for recording_id, audio in results.audio.items():
         error = None
@@ -164,7 +167,8 @@ def _contents(
                 clips=clips,
                 notes=notes,
             )
-            yield row_of(measured, recording, notes) | people[recording_id]._asdict(), detail
+            detail["quality"] = quality_of(recording, checked.get(recording_id))
+            yield row_of(measured, recording, notes, detail["quality"]) | people[recording_id]._asdict(), detail
         except BabyHubertError as problem:  # one damaged recording never stops the others
             error = str(problem)
             failures.append((audio, error))

@@ -36,12 +36,13 @@ _SILENT = re.compile(r'\([\d.:]+\)|[.!?‹›]|\+[./?!"]*[.?!]|<\d+(-\d+)?>')
 
 @dataclass(frozen=True)
 class Participant:
-    """A participant: code (``CHI``), name and role (``Target_Child``); name and corpus may be empty."""
+    """A participant: code (``CHI``), name and role (``Target_Child``); name, corpus and sex may be empty."""
 
     code: str
     name: str
     role: str
     corpus: str
+    sex: str = ""
 
     @property
     def is_target_child(self) -> bool:
@@ -60,6 +61,7 @@ class Utterance:
         spoken: Audible words, as spelled.
         phonetic: The requested phonetic tier; None: it has none.
         tiers: Names of all its tiers, without ``%``.
+        main: The main line as it is written, without the speaker.
     """
 
     line: int
@@ -68,6 +70,7 @@ class Utterance:
     spoken: str
     phonetic: str | None
     tiers: tuple[str, ...]
+    main: str = ""
 
     @property
     def phonetic_words(self) -> list[str]:
@@ -107,7 +110,7 @@ def read_transcript(path: Path, tier: str) -> Transcript:
     main_lines = _main_lines(path, lines, f"%{tier}:")
     parsed = _parse(path, lines)
     participants = {
-        one.code: Participant(one.code, one.name or "", one.role or "", one.corpus or "")
+        one.code: Participant(one.code, one.name or "", one.role or "", one.corpus or "", one.sex or "")
         for header in parsed.headers()
         for one in header.participants
     }
@@ -174,6 +177,7 @@ def _utterance(
         parsed.audible or "",
         tiers.get(f"%{tier}"),
         tuple(sorted(name[1:] for name in tiers if name.startswith("%"))),
+        tiers.get(code, "").strip(),
     )
 
 

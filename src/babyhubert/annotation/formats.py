@@ -151,6 +151,7 @@ FORMATS = (
     AnnotationFormat("its", ".its", "LENA", "its", written=False),
     AnnotationFormat("eaf", ".eaf", "ELAN", "eaf", tiers=True),
     AnnotationFormat("textgrid", ".TextGrid", "Praat", "textgrid", tiers=True),
+    AnnotationFormat("chat", ".cha", "CHILDES", "chat_voices", written=False),
     AnnotationFormat("audacity", ".txt", "labels", "audacity"),
     AnnotationFormat("vtt", ".vtt", "WebVTT captions", "webvtt"),
 )

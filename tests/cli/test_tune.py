@@ -178,3 +178,30 @@ class TestConfidence:
 def span_of(row):
     start = float(row["start_time_s"])
     return start, start + float(row["duration_s"])
+
+
+def test_a_model_brings_the_meaning_of_its_confidences(segmented, small_model, tmp_path):
+    audio, out, truth = segmented
+    assert command("tune", "confidence", out, "--reference", truth, "-o", tmp_path, "--bootstrap", 0).code == 0
+    file, copy = tmp_path / "confidence.json", tmp_path / "model"
+    converted = command("convert", small_model, copy, "--confidence", file)
+    assert (converted.code, converted.err) == (0, "")
+    stored = json.loads((copy / "task.json").read_text(encoding="utf-8"))["confidence"]
+    assert stored["classes"] == json.loads(file.read_text(encoding="utf-8"))["classes"]
+    tables = []
+    for folder, options in (
+        ("given", ("--model", small_model, "--confidence-from", file)),
+        ("own", ("--model", copy)),
+    ):
+        made = command("segment", audio, "-o", tmp_path / folder, "--overlap", 0, *options)
+        assert made.code == 0, made.err
+        tables.append((tmp_path / folder / "rttm.csv").read_bytes())
+        run = json.loads((tmp_path / folder / "run.json").read_text(encoding="utf-8"))
+        assert run["settings"]["confidence"]["kind"] == "probability"
+    assert tables[0] == tables[1]
+    told = command("convert", write_small_model(tmp_path / "other", seed=5), tmp_path / "b", "--confidence", file)
+    assert f"fitted on another model, {small_model}" in told.err
+    other = {"format": 1, "classes": {"KCHI": {"intercept": 0, "slope": 1}}}
+    (tmp_path / "other.json").write_text(json.dumps(other), encoding="utf-8")
+    refused = command("convert", small_model, tmp_path / "c", "--confidence", tmp_path / "other.json")
+    assert "confidences are for KCHI; this model's classes are" in refused.error

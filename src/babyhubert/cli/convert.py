@@ -33,6 +33,14 @@ def convert(
             help="Folder that 'tune voice-type' wrote (f1.toml, ...): sets of thresholds to store in the copy.",
         ),
     ] = None,
+    confidence: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="confidence.json of 'tune confidence', fitted on a run of this model: stored in the copy, whose "
+            "confidences are then probabilities.",
+        ),
+    ] = None,
     allow_loss: Annotated[
         bool,
         typer.Option("--allow-loss", help="Drop what the layout cannot store, and CTC outputs without vocab.json."),
@@ -51,6 +59,7 @@ def convert(
         raise ConfigError(f"--to {to}: use one of {', '.join(LAYOUTS)}")
     from babyhubert.encoder.conversion import convert_checkpoint
     from babyhubert.encoder.loading import model_hash, resolve_model
+    from babyhubert.inference.confidence import read_confidence
     from babyhubert.inference.thresholds import read_threshold_sets, tuning_notes
 
     sets: dict[str, dict[str, float]] = {}
@@ -59,8 +68,22 @@ def convert(
         sets = read_threshold_sets(thresholds)
         # before DST is written, which may be the same path as SRC
         notes = list(tuning_notes(thresholds, list(sets), model_hash(resolve_model(source))))
+    meaning = None if confidence is None else read_confidence(confidence)
+    if meaning is not None:
+        fitted = meaning.about.get("model", {})
+        if fitted.get("sha256") not in (None, model_hash(resolve_model(source))):
+            notes.append(
+                f"these confidences were fitted on another model, {fitted.get('source') or 'of unknown name'}"
+            )
     result = convert_checkpoint(
-        source, destination, to, half=half, thresholds=sets, allow_loss=allow_loss, overwrite=force
+        source,
+        destination,
+        to,
+        half=half,
+        thresholds=sets,
+        confidence=None if meaning is None else meaning.as_record(),
+        allow_loss=allow_loss,
+        overwrite=force,
     )
     checkpoint = result.source
     parts = ["encoder", *checkpoint.pretraining, *(f"{task} head" for task in checkpoint.heads)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,6 +45,7 @@ def convert_checkpoint(
     *,
     half: bool = False,
     thresholds: Mapping[str, Mapping[str, float]] | None = None,
+    confidence: Mapping[str, Any] | None = None,
     allow_loss: bool = False,
     overwrite: bool = False,
 ) -> Conversion:
@@ -56,6 +58,7 @@ def convert_checkpoint(
         half: Store floating point tensors as float16, half as large as float32: 11 bits of each number are kept.
         thresholds: Sets of voice-type thresholds by name, each by class, to store in the model folder; they replace
             stored sets of the same name.
+        confidence: Meaning of segments' scores (the content of `confidence.json`), to store in the model folder.
         allow_loss: Drop parameters that the layout cannot store, and CTC outputs whose symbols are not known.
         overwrite: Replace an existing destination.
 
@@ -78,6 +81,10 @@ def convert_checkpoint(
         if flavour != "transformers":
             raise CheckpointError(f"the {flavour} layout has no room for thresholds; write 'transformers'")
         checkpoint = with_thresholds(checkpoint, thresholds)
+    if confidence is not None:
+        if flavour != "transformers":
+            raise CheckpointError(f"the {flavour} layout has no room for confidences; write 'transformers'")
+        checkpoint = with_confidence(checkpoint, confidence)
     write_checkpoint(checkpoint, destination, flavour, allow_loss=allow_loss)
     lost = left_out(checkpoint, flavour)
     copy = read_checkpoint(destination)
@@ -143,6 +150,23 @@ def with_thresholds(checkpoint: Checkpoint, sets: Mapping[str, Mapping[str, floa
     task = checkpoint.metadata.get("task", {})
     ordered = {name: {label: values[label] for label in head.labels} for name, values in sets.items()}
     task = {**task, "thresholds": {**task.get("thresholds", {}), **ordered}}
+    return replace(checkpoint, metadata={**checkpoint.metadata, "task": task})
+
+
+def with_confidence(checkpoint: Checkpoint, record: Mapping[str, Any]) -> Checkpoint:
+    """Return the checkpoint with the meaning of its segments' scores.
+
+    Raises:
+        CheckpointError: the model has no voice types, or other classes.
+    """
+    head = next((each for each in checkpoint.heads.values() if each.kind == "frames"), None)
+    if head is None:
+        raise CheckpointError("confidences are of voice types, and this model does not tell them")
+    if set(record["classes"]) != set(head.labels):
+        raise CheckpointError(
+            f"confidences are for {', '.join(record['classes'])}; this model's classes are {', '.join(head.labels)}"
+        )
+    task = {**checkpoint.metadata.get("task", {}), "confidence": dict(record)}
     return replace(checkpoint, metadata={**checkpoint.metadata, "task": task})
 
 

@@ -58,7 +58,7 @@ def tidy_tables(results: RunResults, measured: Sequence[RecordingMeasures], fail
         failures: Recordings whose results cannot be read; those found later are added.
     """
     about = measure_notes(results.own_columns)
-    names = columns(results.own_columns)
+    names = columns(results.own_columns, expected=results.has_probabilities)
     tables = [
         _measures("recordings", (*ABOUT_RECORDING, *names, WARNINGS), about, lambda: recording_rows(measured)),
         _measures("hours", (*ABOUT_HOUR, *names, WARNINGS), about, lambda: hour_rows(measured)),

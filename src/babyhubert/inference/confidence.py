@@ -139,8 +139,8 @@ def settings_of(calibration: SegmentCalibration | None) -> dict[str, Any]:
     return {"kind": SCORE} if calibration is None else calibration.settings()
 
 
-def read_confidence(path: Path, labels: Sequence[str]) -> SegmentCalibration:
-    """Read `confidence.json`, as ``tune confidence`` writes it, for the classes of a model.
+def read_confidence(path: Path, labels: Sequence[str] | None = None) -> SegmentCalibration:
+    """Read `confidence.json`, as ``tune confidence`` writes it, for the classes of a model; None: for its own.
 
     Raises:
         ConfigError: unreadable, not such a file, a class missing, or an invalid number.
@@ -152,7 +152,7 @@ def read_confidence(path: Path, labels: Sequence[str]) -> SegmentCalibration:
     return parse_confidence(content, labels, str(path))
 
 
-def parse_confidence(content: object, labels: Sequence[str], where: str) -> SegmentCalibration:
+def parse_confidence(content: object, labels: Sequence[str] | None, where: str) -> SegmentCalibration:
     """A calibration from what :meth:`SegmentCalibration.as_record` wrote.
 
     Raises:
@@ -161,6 +161,7 @@ def parse_confidence(content: object, labels: Sequence[str], where: str) -> Segm
     classes = content.get("classes") if isinstance(content, Mapping) else None
     if not isinstance(content, Mapping) or content.get("format") != _FORMAT or not isinstance(classes, Mapping):
         raise ConfigError(f"{where}: not a calibration of confidences; 'babyhubert tune confidence' writes one")
+    labels = list(classes) if labels is None else labels
     missing = [label for label in labels if label not in classes]
     if missing:
         raise ConfigError(f"{where}: has no class {missing[0]}, which the model has; fit it on a run of this model")

@@ -361,11 +361,12 @@ def columns_of_published() -> tuple[str, ...]:
     return tuple(measure(empty, MeasureSettings(shuffles=0)).whole)
 
 
-def columns(own: Sequence[Column] = ()) -> list[str]:
+def columns(own: Sequence[Column] = (), *, expected: bool = False) -> list[str]:
     """Names of the measures, in the order of the tables.
 
     Args:
         own: Columns of tasks that are not published.
+        expected: The run has confidences that are probabilities.
     """
-    empty = RecordingResult("", Path(), SAMPLE_RATE, Segments.empty(), own_columns=tuple(own))
+    empty = RecordingResult("", Path(), SAMPLE_RATE, Segments.empty(), own_columns=tuple(own), expected=expected)
     return list(measure(empty, MeasureSettings(shuffles=0)).whole)

@@ -12,6 +12,7 @@ error of both and of the machine.
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,10 +24,12 @@ from numpy.typing import NDArray
 from babyhubert.annotation.segments import Segments
 from babyhubert.evaluation.children_report import estimate_children
 from babyhubert.evaluation.estimate_report import ClipAmounts, EstimateReport, estimate_all
-from babyhubert.evaluation.estimation import Estimate, Interval
+from babyhubert.evaluation.estimation import Estimate
+from babyhubert.evaluation.intervals import Interval
 from babyhubert.exchange.clip_choice import periodic_starts, random_starts
 from babyhubert.exchange.clip_counts import CLASSES, Clips, measure_in_clips, measure_whole, tiles
 from babyhubert.exchange.strata import draw
+from babyhubert.measures.hours import HOUR
 from babyhubert.measures.results import RecordingResult
 from babyhubert.measures.totals import Total, totals
 from babyhubert.timebase import SAMPLES_PER_MS
@@ -39,7 +42,6 @@ METHODS = ("random", "periodic", "stratified")
 EACH, SOME = "random, each recording", "random, 3 of 5 recordings"
 CHILDREN = "random, mean of children"
 SOME_RECORDINGS = 3
-DURATION_MS = SAMPLES // SAMPLES_PER_MS
 
 MEASURES: tuple[Total, ...] = tuple(
     total for total in totals() if not total.column and not total.name.endswith("_vocalisations")
@@ -58,17 +60,18 @@ Drawn = tuple[list[Clips], list[NDArray[np.int64]] | None, Values | None]
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """Recordings, and what there is in them: shape (recordings, measures)."""
+    """Recordings of one length, and what there is in them: shape (recordings, measures)."""
 
     days: Sequence[Day]
+    samples: int
     truth: Values
     machine: Values
     tiled: dict[int, Values]
 
 
-def result_of(segments: Segments) -> RecordingResult:
+def result_of(segments: Segments, samples: int) -> RecordingResult:
     """Segments as a run or a reference has them."""
-    return RecordingResult("", Path(), SAMPLES, segments)
+    return RecordingResult("", Path(), samples, segments)
 
 
 def length_of(recordings: int, minutes: int) -> tuple[int, int]:
@@ -80,28 +83,40 @@ def length_of(recordings: int, minutes: int) -> tuple[int, int]:
 def simulate(recordings: int, rng: np.random.Generator) -> DataSet:
     """Draw a data set."""
     days = [simulate_day(rng) for _ in range(recordings)]
+    return measured(days, SAMPLES, {length_of(recordings, minutes)[1] for minutes in MINUTES})
+
+
+def measured(days: Sequence[Day], samples: int, lengths: set[int]) -> DataSet:
+    """Count what there is in recordings, the machine's also in clips of these lengths in ms."""
     truth, machine = (
-        np.stack([measure_whole(result_of(side), NAMES) for side in sides])
+        np.stack([measure_whole(result_of(side, samples), NAMES) for side in sides])
         for sides in ([day.people for day in days], [day.machine for day in days])
     )
     tiled = {}
-    for length in {length_of(recordings, minutes)[1] for minutes in MINUTES}:
-        cells = tiles(SAMPLES, length)
-        tiled[length] = np.stack([measure_in_clips(result_of(day.machine), cells, NAMES).sum(axis=0) for day in days])
-    return DataSet(days, truth, machine, tiled)
+    for length in lengths:
+        cells = tiles(samples, length)
+        tiled[length] = np.stack(
+            [measure_in_clips(result_of(day.machine, samples), cells, NAMES).sum(axis=0) for day in days]
+        )
+    return DataSet(days, samples, truth, machine, tiled)
 
 
 def drawn(method: str, data: DataSet, each: int, length: int, rng: np.random.Generator) -> Drawn:
     """Draw clips of a data set as `sample` does."""
+    duration = data.samples // SAMPLES_PER_MS
     if method == "stratified":
-        recordings = [(str(row), DURATION_MS, day.machine.start) for row, day in enumerate(data.days)]
+        recordings = [(str(row), duration, day.machine.start) for row, day in enumerate(data.days)]
         chosen = draw(recordings, length, each, int(rng.integers(2**31)))
         starts = [np.array([at for at, _ in chosen.clips[str(row)]], dtype=np.int64) for row in range(len(data.days))]
         strata = [np.array([k for _, k in chosen.clips[str(row)]], dtype=np.int64) for row in range(len(data.days))]
         cells = np.array([len(stratum.cells) for stratum in chosen.strata], dtype=np.float64)
-        return [Clips(one, one + length) for one in starts], strata, HOURS * len(data.days) * cells / cells.sum()
+        return (
+            [Clips(one, one + length) for one in starts],
+            strata,
+            data.samples / HOUR * len(data.days) * cells / cells.sum(),
+        )
     starts_of = random_starts if method == "random" else periodic_starts
-    starts = [starts_of(DURATION_MS, length, each, rng) for _ in data.days]
+    starts = [starts_of(duration, length, each, rng) for _ in data.days]
     return [Clips(one, one + length) for one in starts], None, None
 
 
@@ -111,7 +126,7 @@ def amounts_of(data: DataSet, clips: Sequence[Clips], length: int, strata: Drawn
     people, machine = (
         np.concatenate(
             [
-                measure_in_clips(result_of(side), one, NAMES)
+                measure_in_clips(result_of(side, data.samples), one, NAMES)
                 for side, one in zip(sides, clips, strict=True)
                 if len(one.onset)
             ]
@@ -122,7 +137,7 @@ def amounts_of(data: DataSet, clips: Sequence[Clips], length: int, strata: Drawn
     edge = data.machine.sum(axis=0) / tiled.sum(axis=0)
     return ClipAmounts(
         [str(row) for row in range(len(clips))],
-        np.full(len(clips), float(HOURS)),
+        np.full(len(clips), data.samples / HOUR),
         NAMES,
         np.array([total.is_time for total in MEASURES]),
         recording,
@@ -139,6 +154,10 @@ def amounts_of(data: DataSet, clips: Sequence[Clips], length: int, strata: Drawn
     )
 
 
+Found = tuple[Interval, Interval, Values, Values]
+"""Corrected and from the clips alone, the machine's own and the true amounts."""
+
+
 def compare(corrected: Interval, sample: Interval, machine: Values, truth: Values) -> Values:
     """Intervals that hold the truth, relative widths, relative errors: shape (7, measures)."""
     both = (corrected, sample)
@@ -148,7 +167,7 @@ def compare(corrected: Interval, sample: Interval, machine: Values, truth: Value
     return np.stack([*held, *widths, *errors, machine / truth - 1])
 
 
-def trials(data: DataSet, minutes: int, rng: np.random.Generator) -> Iterator[tuple[str, Values]]:
+def trials(data: DataSet, minutes: int, rng: np.random.Generator) -> Iterator[tuple[str, Found]]:
     """Draw clips once by each method, and estimate."""
     each, length = length_of(len(data.days), minutes)
     truth = data.truth.sum(axis=0)
@@ -156,63 +175,65 @@ def trials(data: DataSet, minutes: int, rng: np.random.Generator) -> Iterator[tu
         chosen = drawn(method, data, each, length, rng)
         amounts = amounts_of(data, chosen[0], length, chosen)
         report = estimate_all(amounts)
-        yield method, _of_total(report, truth)
+        yield method, total_of(report, truth)
         if method == "random":
-            names = [str(row) for row in range(len(data.days))]
-            mean = estimate_children(amounts, report.coefficient, ("child", names)).groups[0].mean
-            rate = POPULATION if POPULATION is not None else np.full(len(NAMES), np.nan)
-            yield CHILDREN, compare(mean.corrected, mean.sample, mean.machine, rate)
+            yield CHILDREN, _of_children(amounts, report, data.truth)
         if method == "random" and len(data.days) == FEW:
             yield from ((EACH, one) for one in _of_each(report, data.truth))
             some = [
                 one if row < SOME_RECORDINGS else Clips(one.onset[:0], one.offset[:0])
                 for row, one in enumerate(chosen[0])
             ]
-            yield SOME, _of_total(estimate_all(amounts_of(data, some, length, chosen)), truth)
+            yield SOME, total_of(estimate_all(amounts_of(data, some, length, chosen)), truth)
 
 
-def _of_total(report: EstimateReport, truth: Values) -> Values:
+def total_of(report: EstimateReport, truth: Values) -> Found:
+    """Estimates of all recordings, as they are compared."""
     one = report.groups[0].estimate
     assert isinstance(one, Estimate)
-    return compare(one.corrected, one.sample, report.groups[0].totals, truth)
+    return one.corrected, one.sample, report.groups[0].totals, truth
 
 
-def _of_each(report: EstimateReport, truths: Values) -> Iterator[Values]:
+def _of_children(amounts: ClipAmounts, report: EstimateReport, truths: Values) -> Found:
+    mean = estimate_children(amounts, report.coefficient, ("child", amounts.recordings)).groups[0].mean
+    return mean.corrected, mean.sample, mean.machine, truths.mean(axis=0) / HOURS
+
+
+def _of_each(report: EstimateReport, truths: Values) -> Iterator[Found]:
     for group, truth in zip(report.groups[1:], truths, strict=True):
         assert isinstance(group.estimate, Estimate)
-        yield compare(group.estimate.corrected, group.estimate.sample, group.totals, truth)
+        yield group.estimate.corrected, group.estimate.sample, group.totals, truth
 
 
-POPULATION: Values | None = None
-"""Mean rate of all children, per hour: that of many simulated days."""
-POPULATION_DAYS = 40
-
-
-def population(seed: int) -> Values:
-    """Mean rate of each measure over many days."""
-    rng = np.random.default_rng([seed, 0])
-    found = [measure_whole(result_of(simulate_day(rng).people), NAMES) for _ in range(POPULATION_DAYS)]
-    return np.mean(found, axis=0) / HOURS
-
-
-def study(recordings: int, sets: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Rows of each design, over data sets with so many recordings."""
-    rng = np.random.default_rng([seed, recordings])
-    kept: dict[tuple[str, int], list[Values]] = {}
+def study(recordings: int, sets: int, seed: int, until: float) -> Iterator[dict[str, Any]]:
+    """Rows of each design, over data sets with so many recordings, as many as are done in time."""
+    kept: dict[tuple[str, int], list[Found]] = {}
     for number in range(sets):
+        rng = np.random.default_rng([seed, recordings, number])
         data = simulate(recordings, rng)
         for minutes in MINUTES:
             for method, found in trials(data, minutes, rng):
                 kept.setdefault((method, minutes), []).append(found)
         print(f"{recordings} recordings: {number + 1} of {sets}", end="\r", flush=True)
+        if time.monotonic() > until:
+            break
+    yield from tabulate(recordings, number + 1, kept)
+
+
+def tabulate(recordings: int, sets: int, kept: dict[tuple[str, int], list[Found]]) -> Iterator[dict[str, Any]]:
+    """Rows of each design and kind of measure, from the estimates of all data sets."""
     for (method, minutes), found in sorted(kept.items()):
-        every = np.stack(found)
+        if method == CHILDREN:  # of the population, whose mean is that of all data sets
+            population = np.mean([truth for _, _, _, truth in found], axis=0)
+            found = [(*each[:3], population) for each in found]
+        every = np.stack([compare(*each) for each in found])
         for kind, belongs in KINDS.items():
             columns = [k for k, name in enumerate(NAMES) if belongs(name)]
             held, held_alone, width, width_alone, bias, bias_alone, machine = np.moveaxis(every[:, :, columns], 1, 0)
             if np.isnan(width).all():  # two clips of each recording
                 continue
             yield {
+                "sets": sets,
                 "recordings": recordings,
                 "method": method,
                 "annotated_minutes": minutes,
@@ -245,15 +266,15 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 def main() -> None:
     """Run the study, print the table and write the rows."""
-    global POPULATION
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=int, default=200, help="data sets for each number of recordings")
     parser.add_argument("--recordings", type=int, nargs="*", default=[FEW, MANY])
+    parser.add_argument("--minutes", type=float, default=1e6, help="end after so many minutes, with the sets done")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path)
     options = parser.parse_args()
-    POPULATION = population(options.seed)
-    rows = [row for recordings in options.recordings for row in study(recordings, options.sets, options.seed)]
+    until = time.monotonic() + 60 * options.minutes
+    rows = [row for each in options.recordings for row in study(each, options.sets, options.seed, until)]
     print("\n".join(table(rows)))
     write_results(options, rows)
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from babyhubert.errors import ConfigError
-from babyhubert.evaluation.estimation import ClipDesign, estimate, estimate_shares, student_quantile
+from babyhubert.evaluation.estimation import ClipDesign, estimate, estimate_shares
+from babyhubert.evaluation.intervals import student_quantile
 
 
 def design_of(clips: list[int], lengths: list[float]) -> ClipDesign:
@@ -111,7 +112,7 @@ def test_over_all_samples_the_mean_is_the_truth_and_the_variance_that_of_the_est
         people = np.concatenate([p[list(s)] for p, s in zip(populations, spots, strict=True)])
         own = np.concatenate([p[list(s)] for p, s in zip(found, spots, strict=True)])
         totals.append(design.totals(people)[0])
-        variances.append((design.deviations(people)[0] ** 2).sum())
+        variances.append((design.deviations(people).terms ** 2).sum())
         corrected.append(totals[-1] + 0.8 * (machine - design.totals(own)[0]))
     assert np.mean(totals) == pytest.approx(truth, rel=1e-12)
     assert np.mean(corrected) == pytest.approx(truth, rel=1e-12)
@@ -128,7 +129,7 @@ def test_recordings_without_clips_count_as_drawn_in_two_stages():
             design = ClipDesign(stratum, np.ones(4), np.full(4, 4.0))
             people = population[stratum, np.concatenate(spots)][:, None]
             totals.append(design.totals(people)[0])
-            variances.append((design.deviations(people)[0] ** 2).sum())
+            variances.append((design.deviations(people).terms ** 2).sum())
     assert np.mean(totals) == pytest.approx(population.sum(), rel=1e-12)
     assert np.mean(variances) == pytest.approx(np.var(totals), rel=1e-12)
 
@@ -143,7 +144,7 @@ def test_strata_with_one_clip_never_understate_the_variance(clips):
     for spots in every_sample(populations, clips):
         people = np.concatenate([p[list(s)] for p, s in zip(populations, spots, strict=True)])
         totals.append(design.totals(people)[0])
-        variances.append((design.deviations(people)[0] ** 2).sum())
+        variances.append((design.deviations(people).terms ** 2).sum())
     assert np.mean(totals) == pytest.approx(sum(p.sum() for p in populations), rel=1e-12)
     if clips == (1, 1, 1):
         assert np.mean(variances) > np.var(totals)
@@ -261,3 +262,40 @@ def test_impossible_designs_are_refused():
         design_of([3], [2])
     with pytest.raises(ConfigError, match="length above 0"):
         design_of([1], [0])
+
+
+def test_intervals_from_some_of_few_recordings_hold_the_truth_as_often_as_they_say():
+    draw = np.random.default_rng(12)
+    held, alone = [], []
+    for _ in range(40):
+        level = draw.gamma(4, 0.25, (5, 1, 30)) * draw.gamma(4, 0.25, (5, 1, 1))
+        people = draw.gamma(0.6, 3, (5, 200, 30)) * level
+        machine = people * draw.beta(12, 4, (5, 1, 30)) + draw.gamma(0.3, 1, people.shape)
+        truth, totals = people.sum(axis=(0, 1)), machine.sum(axis=(0, 1))
+        spot = draw.permuted(np.tile(np.arange(200), (3, 1)), axis=1)[:, :8]
+        design = ClipDesign(np.repeat(np.arange(3), 8), np.ones(24), np.full(5, 200.0))
+        at = (design.stratum, spot.ravel())
+        result = estimate(design, people[at], machine[at], totals)
+        held.append((result.corrected.low <= truth) & (truth <= result.corrected.high))
+        alone.append((result.sample.low <= truth) & (truth <= result.sample.high))
+    assert 0.93 < np.mean(held) < 0.98
+    assert 0.9 < np.mean(alone) < 0.98
+
+
+def test_few_recordings_drawn_have_few_degrees_of_freedom_and_a_large_leverage():
+    people, machine = drawn(8, 9, 1)
+    design = ClipDesign(np.repeat([0, 1, 2], 3), np.ones(9), np.full(5, 40.0))
+    of_people, of_machine = design.deviations(people), design.deviations(machine)
+    assert of_people.drawn
+    total = design.totals(machine)
+    got = estimate(design, people, machine, total)
+    factor = (of_people.terms * of_machine.terms).sum() / (of_machine.terms**2).sum()
+    leverage = of_machine.terms[:, 0] ** 2 / (of_machine.terms**2).sum()
+    leverage[9:] *= 3 / 2
+    left = (of_people.terms - factor * of_machine.terms)[:, 0] / np.maximum(1 - leverage, 0.05)
+    parts = [(left[of_people.group == g] ** 2).sum() for g in range(4)]
+    assert got.corrected.error[0] == pytest.approx(np.sqrt(sum(parts)), rel=1e-9)
+    free = sum(parts) ** 2 / sum(p**2 / 2 for p in parts)
+    reach = stats.t.ppf(0.975, max((free**2 * 2) ** (1 / 3) - 1, 1)) * got.corrected.error[0]
+    value = got.corrected.value[0]
+    assert got.corrected.high[0] == pytest.approx(value * np.exp(reach / value), rel=1e-9)

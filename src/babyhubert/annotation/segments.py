@@ -83,7 +83,8 @@ class Segments:
         if np.any(end < start):
             row = int(np.flatnonzero(end < start)[0])
             raise ValueError(f"segment {row} ends at sample {end[row]}, before it starts at {start[row]}")
-        order = np.lexsort((label.astype(str), end, start)) if len(start) else np.arange(0)
+        in_order = bool(np.all(start[1:] > start[:-1]))  # as most tables are, without ties
+        order = np.arange(len(start)) if in_order else np.lexsort((label.astype(str), end, start))
         for name, values in (("start", start), ("end", end), ("label", label)):
             object.__setattr__(self, name, values[order])
         object.__setattr__(self, "columns", {name: np.asarray(c)[order] for name, c in self.columns.items()})

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.evaluation.estimation import Interval, total_interval, unknown_interval
+from babyhubert.evaluation.intervals import Deviations, Interval, total_interval, unknown_interval
 
 Values = NDArray[np.float64]
 
@@ -104,6 +104,6 @@ def _terms(values: Values, share: float) -> Values:
 
 
 def _interval(value: Values, terms: Values, count: int, known: NDArray[np.bool_], *, with_machine: bool) -> Interval:
-    deviations = (terms, np.zeros(len(terms), dtype=np.int64), np.array([count - 1.0]))
+    deviations = Deviations(terms, np.zeros(len(terms), dtype=np.int64), np.array([count - 1.0]))
     bounds = (np.zeros(len(value)), np.full(len(value), np.inf))
     return total_interval(value, deviations, bounds, known, symmetric=with_machine)

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from babyhubert.evaluation.children import ChildRates, ChildrenMean, mean_of_children
 from babyhubert.evaluation.estimate_report import ALL, ClipAmounts, Values, short_number
-from babyhubert.evaluation.estimation import CONFIDENCE
+from babyhubert.evaluation.intervals import CONFIDENCE
 from babyhubert.evaluation.recording_table import NOT_LISTED, in_order, members
 from babyhubert.evaluation.score_table import span_or_dash, table_of_rows
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from babyhubert.evaluation.estimation import CONFIDENCE
+from babyhubert.evaluation.intervals import CONFIDENCE
 from babyhubert.evaluation.score_table import decimal, number
 from babyhubert.files import csv_text, write_json, write_text
 

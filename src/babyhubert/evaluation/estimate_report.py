@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from babyhubert.evaluation.estimation import CONFIDENCE, ClipDesign, Estimate, Interval, estimate, estimate_shares
+from babyhubert.evaluation.estimation import ClipDesign, Estimate, estimate, estimate_shares
+from babyhubert.evaluation.intervals import CONFIDENCE, Interval
 from babyhubert.evaluation.recording_table import in_order, members
 from babyhubert.evaluation.score_table import span_or_dash, table_of_rows
 

@@ -9,37 +9,33 @@ Cochran 1977, chapter 7). With the coefficient 0 it is the estimate of the clips
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.errors import ConfigError
+from babyhubert.evaluation.intervals import (
+    CONFIDENCE,
+    Deviations,
+    Interval,
+    student_quantile,
+    total_interval,
+    unknown_interval,
+)
 
 Values = NDArray[np.float64]
-Deviations = tuple[Values, NDArray[np.int64], Values]
-"""Terms whose squares add up to a variance, shape (R, K); the group of each, shape (R,); the freedom of each group."""
-
-CONFIDENCE = 0.95
-
 _FIT_FREEDOM = 3
 """Degrees of freedom from which the coefficient is fitted: with fewer, the fit hides the error that it leaves."""
 
 _INTERVAL_FREEDOM = 2
 """Degrees of freedom from which there is an interval: with fewer, it is so wide that it says nothing."""
 
-_NO_SPREAD = 1e-12
-"""Standard error, as a share of the total, that is nothing but rounding."""
-
 _NO_SHARE = 1e-6
 """A share so near 0 or 1 is nothing but rounding."""
 
 _MOST_LEVERAGE = 0.95
 _MOST_BALANCE = 3.0
-_LARGEST_LOG = 50.0
-_NEWTON_STEPS = 40
-_NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(48)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +104,7 @@ class ClipDesign:
         the variance between strata (two-stage sampling).
 
         Returns:
-            The terms, shape (R, K); the group of each row, shape (R,); the degrees of freedom of each group. None if
-            the clips do not determine a variance: one clip, or one stratum of several with clips.
+            The terms; None if the clips do not determine a variance: one clip, or one stratum of several with clips.
         """
         sampled = self.clips > 0
         expansion = self.stratum_length.sum() / self.stratum_length[sampled].sum()
@@ -123,7 +118,7 @@ class ClipDesign:
             terms = np.concatenate([terms, between])
             group = np.concatenate([group, np.full(len(between), len(freedom))])
             freedom = np.append(freedom, len(between) - 1.0)
-        return terms, group, freedom
+        return Deviations(terms, group, freedom, drawn=expansion > 1)
 
     def _within(self, means: Values) -> tuple[Values, Values, NDArray[np.int64], Values]:
         """Weight of each clip's squared deviation, the rate it deviates from, and variance groups with freedom."""
@@ -152,23 +147,6 @@ class ClipDesign:
         scale = np.sqrt((1 - 1 / expansion) * count / (count - 1)) * expansion
         terms: Values = scale * lengths[:, None] * (means[sampled] - mean)
         return terms
-
-
-@dataclass(frozen=True, eq=False)
-class Interval:
-    """Estimates of K amounts with their intervals; NaN where the clips do not determine one.
-
-    Attributes:
-        value: Shape (K,).
-        error: Standard error, shape (K,).
-        low: Lower end, shape (K,).
-        high: Upper end, shape (K,).
-    """
-
-    value: Values
-    error: Values
-    low: Values
-    high: Values
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,21 +199,22 @@ def estimate(
     found, highest = people.sum(axis=0), np.full(len(totals), np.inf) if most is None else most
     alone, expanded = design.totals(people), design.totals(machine)
     of_people, of_machine = design.deviations(people), design.deviations(machine)
-    fitted = coefficient is None and of_people is not None and of_people[2].sum() >= _FIT_FREEDOM
+    fitted = coefficient is None and of_people is not None and of_people.freedom.sum() >= _FIT_FREEDOM
     factor = np.ones(len(totals)) if coefficient is None else coefficient
     if fitted and of_people is not None and of_machine is not None:
-        factor = least_variance(of_people[0], of_machine[0])
+        factor = least_variance(of_people.terms, of_machine.terms)
     corrected = np.clip(alone + factor * (totals - expanded), found, highest)
     seen = (people > 0).sum(axis=0)
-    if of_people is None or of_machine is None or of_people[2].sum() < _INTERVAL_FREEDOM:
+    if of_people is None or of_machine is None or of_people.freedom.sum() < _INTERVAL_FREEDOM:
         return Estimate(totals, factor, unknown_interval(corrected), unknown_interval(alone), seen)
-    terms, group, freedom = of_people
     spent = int(fitted or coefficient is not None)
-    left = _left_by_machine(terms, of_machine[0], factor, fitted) * _balance(totals, expanded)
+    left = _left_by_machine(of_people, of_machine.terms, factor, fitted) * _balance(totals, expanded)
     return Estimate(
         totals,
         factor,
-        total_interval(corrected, (left, group, freedom), (found, highest), seen > 0, spent, symmetric=spent > 0),
+        total_interval(
+            corrected, replace(of_people, terms=left), (found, highest), seen > 0, spent, symmetric=spent > 0
+        ),
         total_interval(alone, of_people, (found, highest), seen > 0),
         seen,
     )
@@ -258,8 +237,7 @@ def estimate_shares(design: ClipDesign, part: Values, complete: Values) -> Inter
     inside = (share > _NO_SHARE) & (share < 1 - _NO_SHARE)
     if deviations is None or not inside.any():
         return unknown_interval(share)
-    terms, group, freedom = deviations
-    variance, free = _variance(terms, group, freedom)
+    variance, free = deviations.variance()
     error, odds, reach = (np.full(len(share), np.nan) for _ in range(3))
     np.divide(np.sqrt(variance), bottom, out=error, where=inside & (variance > 0))
     odds[inside] = np.log(share[inside] / (1 - share[inside]))
@@ -280,13 +258,19 @@ def least_variance(of_people: Values, of_machine: Values) -> Values:
     return np.maximum(np.divide(product, square, out=np.zeros_like(square), where=square > 0), 0.0)
 
 
-def _left_by_machine(of_people: Values, of_machine: Values, factor: Values, fitted: bool) -> Values:
-    """Deviations that the machine leaves; each divided by the share of it that the fit did not take away (HC3)."""
-    left: Values = of_people - factor * of_machine
+def _left_by_machine(of_people: Deviations, of_machine: Values, factor: Values, fitted: bool) -> Values:
+    """Deviations that the machine leaves; each divided by the share of it that the fit did not take away (HC3).
+
+    Of few recordings drawn, each has also a large part in their mean: without it, its leverage is larger still.
+    """
+    left: Values = of_people.terms - factor * of_machine
     if not fitted:
         return left
     square = (of_machine**2).sum(axis=0)
     leverage = np.divide(of_machine**2, square, out=np.zeros_like(of_machine), where=(square > 0) & (factor > 0))
+    if of_people.drawn:
+        last, freedom = of_people.group == len(of_people.freedom) - 1, of_people.freedom[-1]
+        leverage[last] *= (freedom + 1) / freedom
     return left / np.maximum(1 - leverage, 1 - _MOST_LEVERAGE)
 
 
@@ -298,76 +282,3 @@ def _balance(totals: Values, expanded: Values) -> Values:
     """
     ratio = np.divide(totals, expanded, out=np.ones_like(totals), where=(expanded > 0) & (totals > 0))
     return np.clip(ratio, 1 / _MOST_BALANCE, _MOST_BALANCE)
-
-
-def _variance(terms: Values, group: NDArray[np.int64], freedom: Values) -> tuple[Values, Values]:
-    """Sum of the squared terms, and its degrees of freedom (Satterthwaite)."""
-    squares = np.zeros((len(freedom), terms.shape[1]))
-    np.add.at(squares, group, terms**2)
-    variance, spread = squares.sum(axis=0), (squares**2 / freedom[:, None]).sum(axis=0)
-    free: Values = np.divide(variance**2, spread, out=np.ones_like(variance), where=spread > 0)
-    return variance, free
-
-
-def total_interval(
-    value: Values,
-    deviations: Deviations,
-    bounds: tuple[Values, Values],
-    known: NDArray[np.bool_],
-    spent: int = 0,
-    *,
-    symmetric: bool = False,
-) -> Interval:
-    """Interval by Student's t, on the logarithm of a total, within what is possible.
-
-    Amounts in clips are skewed: a few clips have most of them. An interval on the logarithm is longer upwards, as the
-    error is. What a machine leaves may be skewed either way (a burst of false alarms): there, the lower side is the
-    longer one of a symmetric interval.
-
-    Args:
-        value: Estimates, shape (K,).
-        deviations: Terms of their variance.
-        bounds: Least and greatest possible values, shape (K,) each.
-        known: Estimates that have an interval, shape (K,).
-        spent: Degrees of freedom spent on a fit.
-        symmetric: Take the longer lower side.
-    """
-    variance, free = _variance(*deviations)
-    known = known & (np.sqrt(variance) > _NO_SPREAD * value) & (value > 0)
-    error = np.where(known, np.sqrt(variance), np.nan)
-    reach = student_quantile(np.maximum(free - spent, 1), CONFIDENCE) * error
-    factor = np.exp(np.minimum(reach / np.where(known, value, 1), _LARGEST_LOG))
-    below = value - reach if symmetric else value / factor
-    low, high = np.maximum(below, bounds[0]), np.minimum(value * factor, bounds[1])
-    return Interval(value, error, np.where(known, low, np.nan), np.where(known, high, np.nan))
-
-
-def unknown_interval(value: Values) -> Interval:
-    """Estimates without intervals."""
-    nothing = np.full(len(value), np.nan)
-    return Interval(value, nothing, nothing, nothing)
-
-
-def student_quantile(freedom: Values, confidence: float) -> Values:
-    """Half-width of Student's t distribution that holds a share ``confidence``, by Newton's method on its integral.
-
-    Args:
-        freedom: Degrees of freedom, 1 or more, shape (K,).
-        confidence: Between 0 and 1.
-    """
-    freedom = np.asarray(freedom, dtype=np.float64)
-    logs = [math.lgamma((v + 1) / 2) - math.lgamma(v / 2) - math.log(v * math.pi) / 2 for v in freedom.tolist()]
-    scale = np.exp(logs)
-
-    def density(at: Values) -> Values:
-        values: Values = scale * (1 + at**2 / freedom) ** (-(freedom + 1) / 2)
-        return values
-
-    at = np.full(len(freedom), 0.5)
-    for _ in range(_NEWTON_STEPS):
-        inside = at * (density(at / 2 * (_NODES[:, None] + 1)) * _NODE_WEIGHTS[:, None]).sum(axis=0)
-        step = (confidence - inside) / (2 * density(at))
-        at = at + step
-        if np.all(abs(step) < 1e-12 * at):
-            break
-    return at

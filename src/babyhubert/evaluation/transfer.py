@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from babyhubert.annotation.text import CsvTable
 from babyhubert.errors import AnnotationError
-from babyhubert.evaluation.estimation import Interval, total_interval, unknown_interval
+from babyhubert.evaluation.intervals import Deviations, Interval, total_interval, unknown_interval
 
 Values = NDArray[np.float64]
 
@@ -109,7 +109,7 @@ def correct_minutes(found: Values, hours: float, recordings: int, rates: Rates, 
     values = values[~np.isnan(values[:, rates.known]).any(axis=1)]
     lost = len(amounts) / (len(amounts) - 1)  # variance that the bootstrap of a mean does not see
     terms = np.nan_to_num(values - values.mean(axis=0)) * np.sqrt(lost / max(len(values), 1))
-    deviations = (terms, np.zeros(len(terms), dtype=np.int64), np.array([len(amounts) - 1.0]))
+    deviations = Deviations(terms, np.zeros(len(terms), dtype=np.int64), np.array([len(amounts) - 1.0]))
     bounds = (np.zeros(len(value)), np.full(len(value), 60 * hours))
     return total_interval(value, deviations, bounds, rates.known, symmetric=True)
 

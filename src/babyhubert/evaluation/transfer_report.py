@@ -12,7 +12,7 @@ import numpy as np
 from rich.table import Table
 
 from babyhubert.evaluation.estimate_report import ALL, RECORDING, short_number
-from babyhubert.evaluation.estimation import CONFIDENCE, Interval
+from babyhubert.evaluation.intervals import CONFIDENCE, Interval
 from babyhubert.evaluation.recording_table import in_order, members
 from babyhubert.evaluation.score_table import span_or_dash, table_of_rows
 from babyhubert.evaluation.transfer import Rates, Values, correct_minutes

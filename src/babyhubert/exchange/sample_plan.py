@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from babyhubert.errors import AnnotationError, BabyHubertError, ConfigError
-from babyhubert.evaluation.estimation import CONFIDENCE, student_quantile
+from babyhubert.evaluation.intervals import CONFIDENCE, student_quantile
 from babyhubert.evaluation.score_table import table_of_rows
 from babyhubert.exchange.chosen_clips import ANY_VOICE, ClipSettings
 from babyhubert.exchange.clip_choice import FAIR_METHODS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
@@ -114,6 +115,10 @@ def test_people_are_kept_apart(clips, tmp_path):
         assert [store.state(name) for name in store.names] == ["done"] * 3 + ["untouched"]
         assert command("sample", "--collect", clips, "-o", tmp_path / who, "--annotator", who).code == 0
     assert {name: (clips / name).read_bytes() for name in before} == before
+    everything = command(
+        "sample", "--collect", clips, "-o", tmp_path / "all", "--annotator", "anna", "--include-unchanged"
+    )
+    assert everything.out.startswith("4 clips, 0:00:40")
     for who, label in (("anna", "FEM"), ("Ben B.", "MAL")):
         for file in (tmp_path / who / "csv").rglob("*.csv"):
             (found,) = read_segments(file).values()
@@ -337,3 +342,8 @@ def test_bad_folders_are_one_clear_line(tmp_path, clips):
         header = next(csv.reader(file))
     (clips / "clips.csv").write_text(",".join(header) + "\n", encoding="utf-8")
     assert "holds no clips" in command("review", clips, "--no-browser").error
+
+
+def test_a_missing_library_is_named_with_the_command_that_installs_it(clips, monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    assert "pip install '.[review]'" in command("review", clips, "--no-browser").error

@@ -172,8 +172,10 @@ def collect(folder: Path, output: Path, *, include_untouched: bool = False, anno
             require_safe_name(clip.recording_id)
             file = annotation_file(clip, annotator)
             if annotator and not file.is_file():
-                summary.untouched.append(clip.name)
-                continue
+                file = clip.file  # of which the person would have made a copy
+                if not include_untouched:
+                    summary.untouched.append(str(file))
+                    continue
             if not include_untouched and file.is_file() and file_sha256(file) == clip.sha256:
                 summary.untouched.append(str(file))
                 continue
@@ -229,7 +231,10 @@ def _is_unfinished(file: Path, clip: Clip) -> bool:
     kind = format_of(file)
     tiers = kind.read_tiers(file, clip.recording_id) if kind.tiers else ()
     return any(
-        piece.text.strip() == UNFINISHED for tier in tiers if tier.name.strip() == "code" for piece in tier.pieces
+        piece.text.strip() == UNFINISHED
+        for tier in tiers
+        if tier.name.strip().lower() == "code"
+        for piece in tier.pieces
     )
 
 

@@ -225,19 +225,25 @@ export class Wave {
     if (!this.#regions) return;
     this.#drawing = true;
     const layers = new Map(this.voices.map((voice) => [voice, this.document.rows(voice)]));
+    const colours = new Map(this.voices.map((voice) => [voice, colourOf(voice)]));
     const kept = new Set();
     for (const one of this.document.segments) {
       const { row, count } = layers.get(one.label);
-      const options = { start: one.start / 1000, end: one.end / 1000, color: colourOf(one.label) };
-      let region = this.#marks.get(one.id);
+      kept.add(one.id);
+      const chosen = one.id === this.document.selected;
+      const look = [one.start, one.end, one.label, row.get(one.id), count, chosen, one.values.unsure].join();
+      const mark = this.#marks.get(one.id);
+      // a region that was dragged has moved already, perhaps to where it may not be
+      if (mark?.look === look && mark.region.start === one.start / 1000 && mark.region.end === one.end / 1000) continue;
+      const options = { start: one.start / 1000, end: one.end / 1000, color: colours.get(one.label) };
+      let region = mark?.region;
       if (region) region.setOptions(options);
       else region = this.#regions.addRegion({ id: one.id, drag: false, minLength: SHORTEST / 1000, ...options });
-      this.#marks.set(one.id, region);
+      this.#marks.set(one.id, { region, look });
       this.#place(region, one.label, row.get(one.id), count);
-      this.#decorate(region, one);
-      kept.add(one.id);
+      this.#decorate(region, one, chosen);
     }
-    for (const [id, region] of this.#marks) {
+    for (const [id, { region }] of this.#marks) {
       if (kept.has(id)) continue;
       region.remove();
       this.#marks.delete(id);
@@ -245,8 +251,7 @@ export class Wave {
     this.#drawing = false;
   }
 
-  #decorate(region, one) {
-    const chosen = one.id === this.document.selected;
+  #decorate(region, one, chosen) {
     Object.assign(region.element.style, {
       opacity: this.document.isOutside(one) ? 0.35 : chosen ? 1 : 0.75,
       outline: chosen ? `2px solid ${colour("--ink")}` : one.values.unsure ? `2px dashed ${colour("--ink")}` : "none",

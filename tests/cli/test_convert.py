@@ -105,9 +105,9 @@ def test_what_thresholds_were_tuned_on_is_told_where_it_matters(tmp_path):
     own = hashlib.sha256(source.read_bytes()).hexdigest()
     folder = thresholds_folder(tmp_path / "tuned")
     durations = (
-        "note: thresholds f1, high-recall were tuned with other minimum durations than those of 'segment': give "
+        "note: thresholds f1, high-recall were tuned with other minimum durations than those of 'segment': run "
     )
-    durations += "it --min-on 0 --min-off 0.25"
+    durations += "'segment --min-on 0 --min-off 0.25'"
     other = "note: these thresholds were tuned on another model, elsewhere/best.ckpt: "
     for minimum, model, told in (
         ((1_600, 1_600), {}, []),

@@ -257,7 +257,7 @@ class TestBadInput:
         audio = write_sounds(tmp_path / "audio", ["007.wav", "007.flac"], seconds=1)
         outcome = command("export", run, "--to", "eaf", "--audio", audio)
         assert outcome.code == 2
-        assert "would both be called '007'" in outcome.error
+        assert "failed: 007: --audio holds no recording of this name, or several" in outcome.err
 
     def test_segments_past_the_end_are_kept_and_told(self, tmp_path):
         run = write_run(tmp_path / "out", {"a": [(0, 16_000, "FEM"), (70_000, 96_000, "FEM")]}, 5.0)

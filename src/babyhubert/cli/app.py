@@ -5,6 +5,7 @@ Modules of commands import only typer and the standard library at the top, so th
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 import warnings
@@ -43,6 +44,7 @@ from babyhubert.cli import (
     units,
     utterances,
 )
+from babyhubert.cli.completion import complete_values
 from babyhubert.cli.interrupts import INTERRUPTED, interrupts_end_in_order
 from babyhubert.cli.messages import DEBUG, take_message_options
 from babyhubert.errors import BabyHubertError, ReadingWarning, on_command_line
@@ -138,6 +140,8 @@ def main() -> None:
     debug = DEBUG in sys.argv
     try:
         sys.argv[1:] = take_message_options(sys.argv[1:])
+        if "_BABYHUBERT_COMPLETE" in os.environ:  # the shell asks what may follow
+            complete_values(app)
         with interrupts_end_in_order(), warnings.catch_warnings():
             _show_reading_warnings()
             app()

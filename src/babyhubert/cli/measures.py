@@ -12,7 +12,8 @@ from babyhubert.cli.messages import say
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from babyhubert.measures.tables import RecordingMeasures
+    from babyhubert.measures.results import RunResults
+    from babyhubert.measures.tables import MeasureSettings, RecordingMeasures
 
 RunArgument = Annotated[
     Path,
@@ -41,6 +42,14 @@ def measures(
         str,
         typer.Option("--to", help="Count until this time of day; before --from, on the next day.", metavar="H:MM"),
     ] = "",
+    sessions: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with recording_id (or recording_filename) and session, in the order of time: recordings of one "
+            "session are measured as one, in sessions.csv.",
+            metavar="CSV",
+        ),
+    ] = None,
     period: Annotated[
         int, typer.Option(help="Minutes of a row of hourly.csv; days are divided into them.", min=1, max=1440)
     ] = 60,
@@ -76,7 +85,7 @@ def measures(
     'babyhubert classify' wrote into that folder; NA means not computed, 0 means none found.
     """
     from babyhubert.cli.endings import print_notes
-    from babyhubert.errors import counted
+    from babyhubert.errors import ConfigError, counted
     from babyhubert.measures.csv_files import write_measures
     from babyhubert.measures.hours import start_time_notes
     from babyhubert.measures.results import read_results
@@ -94,6 +103,8 @@ def measures(
         from_time=first,
         to_time=last,
     )
+    if sessions is not None and (first or last):
+        raise ConfigError("--sessions with --from or --to: a session is measured as a whole; give one of them")
     results = read_results(folder)
     measured, failures = measure_all(results, settings, start_times)
     print_notes(results.notes)
@@ -113,7 +124,27 @@ def measures(
     )
     if retest is not None:
         _retest(folder, measured, retest, child)
-    raise typer.Exit(exit_code(len(measured), len(failures)))
+    unmeasured = 0 if sessions is None else _sessions(results, sessions, settings)
+    raise typer.Exit(exit_code(len(measured), len(failures) + unmeasured))
+
+
+def _sessions(results: RunResults, table: Path, settings: MeasureSettings) -> int:
+    """Write the measures of sessions; return the number of those that failed."""
+    from babyhubert.cli.endings import print_notes
+    from babyhubert.errors import counted, some_names
+    from babyhubert.measures.sessions import measure_sessions, read_sessions, write_sessions
+
+    sessions, strange = read_sessions(table, results.audio)
+    if strange:
+        print_notes([f"{table}: names no recording of these results: {some_names(strange)}"])
+    alone = sorted(set(results.audio) - {name for names in sessions.values() for name in names})
+    if alone:
+        print_notes([f"{table}: no session for {counted(len(alone), 'recording')} ({some_names(alone)})"])
+    measured, failures = measure_sessions(results, sessions, settings)
+    for name, error in failures:
+        typer.echo(f"failed: session {name}: {error}", err=True)
+    say(f"{counted(len(measured), 'session')} measured: {write_sessions(results.folder, measured)}")
+    return len(failures)
 
 
 def _retest(folder: Path, measured: Sequence[RecordingMeasures], table: Path, child: str) -> None:

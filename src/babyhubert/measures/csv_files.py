@@ -42,8 +42,8 @@ def write_measures(folder: Path, measured: Sequence[RecordingMeasures], settings
     """Write ``measures.csv``, ``hourly.csv`` and ``measures.json`` into an output folder."""
     state = results_state(folder)
     names = list(measured[0].whole) if measured else columns()
-    write_text(folder / "measures.csv", _format_table(ABOUT_RECORDING, names, recording_rows(measured)))
-    write_text(folder / "hourly.csv", _format_table(ABOUT_HOUR, names, hour_rows(measured)))
+    write_text(folder / "measures.csv", format_table(ABOUT_RECORDING, names, recording_rows(measured)))
+    write_text(folder / "hourly.csv", format_table(ABOUT_HOUR, names, hour_rows(measured)))
     write_json(
         folder / "measures.json",
         {
@@ -82,7 +82,8 @@ def _told(one: RecordingMeasures) -> str:
     return "; ".join(one.warnings)
 
 
-def _format_table(about: Sequence[str], names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+def format_table(about: Sequence[str], names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Text of a table of measures: columns about the row, those of measures, and warnings."""
     header = [*about, *names, WARNINGS]
     return csv_text([header, *([_format(row.get(name, "")) for name in header] for row in rows)])
 

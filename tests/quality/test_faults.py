@@ -132,3 +132,11 @@ def test_clean_recordings_pass(corpora):
         corpora / "playroom/dev/audio/playroom_dev_02.opus",
     ):
         assert found(measure_recording(path)) == [], path
+
+
+@pytest.mark.parametrize("hertz", [90, 160, 440, 1000, 3000])
+def test_a_loud_tone_is_not_clipped(tmp_path, hertz):
+    sound = 0.5 * np.sin(2 * np.pi * hertz * np.arange(10 * RATE) / RATE)
+    assert "clipped" not in found(assess(tmp_path, sound)) + found(assess(tmp_path, sound), "note")
+    if hertz <= 1000:  # the plateaus of higher tones have fewer than three samples
+        assert "clipped" in found(assess(tmp_path, np.clip(sound, -0.4, 0.4)))

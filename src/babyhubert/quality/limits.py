@@ -26,17 +26,20 @@ class Limits:
         hum_lines: Lines of a mains frequency that make a hum.
         hum_db: Level of the hum below the speech (dB) down to which it is a fault.
         active_db: Level of a step over the floor of its minute from which it is active.
+        sounding_dbfs: Level of a minute below which it is silent, and nothing else is said of it.
         still_steps: Active steps (0.1 s) of a minute, below which it is still.
         still_share: Share of still minutes from which a recording was not worn.
         still_minutes: Shortest stretch of still minutes that is reported.
         noise_db: Level of the usual speech over the floor of a minute, below which it is too noisy.
+        dynamics_db: Level of the loudest hundredth over the floor, below which a recording is drowned in noise.
+        drowned_floor_dbfs: Floor from which this is noise; a lower one is a recorder without sound around it.
         noisy_share: Share of minutes that are too noisy, which makes a fault.
         snr_db: Speech-to-noise ratio of a recording below which it is reported.
         speed_step: Relative deviation of a hum from both mains frequencies that makes a fault.
         length_share: Relative deviation from an announced duration that makes a fault.
     """
 
-    clipped_share: float = 1e-3
+    clipped_share: float = 4e-4
     clipped_seconds: float = 0.01
     silent_share: float = 0.1
     lost_per_hour: float = 6.0
@@ -47,10 +50,13 @@ class Limits:
     hum_lines: int = 2
     hum_db: float = 16.0
     active_db: float = 8.0
+    sounding_dbfs: float = -75.0
     still_steps: int = 3
     still_share: float = 0.9
     still_minutes: int = 10
     noise_db: float = 5.0
+    dynamics_db: float = 16.0
+    drowned_floor_dbfs: float = -50.0
     noisy_share: float = 0.25
     snr_db: float = 5.0
     speed_step: float = 0.01

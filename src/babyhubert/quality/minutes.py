@@ -24,6 +24,7 @@ STEP = SAMPLE_RATE // 10
 _NOTHING_DB = -120.0
 _FLOOR_PERCENTILE = 10.0
 _LOUD_PERCENTILE = 90.0
+_TOP_PERCENTILE = 99.0
 _BODY_HZ = (300.0, 1_000.0)
 _TREBLE_HZ = (2_500.0, 4_000.0)
 _BANDS_HZ = tuple(range(250, 8_001, 250))
@@ -40,6 +41,7 @@ class MinuteValues:
         samples: Length.
         level: Root mean square of all frequencies, dBFS.
         floor: Level in the voice band (150 to 4,000 Hz) that a tenth of the steps stay below, dBFS.
+        top: Level that a hundredth of the steps exceed, dBFS.
         active: Steps above the floor.
         speech: Power in the voice band of voices (detected, else of active steps), dBFS; -120 if there are none.
         noise: The same of other steps.
@@ -51,6 +53,7 @@ class MinuteValues:
     samples: list[int] = field(default_factory=list)
     level: list[float] = field(default_factory=list)
     floor: list[float] = field(default_factory=list)
+    top: list[float] = field(default_factory=list)
     active: list[int] = field(default_factory=list)
     speech: list[float] = field(default_factory=list)
     noise: list[float] = field(default_factory=list)
@@ -93,6 +96,7 @@ class MinuteChecks:
         floor = float(np.percentile(voice, _FLOOR_PERCENTILE))
         active = voice > floor + self._limits.active_db
         values.floor.append(floor)
+        values.top.append(float(np.percentile(voice, _TOP_PERCENTILE)))
         values.active.append(int(active.sum()))
         self._speech(voice, active)
         loud = voice >= np.percentile(voice, _LOUD_PERCENTILE)

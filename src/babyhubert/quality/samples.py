@@ -163,7 +163,7 @@ def _flat_share(rows: NDArray[np.float32], highest: NDArray[np.float32], rate: i
     flat = (np.abs(taken[:, 1:]) >= _FLAT * highest[:, None]) & (step <= _FLAT_STEP * highest[:, None])
     steep = step >= _CORNER_STEP * highest[:, None]
     corners = (flat[:, 1:] & steep[:, :-1]).sum(axis=1) + (flat[:, :-1] & steep[:, 1:]).sum(axis=1)
-    count = flat.sum(axis=1)
+    count = (flat[:, 1:] & flat[:, :-1]).sum(axis=1)  # a pointed peak may have two equal samples, never three
     clipped = (corners >= _CORNERS * count) & (highest > 64 * STEP)
     return np.where(clipped, count / step.shape[1], 0).astype(np.float32)
 

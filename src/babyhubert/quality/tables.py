@@ -29,7 +29,7 @@ _FIGURES: dict[str, int] = {
     "silent_share": 4, "clipped_share": 4, "dropouts_per_h": 2, "repeats_per_h": 2, "cancelled_share": 4,
     "silent_channels": -1, "treble_db": 1, "muffled_share": 4, "bandwidth_hz": 0, "hum_hz": 0, "hum_dbfs": 1,
     "hum_share": 4, "line_hz": 2, "pitch_low_hz": 0, "pitch_median_hz": 0, "still_share": 4, "noisy_share": 4,
-    "announced_h": 4,
+    "dynamics_db": 1, "announced_h": 4,
 }  # fmt: skip
 """Columns of figures, with their decimals; -1: text."""
 

@@ -138,9 +138,11 @@ def _stretches(measured: Measured, speech: float, limits: Limits) -> dict[str, I
 
 def _minute_masks(measured: Measured, speech: float, limits: Limits) -> dict[str, NDArray[np.bool_]]:
     floor, active = measured.minute("floor"), measured.minute("active")
-    sounding = measured.minute("level") > -75
+    sounding = measured.minute("level") > limits.sounding_dbfs
     still = sounding & (active < limits.still_steps)
     noisy = sounding & (speech - floor < limits.noise_db)
+    if sounding.any() and _dynamics(measured, sounding) < limits.dynamics_db:
+        noisy |= sounding & (floor > limits.drowned_floor_dbfs)
     muffled = sounding & ~still & (measured.minute("treble") < limits.treble_db)
     long_still = _runs(still & ~noisy, 1, len(still))
     kept = long_still[1] - long_still[0] >= limits.still_minutes
@@ -148,6 +150,12 @@ def _minute_masks(measured: Measured, speech: float, limits: Limits) -> dict[str
     for start, end in zip(long_still[0][kept].tolist(), long_still[1][kept].tolist(), strict=True):
         mask[start:end] = True
     return {"noisy": noisy, "muffled": muffled, "still": mask}
+
+
+def _dynamics(measured: Measured, sounding: NDArray[np.bool_]) -> float:
+    """Level of the loudest hundredth over the floor, dB: the 90th percentile over minutes."""
+    over = measured.minute("top") - measured.minute("floor")
+    return float(np.percentile(over[sounding], 90))
 
 
 def _runs(mask: NDArray[np.bool_], length: int, samples: int) -> Intervals:
@@ -164,8 +172,9 @@ def _share(stretches: dict[str, Intervals], kind: str, samples: int) -> float:
 def _figures(measured: Measured, stretches: dict[str, Intervals], speech: float, limits: Limits) -> dict[str, Any]:
     seconds, minutes = measured.seconds, measured.checks.values
     samples, hours = measured.samples, samples_to_hours(measured.samples)
-    still = (measured.minute("active") < limits.still_steps) & (measured.minute("level") > -75)
-    sounding = (measured.minute("level") > -75) & (measured.minute("active") >= limits.still_steps)
+    loud = measured.minute("level") > limits.sounding_dbfs
+    moving = measured.minute("active") >= limits.still_steps
+    still, sounding = loud & ~moving, loud & moving
     hum = measured.minute("mains") > 0
     mains = max(MAINS_HZ, key=lambda hertz: minutes.mains.count(hertz)) if hum.any() else None
     pitch = measured.checks.speed
@@ -195,6 +204,7 @@ def _figures(measured: Measured, stretches: dict[str, Intervals], speech: float,
         "pitch_median_hz": pitch.pitch(50),
         "still_share": float(still.mean()),
         "noisy_share": _share(stretches, "noisy", samples),
+        "dynamics_db": _dynamics(measured, loud) if loud.any() else math.nan,
         "announced_h": math.nan if measured.announced_s is None else measured.announced_s / 3600,
     }
 

@@ -79,9 +79,9 @@ def sounds(model: VoiceTypeClassifier, folder: Path, select: str, cries: Sequenc
 
 def measure(model: VoiceTypeClassifier, clips: Sequence[Audio]) -> dict[str, Any]:
     """Percent of the clips' time told as each class, as any, and as a child where the clip is loud."""
-    alone = [model(clip) for clip in clips]
+    alone = [model(clip, sampling_rate=SAMPLE_RATE) for clip in clips]
     day, starts = placed(clips)
-    segments = model(day)
+    segments = model(day, sampling_rate=SAMPLE_RATE)
     row: dict[str, Any] = {"clips": len(clips), "seconds": round(sum(map(len, clips)) / SAMPLE_RATE, 1)}
     masks = [
         [active(found.intervals(label), 0, len(clip)) for label in model.labels]

@@ -80,10 +80,10 @@ def test_a_clip_gets_the_scores_of_the_same_sound_in_a_quiet_minute(tmp_path):
     clip += (10 ** (LOUDEST_DBFS / 20) * rng.standard_normal(32_000)).astype(np.float32)
     day = surrounded(clip, 6 * 16_000 * 3)
     first = frames_before(32_000, len(day))
-    alone = model.scores(clip).astype(float)
-    within = model.scores(day)[first : first + len(alone)].astype(float)
+    alone = model.scores(clip, sampling_rate=16_000).astype(float)
+    within = model.scores(day, sampling_rate=16_000)[first : first + len(alone)].astype(float)
     assert np.abs(alone - within).mean() < 0.05
     del card["voice_type"]["in_quiet"]
     (folder / "task.json").write_text(json.dumps(card))
-    without = load_model(folder, device="cpu", speed="fast").scores(clip).astype(float)
+    without = load_model(folder, device="cpu", speed="fast").scores(clip, sampling_rate=16_000).astype(float)
     assert np.abs(alone - within).mean() < np.abs(without - within).mean()

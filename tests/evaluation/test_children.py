@@ -13,16 +13,19 @@ from babyhubert.evaluation.children import ChildRates, mean_of_children
 FACTOR = np.array([0.8])
 
 
-def rates_of(machine: np.ndarray, people: np.ndarray, found: np.ndarray, annotated: int) -> ChildRates:
+def rates_of(
+    machine: np.ndarray, people: np.ndarray, found: np.ndarray, annotated: int, single: bool = False
+) -> ChildRates:
     """Children with one measure, of whom the first have clips."""
     some = np.arange(len(machine)) < annotated
-    return ChildRates(machine[:, None], some, np.where(some, people, 0)[:, None], np.where(some, found, 0)[:, None])
+    rates = [np.where(some, each, 0)[:, None] for each in (people, found)]
+    return ChildRates(machine[:, None], some, *rates, some & single)
 
 
 @pytest.mark.parametrize("annotated", [4, 3])
 def test_over_all_samples_of_children_the_mean_is_the_truth_and_the_variance_that_of_the_estimates(annotated):
     people = np.array([9.0, 4.0, 30.0])  # with the errors of the clips
-    machine, found = np.array([5.0, 4.0, 21.0]), np.array([6.0, 3.0, 22.0])
+    machine = found = np.array([5.0, 4.0, 21.0])  # clips with as much in them as all time
     values, variances, alone = [], [], []
     for drawn in product(range(3), repeat=4):
         rows = list(drawn)
@@ -39,6 +42,7 @@ def test_over_all_samples_of_children_the_mean_is_the_truth_and_the_variance_tha
 def test_with_clips_of_all_children_it_is_the_mean_of_their_rates():
     draw = np.random.default_rng(0)
     people, machine, found = draw.gamma(2, 5, (3, 9))
+    found *= machine.mean() / found.mean()
     got = mean_of_children(rates_of(machine, people, found, 9), FACTOR)
     own = people + FACTOR * (machine - found)
     theirs = DescrStatsW(own)
@@ -66,6 +70,19 @@ def test_intervals_of_children_hold_the_mean_of_the_population():
             narrower.append(got.corrected.error[0] < got.sample.error[0])
         assert 0.93 < np.mean(held) < 0.98
         assert annotated == children or np.mean(narrower) > 0.9
+
+
+def test_the_error_of_corrections_is_scaled_and_leverage_given_back():
+    draw = np.random.default_rng(1)
+    people, machine, found = draw.gamma(2, 5, (3, 7))
+    got = mean_of_children(rates_of(machine, people, found, 7, single=True), FACTOR)
+    own = people - FACTOR * found
+    apart = found - found.mean()
+    leverage = 7 / 6 * apart**2 / (apart**2).sum()
+    left = (own - own.mean()) / (1 - leverage) * machine.mean() / found.mean()
+    assert got.corrected.value[0] == pytest.approx((own + FACTOR * machine).mean(), rel=1e-9)
+    wanted = DescrStatsW(FACTOR * machine + left).std_mean
+    assert got.corrected.error[0] == pytest.approx(wanted, rel=1e-9)
 
 
 def test_what_few_children_cannot_tell_has_no_interval():

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from babyhubert.evaluation.estimation import MOST_LEVERAGE, balance
 from babyhubert.evaluation.intervals import Deviations, Interval, total_interval, unknown_interval
 
 Values = NDArray[np.float64]
@@ -29,12 +30,14 @@ class ChildRates:
         annotated: Children with annotated clips, bool, shape (N,).
         people: Rates estimated from the clips of these alone, shape (N, K); 0 for others.
         found: The machine's rates estimated from the same clips, shape (N, K).
+        single: Children with one clip, bool, shape (N,).
     """
 
     machine: Values
     annotated: NDArray[np.bool_]
     people: Values
     found: Values
+    single: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +88,9 @@ def mean_of_children(rates: ChildRates, coefficient: Values) -> ChildrenMean:
     alone = people.mean(axis=0)
     if count < _FEWEST:
         return ChildrenMean(number, count, machine, unknown_interval(value), unknown_interval(alone), spread, seen)
-    terms = np.concatenate([_terms(corrected, 1 / number), _terms(correction, 1 / count - 1 / number)])
+    error = _deviations_left(rates, coefficient)
+    both = coefficient * (rates.machine[some] - rates.machine[some].mean(axis=0)) + error
+    terms = np.concatenate([_terms(both, 1 / number), _terms(error, 1 / count - 1 / number)])
     return ChildrenMean(
         number,
         count,
@@ -95,6 +100,23 @@ def mean_of_children(rates: ChildRates, coefficient: Values) -> ChildrenMean:
         spread,
         seen,
     )
+
+
+def _deviations_left(rates: ChildRates, coefficient: Values) -> Values:
+    """Deviations of the corrections of annotated children from their mean, as large as they would be elsewhere.
+
+    They are scaled as the error of totals is, where the clips have more or less in them than all time. To the
+    differences between children with one clip, the coefficient was fitted: their leverage is given back (HC3).
+    """
+    some = rates.annotated
+    found, machine = rates.found[some], rates.machine[some].mean(axis=0)
+    correction = rates.people[some] - coefficient * found
+    apart = found - found.mean(axis=0)
+    square = (apart**2).sum(axis=0)
+    fitted = rates.single[some][:, None] & (square > 0) & (coefficient > 0)
+    leverage = np.divide(apart**2, square, out=np.zeros_like(apart), where=fitted) * len(apart) / (len(apart) - 1)
+    left = (correction - correction.mean(axis=0)) / np.maximum(1 - leverage, 1 - MOST_LEVERAGE)
+    return np.asarray(left * balance(machine, found.mean(axis=0)), dtype=np.float64)
 
 
 def _terms(values: Values, share: float) -> Values:

@@ -91,7 +91,10 @@ def _mean(amounts: ClipAmounts, factor: Values, child: Sequence[str], recordings
     rates = [_rates(amounts, [recordings[place] for place in places]) for places in own.values()]
     machine, people, found = (np.stack([each[side] for each in rates]) for side in range(3))
     annotated = np.asarray(~np.isnan(people).any(axis=1), dtype=bool)
-    return mean_of_children(ChildRates(machine, annotated, np.nan_to_num(people), np.nan_to_num(found)), factor)
+    clips = np.bincount(amounts.recording, minlength=len(amounts.recordings))
+    single = np.array([clips[[recordings[place] for place in places]].sum() == 1 for places in own.values()])
+    rates_of_all = ChildRates(machine, annotated, np.nan_to_num(people), np.nan_to_num(found), single)
+    return mean_of_children(rates_of_all, factor)
 
 
 def _rates(amounts: ClipAmounts, recordings: Sequence[int]) -> tuple[Values, Values, Values]:

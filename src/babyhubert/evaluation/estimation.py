@@ -34,7 +34,7 @@ _INTERVAL_FREEDOM = 2
 _NO_SHARE = 1e-6
 """A share so near 0 or 1 is nothing but rounding."""
 
-_MOST_LEVERAGE = 0.95
+MOST_LEVERAGE = 0.95
 _MOST_BALANCE = 3.0
 
 
@@ -208,7 +208,7 @@ def estimate(
     if of_people is None or of_machine is None or of_people.freedom.sum() < _INTERVAL_FREEDOM:
         return Estimate(totals, factor, unknown_interval(corrected), unknown_interval(alone), seen)
     spent = int(fitted or coefficient is not None)
-    left = _left_by_machine(of_people, of_machine.terms, factor, fitted) * _balance(totals, expanded)
+    left = _left_by_machine(of_people, of_machine.terms, factor, fitted) * balance(totals, expanded)
     return Estimate(
         totals,
         factor,
@@ -271,10 +271,10 @@ def _left_by_machine(of_people: Deviations, of_machine: Values, factor: Values, 
     if of_people.drawn:
         last, freedom = of_people.group == len(of_people.freedom) - 1, of_people.freedom[-1]
         leverage[last] *= (freedom + 1) / freedom
-    return left / np.maximum(1 - leverage, 1 - _MOST_LEVERAGE)
+    return left / np.maximum(1 - leverage, 1 - MOST_LEVERAGE)
 
 
-def _balance(totals: Values, expanded: Values) -> Values:
+def balance(totals: Values, expanded: Values) -> Values:
     """Factor of the standard error for clips with more or less in them than the average of all time.
 
     Where there is more speech there is more error, and the machine tells how much more there is than in the clips (Wu

@@ -12,6 +12,8 @@ import pytest
 
 from babyhubert.annotation.rttm import read_rttm, write_rttm
 from babyhubert.annotation.segments import Segments
+from babyhubert.review.answers import Answers
+from babyhubert.review.segments_to_ask import SegmentToAsk
 from commands import command, write_small_model, write_sounds
 
 CLASSES = ["KCHI", "OCH", "MAL", "FEM"]
@@ -149,6 +151,23 @@ class TestConfidence:
         )
         assert first["classes"] == second["classes"]
         assert first["evaluation"] == second["evaluation"]
+
+    def test_what_the_review_page_stores_is_read(self, segmented, tmp_path):
+        _, out, _ = segmented
+        page, right = Answers(tmp_path, "ann"), 0
+        for number, row in enumerate(csv.DictReader((out / "rttm.csv").open(encoding="utf-8"))):
+            start, end = (round(1000 * value) for value in span_of(row))
+            other = next(label for label in CLASSES if label != row["label"])
+            answer = ("right", "wrong", "none", other, "right", "unsure")[number % 6]
+            page.store(SegmentToAsk(row["uid"], start, end, row["label"], float(row["confidence"])), answer)
+            right += answer == "right"
+        result = command(
+            "tune", "confidence", out, "--reviewed", page.path, "-o", tmp_path / "tuned", "--bootstrap", 0
+        )
+        assert result.code == 0, result.err
+        assert "any more" not in result.err  # every segment is still one of the run
+        found = json.loads((tmp_path / "tuned/confidence.json").read_text(encoding="utf-8"))["evaluation"]["classes"]
+        assert sum(one["right"] for one in found.values()) == right > 5
 
     def test_annotated_stretches_alone_count(self, segmented, tmp_path):
         _, out, truth = segmented

@@ -13,7 +13,7 @@ from results_folders import write_run
 from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.segments import Segments
 from babyhubert.report.citations import PAPERS, citations_of
-from commands import command
+from commands import command, write_sounds
 
 ROWS = [(0, 32_000, "KCHI"), (48_000, 80_000, "FEM")]
 ROOT = Path(__file__).parents[2]
@@ -116,6 +116,17 @@ def test_two_models_are_never_told_as_one(run):
     assert f"{run / 'measures.json'} is damaged" in text
     assert "The recordings were not processed alike: 1 recording with model model-1" in text
     assert "2" * 64 in text
+
+
+def test_other_thresholds_in_one_folder_are_a_caution(small_model, tmp_path):
+    audio, out = write_sounds(tmp_path / "audio", ["a.wav", "b.wav"], seconds=2), tmp_path / "out"
+    for name, chosen in (("a", "f1"), ("b", "high-precision")):
+        options = ("--model", small_model, "--thresholds", chosen, "--overlap", 0)
+        assert command("segment", audio / f"{name}.wav", "-o", out, *options).code == 0
+    text = methods(out)
+    assert "Mixed results: results of 'segment' were made with 2 sets of settings that differ in thresholds" in text
+    assert "set high-precision" in text
+    assert f"the paper of the model {small_model}: nothing that was recorded names one" in text
 
 
 def test_tasks_have_their_own_models_and_papers(run):

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from babyhubert.desktop import commands
 from babyhubert.errors import ConfigError
-from babyhubert.files import make_folder, write_json
+from babyhubert.files import make_folder, path_below, write_json
 from babyhubert.runs.folder import RunFolder
 
 _LAST_LINES = 12
@@ -108,10 +108,10 @@ class Processes:
             return 0, 0.0
 
     def _record(self, name: str) -> Path:
-        return self._folder / f"{name}.json"
+        return path_below(self._folder, name, ".json")
 
     def _log(self, name: str) -> Path:
-        return self._folder / f"{name}.txt"
+        return path_below(self._folder, name, ".txt")
 
 
 def _is_locked(output: Path) -> bool:

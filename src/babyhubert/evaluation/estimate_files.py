@@ -8,7 +8,7 @@ from typing import Any
 
 from babyhubert.evaluation.intervals import CONFIDENCE
 from babyhubert.evaluation.score_table import decimal, number
-from babyhubert.files import csv_text, write_json, write_text
+from babyhubert.files import csv_text, path_below, write_json, write_text
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -32,12 +32,12 @@ def write_estimates(
     for name, rows in tables.items():
         columns = tuple(rows[0])
         cells = ([_cell(row[column]) for column in columns] for row in rows)
-        write_text(output / f"{name}.csv", csv_text([columns, *cells]))
+        write_text(path_below(output, name, ".csv"), csv_text([columns, *cells]))
     found = {
         "estimates" if name == "estimate" else name: [_json(row) for row in rows] for name, rows in tables.items()
     }
     write_json(output / JSON_FILE, {**settings, "confidence": CONFIDENCE, "notes": list(notes), **found})
-    return [*(output / f"{name}.csv" for name in tables), output / JSON_FILE]
+    return [*(path_below(output, name, ".csv") for name in tables), output / JSON_FILE]
 
 
 def _cell(value: Any) -> Any:

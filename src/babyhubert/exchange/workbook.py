@@ -15,7 +15,7 @@ import numpy as np
 from babyhubert.annotation.confidence import CONFIDENCE
 from babyhubert.errors import BabyHubertError, MissingExtraError
 from babyhubert.exchange.recordings import with_columns
-from babyhubert.files import atomic_path, csv_text, write_text
+from babyhubert.files import atomic_path, csv_text, path_below, write_text
 from babyhubert.measures.csv_files import ABOUT_HOUR, ABOUT_RECORDING, hour_rows, recording_rows, rounded
 from babyhubert.measures.dictionary import ColumnNote, measure_notes
 from babyhubert.measures.results import RunResults
@@ -99,7 +99,7 @@ def write_csv_tables(folder: Path, tables: Iterable[TidyTable]) -> Path:
     for table in tables:
         header = [note.name for note in table.columns]
         rows = (["NA" if value is None else value for value in row] for row in table.rows())
-        write_text(folder / f"{table.name}.csv", csv_text([header, *rows]))
+        write_text(path_below(folder, table.name, ".csv"), csv_text([header, *rows]))
     return folder
 
 

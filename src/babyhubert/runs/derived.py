@@ -70,9 +70,9 @@ def note_derived(
         place = path.absolute()
         if place.is_relative_to(output.absolute()):  # so that the folder may be moved
             place = place.relative_to(output.absolute())
-        name = fingerprint([command, options, str(place)])[:16]
+        digest = fingerprint([command, options, str(place)])[:16]
         with suppress(OutputError):
-            write_json(output / STATE_FOLDER / _FOLDER / f"{name}.json", {"path": place.as_posix(), **content})
+            write_json(output / STATE_FOLDER / _FOLDER / f"{digest}.json", {"path": place.as_posix(), **content})
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ CORRELATION = 0.9
 """Correlation between people and machine that is assumed for the intervals with the machine."""
 
 _EACH = (1, 2, 4, 8, 16, 32, 64)
-_COLUMNS = 6
+_COLUMNS = 5
 _LEAST_FREEDOM = 2
 """Degrees of freedom from which 'estimate' gives an interval."""
 

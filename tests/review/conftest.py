@@ -1,8 +1,25 @@
-"""Lets these tests import what measures are tested with: output folders written by hand."""
+"""What these tests share: output folders written by hand, clips drawn from them, and a browser."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.append(str(Path(__file__).parent.parent / "measures"))
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from driving import browser
+
+    with browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def clips(tmp_path) -> Path:
+    from driving import CLIPS_HERE, SECONDS, draw_clips
+
+    return draw_clips(tmp_path, SECONDS, CLIPS_HERE)

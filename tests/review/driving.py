@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -18,10 +19,15 @@ from results_folders import write_run
 
 from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.segments import VOICE_TYPES
-from commands import start
+from commands import command, start
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 OPTIONS = ("--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required")
+
+CLIPS_HERE = int(os.environ.get("BABYHUBERT_REVIEW_CLIPS", "1"))
+"""Per recording; BABYHUBERT_REVIEW_CLIPS=25 corrects fifty."""
+SECONDS = {"a/day 1": max(60.0, 25.0 * CLIPS_HERE), "b": max(60.0, 25.0 * CLIPS_HERE)}
+CONTEXT = 1.0
 
 Row = tuple[int, int, str]
 """Start and end in whole milliseconds of the clip, and voice."""
@@ -44,6 +50,14 @@ def write_day(folder: Path, seconds: dict[str, float], gap: int = 1500) -> Path:
                 rows[name].append((16 * at, 16 * (at + length), label))
                 at += length + int(draw.integers(gap, 3 * gap))
     return write_run(folder / "out", rows, seconds, paths=paths)
+
+
+def draw_clips(folder: Path, seconds: dict[str, float], clips: int) -> Path:
+    """Clips of 12 s with :data:`CONTEXT` around them, drawn from :func:`write_day`."""
+    run = write_day(folder, seconds)
+    options = ("--clips", clips, "--length", 12, "--context", CONTEXT)
+    assert command("sample", run, "-o", folder / "clips", *options).code == 0
+    return folder / "clips"
 
 
 @contextmanager

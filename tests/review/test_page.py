@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +12,7 @@ pytest.importorskip("starlette", reason="needs the extra review")
 pytest.importorskip("uvicorn", reason="needs the extra review")
 pytest.importorskip("playwright", reason="needs Playwright")
 
-from driving import CHROMIUM, Person, Row, Served, browser, rows_of, write_day
+from driving import CHROMIUM, CONTEXT, Person, Row, Served, draw_clips, rows_of, write_day
 
 from babyhubert.annotation.columns import Column, write_columns
 from babyhubert.annotation.formats import format_of
@@ -27,29 +24,6 @@ from babyhubert.review.store import ClipStore
 from commands import command
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path")
-
-CLIPS_HERE = int(os.environ.get("BABYHUBERT_REVIEW_CLIPS", "1"))
-"""Per recording; BABYHUBERT_REVIEW_CLIPS=25 corrects fifty."""
-SECONDS = {"a/day 1": max(60.0, 25.0 * CLIPS_HERE), "b": max(60.0, 25.0 * CLIPS_HERE)}
-CONTEXT = 1.0
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with browser() as opened:
-        yield opened
-
-
-def draw_clips(folder: Path, seconds: dict[str, float], clips: int, *more: object) -> Path:
-    run = write_day(folder, seconds)
-    options = ("--clips", clips, "--length", 12, "--context", CONTEXT, *more)
-    assert command("sample", run, "-o", folder / "clips", *options).code == 0
-    return folder / "clips"
-
-
-@pytest.fixture
-def clips(tmp_path) -> Path:
-    return draw_clips(tmp_path, SECONDS, CLIPS_HERE)
 
 
 class Script:
@@ -374,80 +348,6 @@ def test_somebody_is_told_when_the_server_has_ended(chromium, clips):
         assert person.page.get_by_text("Not stored yet!").is_visible()
 
 
-def test_a_foreign_page_in_the_same_browser_gets_nothing(chromium, clips):
-    with Served(clips) as served:
-        context = chromium.new_context()
-        own = context.new_page()
-        own.goto(served.address)  # the browser holds the cookie
-        own.wait_for_selector("body[data-opened]")
-        base = served.address.partition("/?")[0]
-        sound = f"{base}/sound/{ClipStore(clips).names[0].replace(' ', '%20')}"
-        foreign = context.new_page()
-        foreign.route("http://evil.example/**", lambda route: route.fulfill(body="<p>evil", content_type="text/html"))
-        foreign.goto("http://evil.example/")
-        for address in (f"{base}/api/clips", sound):
-            assert foreign.evaluate(
-                """async (url) => {
-                    const [cookies, mode] = [{credentials: "include"}, {mode: "no-cors"}];
-                    const tries = [fetch(url, cookies), fetch(url, {...cookies, ...mode})];
-                    const [cors, opaque] = await Promise.allSettled(tries);
-                    const audio = new Audio(url);
-                    const played = await new Promise((done) => {
-                        audio.oncanplay = () => done(true);
-                        audio.onerror = () => done(false);
-                    });
-                    return [cors.status, opaque.status === "fulfilled" ? opaque.value.type : "rejected", played];
-                }""",
-                address,
-            )[0::2] == ["rejected", False]
-        frame = foreign.evaluate(
-            """(url) => new Promise((done) => {
-                const frame = document.createElement("iframe");
-                frame.onload = () => done(frame.contentDocument ? "read" : "closed");
-                frame.src = url;
-                document.body.append(frame);
-            })""",
-            base,
-        )
-        assert frame == "closed"
-        context.close()
-
-
-def test_nobody_else_gets_anything_of_a_served_folder(clips):
-    (clips.parent / "secret.wav").write_bytes(b"secret")
-    with Served(clips) as served:
-        base, _, token = served.address.partition("/?token=")
-        host = base.removeprefix("http://")
-        cookie = f"babyhubert-{host.rpartition(':')[2]}={token}"
-        good = {"Cookie": cookie}
-        assert status(f"{base}/api/clips", good) == 200
-        for headers in (
-            {},
-            {"Cookie": cookie + "x"},
-            good | {"Host": "evil.example"},
-            good | {"Origin": "http://evil"},
-        ):
-            for path in ("/", "/api/clips", "/api/states", "/static/clips.js"):
-                assert status(base + path, headers) == 403, (headers, path)
-        for path in (
-            "/sound/..%2fsecret.wav",
-            "/sound/../secret.wav",
-            "/api/clip/..%2f..%2fsecret.wav",
-            "/peaks/%2e%2e/x",
-        ):
-            assert status(base + path, good) in (400, 404), path
-        for path in ("/static/../pages.py", "/static/..%2fpages.py", "/static/%2e%2e/store.py"):
-            assert status(base + path, good) == 404, path
-
-
-def status(address: str, headers: dict[str, str]) -> int:
-    try:
-        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=10) as response:
-            return response.status
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
 def test_clips_are_drawn_from_a_run_if_there_are_none(tmp_path):
     run = write_day(tmp_path, {"a": 60.0, "b": 5.0})
     with Served(run, "--clips", 2, "--length", 10) as served:
@@ -456,23 +356,3 @@ def test_clips_are_drawn_from_a_run_if_there_are_none(tmp_path):
     with Served(run, "--clips", 3) as served:  # the clips of before, perhaps corrected
         served.stop()
     assert len(ClipStore(run / "review").names) == 2
-
-
-AXE = os.environ.get("BABYHUBERT_AXE")
-
-
-@pytest.mark.skipif(not AXE, reason="set BABYHUBERT_AXE to axe.min.js of the npm package axe-core")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_violation(chromium, clips, scheme):
-    for options in ((clips,), (clips.parent / "out", "--quick")):
-        with Served(*options) as served:
-            page = chromium.new_context(color_scheme=scheme).new_page()
-            page.add_init_script(path=AXE)
-            page.goto(served.address)
-            page.wait_for_selector("body[data-opened], body[data-shown]")
-            page.keyboard.press("j")
-            for key in ("Escape", "?"):
-                page.keyboard.press(key)
-                found = page.evaluate("() => axe.run(document)")
-                assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found["violations"]] == []
-            page.context.close()

@@ -5,6 +5,7 @@ import { ClipDocument } from "./document.js";
 import { listenToKeys, listKeys } from "./keys.js";
 import { ColumnButtons, describe, seconds, SegmentList, TextFields } from "./list.js";
 import { Saver } from "./saving.js";
+import { alertLine, clearAlerts, say } from "./tell.js";
 import { theme } from "./theme.js";
 import { colourOf, Wave } from "./wave.js";
 
@@ -42,24 +43,8 @@ let buttons = null;
 
 // ---- what is said and shown
 
-function say(text) {
-  $("live").textContent = "";
-  setTimeout(() => ($("live").textContent = text), 30);
-}
-
 function spoken(one) {
   return [`${one.label}, ${seconds(one.start)} to ${seconds(one.end)} seconds`, describe(one)].filter(Boolean).join(", ");
-}
-
-function alertLine(text, action, act) {
-  const line = document.createElement("p");
-  line.textContent = text;
-  if (action) {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: action });
-    button.addEventListener("click", act);
-    line.append(button);
-  }
-  $("alerts").replaceChildren(line);
 }
 
 function showTime(ms) {
@@ -106,7 +91,7 @@ function told(kind, text) {
   const words = { storing: "Storing …", stored: "Stored.", failed: "Not stored yet!", changed: "Not stored!", refused: "Not stored!" };
   $("stored").textContent = words[kind];
   if (kind === "stored") {
-    $("alerts").replaceChildren();
+    clearAlerts();
     states.set(clips[place], clip.now.done ? "done" : "started");
     drawStates();
   } else if (kind === "changed") alertLine(text, "Load what is there now", () => open(place));
@@ -228,7 +213,7 @@ async function open(number, known = null) {
   place = number;
   wave.pause();
   leaveMark();
-  $("alerts").replaceChildren();
+  clearAlerts();
   $("clips").selectedIndex = number;
   try {
     const name = clips[number];

@@ -3,6 +3,7 @@
 import { explain, get, send } from "./api.js";
 import { listenToKeys, listKeys } from "./keys.js";
 import { clipSound } from "./sound.js";
+import { alertLine, clearAlerts, say } from "./tell.js";
 import { theme } from "./theme.js";
 
 const $ = (id) => document.getElementById(id);
@@ -16,10 +17,6 @@ const player = new Audio();
 let stopAt = Infinity;
 
 const person = (label) => `${PEOPLE[label] ?? label} (${label})`;
-
-function alertLine(text) {
-  $("alerts").replaceChildren(Object.assign(document.createElement("p"), { textContent: text }));
-}
 
 function clock(ms) {
   const seconds = ms / 1000;
@@ -91,7 +88,7 @@ async function give(answer) {
     return;
   }
   one.answer = answer;
-  $("alerts").replaceChildren();
+  clearAlerts();
   $("stored").textContent = "Stored.";
   const said = TELL[answer] ?? person(answer);
   const open = about.segments.findIndex((other, at) => at > number && !other.answer);
@@ -102,11 +99,6 @@ async function give(answer) {
     say(`${said}. That was the last one: all are answered.`);
     alertLine("All segments are answered. You can close this page.");
   } else await show(next);
-}
-
-function say(text) {
-  $("live").textContent = "";
-  setTimeout(() => ($("live").textContent = text), 30);
 }
 
 function play(alone = false) {

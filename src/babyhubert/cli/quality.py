@@ -87,7 +87,7 @@ def _tell(target: Path, summary: RunSummary, names: Sequence[str], part: Shard |
     from babyhubert.cli.endings import print_next_step, print_notes, print_warnings
     from babyhubert.cli.messages import say
     from babyhubert.errors import counted
-    from babyhubert.quality.tables import CSV, read_quality, sentence, verdict_of
+    from babyhubert.quality.tables import CSV, read_quality, sentence, usable_hours, verdict_of
 
     for _, error in summary.failures:
         typer.echo(f"failed: {error}", err=True)
@@ -97,11 +97,9 @@ def _tell(target: Path, summary: RunSummary, names: Sequence[str], part: Shard |
     for record in told:
         say(sentence(record))
     faulty = sum(verdict_of(record) == "fault" for record in told)
-    hours = sum(record["figures"]["usable_h"] for record in told)
-    total = sum(record["figures"]["duration_h"] for record in told)
     say(
-        f"{counted(len(told), 'recording')}, {faulty} with faults, {len(summary.failures)} failed; {hours:.2f} of "
-        f"{total:.2f} h usable: {target / CSV if part is None else target}"
+        f"{counted(len(told), 'recording')}, {faulty} with faults, {len(summary.failures)} failed; "
+        f"{usable_hours(told)}: {target / CSV if part is None else target}"
     )
     print_notes(summary.notes)
     print_next_step(target, part)

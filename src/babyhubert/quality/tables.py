@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from babyhubert.runs.kept import without_damaged
 from babyhubert.timebase import SAMPLE_RATE, format_clock, format_seconds
 
 _HOUR = 3600 * SAMPLE_RATE
+_LEAD = {"fault": "", "note": "note: "}
 
 CSV = "quality.csv"
 JSON = "quality.json"
@@ -43,10 +44,17 @@ def verdict_of(record: Mapping[str, Any]) -> str:
 
 def sentence(record: Mapping[str, Any]) -> str:
     """One sentence on a recording, for the terminal."""
-    usable, whole = (format_clock(round(record["figures"][name] * _HOUR)) for name in ("usable_h", "duration_h"))
-    hours = f"{usable} of {whole} usable"
-    told = "; ".join(finding["told"] for finding in record["findings"])
+    hours = usable_hours([record])
+    told = "; ".join(_LEAD[finding["severity"]] + finding["told"] for finding in record["findings"])
     return f"{record['recording_id']}: {verdict_of(record)}, {hours}" + (f": {told}" if told else "")
+
+
+def usable_hours(records: Iterable[Mapping[str, Any]]) -> str:
+    """Usable and complete time of recordings, such as ``6:07:48 of 11:54:00 usable``."""
+    records = list(records)
+    sums = [sum(record["figures"][name] for record in records) for name in ("usable_h", "duration_h")]
+    usable, whole = (format_clock(round(hours * _HOUR)) for hours in sums)
+    return f"{usable} of {whole} usable"
 
 
 def write_tables(folder: RunFolder, about: Mapping[str, Any], outcome: Outcome) -> Outcome:

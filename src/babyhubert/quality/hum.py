@@ -18,6 +18,7 @@ from babyhubert.timebase import SAMPLE_RATE
 MAINS_HZ = (50.0, 60.0)
 _FRAME = 65_536
 _HERTZ_PER_BIN = SAMPLE_RATE / _FRAME
+_FEWEST_FRAMES = 7
 _HIGHEST_HZ = 1_050.0
 _BINS = int(_HIGHEST_HZ / _HERTZ_PER_BIN)
 _STANDING_PERCENTILE = 30
@@ -52,10 +53,11 @@ NO_HUM = Hum(0.0, 0, -np.inf)
 def standing_spectrum(samples: NDArray[np.float32]) -> NDArray[np.float64] | None:
     """Power in bins of 0.24 Hz up to 1,050 Hz that is there all the time: the 30th percentile of frames of 4 s.
 
-    None if there is no complete frame. A sine of amplitude a has a power of a^2 / 2, summed over its bins.
+    None below 29 s (seven frames), in which an engine that passes is there all the time, too. A sine of amplitude a
+    has a power of a^2 / 2, summed over its bins.
     """
     count = len(samples) // _FRAME
-    if count == 0:
+    if count < _FEWEST_FRAMES:
         return None
     window = np.hanning(_FRAME).astype(np.float32)
     frames = samples[: count * _FRAME].reshape(count, _FRAME) * window

@@ -21,6 +21,7 @@ class Limits:
         lost_per_hour: Dropouts or repeated blocks in an hour that make a fault.
         cancelled_share: Share of seconds in which channels cancel each other.
         treble_db: Level of 2.5 to 4 kHz over that of 0.3 to 1 kHz in loud steps, below which a minute is muffled.
+        shortest_s: Sound below this many seconds may be low by itself (a single cry), and is not called muffled.
         muffled_share: Share of muffled minutes, of those with sound, that makes a fault.
         hum_line_db: Level of a harmonic over its neighbours from which it is a line.
         hum_lines: Lines of a mains frequency that make a hum.
@@ -45,6 +46,7 @@ class Limits:
     lost_per_hour: float = 6.0
     cancelled_share: float = 0.1
     treble_db: float = -32.0
+    shortest_s: float = 29.0
     muffled_share: float = 0.5
     hum_line_db: float = 8.0
     hum_lines: int = 2

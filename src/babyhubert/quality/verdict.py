@@ -143,7 +143,8 @@ def _minute_masks(measured: Measured, speech: float, limits: Limits) -> dict[str
     noisy = sounding & (speech - floor < limits.noise_db)
     if sounding.any() and _dynamics(measured, sounding) < limits.dynamics_db:
         noisy |= sounding & (floor > limits.drowned_floor_dbfs)
-    muffled = sounding & ~still & (measured.minute("treble") < limits.treble_db)
+    long = measured.minute("samples") >= limits.shortest_s * SAMPLE_RATE
+    muffled = sounding & ~still & long & (measured.minute("treble") < limits.treble_db)
     long_still = _runs(still & ~noisy, 1, len(still))
     kept = long_still[1] - long_still[0] >= limits.still_minutes
     mask = np.zeros(len(still), dtype=np.bool_)

@@ -40,7 +40,7 @@ def replaced(folder: Path, originals: dict[str, bytes], name: str, content: byte
 
 def used(folder: Path) -> None:
     """Read a model and ask it about a second of sound."""
-    segments = load_model(folder, task="voice-type", device="cpu")(SOUND)
+    segments = load_model(folder, task="voice-type", device="cpu")(SOUND, RATE)
     assert np.all(segments.end > segments.start)
 
 

@@ -27,7 +27,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
         if len(sys.argv) > 1:
-            recordings = Path(sys.argv[1]).resolve()
+            recordings = Path(sys.argv[1]).absolute()
         else:
             run(folder, "simulate", "-o", "scenes", "--recordings", "2", "--minutes", "30", "--seed", "3")
             recordings = folder / "scenes" / "audio"
@@ -38,7 +38,8 @@ def main() -> None:
         figure = ("-o", str(IMAGES / "timeline.png"), "--dpi", "110", "--size", "9x4")
         run(folder, "plot", str(results), "--recording", first, *figure)
         take_report(browser, results / "report.html")
-        run(folder, "sample", str(results), "-o", "clips", "--clips", "2", "--length", "20", "--context", "2")
+        lively = ("--method", "high-volubility", "--clips", "2", "--length", "20", "--context", "2")
+        run(folder, "sample", str(results), "-o", "clips", *lively)
         take_review(browser, folder)
         browser.close()
 

@@ -222,7 +222,7 @@ def test_agreement_of_two_annotators(folders, tmp_path):
     arguments = ["agreement", "--first", first, "--second", second, "--bootstrap", "20", "-o", tmp_path / "both"]
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert result.exit_code == 0, result.output
-    for expected in ("kappa", "80.0", "whole answer", "not annotated by the second, left out: c", "agreement.csv"):
+    for expected in ("kappa", "80.0", "whole", "alpha", "not annotated by the second, left out: c", "agreement.csv"):
         assert expected in result.output
 
 

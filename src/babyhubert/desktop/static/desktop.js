@@ -135,13 +135,14 @@ function model() {
 
 async function showTimes() {
   const of = model();
+  const audio = chosen;
   if (!chosen.hours) {
     for (const output of document.querySelectorAll("#speeds .time")) output.textContent = "";
     return;
   }
   for (const output of document.querySelectorAll("#speeds .time")) output.textContent = "measuring ...";
   const speeds = await ask(`/api/speeds?model=${encodeURIComponent(of)}`);
-  if (of !== model()) return;
+  if (of !== model() || audio !== chosen) return;
   for (const [name, speed] of Object.entries(speeds)) {
     const known = speed ? `about ${Math.round(speed)} h of sound an hour` : "time unknown before the model is downloaded";
     const needed = speed ? `: ${lasting((chosen.hours * 3600) / speed)} for these` : "";

@@ -25,7 +25,8 @@ from babyhubert.inference.confidence import segment_scores
 from babyhubert.measures.results import RecordingResult, RunResults
 from babyhubert.timebase import samples_to_ms
 
-RIGHT, WRONG, NONE, UNSURE = "right", "wrong", "none", "unsure"
+RIGHT, WRONG, NO_VOICE, UNSURE = "right", "wrong", "none", "unsure"
+"""Answers of people besides another voice type; `NO_VOICE`: there is no voice."""
 
 Values = NDArray[np.float64]
 
@@ -184,7 +185,9 @@ def _answers(path: Path) -> Iterator[tuple[str, tuple[int, int, str], float | No
         where = f"{path}, line {line}"
         answer, label = row["answer"].strip(), row[TRUTH.label].strip()
         if not answer:
-            raise AnnotationError(f"{where}: no answer; {RIGHT}, {WRONG}, {NONE}, {UNSURE} or a voice type is needed")
+            raise AnnotationError(
+                f"{where}: no answer; {RIGHT}, {WRONG}, {NO_VOICE}, {UNSURE} or a voice type is needed"
+            )
         if not row["recording_id"].strip() or not label:
             raise AnnotationError(f"{where}: names no recording, or no voice: {shortened(','.join(row.values()))}")
         right = None if answer == UNSURE else float(answer in (RIGHT, label))

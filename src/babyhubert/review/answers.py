@@ -12,13 +12,13 @@ from babyhubert.annotation.segments import VOICE_TYPES
 from babyhubert.annotation.table_columns import TRUTH
 from babyhubert.annotation.text import CsvTable
 from babyhubert.errors import AnnotationError, OutputError
+from babyhubert.evaluation.reviewed_segments import NO_VOICE, RIGHT, UNSURE, WRONG
 from babyhubert.files import csv_text, make_folder, write_text
 from babyhubert.review.segments_to_ask import SegmentToAsk
 from babyhubert.runs.folder import STATE_FOLDER
 
 REVIEWED_SEGMENTS = "reviewed_segments.csv"
 COLUMNS = (*TRUTH.columns, "score", "answer", "annotator", "time")
-RIGHT, WRONG, NO_VOICE, UNSURE = "right", "wrong", "none", "unsure"
 ANSWERS = (RIGHT, WRONG, NO_VOICE, UNSURE, *VOICE_TYPES)
 _LOCK_S = 10.0
 

@@ -62,6 +62,8 @@ def test_texts_of_other_people_are_left_as_they_are():
 @example('=HYPERLINK("http://x")')
 @example("two, words")
 @example("<NA>")
+@example("--")
+@example("a---")
 def test_a_label_comes_back_from_every_format_that_is_written(tmp_path_factory, label):
     folder, table = tmp_path_factory.mktemp("label"), one(label)
     text = format_rttm("day", table)

@@ -44,7 +44,7 @@ def test_few_voices_are_found_where_nobody_speaks(model, corpora, kind, most_per
 def test_cries_are_found_as_the_key_child(model, corpora):
     alone, in_day = alarms_in_clips(model, "baby-cry", clips(corpora, "baby-cry"), seed=0)
     assert in_day.found_s["KCHI"] / in_day.seconds > 0.45  # parts of the clips are silent
-    assert alone.found_s["KCHI"] / alone.seconds > 0.55
+    assert alone.found_s["KCHI"] / alone.seconds > 0.5
 
 
 def test_adults_at_the_microphone_are_adults(model, corpora):

@@ -99,5 +99,6 @@ def test_a_window_is_wanted_exactly_where_one_of_its_steps_is_loud(loud, first, 
 
 @pytest.mark.parametrize("margin", [0, -3, float("nan"), float("inf")])
 def test_margins_that_mean_nothing_are_refused(margin):
-    with pytest.raises(ConfigError, match="skip-quiet"):
+    with pytest.raises(ConfigError, match="a margin of") as error:
         LoudWindows(lambda _: [], margin)
+    assert "--skip-quiet" in error.value.option

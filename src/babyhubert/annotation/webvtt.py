@@ -62,7 +62,9 @@ def write_file(path: Path, recording: WrittenRecording) -> Iterator[str]:
 
 
 def _written(text: str) -> str:
-    return html.escape(escape(text, CONTROL), quote=False)
+    """Text of a cue; two hyphens at its end would make an arrow with the ``>`` of a span."""
+    written = html.escape(escape(text, CONTROL), quote=False)
+    return f"{written[:-1]}&#45;" if written.endswith("--") else written
 
 
 def _clock(milliseconds: int) -> str:

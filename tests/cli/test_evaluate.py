@@ -44,6 +44,21 @@ def test_scores_to_the_terminal_and_to_files(folders, tmp_path):
     assert (tmp_path / "scores/fscore.csv").read_text(encoding="utf-8").splitlines()[-1].startswith("TOTAL,0.76923,")
 
 
+def test_annotated_stretches_beside_the_reference_count_alone(folders, tmp_path):
+    """A folder that `sample --collect` wrote has them; what nobody annotated there is no silence."""
+    truth, predicted = folders
+    options = ("--reference", truth, "--predictions", predicted, "--bootstrap", "0")
+    whole = run(*options, "--labels", "KCHI")
+    assert "76.9" in whole.output
+    (truth / "annotated.uem").write_text("a 1 0 5\n", encoding="utf-8")
+    limited = run(*options, "--labels", "KCHI")
+    assert "100.0" in limited.output
+    assert "only the annotated stretches of" in limited.output
+    given = run(*options, "--labels", "KCHI", "--uem", truth / "annotated.uem")
+    assert "100.0" in given.output
+    assert "only the annotated" not in given.output
+
+
 def test_labels_uem_and_no_bootstrap(folders, tmp_path):
     truth, predicted = folders
     (tmp_path / "some.uem").write_text("a 1 0 5\n", encoding="utf-8")

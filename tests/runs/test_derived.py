@@ -31,6 +31,7 @@ def test_tables_reports_and_exports_of_older_results(audio, small_model, tmp_pat
     assert command("export", out, "--to", "textgrid", "-o", tmp_path / "praat").code == 0
     figure = ("-o", tmp_path / "a.svg", "--recording", "a", "--from", "0:00")
     assert command("plot", out, *figure).code == 0
+    assert command("methods", out).code == 0
     assert notes(out) == []
     command(*run, "--save-probs")  # the same segments
     assert notes(out) == []
@@ -40,6 +41,7 @@ def test_tables_reports_and_exports_of_older_results(audio, small_model, tmp_pat
         for path, verb in [
             (out / "measures.csv", f"measures {out}"),
             (out / "report.html", f"report {out}"),
+            (out / "methods.md", f"methods {out}"),
             (tmp_path / "a.svg", f"plot {out} -o {tmp_path / 'a.svg'} --recording a --from 0:00"),
             (tmp_path / "praat" / "textgrid", f"export {out} --to textgrid -o {tmp_path / 'praat'}"),
         ]
@@ -47,7 +49,7 @@ def test_tables_reports_and_exports_of_older_results(audio, small_model, tmp_pat
     assert sorted(notes(out)) == sorted(expected)
     assert all(line in changed.err.splitlines() for line in expected)
     command("measures", out)
-    assert len(notes(out)) == 3
+    assert len(notes(out)) == 4
     (out / "report.html").unlink()
     soundfile.write(audio / "c.wav", babble(2 * RATE, RATE, seed=5), RATE)
     command(*run, "--thresholds", "high-precision")

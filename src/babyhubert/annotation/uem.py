@@ -15,6 +15,9 @@ from babyhubert.annotation.intervals import Intervals, union
 from babyhubert.annotation.text import parse_ends, read_lines, shortened
 from babyhubert.errors import AnnotationError
 
+UEM_NAME = "annotated.uem"
+"""File with the annotated stretches of recordings, in folders of manual annotations."""
+
 
 def read_uem(path: Path) -> dict[str, Intervals]:
     """Scored stretches by recording: int64 samples, sorted, disjoint.

@@ -32,16 +32,15 @@ def fit_on_reviewed(
     """
     from babyhubert.annotation.uem import read_uem
     from babyhubert.cli.endings import print_notes
-    from babyhubert.cli.scores import show
+    from babyhubert.cli.scores import scored_uem, show
     from babyhubert.evaluation import confidence_report as shown
     from babyhubert.evaluation.confidence_fit import fit_confidence
     from babyhubert.evaluation.presentation import read_side
     from babyhubert.evaluation.reviewed_segments import ReviewedSegments, read_reviews, review_by_reference
-    from babyhubert.exchange.recordings import UEM_NAME
 
     parts = []
     for reference in references:
-        stretches = uem or (reference / UEM_NAME if (reference / UEM_NAME).is_file() else None)
+        stretches = scored_uem(reference, uem)
         inside = None if stretches is None else read_uem(stretches)
         parts.append(review_by_reference(results, read_side(reference), inside))
     if reviewed:

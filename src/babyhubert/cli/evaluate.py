@@ -11,7 +11,7 @@ from babyhubert.cli import evaluate_utterances, robustness
 from babyhubert.cli.endings import print_notes
 from babyhubert.cli.groups import Resampling, option_groups
 from babyhubert.cli.options import UemOption
-from babyhubert.cli.scores import say_written, show, source, split_names
+from babyhubert.cli.scores import say_written, scored_uem, show, source, split_names
 
 app = typer.Typer(
     help="Score predictions against a reference with the published metrics.",
@@ -86,6 +86,7 @@ def voice_type(
     if recordings is None and (by or over):
         raise ConfigError("--by and --over name columns of a table of recordings; give it with --recordings")
     print_notes(check_run(predictions, "segment"))
+    uem = scored_uem(reference, uem)
     report = compare(
         shown.read_side(reference),
         shown.read_side(predictions),

@@ -42,6 +42,7 @@ def methods(
     Writes methods.md, methods.txt (methods.tex with --format latex) and references.bib, and prints the text. Sentences
     are made of what the run recorded; what is missing is listed at the end.
     """
+    from babyhubert.cli.endings import shown
     from babyhubert.cli.messages import say
     from babyhubert.cli.options import check_choice
     from babyhubert.cli.scores import say_written
@@ -49,6 +50,7 @@ def methods(
     from babyhubert.report.methods import Methods, describe_measures, describe_run
     from babyhubert.report.methods_scores import describe_scores, find_scores
     from babyhubert.report.methods_text import to_text, write_methods
+    from babyhubert.runs.derived import note_derived
 
     chosen = [check_choice("--format", name, _FORMATS) for name in formats or ("markdown", "text")]
     results = read_results(folder)
@@ -61,4 +63,6 @@ def methods(
     if not files:
         section.missing.append("the accuracy of the model on recordings like these: 'babyhubert evaluate', 'estimate'")
     say(to_text(section))
-    say_written(write_methods(output or folder, section, list(dict.fromkeys(chosen))))
+    written = write_methods(output or folder, section, list(dict.fromkeys(chosen)))
+    note_derived(folder, "methods", written[:1], "" if output is None else f"-o {shown(output)}")
+    say_written(written)

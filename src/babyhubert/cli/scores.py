@@ -43,3 +43,14 @@ def source(**given: Path | str | float | None) -> dict[str, Any]:
     return {"babyhubert": __version__} | {
         name: str(value) if isinstance(value, Path) else value for name, value in given.items()
     }
+
+
+def scored_uem(reference: Path, given: Path | None) -> Path | None:
+    """UEM that applies: the one given, else the one in the reference's folder, with a note; None without either."""
+    from babyhubert.annotation.uem import UEM_NAME
+
+    own = reference / UEM_NAME
+    if given is not None or not own.is_file():
+        return given
+    say(f"note: only the annotated stretches of {own} count", err=True)
+    return own

@@ -94,7 +94,7 @@ def voice_type(
     from babyhubert.annotation.uem import read_uem
     from babyhubert.cli.endings import print_notes
     from babyhubert.cli.options import check_choice
-    from babyhubert.cli.scores import say_written, show, source
+    from babyhubert.cli.scores import say_written, scored_uem, show, source
     from babyhubert.evaluation import tuning_presentation as shown
     from babyhubert.evaluation.presentation import read_side
     from babyhubert.evaluation.score_folder import find_scores
@@ -113,6 +113,7 @@ def voice_type(
         seed=resampling.seed,
     )
     found = find_scores(scores)
+    uem = scored_uem(reference, uem)
     print_notes(note for folder in (scores, scores.parent) for note in version_notes(RunFolder(folder, "segment")))
     result = tune_voice_type(read_side(reference), found, settings, None if uem is None else read_uem(uem))
     show(shown.tuning_tables(result), shown.tuning_notes(result))

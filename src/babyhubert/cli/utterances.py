@@ -160,7 +160,7 @@ def named_model(model: str | None) -> str:
     if model is not None:
         return model
     print_small_model(SHIPPED_TASKS.name)
-    return str(SHIPPED_TASKS)
+    return SHIPPED_TASKS.name
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from babyhubert.annotation.intervals import Intervals
-from babyhubert.annotation.uem import read_uem
+from babyhubert.annotation.uem import UEM_NAME, read_uem
 from babyhubert.audio.names import rttm_uri
 from babyhubert.errors import AnnotationError
 from babyhubert.exchange.clip_choice import FAIR_METHODS, speech_within
 from babyhubert.exchange.clip_counts import Clips
 from babyhubert.exchange.clips import CLIPS_TABLE, SAMPLE_FILE, read_json
 from babyhubert.exchange.collect import drawn_clips
-from babyhubert.exchange.recordings import UEM_NAME
 
 _LATEST_MS = 1 << 40
 

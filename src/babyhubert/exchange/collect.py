@@ -32,10 +32,11 @@ from babyhubert.annotation.rttm import write_rttm
 from babyhubert.annotation.segments import Segments
 from babyhubert.annotation.text import CsvTable
 from babyhubert.annotation.tiers import column_texts
+from babyhubert.annotation.uem import UEM_NAME
 from babyhubert.errors import AnnotationError, ConfigError, UnsafeNameError, some_names
 from babyhubert.exchange.clips import CLIPS_TABLE, SAMPLE_FILE, UNFINISHED, read_json, within
 from babyhubert.exchange.export import format_uem
-from babyhubert.exchange.recordings import UEM_NAME, Failure
+from babyhubert.exchange.recordings import Failure
 from babyhubert.files import csv_text, path_below, require_safe_name, write_json, write_text
 from babyhubert.hashing import file_sha256
 from babyhubert.timebase import format_length, format_seconds, ms_to_samples

@@ -32,9 +32,10 @@ from babyhubert.annotation.formats import WRITTEN, WrittenRecording
 from babyhubert.annotation.intervals import Intervals
 from babyhubert.annotation.lena_table import LENA_HEADER, format_lena_rows
 from babyhubert.annotation.rttm import write_rttm
+from babyhubert.annotation.uem import UEM_NAME
 from babyhubert.audio.names import RecordingNames, rttm_uri
 from babyhubert.errors import AnnotationError, BabyHubertError, DiskFullError, counted
-from babyhubert.exchange.recordings import UEM_NAME, AnnotatedRecording, Failure, Source
+from babyhubert.exchange.recordings import AnnotatedRecording, Failure, Source
 from babyhubert.files import path_below, require_safe_name, write_text
 from babyhubert.runs.derived import ResultsState, note_derived, results_state
 from babyhubert.runs.provenance import models_of, versions_of

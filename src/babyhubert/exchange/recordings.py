@@ -25,16 +25,13 @@ from babyhubert.annotation.columns import COLUMNS, Column, columns_beside
 from babyhubert.annotation.intervals import Intervals
 from babyhubert.annotation.reading import read_each
 from babyhubert.annotation.segments import Segments
-from babyhubert.annotation.uem import read_uem
+from babyhubert.annotation.uem import UEM_NAME, read_uem
 from babyhubert.audio.discovery import discover
 from babyhubert.audio.names import RecordingNames
 from babyhubert.audio.recording import probe
 from babyhubert.errors import AnnotationError, BabyHubertError, UnsafeNameError
 from babyhubert.measures.results import RecordingResult, columns_of_run, read_results
 from babyhubert.timebase import ms_to_samples, samples_to_ms
-
-UEM_NAME = "annotated.uem"
-"""File with the annotated stretches of recordings, in folders of manual annotations."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import typer.main
 from typer.core import TyperGroup
 
 from babyhubert.cli.app import app
+from babyhubert.cli.examples import EXAMPLES
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "src/babyhubert/models").rglob("*.md")])
@@ -49,3 +50,28 @@ def test_commands_of_a_page_exist(page):
             check(words)
         except Exception as error:
             pytest.fail(f"{page.name}: babyhubert {' '.join(words)}: {error}")
+
+
+def all_commands(group, before=""):
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from all_commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
+
+
+COMMANDS = dict(all_commands(typer.main.get_command(app)))
+
+
+def test_every_command_has_an_example():
+    assert sorted(COMMANDS) == sorted(EXAMPLES)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_in_help_are_complete_commands(name):
+    """Required options are given, and values are of their types; nothing is run."""
+    for line in EXAMPLES[name]:
+        assert f"babyhubert {line}" in COMMANDS[name].epilog
+        words = shlex.split(line if name != "finetune tasks" else line.replace("finetune", "finetune tasks"))
+        assert words[: len(name.split())] == name.split()
+        COMMANDS[name].make_context(name, words[len(name.split()) :])

@@ -45,6 +45,7 @@ from babyhubert.cli import (
     utterances,
 )
 from babyhubert.cli.completion import complete_values
+from babyhubert.cli.examples import add_examples
 from babyhubert.cli.interrupts import INTERRUPTED, interrupts_end_in_order
 from babyhubert.cli.messages import DEBUG, take_message_options
 from babyhubert.errors import BabyHubertError, ReadingWarning, on_command_line
@@ -93,6 +94,7 @@ app.add_typer(evaluate.app, name="evaluate")
 app.add_typer(finetune.app, name="finetune")
 app.add_typer(tune.app, name="tune")
 app.add_typer(units.app, name="units")
+add_examples(app)
 
 
 def _show_version(value: bool) -> None:

@@ -70,16 +70,15 @@ def print_speech(output: Path) -> None:
     Recordings of earlier versions, whose minutes are not recorded, are counted apart.
     """
     from babyhubert.runs.folder import RunFolder
+    from babyhubert.runs.record import speech_minutes
     from babyhubert.timebase import format_clock, seconds_to_samples
 
     records = RunFolder(output, "segment").records()
     known = [record for record in records if "speech_s" in record]
     if not known:
         return
-    classes = dict.fromkeys(name for record in known for name in record["speech_s"])
-    minutes = {name: sum(record["speech_s"].get(name, 0) for record in known) / 60 for name in classes}
     audio = format_clock(seconds_to_samples(sum(record["duration_s"] for record in known)))
-    told = ", ".join(f"{name} {value:.1f}" for name, value in minutes.items())
+    told = ", ".join(f"{name} {value:.1f}" for name, value in speech_minutes(known).items())
     without = f" ({len(records) - len(known)} of an earlier version not counted)" if len(known) < len(records) else ""
     say(f"minutes of speech: {told}, in {counted(len(known), 'recording')}, {audio} of audio{without}")
     say(f"next: babyhubert report {shown(output)}   or: babyhubert measures {shown(output)}")

@@ -11,6 +11,7 @@ from babyhubert.desktop.processes import Processes
 from babyhubert.desktop.workspace import Analysis
 from babyhubert.errors import BabyHubertError
 from babyhubert.runs.folder import STATE_FOLDER, RunFolder
+from babyhubert.runs.record import speech_minutes
 from babyhubert.runs.status import CommandStatus, command_status
 
 OPENED = {
@@ -51,12 +52,7 @@ def overview(analysis: Analysis, processes: Processes) -> dict[str, Any]:
 
 def minutes_by_class(output: Path) -> dict[str, float]:
     """Minutes of each class in all complete recordings."""
-    minutes: dict[str, float] = {}
-    if (output / STATE_FOLDER).is_dir():
-        for record in RunFolder(output, "segment").records():
-            for label, seconds in record.get("speech_s", {}).items():
-                minutes[label] = minutes.get(label, 0.0) + seconds / 60
-    return minutes
+    return speech_minutes(RunFolder(output, "segment").records()) if (output / STATE_FOLDER).is_dir() else {}
 
 
 def _progress(output: Path) -> CommandStatus | None:

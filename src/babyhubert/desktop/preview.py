@@ -9,7 +9,7 @@ import numpy as np
 
 from babyhubert.evaluation.score_folder import find_scores
 from babyhubert.files import write_text
-from babyhubert.inference.thresholds import check_thresholds
+from babyhubert.inference.thresholds import check_thresholds, format_thresholds
 from babyhubert.timebase import FRAME_HOP, SAMPLE_RATE
 
 STEPS = 100
@@ -56,5 +56,5 @@ def write_thresholds(output: Path, values: dict[str, float]) -> Path:
     """
     values = check_thresholds(values, find_scores(output).labels, "thresholds of the page")
     path = output / "thresholds-of-the-page.toml"
-    write_text(path, "".join(f"[{label}]\nlower_bound = {value:g}\n\n" for label, value in values.items()))
+    write_text(path, format_thresholds(values))
     return path

@@ -22,18 +22,10 @@ def finish(words: list[str]) -> str:
     Raises:
         OutputError: it failed; with its last line.
     """
-    ended = subprocess.run(
-        commands.as_process(words),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
-    lines = [line.strip() for line in ended.stdout.splitlines() if line.strip()]
-    if ended.returncode:
+    process = _begin(words)
+    printed, _ = process.communicate()
+    lines = [line.strip() for line in printed.splitlines() if line.strip()]
+    if process.returncode:
         raise OutputError(f"{commands.as_typed(words)}: {lines[-1] if lines else 'ended with an error'}")
     return lines[-1] if lines else ""
 
@@ -70,8 +62,9 @@ class ReviewServers:
                 process.wait(5)
 
 
-def _start(words: list[str]) -> tuple[subprocess.Popen[str], str]:
-    process = subprocess.Popen(
+def _begin(words: list[str]) -> subprocess.Popen[str]:
+    """Process of a command whose output, errors among it, is read as text."""
+    return subprocess.Popen(
         commands.as_process(words),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -80,6 +73,11 @@ def _start(words: list[str]) -> tuple[subprocess.Popen[str], str]:
         encoding="utf-8",
         errors="replace",
     )
+
+
+def _start(words: list[str]) -> tuple[subprocess.Popen[str], str]:
+    """Process of a command that serves a page, and the page's address."""
+    process = _begin(words)
     assert process.stdout is not None
     line = ""
     for line in process.stdout:

@@ -98,6 +98,13 @@ def run_record(
     }
 
 
+def speech_minutes(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Minutes of each class in records of ``segment``; those of earlier versions have none."""
+    known = [record["speech_s"] for record in records if "speech_s" in record]
+    classes = dict.fromkeys(name for seconds in known for name in seconds)
+    return {name: sum(seconds.get(name, 0) for seconds in known) / 60 for name in classes}
+
+
 def reported_recordings(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Entries of ``run.json`` for complete recordings."""
     return [{key: value for key, value in record.items() if key not in OWN_KEYS} for record in records]

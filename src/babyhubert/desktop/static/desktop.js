@@ -226,7 +226,6 @@ async function openSliders(card, at) {
     words.textContent = label in NAMES ? NAMES[label] : label;
     slider.dataset.label = label;
     slider.value = nearest(found.minutes[label], present[label] ?? 0);
-    colour(slider, label);
     const show = () => {
       const minutes = found.minutes[label][Math.round(slider.value * 100)];
       output.textContent = `${Number(slider.value).toFixed(2)}: about ${minutes.toFixed(1)} min (now ${(present[label] ?? 0).toFixed(1)})`;

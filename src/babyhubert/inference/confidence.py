@@ -24,6 +24,7 @@ from babyhubert.annotation.raster import frame_spans
 from babyhubert.annotation.segments import Segments
 from babyhubert.config import read_bounded
 from babyhubert.errors import ConfigError
+from babyhubert.frame_store import open_frames
 from babyhubert.inference.calibration import logit, sigmoid
 
 CONFIDENCE_FILE = "confidence.json"
@@ -87,6 +88,25 @@ class SegmentCalibration:
     def settings(self) -> dict[str, Any]:
         """The numbers that affect a result."""
         return {"kind": PROBABILITY, "classes": {label: fit._asdict() for label, fit in self.classes.items()}}
+
+
+def stored_scores(path: Path | None, classes: Sequence[str]) -> NDArray[np.floating] | None:
+    """Frame scores that ``segment`` stored, a memory map of shape (T, C).
+
+    Args:
+        path: Their file, if there is one.
+        classes: Classes of the columns.
+
+    Returns:
+        None if there is no whole file of scores of that many classes.
+    """
+    if path is None:
+        return None
+    try:
+        scores: NDArray[np.floating] = open_frames(path)
+    except (OSError, ValueError, EOFError):
+        return None
+    return scores if scores.ndim == 2 and scores.dtype.kind == "f" and scores.shape[1] == len(classes) else None
 
 
 def segment_scores(scores: NDArray[np.floating], segments: Segments, labels: Sequence[str]) -> NDArray[np.float64]:

@@ -13,9 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.frame_store import open_frames
 from babyhubert.inference.calibration import sigmoid
-from babyhubert.inference.confidence import segment_scores
+from babyhubert.inference.confidence import segment_scores, stored_scores
 from babyhubert.measures.results import RecordingResult
 
 DOUBTFUL = 0.1
@@ -44,13 +43,8 @@ def confidence_of(
         classes: Classes of the columns of the scores.
         thresholds: Thresholds by class.
     """
-    if recording.scores is None:
-        return None
-    try:
-        scores = open_frames(recording.scores)
-    except (OSError, ValueError, EOFError):
-        return None
-    if scores.ndim != 2 or scores.dtype.kind != "f" or scores.shape[1] != len(classes):
+    scores = stored_scores(recording.scores, classes)
+    if scores is None:
         return None
     score = sigmoid(segment_scores(scores, recording.segments, classes)).astype(np.float32)
     doubtful = {}

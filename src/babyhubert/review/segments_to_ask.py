@@ -21,9 +21,8 @@ from babyhubert.audio.channels import parse_channel
 from babyhubert.audio.recording import open_recording
 from babyhubert.errors import AnnotationError
 from babyhubert.exchange.recordings import AnnotatedRecording, Failure, Source
-from babyhubert.frame_store import open_frames
 from babyhubert.inference.calibration import sigmoid
-from babyhubert.inference.confidence import segment_scores
+from babyhubert.inference.confidence import segment_scores, stored_scores
 from babyhubert.measures.results import audio_fault
 from babyhubert.timebase import ms_to_samples, samples_to_ms
 
@@ -120,15 +119,9 @@ def _scores(recording: AnnotatedRecording, classes: Sequence[str]) -> NDArray[np
     segments = recording.segments
     if has_confidence(segments):
         return confidences(segments)
-    unknown = np.full(len(segments), np.nan)
-    if recording.scores is None:
-        return unknown
-    try:
-        frames = open_frames(recording.scores)
-    except (OSError, ValueError, EOFError):
-        return unknown
-    if frames.ndim != 2 or frames.shape[1] != len(classes):
-        return unknown
+    frames = stored_scores(recording.scores, classes)
+    if frames is None:
+        return np.full(len(segments), np.nan)
     found: NDArray[np.float64] = sigmoid(segment_scores(frames, segments, classes))
     return found
 

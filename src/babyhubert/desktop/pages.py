@@ -185,9 +185,6 @@ def _questions(desk: Desk) -> list[BaseRoute]:
     async def state(_: Request) -> Response:
         return JSONResponse(await run_in_threadpool(desk.state))
 
-    async def one(request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(desk.one, _name(request)))
-
     async def folder(request: Request) -> Response:
         return JSONResponse(await run_in_threadpool(browse, request.query_params.get("path", "")))
 
@@ -214,7 +211,6 @@ def _questions(desk: Desk) -> list[BaseRoute]:
         Route("/api/state", state),
         Route("/api/folder", folder),
         Route("/api/speeds", speeds),
-        Route("/api/analyses/{name}", one),
         Route("/api/analyses/{name}/preview", preview),
         Route("/results/{name}/{path:path}", result),
     ]

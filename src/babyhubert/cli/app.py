@@ -16,6 +16,7 @@ import typer
 
 from babyhubert.cli import (
     analyze,
+    combine,
     convert,
     corpus,
     demo,
@@ -72,6 +73,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "status": status.status,
     "merge": merge.merge,
     "convert": convert.convert,
+    "combine": combine.combine,
     "measures": measures.measures,
     "methods": methods.methods,
     "table": table.table,

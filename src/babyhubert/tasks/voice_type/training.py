@@ -313,13 +313,10 @@ class VoiceTypeTask:
             waveforms *= np.arange(window) < lengths[:, None]
         if self.non_speech is not None:
             waveforms = self.non_speech.behind(waveforms, rng) * (np.arange(window) < lengths[:, None])
-        waveforms = self.augmentation(waveforms, lengths, rng)
-        if self.non_speech is not None:
             rows = np.flatnonzero(rng.random(len(waveforms)) < self.non_speech.settings.probability)
-            waveforms = waveforms.copy()
             waveforms[rows] = self.non_speech.windows(len(rows), window, rng)
             lengths[rows], targets[rows], valid[rows] = window, 0, True
-        return _batch(waveforms, lengths, targets, valid)
+        return _batch(self.augmentation(waveforms, lengths, rng), lengths, targets, valid)
 
     def _shape(self, rng: np.random.Generator) -> tuple[int, int]:
         """Number and length of windows, so that every batch holds the same amount of audio."""

@@ -12,6 +12,8 @@ from pydantic import ValidationError
 from babyhubert.material.augmentation import (
     Augmentation,
     AugmentationSettings,
+    ClippingSettings,
+    CodecSettings,
     NoiseSettings,
     PitchSettings,
     ResponseSettings,
@@ -20,7 +22,9 @@ from babyhubert.material.augmentation import (
     TempoSettings,
     add_at_snr,
     coloured_noise,
+    compress,
     mix_scenes,
+    overload,
     reverberate,
     source_samples,
     stretch,
@@ -247,3 +251,64 @@ def test_microphones_tilt_the_spectrum_of_a_share_of_the_windows_without_delay()
     assert np.abs(through[0]).argmax() == 8_000
     still = ResponseSettings(probability=1.0, spread_db=0.0)
     np.testing.assert_allclose(through_microphones(sounds, still, np.random.default_rng(2)), sounds, atol=1e-5)
+
+
+@given(st.floats(0.001, 0.2), st.integers(0, 100))
+@check(deadline=None, max_examples=20)
+def test_an_overloaded_recorder_cuts_the_share_that_was_asked_and_nothing_else(share, seed):
+    sound, lengths = voices(), np.array([RATE, RATE, RATE // 2])
+    sound[2, RATE // 2 :] = 0
+    heard = overload(sound, lengths, ClippingSettings(probability=1.0, share=(share, share)), rng(seed))
+    for row, length in enumerate(lengths):
+        cut = heard[row] != sound[row]
+        assert np.isclose(cut[:length].mean(), share, atol=1e-3)
+        level = np.abs(heard[row]).max()
+        assert np.allclose(np.abs(heard[row, cut]), level)
+        assert (np.sign(heard[row, cut]) == np.sign(sound[row, cut])).all()
+        assert not heard[row, length:].any()
+
+
+def in_band(samples):
+    """Three pulses with vowels' frequencies, silence between: what a codec keeps, at times that can be told."""
+    time = np.arange(samples) / RATE
+    tone = sum(np.sin(2 * np.pi * hertz * time) for hertz in (150, 450, 900, 1500))
+    return (0.05 * tone * (np.sin(2 * np.pi * 3 * time) > 0.5)).astype(np.float32)
+
+
+@pytest.mark.parametrize("samples", [RATE, 2 * RATE + 137])
+def test_compressed_windows_keep_length_position_and_level(samples):
+    sound = np.stack([in_band(samples), 1e-3 * in_band(samples), np.zeros(samples, np.float32)])
+    heard = compress(sound, CodecSettings(probability=1.0, kbit_s=(24.0, 24.0)), rng())
+    assert heard.shape == sound.shape
+    assert not heard[2].any()
+    for row in (0, 1):
+        assert not np.array_equal(heard[row], sound[row])
+        likeness = np.correlate(sound[row], heard[row][400:-400], "valid")
+        assert abs(int(likeness.argmax()) - 400) <= 2
+        assert np.isclose(np.std(heard[row]) / np.std(sound[row]), 1, atol=0.1)
+
+
+def test_lower_rates_lose_more():
+    sound = voices(1, 2 * RATE)
+    lost = [
+        np.square(compress(sound, CodecSettings(probability=1.0, kbit_s=(rate, rate)), rng()) - sound).mean()
+        for rate in (8.0, 16.0, 64.0)
+    ]
+    assert lost[0] > lost[1] > lost[2] > 0
+
+
+def test_rates_that_opus_lacks_are_refused():
+    with pytest.raises(ValidationError, match="Opus has 6 to 256"):
+        CodecSettings(kbit_s=(2.0, 20.0))
+
+
+def test_overload_and_compression_are_drawn_for_a_share_of_the_windows_and_repeat_with_the_seed():
+    sound, lengths = voices(12), np.full(12, RATE)
+    for settings in (
+        AugmentationSettings(clipping=ClippingSettings(probability=0.5)),
+        AugmentationSettings(codec=CodecSettings(probability=0.5)),
+    ):
+        heard = Augmentation(settings)(sound, lengths, rng(3))
+        assert np.array_equal(heard, Augmentation(settings)(sound, lengths, rng(3)))
+        changed = (heard != sound).any(axis=1)
+        assert 2 <= changed.sum() <= 10

@@ -485,6 +485,16 @@ def test_recorded_sounds_make_windows_without_voices_and_stand_behind_those_with
         voices(scenes, tmp_path, nobody={"recorded_share": 0.5, "silent_share": 0.0, "tones_share": 0.0})
 
 
+def test_windows_without_voices_go_through_the_same_microphones_as_all_others(scenes, tmp_path):
+    table = {"probability": 1.0, "silent_share": 0.0, "tones_share": 0.0, "level_dbfs": [-40.0, -40.0]}
+    for gain_db in (0.0, 20.0):
+        batch = voices(scenes, tmp_path, batch_size=12, nobody=table, augmentation={"gain_db": gain_db}).batch(0)
+        level = 10 * np.log10(np.square(batch.waveforms.numpy()).mean(axis=1))
+        assert not batch.targets["labels"].any()
+        assert np.ptp(level) == pytest.approx(0, abs=0.01) if not gain_db else np.ptp(level) > 10
+        assert abs(level + 40).max() < gain_db + 0.01
+
+
 def test_classes_and_overlap_weigh_in_the_loss_as_they_are_told_to(scenes, tmp_path):
     weights = {"positive_weights": {"FEM": 3.0}, "overlap_weight": 5.0}
     task = voices(scenes, tmp_path, mix={"probability": 0.5}, **weights)

@@ -77,13 +77,21 @@ def _draw_call(rng: np.random.Generator) -> Callable[[np.random.Generator], NDAr
 
 
 def engine(samples: int, rng: np.random.Generator) -> Sound:
-    """A motor: pulses at a rate that is revved at times, rough, over noise: cars, saws, mixers, helicopters."""
-    rate = _wander(samples, float(np.exp(rng.uniform(np.log(12), np.log(250)))), rng.uniform(0, 0.4), rng)
-    source = _buzz(rate, rng.uniform(0.0, 1.2))
+    """A motor: pulses at a rate that is revved at times, rough, over noise: cars, saws, mixers, helicopters.
+
+    Some are revved by an octave and more, louder as they turn faster, and some switched on and off, as tools are.
+    """
+    octaves = float(rng.choice([rng.uniform(0, 0.4), rng.uniform(0.4, 1.2)]))
+    rate = _wander(samples, float(np.exp(rng.uniform(np.log(12), np.log(250)))), octaves, rng)
+    uneven = _wander(samples, 1.0, rng.uniform(0, 0.15), rng, knots_a_second=40)
+    source = _buzz(np.clip(rate * uneven, 5, 1000), rng.uniform(0.0, 1.2))
     source = source / source.std() + rng.uniform(0.1, 2.0) * rng.standard_normal(samples)
     phase = np.cumsum(rate) / SAMPLE_RATE
     source *= 1 + rng.uniform(0, 0.9) * np.sin(2 * np.pi * phase / float(rng.integers(1, 5)))
     sound = _resonate(source, np.exp(rng.uniform(np.log(80), np.log(5000), int(rng.integers(1, 6)))), rng)
+    sound *= (rate / rate.max()) ** float(rng.choice([0.0, rng.uniform(0.5, 3.0)]))
+    if rng.random() < 0.3:
+        sound *= _switched(samples, rng)
     return (sound * _swell(samples, rng)).astype(np.float32)
 
 
@@ -216,9 +224,23 @@ def _swell(samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
     return 10 ** (np.interp(np.linspace(0, knots - 1, samples), np.arange(knots), decibels) / 20)
 
 
-def _wander(samples: int, middle: float, octaves: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """A rate in Hz that varies around its centre by some octaves within seconds."""
-    knots = max(int(samples / SAMPLE_RATE * rng.uniform(0.2, 3)), 1) + 1
+def _switched(samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """On and off for a second or some, with edges of 0.1 s; on at least once."""
+    edge = SAMPLE_RATE // 10
+    knots = max(int(samples / SAMPLE_RATE * rng.uniform(0.2, 1.5)), 1) + 1
+    on = rng.random(knots) < rng.uniform(0.3, 0.9)
+    on[int(rng.integers(knots))] = True
+    steps = on[np.minimum((np.arange(samples) * knots) // max(samples, 1), knots - 1)].astype(np.float64)
+    return np.convolve(steps, np.full(edge, 1 / edge), "same")[:samples]
+
+
+def _wander(
+    samples: int, middle: float, octaves: float, rng: np.random.Generator, knots_a_second: float | None = None
+) -> NDArray[np.float64]:
+    """A rate in Hz that varies around its centre by some octaves within seconds, or so many times a second."""
+    if knots_a_second is None:
+        knots_a_second = rng.uniform(0.2, 3)
+    knots = max(int(samples / SAMPLE_RATE * knots_a_second), 1) + 1
     steps = np.interp(np.linspace(0, knots - 1, samples), np.arange(knots), rng.uniform(-octaves, octaves, knots))
     return middle * 2**steps
 

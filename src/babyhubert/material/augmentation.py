@@ -8,12 +8,14 @@ window (:meth:`Augmentation.warps`) and applied while the window is read (:func:
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import soundfile
 import soxr
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
@@ -25,6 +27,9 @@ from babyhubert.material.audio_store import AudioStore
 from babyhubert.timebase import SAMPLE_RATE
 
 Waveforms = NDArray[np.float32]
+
+_OPUS_KBIT_S = (6, 256)
+"""Rates of libsndfile's compression levels 1 and 0, which it interpolates."""
 
 
 def _ascending(values: Sequence[float]) -> Sequence[float]:
@@ -42,6 +47,13 @@ def _positive(values: Sequence[float]) -> Sequence[float]:
 def _within_two_octaves(values: Sequence[float]) -> Sequence[float]:
     if values[0] < -24 or values[1] > 24:
         raise ValueError("a change of pitch is within 24 semitones up or down")
+    return values
+
+
+def _rates_of_opus(values: Sequence[float]) -> Sequence[float]:
+    lowest, highest = _OPUS_KBIT_S
+    if values[0] < lowest or values[1] > highest:
+        raise ValueError(f"Opus has {lowest} to {highest} kbit/s")
     return values
 
 
@@ -93,6 +105,30 @@ class ResponseSettings(Config):
     spread_db: Annotated[float, Field(ge=0, le=40)] = 12.0
 
 
+class ClippingSettings(Config):
+    """A recorder that is overloaded, in a share of the windows: samples beyond a level are cut to it.
+
+    Attributes:
+        probability: Share of windows.
+        share: Range of the share of samples that are cut.
+    """
+
+    probability: Probability = 0.1
+    share: Range = (0.0002, 0.02)
+
+
+class CodecSettings(Config):
+    """Lossy compression of a share of the windows: Opus, written and read again, at a low rate.
+
+    Attributes:
+        probability: Share of windows.
+        kbit_s: Range of the rate, 6 to 256 kbit/s.
+    """
+
+    probability: Probability = 0.2
+    kbit_s: Annotated[Range, AfterValidator(_rates_of_opus)] = (10.0, 32.0)
+
+
 class SpeedSettings(Config):
     """Faster and higher, or slower and lower, as with a tape.
 
@@ -137,6 +173,8 @@ class AugmentationSettings(Config):
         noise: Noise.
         reverberation: Rooms.
         response: Microphones and clothing.
+        clipping: Overload of the recorder.
+        codec: Lossy compression.
         speed: Tempo and pitch together.
         tempo: Tempo alone.
         pitch: Pitch alone.
@@ -146,6 +184,8 @@ class AugmentationSettings(Config):
     noise: NoiseSettings | None = None
     reverberation: ReverberationSettings | None = None
     response: ResponseSettings | None = None
+    clipping: ClippingSettings | None = None
+    codec: CodecSettings | None = None
     speed: SpeedSettings | None = None
     tempo: TempoSettings | None = None
     pitch: PitchSettings | None = None
@@ -205,7 +245,7 @@ class Augmentation:
         return Warps(tempo, pitch)
 
     def __call__(self, waveforms: Waveforms, lengths: NDArray[np.int64], rng: np.random.Generator) -> Waveforms:
-        """Apply reverberation, then noise, then the microphone, then level.
+        """Apply reverberation, then noise, the microphone, overload and compression, then level.
 
         Args:
             waveforms: (B, n), zeros from each row's length on.
@@ -227,6 +267,10 @@ class Augmentation:
             waveforms[rows] = add_at_snr(waveforms[rows], noise * inside[rows], snr_db)
         if settings.response is not None:
             waveforms = through_microphones(waveforms, settings.response, rng) * inside
+        if settings.clipping is not None:
+            waveforms = overload(waveforms, lengths, settings.clipping, rng)
+        if settings.codec is not None:
+            waveforms = compress(waveforms, settings.codec, rng) * inside
         if settings.gain_db:
             gains = 10 ** (rng.uniform(-settings.gain_db, settings.gain_db, (len(waveforms), 1)) / 20)
             waveforms = waveforms * gains.astype(np.float32)
@@ -301,6 +345,37 @@ def through_microphones(waveforms: Waveforms, settings: ResponseSettings, rng: n
         heard = np.fft.irfft(np.fft.rfft(waveforms[row], size) * response, size)[: waveforms.shape[1]]
         before, after = np.square(waveforms[row], dtype=np.float64).sum(), np.square(heard).sum()
         changed[row] = heard * np.sqrt(before / after) if after > 0 else heard
+    return changed
+
+
+def overload(
+    waveforms: Waveforms, lengths: NDArray[np.int64], settings: ClippingSettings, rng: np.random.Generator
+) -> Waveforms:
+    """Cut the loudest samples of a share of the rows to one level; a row's other samples stay what they are."""
+    rows = np.flatnonzero(rng.random(len(waveforms)) < settings.probability)
+    changed = waveforms.copy()
+    for row, share in zip(rows, within(settings.share, len(rows), rng), strict=True):
+        level = np.quantile(np.abs(waveforms[row, : lengths[row]]), 1 - share)
+        changed[row] = np.clip(waveforms[row], -level, level)
+    return changed
+
+
+def compress(waveforms: Waveforms, settings: CodecSettings, rng: np.random.Generator) -> Waveforms:
+    """Write a share of the rows as Opus and read them again: the same length, without delay, and at its power."""
+    rows = np.flatnonzero(rng.random(len(waveforms)) < settings.probability)
+    lowest, highest = _OPUS_KBIT_S
+    changed = waveforms.copy()
+    for row, rate in zip(rows, within(settings.kbit_s, len(rows), rng), strict=True):
+        peak = np.abs(waveforms[row]).max(initial=0.0)
+        if peak == 0:
+            continue
+        file = io.BytesIO()
+        level = (highest - rate) / (highest - lowest)
+        scaled = waveforms[row] * np.float32(0.5 / peak)  # quiet rows would be rounded away, loud ones clipped
+        soundfile.write(file, scaled, SAMPLE_RATE, format="OGG", subtype="OPUS", compression_level=level)
+        file.seek(0)
+        heard = _cut_or_pad(soundfile.read(file, dtype="float32")[0], waveforms.shape[1])
+        changed[row] = heard * np.float32(peak / 0.5)
     return changed
 
 

@@ -16,10 +16,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import typer.main
 from making import RATE, babble
 from small_encoders import fresh, generator
+from typer.core import TyperGroup
 
-from babyhubert.cli.app import main
+from babyhubert.cli.app import app, main
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.model_folder import save_model_folder
 from babyhubert.encoder.multitask import VoiceTypeModel
@@ -82,6 +84,19 @@ def command(*arguments: object) -> Outcome:
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return Outcome(code, out.getvalue(), err.getvalue())
+
+
+def parse(words: list[str]) -> None:
+    """Parse a command as the command line does, and run nothing."""
+    command = typer.main.get_command(app)
+    context = command.context_class(command)
+    while isinstance(command, TyperGroup) and words and not words[0].startswith("-"):
+        name, *words = words if not words[0].endswith(".toml") else ["tasks", *words]  # finetune CONFIG.toml
+        found = command.get_command(context, name)
+        assert found is not None, f"no command {name}"
+        command, context = found, found.context_class(found, parent=context)
+    parser = command.make_parser(context)
+    parser.parse_args([word for word in words if word not in ("...", "[...]")])
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 
 from babyhubert.cli.app import app
 from babyhubert.cli.examples import EXAMPLES
+from commands import parse
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "src/babyhubert/models").rglob("*.md")])
@@ -26,19 +27,6 @@ def commands(text: str) -> list[list[str]]:
     return [words[words.index("babyhubert") + 1 :] for words in found]
 
 
-def check(words: list[str]) -> None:
-    """Parse a command as the command line does, and run nothing."""
-    command = typer.main.get_command(app)
-    context = command.context_class(command)
-    while isinstance(command, TyperGroup) and words and not words[0].startswith("-"):
-        name, *words = words if not words[0].endswith(".toml") else ["tasks", *words]  # finetune CONFIG.toml
-        found = command.get_command(context, name)
-        assert found is not None, f"no command {name}"
-        command, context = found, found.context_class(found, parent=context)
-    parser = command.make_parser(context)
-    parser.parse_args([word for word in words if word not in ("...", "[...]")])
-
-
 def test_the_pages_have_commands():
     assert sum(len(commands(page.read_text(encoding="utf-8"))) for page in PAGES) > 60
 
@@ -47,7 +35,7 @@ def test_the_pages_have_commands():
 def test_commands_of_a_page_exist(page):
     for words in commands(page.read_text(encoding="utf-8")):
         try:
-            check(words)
+            parse(words)
         except Exception as error:
             pytest.fail(f"{page.name}: babyhubert {' '.join(words)}: {error}")
 

@@ -7,10 +7,10 @@ import babyhubert
 
 # fmt: off
 STOREYS = [
-    "version", "errors", "hashing", "files", "timebase", "config", "kept_files", "progress", "frame_store", "compute",
-    "audio", "annotation", "simulation", "encoder", "phonology", "material", "inference", "runs", "measures",
-    "quality", "evaluation", "tasks", "training", "corpus", "units", "pretraining", "exchange", "report", "web",
-    "review", "desktop", "demo", "cli",
+    "version", "shipped", "errors", "hashing", "files", "timebase", "config", "kept_files", "progress", "frame_store",
+    "compute", "audio", "annotation", "simulation", "encoder", "phonology", "material", "inference", "runs",
+    "measures", "quality", "evaluation", "tasks", "training", "corpus", "units", "pretraining", "exchange", "report",
+    "web", "review", "desktop", "demo", "cli",
 ]
 # fmt: on
 ROOT = Path(babyhubert.__file__).parent

@@ -24,10 +24,11 @@ from babyhubert.evaluation.detection import DetectionReport, compare
 from babyhubert.evaluation.presentation import write_report
 from babyhubert.progress import RunProgress
 from babyhubert.runs.folder import RunFolder
+from babyhubert.shipped import VOICE_TYPE_MODEL
 from babyhubert.simulation.writer import write_scenes
 from babyhubert.tasks.embedding import Embedder, EmbedRun, EmbedSettings
 from babyhubert.tasks.voice_type.outputs import SegmentRun
-from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL, load_model
+from babyhubert.tasks.voice_type.prediction import load_model
 from babyhubert.training.finetuning import finetune
 from babyhubert.training.settings import FinetuningSettings
 
@@ -102,7 +103,7 @@ def demo_training(train: Path, validation: Path, seed: int) -> FinetuningSetting
     """The demonstration's training settings (``demo.toml`` in this package) on given folders."""
     content = tomllib.loads(resources.files("babyhubert").joinpath("demo.toml").read_text(encoding="utf-8"))
     content["voice_type"]["data"] |= {"train": str(train), "validation": str(validation)}
-    content["model"] |= {"encoder": str(SHIPPED_MODEL)}
+    content["model"] |= {"encoder": str(VOICE_TYPE_MODEL)}
     content["train"] |= {"seed": seed}
     return build_config(content, FinetuningSettings, "demo.toml")
 

@@ -33,6 +33,6 @@ def test_weights_that_are_no_mean_are_refused_in_one_line(tmp_path):
     save(tmp_path / "a", 1), save(tmp_path / "b", 2)
     for weights, words in (("0.5", "1 for 2 models"), ("a,b", "numbers separated by commas"), ("1,1", "add up to 2")):
         refused = command("combine", tmp_path / "a", tmp_path / "b", "-o", tmp_path / "out", "--weights", weights)
-        assert refused.code == 1
+        assert refused.code == 2
         assert words in refused.error
         assert not (tmp_path / "out").exists()

@@ -41,7 +41,7 @@ def test_models_by_name_and_by_path(tmp_path):
     (tmp_path / "my-model").mkdir()
     (tmp_path / "hub" / "models--lab--own").mkdir(parents=True)
     found = complete("babyhubert segment --model ", tmp_path, HF_HUB_CACHE=str(tmp_path / "hub"))
-    assert found[:4] == ["playroom-mini", "playroom-nano", "playroom-real", "playroom-tasks"]
+    assert found[0] == "playroom"
     assert {"coml/VTC-2", "lab/own", "my-model/", "hub/"} <= set(found)
     assert complete("babyhubert segment --model my", tmp_path) == ["my-model/"]
     assert complete(f"babyhubert segment --model {tmp_path}/my") == [f"{tmp_path}/my-model/"]

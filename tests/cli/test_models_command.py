@@ -7,8 +7,9 @@ import pytest
 from task_models import write_task_model
 
 from babyhubert.compute.device import resolve_device
-from babyhubert.encoder.loading import SHIPPED_MODELS, load_checkpoint, shipped_models
+from babyhubert.encoder.loading import load_checkpoint
 from babyhubert.inference.throughput import pass_of
+from babyhubert.shipped import SHIPPED_MODELS, shipped_models
 from babyhubert.tasks.catalogue import catalogue, find_model
 from commands import SMALL, command
 
@@ -93,4 +94,4 @@ def test_nothing_is_downloaded_or_read(cache, monkeypatch):
 def test_a_name_of_none_is_refused(cache):
     done = command("models", "coml/VTC-3")
     assert done.code == 2
-    assert "coml/VTC-3: no such model here; there are playroom-mini" in done.error
+    assert "coml/VTC-3: no such model here; there are playroom" in done.error

@@ -25,7 +25,7 @@ analyze: audio...! -o,--output! --model --voice-type --addressee --phonemes --th
 addressee: audio...! -o,--output! --segments --model --voice-type --published=False --pooling
     --speed=exact --window --overlap --channel=mean --device=auto --batch-size --force=False --workers --scheduler
     --slurm --shard --dry-run=False
-classify: audio...! -o,--output! --model! --segments --task --voice-type --speed=exact --window
+classify: audio...! -o,--output! --segments --model --task --voice-type --speed=exact --window
     --overlap --channel=mean --device=auto --batch-size --force=False --workers --scheduler --slurm --shard
     --dry-run=False
 phonemes: audio...! -o,--output! --segments --model --task --voice-type --beam=0
@@ -87,7 +87,8 @@ finetune addressee: config! -o,--output! --set...
 finetune phonemes: config! -o,--output! --set...
 finetune tasks: config! -o,--output! --set...
 tune voice-type: --reference! --scores! -o,--output --uem --step=0.001 --min-on=0.1 --min-off=0.1
-    --minimum-durations=False --folds=10 --calibrate=none --bootstrap=2000 --seed=0 --confidence=0.95
+    --minimum-durations=False --folds=10 --equal-recordings=False --false-limit --calibrate=none
+    --bootstrap=2000 --seed=0 --confidence=0.95
 tune confidence: folder! --reference --reviewed... -o,--output --uem --folds=10 --bootstrap=2000 --seed=0
     --confidence=0.95
 units fit: pack! -o,--output! --teacher! --clusters=500 --frames=2000000 --memory-gb=8.0 --seed=0

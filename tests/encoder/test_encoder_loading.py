@@ -117,7 +117,7 @@ def test_a_revision_stands_behind_the_name(revision, monkeypatch, tmp_path):
         "a/b/c",
         "nowhere",
         Path("coml/VTC-2"),
-        Path("playroom-nano"),
+        Path("playroom"),
         "/tmp/x/y",
     ],
 )

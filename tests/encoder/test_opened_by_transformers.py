@@ -6,7 +6,8 @@ import pytest
 import torch
 from making import RATE, babble
 
-from babyhubert.encoder.loading import SHIPPED_MODELS, load_encoder, shipped_models
+from babyhubert.encoder.loading import load_encoder
+from babyhubert.shipped import SHIPPED_MODELS, shipped_models
 from commands import command, write_small_model
 
 transformers = pytest.importorskip("transformers")

@@ -199,6 +199,95 @@ def kept(tmp_path):
     return tmp_path, reference
 
 
+class TestLimitOfFalseVoices:
+    @pytest.fixture
+    def with_silence(self, kept):
+        """The same with two recordings in which nobody speaks and KCHI has scores up to 0.45."""
+        folder, reference = kept
+        for number, name in enumerate(("rain", "dog")):
+            scores = np.random.default_rng(number).uniform(0, 0.45, (1500, 2))
+            np.save(folder / "probs" / f"{name}.npy", scores.astype(np.float16))
+        return folder, {**reference, "rain": Segments.empty(), "dog": Segments.empty()}
+
+    def false_voices(self, folder, reference, thresholds) -> float:
+        """Seconds an hour of KCHI by the functions of segment, in the recordings without a segment."""
+        scores, spoken, total_s = find_scores(folder), 0, 0.0
+        for name in (name for name, segments in reference.items() if not len(segments)):
+            found = clean_up(active_runs(scores.load(name), thresholds), MinimumDurations())
+            spoken += sum(end - start for start, end, label in found if label == "KCHI")
+            total_s += len(scores.load(name)) * 0.02
+        return spoken / 16_000 / total_s * 3600
+
+    def test_thresholds_rise_until_silent_recordings_keep_to_it(self, with_silence):
+        folder, reference = with_silence
+        free = tune_voice_type(reference, find_scores(folder), TuningSettings(resamples=0))
+        before = self.false_voices(folder, reference, free.best.choice.thresholds)
+        assert before > 60
+        limited = tune_voice_type(reference, find_scores(folder), TuningSettings(resamples=0, false_limit=60.0))
+        for tuned in (limited.best, limited.high_precision):
+            assert self.false_voices(folder, reference, tuned.choice.thresholds) <= 30  # half of it: two classes
+        assert limited.best.choice.thresholds["KCHI"] > free.best.choice.thresholds["KCHI"]
+        assert limited.high_recall.choice.thresholds == free.high_recall.choice.thresholds
+        allowed = limited.curves.allowed[0, 0]
+        grid, f1 = limited.curves.grid, limited.curves.scores()[0, 0, :, 2]
+        assert limited.best.choice.scores[0, 2] == f1[allowed].max()
+        for threshold in grid[allowed][:1], grid[~allowed][-1:]:
+            kept_to = self.false_voices(folder, reference, {"KCHI": float(threshold[0]), "FEM": 0.5}) <= 30
+            assert kept_to == (threshold[0] == grid[allowed][0])
+
+    def test_a_limit_that_changes_nothing_gives_the_same_thresholds(self, with_silence):
+        folder, reference = with_silence
+        free = tune_voice_type(reference, find_scores(folder), TuningSettings(resamples=0))
+        wide = tune_voice_type(reference, find_scores(folder), TuningSettings(resamples=0, false_limit=7200.0))
+        assert wide.best.choice.thresholds == free.best.choice.thresholds
+
+    def test_only_scored_stretches_count(self, with_silence):
+        folder, reference = with_silence
+        uem = {name: (np.array([0]), np.array([1500 * 320])) for name in reference}
+        uem["rain"] = (np.array([0]), np.array([320 * 100]))
+        result = tune_voice_type(reference, find_scores(folder), TuningSettings(resamples=0, false_limit=60.0), uem)
+        scores, samples, spoken = find_scores(folder), 1600 * 320, 0
+        for name in ("rain", "dog"):
+            found = clean_up(active_runs(scores.load(name), result.best.choice.thresholds), MinimumDurations())
+            last = int(uem[name][1][0])
+            spoken += sum(max(min(end, last) - start, 0) for start, end, label in found if label == "KCHI")
+        assert spoken / samples * 3600 <= 30
+
+    def test_without_silent_recordings_it_is_refused(self, kept):
+        folder, reference = kept
+        with pytest.raises(ConfigError, match="empty RTTM"):
+            tune_voice_type(reference, find_scores(folder), TuningSettings(false_limit=60.0))
+
+
+class TestEqualRecordings:
+    def test_thresholds_are_those_of_short_recordings_repeated_to_the_length_of_the_longest(self, kept):
+        """One of a fifth of the others' length counts as five of it do; the reported scores stay those of time."""
+        folder, reference = kept
+        rng = np.random.default_rng(9)
+        short = np.stack([rng.uniform(0.2, 0.3, 300), rng.random(300)], axis=1).astype(np.float16)
+        more = {f"short{n}": Segments.from_rows([(0, 96_000, "KCHI")]) for n in range(5)}
+        for name in more:
+            np.save(folder / "probs" / f"{name}.npy", short)
+        one = {**reference, "short0": more["short0"]}
+        equal = tune_voice_type(one, find_scores(folder), TuningSettings(resamples=0, equal_recordings=True))
+        repeated = tune_voice_type({**reference, **more}, find_scores(folder), TuningSettings(resamples=0))
+        plain = tune_voice_type(one, find_scores(folder), TuningSettings(resamples=0))
+        for kind in ("best", "high_precision", "high_recall"):
+            found, expected = getattr(equal, kind).choice, getattr(repeated, kind).choice
+            assert found.thresholds == expected.thresholds
+            np.testing.assert_allclose(found.scores, expected.scores)
+        assert equal.best.choice.thresholds != plain.best.choice.thresholds
+        np.testing.assert_allclose(equal.half.scores, plain.half.scores)
+
+    def test_recordings_of_one_length_give_the_same_thresholds_as_without(self, kept):
+        folder, reference = kept
+        found = [
+            tune_voice_type(reference, find_scores(folder), TuningSettings(resamples=0, equal_recordings=equal))
+            for equal in (False, True)
+        ]
+        assert found[0].best.choice.thresholds == found[1].best.choice.thresholds
+
+
 class TestRun:
     def test_results_are_what_the_real_functions_give(self, kept):
         folder, reference = kept

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from babyhubert.encoder.loading import SHIPPED_MODELS
 from babyhubert.files import atomic_path, is_temporary, remove_leftovers, temporary_beside
 from babyhubert.runs.folder import RESULT_FOLDERS
+from babyhubert.shipped import SHIPPED_MODELS
 from commands import command, write_sounds
 
 
@@ -135,7 +135,7 @@ def test_of_a_killed_report(small_model, audio, tmp_path):
 
 def test_every_folder_that_commands_write_into_is_known(audio, tmp_path):
     out = tmp_path / "out"
-    tasks = SHIPPED_MODELS / "playroom-tasks"
+    tasks = SHIPPED_MODELS / "playroom"
     for run in (
         ("segment", audio, "--save-probs", "--keep-raw", "--model", tasks),
         ("addressee", audio, "--model", tasks),

@@ -23,13 +23,13 @@ def analyze(
         str | None,
         typer.Option(
             help="Model for all tasks that it has a head for; heads that share windows share one pass of the "
-            "encoder. playroom-tasks, of this package, has all."
+            "encoder. Default, if no model is named: the small models of the package."
         ),
         After("output"),
     ] = None,
     voice_type: Annotated[
         str | None,
-        typer.Option(help="Model for voice types. Default: --model, else the small model of the package."),
+        typer.Option(help="Model for voice types. Default: --model, else playroom-real."),
     ] = None,
     addressee: Annotated[
         str | None, typer.Option(help="Model for addressees. Default: --model if it has the head.")
@@ -57,14 +57,17 @@ def analyze(
     from babyhubert.cli.recordings import run
     from babyhubert.cli.small_models import print_small_model
     from babyhubert.phonology.syllables import available
+    from babyhubert.shipped import TASKS_MODEL
     from babyhubert.tasks.analyze import choose_models, open_analyze_run
-    from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL, VoiceTypeSettings
+    from babyhubert.tasks.voice_type.prediction import VoiceTypeSettings
 
     execution = given.execution()
     mode = check_choice("--speed", speed, SPEED_NAMES)
     models = choose_models(model, voice_type, addressee, phonemes)
     if models.voice_type is None:
-        print_small_model(SHIPPED_MODEL.name)
+        print_small_model(option="--model" if addressee is None and phonemes is None else "--voice-type")
+    if TASKS_MODEL.name in models.utterances.values() and model is None:
+        print_small_model(None, name=TASKS_MODEL.name)
     make = partial(
         open_analyze_run,
         given.recordings.output,

@@ -16,12 +16,11 @@ import typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from babyhubert.cli.options import SPEED_NAMES
+from babyhubert.shipped import SHIPPED_MODELS, VOICE_TYPE_MODEL, shipped_models
 
 Values = Callable[[typer.Context], Iterable[str]]
 
 RELEASED_NAMES = ("coml/VTC-2", "coml/addressee", "coml/BabyHuBERT")
-_MODELS = Path(__file__).parents[1] / "models"
-_DEFAULT_MODEL = "playroom-real"
 
 
 def _model_names(_: typer.Context) -> list[str]:
@@ -29,15 +28,13 @@ def _model_names(_: typer.Context) -> list[str]:
     hub = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or "~/.cache/huggingface", "hub"))
     cached = sorted(folder.name for folder in hub.expanduser().glob("models--*--*"))
     named = [name.removeprefix("models--").replace("--", "/", 1) for name in cached]
-    return list(
-        dict.fromkeys((*sorted(folder.name for folder in _MODELS.glob("playroom-*")), *RELEASED_NAMES, *named))
-    )
+    return list(dict.fromkeys((*shipped_models(), *RELEASED_NAMES, *named)))
 
 
 def _card(context: typer.Context) -> Mapping[str, Any]:
     """``task.json`` of the model that was given, if it is a folder or of the package."""
-    given = context.params.get("model") or _DEFAULT_MODEL
-    folder = next((each for each in (Path(given), _MODELS / given) if (each / "task.json").is_file()), None)
+    given = context.params.get("model") or VOICE_TYPE_MODEL.name
+    folder = next((each for each in (Path(given), SHIPPED_MODELS / given) if (each / "task.json").is_file()), None)
     try:
         content = {} if folder is None else json.loads((folder / "task.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -56,15 +56,15 @@ def embed(
     from babyhubert.cli.recordings import run
     from babyhubert.cli.small_models import print_small_model
     from babyhubert.inference.windows import WindowPlan
+    from babyhubert.shipped import VOICE_TYPE_MODEL
     from babyhubert.tasks.embedding import open_embed_run
-    from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL
 
     execution = given.execution()
     check_choice("--pool", pool, ("mean",))
     make = partial(
         open_embed_run,
         given.recordings.output,
-        model or str(SHIPPED_MODEL),
+        model or str(VOICE_TYPE_MODEL),
         layers=_parse_layers(layers) if layers else None,
         plan=WindowPlan.from_overlap(window, overlap),
         dtype=check_choice("--dtype", dtype, _DTYPES),
@@ -74,7 +74,7 @@ def embed(
         speed=check_choice("--speed", speed, SPEED_NAMES),
     )
     if model is None:
-        print_small_model(SHIPPED_MODEL.name)
+        print_small_model("coml/BabyHuBERT")
     raise typer.Exit(run(make, given, execution, decides=False).exit_code)
 
 

@@ -78,7 +78,7 @@ def robustness(
     from babyhubert.cli.small_models import print_small_model
     from babyhubert.errors import ConfigError
     from babyhubert.evaluation import robustness_presentation as shown
-    from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL, VoiceTypeSettings, load_model
+    from babyhubert.tasks.voice_type.prediction import VoiceTypeSettings, load_model
     from babyhubert.tasks.voice_type.robustness import run_robustness
 
     if not 0.1 <= minutes <= _MOST_MINUTES:
@@ -88,7 +88,7 @@ def robustness(
     settings = partial(VoiceTypeSettings.for_speed, "exact", window_s=window, overlap=overlap, thresholds=thresholds)
     settings()  # impossible windows are refused before a model is loaded
     if model is None:
-        print_small_model(SHIPPED_MODEL.name)
+        print_small_model()
     classifier = load_model(model, device=device)
     classifier = classifier.with_settings(settings(window_settings=classifier.window_settings))
     result = run_robustness(

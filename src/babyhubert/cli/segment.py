@@ -141,7 +141,7 @@ def segment(
     from babyhubert.cli.small_models import print_small_model
     from babyhubert.inference.post_processing import MinimumDurations
     from babyhubert.tasks.voice_type.outputs import SegmentOutputs, open_segment_run
-    from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL, VoiceTypeSettings
+    from babyhubert.tasks.voice_type.prediction import VoiceTypeSettings
 
     execution = given.execution()
     speed = check_choice("--speed", windows.speed, SPEED_NAMES)
@@ -158,7 +158,7 @@ def segment(
     )
     channel = given.channel()
     if model is None:
-        print_small_model(SHIPPED_MODEL.name)
+        print_small_model()
     make = partial(
         open_segment_run,
         given.recordings.output,

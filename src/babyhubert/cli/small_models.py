@@ -1,24 +1,26 @@
-"""Message of commands that use a small model of the package because no model is named."""
+"""Message of commands that use the small model of the package because no model is named."""
 
 from babyhubert.cli.messages import say
-
-_RELEASED = {
-    "playroom-real": ": see https://huggingface.co/coml/VTC-2 (accept the terms, 'hf auth login', then {option} "
-    "coml/VTC-2)",
-}
-_CARD = " (its card has its scores)"
+from babyhubert.shipped import VOICE_TYPE_MODEL
 
 
-def print_small_model(name: str, option: str = "--model") -> None:
-    """Print to stderr that a small model is used, its purpose, and the released model to use instead, if there is one.
+def print_small_model(
+    released: str | None = "coml/VTC-2", option: str = "--model", name: str = VOICE_TYPE_MODEL.name
+) -> None:
+    """Print to stderr that the small model is used, its purpose, and the released model to use instead.
 
     Args:
-        name: The model of the package.
+        released: Repository of the released weights on the hub; None: they have none.
         option: Option that names another model.
+        name: The small model.
     """
-    released = _RELEASED.get(name, _CARD).format(option=option)
+    instead = (
+        " (its card has its scores)"
+        if released is None
+        else f": see https://huggingface.co/{released} (accept the terms, 'hf auth login', then {option} {released})"
+    )
     say(
-        f"note: no {option} given: using {name}, a small model that comes with the package. It shows how everything "
-        f"works and is no substitute for the released weights{released}",
+        f"note: no {option} given: using {name}, a small model that comes with the package. It shows "
+        f"how everything works and is no substitute for the released weights{instead}",
         err=True,
     )

@@ -76,6 +76,24 @@ def voice_type(
             min=2,
         ),
     ] = 10,
+    equal_recordings: Annotated[
+        bool,
+        typer.Option(
+            "--equal-recordings",
+            help="Choose as if every recording were as long as the longest, so that clips of one kind of sound count "
+            "as much as days.",
+        ),
+    ] = False,
+    false_limit: Annotated[
+        float | None,
+        typer.Option(
+            help="Most seconds of voices an hour, over all classes, in recordings of the reference without a segment "
+            "(an empty RTTM file): thresholds of f1 and high-precision are raised until each class keeps to its part "
+            "of it. Default: no limit.",
+            min=0.0,
+            show_default=False,
+        ),
+    ] = None,
     calibrate: Annotated[
         str,
         typer.Option(
@@ -107,6 +125,8 @@ def voice_type(
         step=step,
         minimums=_minimums(min_on, min_off, joint=minimum_durations),
         folds=folds,
+        equal_recordings=equal_recordings,
+        false_limit=false_limit,
         calibrate=None if kind == "none" else kind,
         resamples=resampling.bootstrap,
         confidence=resampling.confidence,

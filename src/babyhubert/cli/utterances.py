@@ -39,8 +39,7 @@ def addressee(
         str | None,
         typer.Option(
             help="Model with an addressee head: folder, checkpoint file, or hub repository such as "
-            "coml/addressee (or coml/addressee@REVISION). Default: playroom-tasks, a small model of the "
-            "package."
+            "coml/addressee (or coml/addressee@REVISION). Default: playroom, a small model of the package."
         ),
         After("segments"),
     ] = None,
@@ -67,7 +66,7 @@ def addressee(
     chosen = _Chosen.of(given)
     make = partial(
         open_classification_run,
-        model=named_model(model),
+        model=named_model(model, "coml/addressee"),
         task="addressee",
         published=published,
         pooling=None if pooling is None else check_choice("--pooling", pooling, POOLINGS),
@@ -79,11 +78,14 @@ def addressee(
 def classify(
     given: Utterances,
     model: Annotated[
-        str,
-        typer.Option(help="Model with a task of the kind classification: folder, checkpoint file or hub repository."),
-        After("output"),
-    ],
-    task: Annotated[TaskOption, After("segments")] = None,
+        str | None,
+        typer.Option(
+            help="Model with a task of the kind classification: folder, checkpoint file or hub repository. Default: "
+            "playroom, the small model of the package, and what the key child's vocalisations are."
+        ),
+        After("segments"),
+    ] = None,
+    task: Annotated[TaskOption, After("model")] = None,
 ) -> None:
     """Give each utterance one of the classes of a task.
 
@@ -96,7 +98,7 @@ def classify(
     from babyhubert.tasks.classification.outputs import open_classification_run
 
     chosen = _Chosen.of(given)
-    make = partial(open_classification_run, model=model, task=task)
+    make = partial(open_classification_run, model=named_model(model, None), task=task)
     _predict(make, given, chosen, model, left_out="are not classified")
 
 
@@ -106,8 +108,8 @@ def phonemes(
     model: Annotated[
         str | None,
         typer.Option(
-            help="Model with a phoneme head: folder, or checkpoint file such as BabAR's. Default: "
-            "playroom-tasks, a small model of the package."
+            help="Model with a phoneme head: folder, or checkpoint file such as BabAR's. Default: playroom, the "
+            "small model of the package."
         ),
         After("segments"),
     ] = None,
@@ -143,7 +145,7 @@ def phonemes(
         raise MissingExtraError("--syllables", "phones")
     make = partial(
         open_phoneme_run,
-        model=named_model(model),
+        model=named_model(model, None),
         task=task,
         beam=beam,
         syllables=available() if syllables is None else syllables,
@@ -152,15 +154,15 @@ def phonemes(
     _predict(make, given, chosen, model, left_out="left out")
 
 
-def named_model(model: str | None) -> str:
-    """Model of a command: the one given, or the small one of the package with a head for every task."""
+def named_model(model: str | None, released: str | None) -> str:
+    """Model of a command: the one given, or the small one of the package, with a note on the released weights."""
     from babyhubert.cli.small_models import print_small_model
-    from babyhubert.tasks.loading import SHIPPED_TASKS
+    from babyhubert.shipped import TASKS_MODEL
 
     if model is not None:
         return model
-    print_small_model(SHIPPED_TASKS.name)
-    return SHIPPED_TASKS.name
+    print_small_model(released, name=TASKS_MODEL.name)
+    return TASKS_MODEL.name
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,7 @@ def _find(
     from babyhubert.cli.small_models import print_small_model
     from babyhubert.errors import ConfigError
     from babyhubert.tasks.voice_type.outputs import open_segment_run
-    from babyhubert.tasks.voice_type.prediction import SHIPPED_MODEL, VoiceTypeSettings
+    from babyhubert.tasks.voice_type.prediction import VoiceTypeSettings
 
     execution, speed = chosen.execution, chosen.speed
     if execution.part is not None:
@@ -255,7 +257,7 @@ def _find(
         )
     model = _with_voice_type(models)
     if model is None:
-        print_small_model(SHIPPED_MODEL.name, "--voice-type")
+        print_small_model(option="--voice-type")
     say(f"no segments yet: finding who speaks when with {model or 'the small model of the package'}", err=True)
     settings = partial(VoiceTypeSettings.for_speed, speed)
     make = partial(open_segment_run, output, model, settings, speed=speed, channel=chosen.channel)

@@ -45,8 +45,8 @@ def combine(parts: Sequence[Part], output: Path, *, overwrite: bool = False) -> 
     """Write the weighted mean of models as a model folder, and return it.
 
     A head is the mean over the models that have it, and it has to be one of the first model's, which also gives
-    settings, licence and the first part of the lineage. Thresholds, confidences and scores are not copied: they hold
-    for one model's outputs alone.
+    settings, licence, the record of its training and the first part of the lineage. Thresholds, confidences and scores
+    are not copied: they hold for one model's outputs alone.
 
     Args:
         parts: At least two; the weights add up to 1.
@@ -123,7 +123,7 @@ def _mean(models: Sequence[Tensors], weights: Sequence[float]) -> dict[str, Tens
 
 def _card(first: Mapping[str, Any], parts: Sequence[Part]) -> dict[str, Any]:
     """The first model's card without what holds for its outputs alone; the lineage ends with the combination."""
-    kept = {key: value for key, value in first.items() if key not in (*CHOSEN_ON_OUTPUTS, "training")}
+    kept = {key: value for key, value in first.items() if key not in CHOSEN_ON_OUTPUTS}
     terms = " ".join(
         f"{part.weight:+g} x {part.source} (SHA-256 {model_hash(resolve_model(part.source))})" for part in parts
     )

@@ -18,11 +18,9 @@ from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.sharded_weights import is_index, sharded_sha256
 from babyhubert.errors import CheckpointError, ModelAccessError
 from babyhubert.hashing import file_sha256, fingerprint
+from babyhubert.shipped import SHIPPED_MODELS, shipped_models
 
 _LOG = logging.getLogger(__name__)
-
-SHIPPED_MODELS = Path(__file__).parent.parent / "models"
-"""Folders of the small models that come with the package; their names can be given like paths."""
 
 _REPOSITORY = re.compile(r"([A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@([A-Za-z0-9][\w./-]*))?")
 """``owner/name`` or ``owner/name@revision``."""
@@ -65,11 +63,6 @@ def resolve_model(
     offline = offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     _LOG.info("looking for %s on the hub, or in its cache", name)
     return _download(repository, own or revision, cache_dir, offline)
-
-
-def shipped_models() -> tuple[str, ...]:
-    """Names of the models that come with the package."""
-    return tuple(sorted(folder.name for folder in SHIPPED_MODELS.iterdir() if (folder / "config.json").is_file()))
 
 
 def _download(repository: str, revision: str | None, cache_dir: str | Path | None, offline: bool) -> Path:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -69,6 +70,7 @@ class Curves:
         hit: Samples in the reference and predicted, int64, shape (G, M, C, K) for G folds.
         predicted: Samples predicted, the same shape.
         reference: Samples in the reference, int64, shape (G, C).
+        allowed: Mask of thresholds to choose from for the best F1 and for high precision, shape (M, C, K); None: all.
     """
 
     labels: tuple[str, ...]
@@ -77,6 +79,7 @@ class Curves:
     hit: NDArray[np.int64]
     predicted: NDArray[np.int64]
     reference: NDArray[np.int64]
+    allowed: NDArray[np.bool_] | None = None
 
     def scores(self, without: int | None = None) -> NDArray[np.float64]:
         """Precision, recall and F1 over all folds (or all but one), shape (M, C, K, 3)."""
@@ -86,6 +89,21 @@ class Curves:
         )
         missed = reference[None, :, None] - hit
         return detection_scores(np.stack([hit, predicted - hit, missed], axis=-1))
+
+    def quiet_enough(self, samples: int, limit: float) -> NDArray[np.bool_]:
+        """Mask of thresholds with few false voices, if these are the curves of recordings without speech.
+
+        Args:
+            samples: Their length.
+            limit: Most seconds an hour in which voices are predicted, over all classes; each has an equal part of it.
+
+        Returns:
+            Shape (M, C, K). The highest threshold of a class is always one of them.
+        """
+        share = self.predicted.sum(axis=0) / max(samples, 1)
+        mask = share <= limit / 3600 / len(self.labels)
+        mask[..., -1] = True
+        return mask
 
     def occurs(self, without: int | None = None) -> NDArray[np.bool_]:
         """Mask of the classes in the reference of all folds (or all but one), shape (C,)."""
@@ -111,6 +129,7 @@ def measure_thresholds(
     grid: NDArray[np.float64] | None = None,
     minimums: Sequence[MinimumDurations] = (MinimumDurations(),),
     uem: Mapping[str, Intervals] | None = None,
+    copies: Mapping[str, int] = MappingProxyType({}),
 ) -> Curves:
     """Score every threshold with the published metric after post-processing.
 
@@ -123,6 +142,7 @@ def measure_thresholds(
         grid: Thresholds; :func:`threshold_grid` when absent.
         minimums: Minimum durations to try.
         uem: Stretches to score; every recording of ``folds`` is named.
+        copies: How many times a recording counts; 1 for those that are not named.
 
     Returns:
         Counts by fold. Memory: that of one recording (about 50 bytes a frame), or of short ones together.
@@ -144,15 +164,17 @@ def measure_thresholds(
     for fold, recordings in enumerate(folds):
         for uri in recordings:
             for column, label in enumerate(labels):
-                curves.reference[fold, column] += total(*_within(reference[uri].intervals(label), uem, uri))
-        scored = [uri for uri in recordings if uri in known]
-        for batch in _batches(scored, load):
-            timeline = _Timeline(batch, minimums, uem)
-            for column, label in enumerate(labels):
-                truth = {uri: _within(reference[uri].intervals(label), uem, uri) for uri, _ in batch}
-                hit, found = timeline.measure(column, truth, grid)
-                curves.hit[fold, :, column] += hit
-                curves.predicted[fold, :, column] += found
+                said = total(*_within(reference[uri].intervals(label), uem, uri))
+                curves.reference[fold, column] += copies.get(uri, 1) * said
+        for times in sorted({copies.get(uri, 1) for uri in recordings}):
+            scored = [uri for uri in recordings if uri in known and copies.get(uri, 1) == times]
+            for batch in _batches(scored, load):
+                timeline = _Timeline(batch, minimums, uem)
+                for column, label in enumerate(labels):
+                    truth = {uri: _within(reference[uri].intervals(label), uem, uri) for uri, _ in batch}
+                    hit, found = timeline.measure(column, truth, grid)
+                    curves.hit[fold, :, column] += times * hit
+                    curves.predicted[fold, :, column] += times * found
     return curves
 
 
@@ -162,11 +184,11 @@ def choose_thresholds(
     """Choose the minimum durations (of those given) with the best mean F1, and for each class the best threshold.
 
     Among equals the threshold nearest 0.5, and the first minimum durations. A class that is not in the reference
-    cannot be tuned and keeps 0.5. If all minimum durations are allowed, 0.5 with the first of them is among the
-    candidates: the result is never worse than that on the recordings of the choice.
+    cannot be tuned and keeps 0.5. If all thresholds and minimum durations are allowed, 0.5 with the first of them is
+    among the candidates: the result is never worse than that on the recordings of the choice.
     """
     scores = curves.scores(without)
-    f1 = scores[..., 2]
+    f1 = scores[..., 2] if curves.allowed is None else np.where(curves.allowed, scores[..., 2], -1)
     at = _nearest_half_of_best(curves, f1, curves.occurs(without))
     reached = np.take_along_axis(f1, at[..., None], axis=-1)[..., 0]
     allowed = [among is None or pair in among for pair in curves.minimums]
@@ -186,6 +208,8 @@ def choose_high_precision(curves: Curves, minimum: MinimumDurations) -> Choice:
     at = np.empty(len(curves.labels), dtype=np.int64)
     for row in range(len(at)):
         enough = recall[row] >= HIGH_PRECISION_RECALL
+        if curves.allowed is not None and (enough & curves.allowed[where, row]).any():
+            enough &= curves.allowed[where, row]
         wanted = np.where(enough, precision[row], -1) if enough.any() else recall[row]
         best = np.flatnonzero(wanted == wanted.max())
         at[row] = best[np.argmax(recall[row, best])]

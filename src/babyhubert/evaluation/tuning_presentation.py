@@ -107,6 +107,13 @@ def tuning_notes(result: TuningResult) -> Iterator[str]:
         f" --min-off {samples_to_seconds(minimum.off):g}'"
         + (f"; chosen from {len(result.settings.minimums)} pairs" if len(result.settings.minimums) > 1 else "")
     )
+    if result.settings.equal_recordings:
+        yield "thresholds: every recording counted the same, however long; the scores at 0.5 and held out are of time"
+    if result.settings.false_limit is not None:
+        yield (
+            f"f1 and high-precision: at most {result.settings.false_limit / len(result.curves.labels):g} s an hour of "
+            "each class in recordings without speech (without a segment in the reference), on these recordings"
+        )
     if result.never:
         yield f"{', '.join(result.never)}: not in the reference, so nothing to tune on; 0.5 is kept"
     for label, (_, recall, _) in zip(result.curves.labels, result.high_precision.report.scores.tolist(), strict=True):
@@ -160,6 +167,8 @@ def tuning_json(result: TuningResult) -> dict[str, Any]:
         "step": settings.step,
         "minimum_durations_tried": [_minimum(pair) for pair in settings.minimums],
         "folds": [list(fold) for fold in result.folds],
+        "equal_recordings": settings.equal_recordings,
+        "false_limit_s_per_hour": settings.false_limit,
         "not_in_reference": list(result.never),
         "at_half": as_json(result.half, None),
         "f1": _tuned_json(result.best),

@@ -6,15 +6,16 @@ held-out scores come from thresholds chosen without the recording's own fold.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
-from babyhubert.annotation.intervals import Intervals
+from babyhubert.annotation.intervals import Intervals, total
 from babyhubert.annotation.segments import Segments
-from babyhubert.errors import AnnotationError, some_names
+from babyhubert.errors import AnnotationError, ConfigError, some_names
 from babyhubert.evaluation.calibration import CalibrationKind, ClassCalibration, calibrate, count_scores
 from babyhubert.evaluation.detection import BootstrapIntervals, DetectionReport, check_labels, compare
 from babyhubert.evaluation.score_folder import ScoreFolder
@@ -31,6 +32,7 @@ from babyhubert.evaluation.tuning import (
 )
 from babyhubert.inference.calibration import Calibration
 from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
+from babyhubert.timebase import FRAME_HOP
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ class TuningSettings:
         step: Distance of thresholds tried; 0.5 is always among them.
         minimums: Minimum durations tried; the first is used to score 0.5, and is chosen in ties.
         folds: Groups of recordings for the held-out scores, at most one per recording.
+        equal_recordings: True if every recording counts the same, however long: the shorter ones are counted several
+            times, to the nearest whole number. The reported scores stay those of time.
+        false_limit: Most seconds an hour in which voices may be predicted in recordings whose reference has none, over
+            all classes; each has an equal part of it. Holds for the best F1 and for high precision. None: any.
         calibrate: Calibration to fit, if any.
         resamples: Resamples of recordings for intervals of the held-out scores; 0: none.
         confidence: Fraction of them within an interval.
@@ -50,6 +56,8 @@ class TuningSettings:
     step: float = 0.001
     minimums: Sequence[MinimumDurations] = (MinimumDurations(),)
     folds: int = 10
+    equal_recordings: bool = False
+    false_limit: float | None = None
     calibrate: CalibrationKind | None = None
     resamples: int = 2000
     confidence: float = 0.95
@@ -111,7 +119,7 @@ def tune_voice_type(
 
     Raises:
         AnnotationError: there is no material, or scores cannot be read.
-        ConfigError: an impossible setting.
+        ConfigError: an impossible setting, or a limit of false voices without recordings without speech.
     """
     check_labels(reference, scores.labels, "reference")
     scores = scores.named_as(reference)
@@ -119,15 +127,27 @@ def tune_voice_type(
     _check_tunable(reference, recordings, scores)
     folds = split_recordings(recordings, settings.folds)
     grid, minimums = threshold_grid(settings.step), tuple(settings.minimums)
+    lengths = _lengths(recordings, scores, uem)
+    longest = max(lengths.values(), default=0)
+    copies = {uri: max(round(longest / max(length, 1)), 1) for uri, length in lengths.items()}
     measure = partial(
-        measure_thresholds, reference, scores.load, list(scores.paths), scores.labels, folds=folds, uem=uem
+        measure_thresholds,
+        reference,
+        scores.load,
+        list(scores.paths),
+        scores.labels,
+        folds=folds,
+        uem=uem,
+        copies=copies if settings.equal_recordings else {},
     )
+    silent = _silent(reference, recordings, scores, settings)
+    limited = partial(_limited, measure, silent, sum(lengths[uri] for uri in silent), settings)
     everyone, *each_fold = [None, *range(len(folds))] if len(folds) > 1 else [None]
     candidates = dict.fromkeys([everyone, *each_fold], minimums)
     if len(minimums) > 1:
-        coarse = measure(grid=coarse_grid(grid), minimums=minimums)
+        coarse = limited(grid=coarse_grid(grid), minimums=minimums)
         candidates = {fold: (minimums[0], choose_thresholds(coarse, fold).minimum) for fold in candidates}
-    curves = measure(grid=grid, minimums=tuple(dict.fromkeys(pair for pairs in candidates.values() for pair in pairs)))
+    curves = limited(grid=grid, minimums=tuple(dict.fromkeys(pair for pairs in candidates.values() for pair in pairs)))
     judged = partial(_judge, reference, scores, uem)
     best = choose_thresholds(curves, among=candidates[everyone])
     precise = choose_high_precision(curves, best.minimum)
@@ -152,6 +172,44 @@ def tune_voice_type(
         _calibrated(reference, scores, folds, settings.calibrate, uem),
         tuple(np.array(scores.labels, dtype=object)[~curves.occurs()].tolist()),
     )
+
+
+def _lengths(recordings: Sequence[str], scores: ScoreFolder, uem: Mapping[str, Intervals] | None) -> dict[str, int]:
+    """Scored samples of each recording that has scores."""
+    there = [uri for uri in recordings if uri in scores.paths]
+    return {uri: len(scores.load(uri)) * FRAME_HOP if uem is None else total(*uem[uri]) for uri in there}
+
+
+def _silent(
+    reference: Mapping[str, Segments], recordings: Sequence[str], scores: ScoreFolder, settings: TuningSettings
+) -> list[str]:
+    """Recordings with scores and without speech, if false voices have a limit."""
+    if settings.false_limit is None:
+        return []
+    silent = [uri for uri in recordings if not len(reference[uri]) and uri in scores.paths]
+    if not silent:
+        raise ConfigError(
+            "--false-limit: no recording of the reference is without segments; add an empty RTTM file for each "
+            "recording without speech"
+        )
+    return silent
+
+
+def _limited(
+    measure: Callable[..., Curves],
+    silent: Sequence[str],
+    samples: int,
+    settings: TuningSettings,
+    *,
+    grid: NDArray[np.float64],
+    minimums: Sequence[MinimumDurations],
+) -> Curves:
+    """Curves with the thresholds allowed that keep false voices within the limit, if there is one."""
+    curves = measure(grid=grid, minimums=minimums)
+    if settings.false_limit is None:
+        return curves
+    quiet = measure(folds=[silent], grid=grid, minimums=minimums, copies={})
+    return replace(curves, allowed=quiet.quiet_enough(samples, settings.false_limit))
 
 
 def _judge(

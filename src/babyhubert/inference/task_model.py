@@ -13,7 +13,7 @@ from torch import Tensor
 
 from babyhubert.compute.device import resolve_device
 from babyhubert.encoder.context import WindowSettings, window_settings_of
-from babyhubert.encoder.flavours.layout import Head, HeadKind
+from babyhubert.encoder.flavours.layout import PUBLISHED_KINDS, Head, HeadKind
 from babyhubert.encoder.heads import FrameHead, is_unlabelled
 from babyhubert.encoder.hubert import normalised_waveforms
 from babyhubert.encoder.loading import load_checkpoint, model_hash, model_settings_hash, resolve_model
@@ -73,7 +73,8 @@ class TaskChoice:
 
     Attributes:
         kind: Its kind.
-        name: Its name; None: ``preferred`` if the model has it, else the only head of the kind.
+        name: Its name; None: ``preferred`` if the model has it, else the only head of the kind, those of published
+            tasks left aside, which have commands of their own.
         preferred: The published task of this kind.
     """
 
@@ -97,6 +98,7 @@ class TaskChoice:
                     f"{source}: {self.name} is a task of kind {heads[self.name].kind}, not {self.kind}"
                 )
             return self.name  # where it is absent, making the model tells
+        fitting = [name for name in fitting if name not in PUBLISHED_KINDS] or fitting
         if len(fitting) > 1:
             raise ConfigError(
                 f"{source} has several {self.kind} tasks, {', '.join(fitting)}: name one as the task", option="--task"

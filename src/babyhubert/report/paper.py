@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,14 +13,14 @@ from babyhubert.report.citations import bibliography, citations_of, software
 from babyhubert.timebase import samples_to_hours, samples_to_seconds
 from babyhubert.version import __version__
 
-DEMONSTRATION = "playroom-"
-"""Beginning of the names of the package's small models, which are for trying things out."""
+DEMONSTRATION = re.compile(r"playroom\b")
+"""Beginning of the names of the package's small models, now and formerly, which are for trying things out."""
 
 
 def demonstration_models(run: Mapping[str, Any]) -> list[str]:
     """Names of the small models of the package that made results."""
     names = [str(model.get("source", "")).replace("\\", "/").rstrip("/").rpartition("/")[2] for model in _models(run)]
-    return list(dict.fromkeys(name for name in names if name.startswith(DEMONSTRATION)))
+    return list(dict.fromkeys(name for name in names if DEMONSTRATION.match(name)))
 
 
 def paper_of(results: RunResults, measures: MeasureSettings) -> dict[str, str]:

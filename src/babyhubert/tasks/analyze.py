@@ -38,6 +38,7 @@ from babyhubert.runs.journal import Outcome
 from babyhubert.runs.pipeline import Failures, FrameRun, OneByOneRun, RecordingState
 from babyhubert.runs.shard import Shard
 from babyhubert.runs.streaming import Reading, Sink, run_recordings
+from babyhubert.shipped import TASKS_MODEL, VOICE_TYPE_MODEL
 from babyhubert.tasks.classification.outputs import ClassificationRun
 from babyhubert.tasks.classification.prediction import UtteranceClassifier
 from babyhubert.tasks.input_segments import OutputSegments
@@ -48,7 +49,6 @@ from babyhubert.tasks.utterance_outputs import UtteranceRun
 from babyhubert.tasks.voice_type import outputs as segment_run
 from babyhubert.tasks.voice_type.outputs import SegmentRun
 from babyhubert.tasks.voice_type.prediction import (
-    SHIPPED_MODEL,
     SHIPPED_MODEL_NAME,
     VoiceTypeClassifier,
     VoiceTypeSettings,
@@ -80,7 +80,7 @@ def choose_models(
     """Choose models by task: those given, else the common one for every head that it has.
 
     Args:
-        model: The common one; None: there is none.
+        model: The common one; None: there is none, or, if no model is given, those of the package.
         voice_type: Model for voice types.
         addressee: Model for addressees.
         phonemes: Model for phonemes.
@@ -91,6 +91,8 @@ def choose_models(
     """
     named = {VOICE_TYPE: voice_type, ADDRESSEE: addressee, PHONEMES: phonemes}
     sources = {task: source for task, source in named.items() if source is not None}
+    if model is None and not sources:
+        return replace(choose_models(TASKS_MODEL.name), voice_type=None)
     if model is not None:
         heads = load_checkpoint(model).heads
         kinds = {name: head.kind for name, head in heads.items() if not is_unlabelled(head)}
@@ -137,15 +139,14 @@ def open_analyze_run(
         CheckpointError: no such model, or it lacks a head.
         ConfigError: impossible settings, or a missing device.
     """
-    voice_task = _frames_task(models.voice_type)
-    wanted: dict[str, str | None] = {voice_task: models.voice_type, **models.utterances}
+    voice_source = models.voice_type or VOICE_TYPE_MODEL.name
+    voice_task = TaskChoice("frames", preferred=VOICE_TYPE).of(load_checkpoint(voice_source).heads, voice_source)
+    wanted = {voice_task: voice_source, **models.utterances}
     loaded: dict[str, LoadedModel] = {}
     for task, source in wanted.items():
         alike = [other for other in wanted if wanted[other] == source]
         loaded[task] = (
-            loaded[alike[0]]
-            if alike[0] in loaded
-            else load_task_model(source or SHIPPED_MODEL, alike, device=device, speed=speed)
+            loaded[alike[0]] if alike[0] in loaded else load_task_model(source, alike, device=device, speed=speed)
         )
     voices = loaded[voice_task]
     if models.voice_type is None:
@@ -166,13 +167,6 @@ def open_analyze_run(
             utterance_runs.append(PhonemeRun(folder, recogniser, segments, channel, syllables=syllables))
     voice_run = SegmentRun(RunFolder(output, segment_run.COMMAND), classifier, channel)
     return AnalyzeRun(RunFolder(output, COMMAND, part), classifier, voice_run, utterance_runs, channel)
-
-
-def _frames_task(source: str | None) -> str:
-    """Task of a model that gives voice types: the published one, else its only frames task."""
-    if source is None:
-        return VOICE_TYPE
-    return TaskChoice("frames", preferred=VOICE_TYPE).of(load_checkpoint(source).heads, source)
 
 
 class AnalyzeRun(OneByOneRun):

@@ -14,8 +14,8 @@ from typing import Any, Literal
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.context import WindowSettings, window_settings_of
 from babyhubert.encoder.flavours.layout import PUBLISHED_KINDS
-from babyhubert.encoder.loading import SHIPPED_MODELS, shipped_models
 from babyhubert.errors import BabyHubertError, CheckpointError, some_names
+from babyhubert.shipped import SHIPPED_MODELS, TASKS_MODEL, VOICE_TYPE_MODEL, shipped_models
 
 RESEARCH_TERMS = (
     "research only, no commercial use, no surveillance; the terms apply to every model derived from it, and are "
@@ -77,7 +77,10 @@ RELEASED = (
 )
 """Released models; BabAR, for phonemes, is a checkpoint file without a repository."""
 
-_USES = {"playroom-real": "segment (default)", "playroom-tasks": "addressee, phonemes (default)"}
+_USES = {
+    VOICE_TYPE_MODEL.name: "segment, embed (default)",
+    TASKS_MODEL.name: "addressee, phonemes, classify (default)",
+}
 
 
 def catalogue() -> list[CatalogueModel]:

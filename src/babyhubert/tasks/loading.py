@@ -6,20 +6,17 @@ from pathlib import Path
 from typing import Literal, overload
 
 from babyhubert.encoder.heads import VOICE_TYPE
-from babyhubert.encoder.loading import SHIPPED_MODELS
 from babyhubert.errors import ConfigError
 from babyhubert.inference.speed import Speed
 from babyhubert.inference.task_model import load_task_model
+from babyhubert.shipped import TASKS_MODEL
 from babyhubert.tasks.classification.prediction import UtteranceClassifier
 from babyhubert.tasks.phonemes.prediction import PhonemeRecogniser
-from babyhubert.tasks.registry import KINDS, PUBLISHED, load
+from babyhubert.tasks.registry import KINDS, load
 from babyhubert.tasks.voice_type.prediction import VoiceTypeClassifier
 from babyhubert.tasks.voice_type.prediction import load_model as load_voice_type
 
 AnyModel = VoiceTypeClassifier | UtteranceClassifier | PhonemeRecogniser
-
-SHIPPED_TASKS = SHIPPED_MODELS / "playroom-tasks"
-"""The small model of the package with a head for every published task."""
 
 
 @overload
@@ -57,7 +54,7 @@ def load_model(
 
     Args:
         source: A model folder, a checkpoint file of any published layout, a model of the package, or a hub repository
-            ``owner/name``. None takes a small model of the package: playroom-real for voice type, else playroom-tasks.
+            ``owner/name``. None takes a small model of the package: playroom-real for voice type, else playroom.
         task: Name of one of the model's heads: ``voice-type``, ``addressee``, ``phonemes``, or the name of a task of
             its configuration; None: voice type if it has one, else the only one it has.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
@@ -70,12 +67,9 @@ def load_model(
     """
     name = None if task is None else task.replace("-", "_")
     if source is None:
-        if name not in (None, *PUBLISHED):
-            known = ", ".join(each.replace("_", "-") for each in PUBLISHED)
-            raise ConfigError(f"task {task!r}: without a model, one of {known}")
         if name in (None, VOICE_TYPE):
             return load_voice_type(device=device, speed=speed)
-        source = SHIPPED_TASKS
+        source = TASKS_MODEL
     loaded = load_task_model(source, None if name is None else (name,), device=device, speed=speed)
     heads = loaded.network.tasks
     if VOICE_TYPE not in heads and len(heads) > 1:

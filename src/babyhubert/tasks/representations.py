@@ -14,15 +14,14 @@ from babyhubert.annotation.segments import Segments
 from babyhubert.audio.channels import Channel
 from babyhubert.audio.waveforms import AudioInput, AudioProgress, open_audio
 from babyhubert.encoder.hubert import HubertEncoder
-from babyhubert.encoder.loading import SHIPPED_MODELS
 from babyhubert.errors import ConfigError
 from babyhubert.inference.engine import Engine, Failed, Finished, Frames
 from babyhubert.inference.speed import Speed
 from babyhubert.inference.windows import WindowPlan
+from babyhubert.shipped import VOICE_TYPE_MODEL
 from babyhubert.tasks.embedding import Embedder, EmbedSettings
 from babyhubert.tasks.segment_means import NeededFrames, SegmentMeans, segment_frames
 
-SHIPPED_ENCODER = SHIPPED_MODELS / "playroom-real"
 """The small model whose encoder is used where none is named."""
 
 
@@ -91,7 +90,7 @@ def embed(
 
 def _embedder(model: str | Path | HubertEncoder | None, device: str, speed: Speed) -> Embedder:
     if not isinstance(model, HubertEncoder):
-        return Embedder.load(SHIPPED_ENCODER if model is None else os.fspath(model), device=device, speed=speed)
+        return Embedder.load(VOICE_TYPE_MODEL if model is None else os.fspath(model), device=device, speed=speed)
     if device != "auto" or speed != "exact":
         raise ConfigError("an encoder has its device and speed already; give the name of the model to choose them")
     return Embedder(model.eval(), "the given encoder", "")

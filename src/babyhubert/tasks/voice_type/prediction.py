@@ -18,7 +18,6 @@ from babyhubert.audio.channels import Channel
 from babyhubert.audio.waveforms import AudioInput, AudioProgress, open_audio
 from babyhubert.encoder.canonical import Head
 from babyhubert.encoder.context import PUBLISHED_WINDOW_SETTINGS, WindowSettings
-from babyhubert.encoder.loading import SHIPPED_MODELS
 from babyhubert.encoder.multitask import TASK, VoiceTypeModel
 from babyhubert.encoder.precision import Precision
 from babyhubert.inference.batching import build_engine
@@ -30,9 +29,9 @@ from babyhubert.inference.stitching import Blend
 from babyhubert.inference.task_model import LoadedModel, TaskChoice, load_task_model, normalised_waveforms, plan_of
 from babyhubert.inference.thresholds import Thresholds, select_thresholds
 from babyhubert.inference.windows import WindowPlan
+from babyhubert.shipped import VOICE_TYPE_MODEL
 
-SHIPPED_MODEL = SHIPPED_MODELS / "playroom-real"
-SHIPPED_MODEL_NAME = f"{SHIPPED_MODEL.name} (shipped)"
+SHIPPED_MODEL_NAME = f"{VOICE_TYPE_MODEL.name} (shipped)"
 
 SCORE_DTYPE = np.float16
 """Probabilities are rounded to this before thresholds are applied, so that stored and fresh scores give the same
@@ -251,6 +250,6 @@ def load_model(
         CheckpointError: no such model, or it has no voice-type head.
         ModelAccessError: the repository is gated or cannot be reached.
     """
-    loaded = load_task_model(source or SHIPPED_MODEL, TaskChoice("frames", task, TASK), device=device, speed=speed)
+    loaded = load_task_model(source or VOICE_TYPE_MODEL, TaskChoice("frames", task, TASK), device=device, speed=speed)
     name = loaded.name if source is not None else SHIPPED_MODEL_NAME
     return VoiceTypeClassifier.of(replace(loaded, name=name))

@@ -1,0 +1,109 @@
+#!/bin/sh
+# Makes the models that come with the package from the corpora; `make playroom` runs it.
+#
+#     configs/playroom.sh CORPORA WORK [OPTIONS OF EVERY finetune]
+#
+# CORPORA has playroom/, utterances/, cries/, real/ (sounds/<kind>/<fold>-*.opus: folds 1 to 3 to learn from, fold 4 to choose
+# thresholds on; ami/: meetings, for thresholds alone), and adults/, the recordings of
+# github.com/Picovoice/speech-to-intent-benchmark (data/speech/clean). The models are WORK/playroom-real
+# (voice types) and WORK/model (four tasks: playroom).
+#
+# On one CPU core some thirty hours, twenty of them for playroom-voice-type.toml. On a GPU about an hour, with
+#     --set machine.device=cuda --set machine.workers=7 --set machine.precision=auto
+# Scenes are made anew, all else continues where it was stopped. On the CPUs of one machine the same command gives the same
+# weights.
+set -eu
+
+configs=$(cd "$(dirname "$0")" && pwd)
+corpora=$(cd "$1" && pwd)
+mkdir -p "$2" && cd "$2"
+shift 2
+babyhubert=${BABYHUBERT:-babyhubert}
+python=${PYTHON:-python}
+
+# Material: links to the corpora; sounds in which nobody speaks, infants' cries, and what is held out of both
+ln -sfn "$corpora/playroom" "$corpora/utterances" "$corpora/cries" "$corpora/real" .
+cp "$configs"/*-speakers.csv .
+for clip in "$corpora"/real/sounds/*/*.opus; do
+    kind=$(basename "$(dirname "$clip")")
+    case $clip in
+        */4-*) to=held-out/$kind ;;
+        */baby-cry/*) to=infants ;;
+        *) to=no-voice/$kind ;;
+    esac
+    mkdir -p "sounds/$to" && ln -sf "$clip" "sounds/$to/"
+done
+for kind in chainsaw rooster; do # what is taken for a voice most often is learnt from twice as often
+    mkdir -p "sounds/no-voice/$kind-again" && cp -P "sounds/no-voice/$kind/"* "sounds/no-voice/$kind-again/"
+done
+"$python" "$configs/playroom_adults.py" "$corpora/adults" -o adults --beside utterances/utterances.csv --together people.csv
+
+# Scenes: of the first trainings, with everybody further away than the key child; of the last, with adults anywhere
+held_out="--without-speakers playroom-dev-speakers.csv --without-speakers playroom-validation-speakers.csv
+    --without-speakers playroom-doubtful-speakers.csv"
+simulate() { "$babyhubert" simulate --format flac "$@"; }
+early() {
+    simulate --minutes 15 --recordings 24 --utterances utterances/utterances.csv --cries cries/audio \
+        --voice-change 0.06 --key-voice-change 0.3 --wearer-share 0.35 $held_out "$@"
+}
+held() {
+    simulate --utterances utterances/utterances.csv --only-speakers playroom-validation-speakers.csv "$@"
+}
+late() {
+    simulate --minutes 15 --utterances people.csv --backgrounds sounds/no-voice --cries sounds/infants \
+        --cries cries/audio $held_out "$@"
+}
+anywhere() { late --levels independent --key-voice-change 0.15 --whisper-share 0.04 "$@"; }
+
+for k in 00 01 02 03 04 05 06 07 08 09 10 11 12 13 14 15; do
+    early -o "simulated/$k" --seed "3$k" --prefix "s$k"
+done
+held -o simulated/validation --seed 2 --prefix held --minutes 15 --recordings 8
+held -o simulated/anyone --seed 6 --prefix any --minutes 15 --recordings 8 --wearer-share 1.0
+anywhere -o simulated/anywhere --seed 501 --prefix anywhere --recordings 24 --monologue-share 0.25 --speech-share 0.45 \
+    --voice-change 0.1 --resonance-change 0.07
+anywhere -o simulated/anywhere2 --seed 502 --prefix anyw2 --recordings 20 --monologue-share 0.25 --speech-share 0.5 \
+    --voice-change 0.12 --resonance-change 0.08
+anywhere -o simulated/meetings --seed 700 --prefix meeting --recordings 14 --monologue-share 0.75 --speech-share 0.55 \
+    --voice-change 0.12 --resonance-change 0.1
+anywhere -o simulated/meetings2 --seed 701 --prefix meet2 --recordings 16 --monologue-share 0.6 --speech-share 0.6 \
+    --voice-change 0.15 --resonance-change 0.12
+anywhere -o simulated/lone --seed 900 --prefix lone --recordings 6 --speech-share 0.08 --cry-share 0.8 --noises 0.3 \
+    --knocks 0.5 --voice-change 0.1 --resonance-change 0.07
+late -o simulated/typical --seed 300 --prefix typical --recordings 16 --voice-change 0.06 --key-voice-change 0.3 \
+    --resonance-change 0.05
+simulate -o scenes/synthetic --seed 73 --prefix vos --recordings 3 --minutes 10
+simulate -o scenes/squeals --seed 74 --prefix voq --recordings 1 --minutes 10
+held -o scenes/held --seed 72 --prefix voh --recordings 2 --minutes 10 --cries cries/audio
+
+# An encoder; voice types; those on real sound; voice types, addressees and phonemes
+"$babyhubert" recipe "$configs/babyhubert-nano.toml" -o encoder \
+    --set 'audio.paths=["utterances/audio", "cries/audio", "playroom/train/audio"]'
+"$babyhubert" finetune voice-type "$configs/playroom-voice-type.toml" -o voice-type \
+    --set model.encoder=encoder/model "$@"
+"$babyhubert" finetune voice-type "$configs/playroom-melodies.toml" -o melodies "$@"
+"$babyhubert" finetune voice-type "$configs/playroom-real.toml" -o real "$@"
+"$babyhubert" finetune tasks "$configs/playroom-tasks.toml" -o tasks --set model.encoder=voice-type "$@"
+
+# Both in one model, trained on for all four tasks, twice: each time the mean of two runs
+"$babyhubert" combine tasks real melodies --weights 1,1,-1 -o sum --force
+for seed in 1 2; do
+    "$babyhubert" finetune tasks "$configs/playroom-joint.toml" -o "joint$seed" --set "train.seed=$seed" "$@"
+done
+"$babyhubert" combine joint1 joint2 -o joint --force
+for seed in 3 4; do
+    "$babyhubert" finetune tasks "$configs/playroom.toml" -o "last$seed" --set "train.seed=$seed" "$@"
+done
+"$babyhubert" combine last3 last4 -o mean --force
+
+# Thresholds on speakers, sounds and meetings that were in no training
+"$python" "$configs/playroom_reference.py" sounds/held-out simulated/validation/rttm real/ami/rttm -o reference \
+    --days days
+for name in real mean; do
+    "$babyhubert" segment simulated/validation/audio real/ami/audio sounds/held-out days -o "scores-$name" --model "$name" \
+        --overlap 0 --save-probs --force
+    "$babyhubert" tune voice-type --reference reference --scores "scores-$name" -o "tuned-$name" --bootstrap 0 \
+        --equal-recordings
+done
+"$babyhubert" convert real playroom-real --half --thresholds tuned-real --force
+"$babyhubert" convert mean model --half --thresholds tuned-mean --force

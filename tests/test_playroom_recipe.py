@@ -1,0 +1,145 @@
+"""The recipe of the package's model: every command of it exists, in an order in which each finds what it reads.
+
+The trainings themselves take a day; here a program stands for `babyhubert` that notes its arguments. What the recipe
+does besides calling it is run for real, on a few made-up sounds.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shlex
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from babyhubert.config import read_config
+from babyhubert.training.settings import FinetuningSettings
+from commands import parse
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+RATE = 16_000
+
+STAND_IN = """#!{python}
+import os, pathlib, shlex, sys
+words = sys.argv[1:]
+with open({log!r}, "a") as log:
+    print(shlex.join(words), file=log)
+out = pathlib.Path(words[words.index("-o") + 1]) if "-o" in words else pathlib.Path(words[-1])
+for folder in ("rttm", "audio"):
+    (out / folder).mkdir(parents=True, exist_ok=True)
+(out / "rttm" / "scene.rttm").write_text("")
+"""
+
+
+def voice(hertz: float, seed: int) -> np.ndarray:
+    """Two seconds of harmonics with pauses around, of slightly different spectra."""
+    rng, time = np.random.default_rng(seed), np.arange(2 * RATE) / RATE
+    tone = sum(rng.uniform(0.3, 1) / k * np.sin(2 * np.pi * k * hertz * time) for k in range(1, 12))
+    return np.pad(0.1 * tone, RATE) + 1e-4 * rng.standard_normal(4 * RATE)
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("corpora")
+    for name in ("playroom", "utterances", "cries/audio", "real/ami/rttm", "adults"):
+        (folder / name).mkdir(parents=True)
+    (folder / "utterances/utterances.csv").write_text(
+        "utterance_id,path,speaker_id,voice,age_years,duration_s,phones\n1,audio/1.opus,so1,CHI,6,2.5,b a\n"
+    )
+    (folder / "real/ami/rttm/meeting.rttm").write_text("")
+    for number, hertz in enumerate([*np.linspace(100, 135, 12), *np.linspace(190, 260, 14), 158.0]):
+        soundfile.write(folder / f"adults/{number:02d}.wav", voice(hertz, number), RATE)
+    for kind in ("dog-bark", "chainsaw", "rooster", "baby-cry"):
+        (folder / "real/sounds" / kind).mkdir(parents=True)
+        for clip in ("1-a", "2-b", "4-c"):
+            soundfile.write(folder / f"real/sounds/{kind}/{clip}-{kind}.opus", voice(400, 1), RATE, format="OGG")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(corpora, tmp_path_factory) -> tuple[Path, list[list[str]]]:
+    """Folder of the work, and the arguments of every command in order."""
+    folder = tmp_path_factory.mktemp("recipe")
+    log, program, work = folder / "log", folder / "babyhubert", folder / "work"
+    program.write_text(STAND_IN.format(python=sys.executable, log=str(log)))
+    program.chmod(0o755)
+    done = subprocess.run(
+        [CONFIGS / "playroom.sh", corpora, work, "--set", "machine.device=cpu"],
+        env=os.environ | {"BABYHUBERT": str(program), "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return work, [shlex.split(line) for line in log.read_text().splitlines()]
+
+
+def test_every_command_of_the_recipe_exists(run):
+    _, commands = run
+    assert len(commands) > 30
+    for words in commands:
+        parse(words)
+
+
+def test_every_training_has_its_configuration_and_the_options_given(run):
+    _, commands = run
+    trainings = [words for words in commands if words[0] == "finetune"]
+    assert [Path(words[2]).stem for words in trainings].count("playroom") == 2
+    for words in trainings:
+        assert words[-2:] == ["--set", "machine.device=cpu"]
+        changes = [value for key, value in pairwise(words) if key == "--set"]
+        read_config(Path(words[2]), FinetuningSettings, changes)
+
+
+def test_every_folder_of_scenes_that_a_training_reads_was_made_before(run):
+    _, commands = run
+    made: set[str] = set()
+    for words in commands:
+        if words[0] == "finetune":
+            text = Path(words[2]).read_text(encoding="utf-8")
+            read = {part for part in text.split('"') if part.startswith(("simulated/", "scenes/"))}
+            assert {"/".join(part.split("/")[:2]) for part in read} <= made
+        elif "-o" in words:
+            made.add(words[words.index("-o") + 1])
+
+
+def test_held_out_sounds_are_in_no_training_and_cries_have_a_reference(run):
+    work, _ = run
+    learnt = {path.name for folder in ("no-voice", "infants") for path in (work / "sounds" / folder).rglob("*.opus")}
+    held = {path.name for path in (work / "sounds/held-out").rglob("*.opus")}
+    assert {name[0] for name in learnt} == {"1", "2"}
+    assert {name[0] for name in held} == {"4"}
+    assert len(held) == 4
+    assert {path.stem for path in (work / "reference").iterdir()} >= {Path(name).stem for name in held}
+    assert (work / "reference/4-c-dog-bark.rttm").read_text() == ""
+    (line, *more) = (work / "reference/4-c-baby-cry.rttm").read_text().splitlines()
+    assert not more
+    onset, duration = map(float, line.split()[3:5])
+    assert onset == pytest.approx(1.0, abs=0.1)
+    assert duration == pytest.approx(2.0, abs=0.2)
+    assert (work / "reference/day-dog-bark.rttm").read_text() == ""
+    in_day = float((work / "reference/day-baby-cry.rttm").read_text().split()[3])
+    assert in_day == pytest.approx(onset + 12, abs=0.01)
+    day, rate = soundfile.read(work / "days/day-baby-cry.flac")
+    loud = np.flatnonzero(np.abs(day) > 0.05) / rate
+    assert loud[0] == pytest.approx(in_day, abs=0.1)
+    assert len(day) / rate == pytest.approx(12 + 4 + 12, abs=0.1)
+
+
+def test_men_and_women_are_told_by_pitch_and_what_lies_between_is_left_out(run):
+    work, _ = run
+    with (work / "people.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    own = [row for row in rows if row["path"].startswith("adults")]
+    assert [row["speaker_id"] for row in rows if row not in own] == ["so1"]
+    assert {row["utterance_id"] for row in own if row["voice"] == "MAL"} == {f"{n:02d}" for n in range(12)}
+    assert {row["utterance_id"] for row in own if row["voice"] == "FEM"} == {f"{n:02d}" for n in range(12, 26)}
+    for row in own:
+        assert soundfile.info(work / row["path"]).duration == pytest.approx(float(row["duration_s"]), abs=1e-3)
+        assert float(row["duration_s"]) == pytest.approx(2.0, abs=0.3)

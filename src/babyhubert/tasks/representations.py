@@ -22,8 +22,6 @@ from babyhubert.shipped import VOICE_TYPE_MODEL
 from babyhubert.tasks.embedding import Embedder, EmbedSettings
 from babyhubert.tasks.segment_means import NeededFrames, SegmentMeans, segment_frames
 
-"""The small model whose encoder is used where none is named."""
-
 
 def embed(
     audio: AudioInput,

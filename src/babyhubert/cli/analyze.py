@@ -66,7 +66,7 @@ def analyze(
     models = choose_models(model, voice_type, addressee, phonemes)
     if models.voice_type is None:
         print_small_model(option="--model" if addressee is None and phonemes is None else "--voice-type")
-    if TASKS_MODEL.name in models.utterances.values() and model is None:
+    if model is None and voice_type is None and addressee is None and phonemes is None:
         print_small_model(None, name=TASKS_MODEL.name)
     make = partial(
         open_analyze_run,

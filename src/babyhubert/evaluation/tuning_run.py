@@ -127,7 +127,8 @@ def tune_voice_type(
     _check_tunable(reference, recordings, scores)
     folds = split_recordings(recordings, settings.folds)
     grid, minimums = threshold_grid(settings.step), tuple(settings.minimums)
-    lengths = _lengths(recordings, scores, uem)
+    needed = settings.equal_recordings or settings.false_limit is not None
+    lengths = _lengths(recordings, scores, uem) if needed else {}
     longest = max(lengths.values(), default=0)
     copies = {uri: max(round(longest / max(length, 1)), 1) for uri, length in lengths.items()}
     measure = partial(

@@ -140,7 +140,9 @@ def open_analyze_run(
         ConfigError: impossible settings, or a missing device.
     """
     voice_source = models.voice_type or VOICE_TYPE_MODEL.name
-    voice_task = TaskChoice("frames", preferred=VOICE_TYPE).of(load_checkpoint(voice_source).heads, voice_source)
+    voice_task = VOICE_TYPE
+    if models.voice_type is not None:
+        voice_task = TaskChoice("frames", preferred=VOICE_TYPE).of(load_checkpoint(voice_source).heads, voice_source)
     wanted = {voice_task: voice_source, **models.utterances}
     loaded: dict[str, LoadedModel] = {}
     for task, source in wanted.items():

@@ -16,6 +16,7 @@ from huggingface_hub import errors
 
 from babyhubert.encoder.loading import load_checkpoint, load_encoder, model_hash, resolve_model
 from babyhubert.errors import CheckpointError, ModelAccessError
+from babyhubert.shipped import SHIPPED_MODELS
 
 
 def hub_error(kind: type[Exception]) -> Exception:
@@ -133,6 +134,15 @@ def test_a_local_folder_comes_before_the_hub(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: pytest.fail("downloaded"))
     published.transformers_folder(tmp_path / "coml" / "BabyHuBERT")
     assert resolve_model("coml/BabyHuBERT") == Path("coml/BabyHuBERT")
+
+
+def test_a_folder_of_recordings_does_not_hide_a_model_of_the_package(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "playroom").mkdir()
+    assert resolve_model("playroom") == SHIPPED_MODELS / "playroom"
+    (tmp_path / "playroom").rmdir()
+    published.transformers_folder(tmp_path / "playroom")
+    assert resolve_model("playroom") == Path("playroom")
 
 
 def test_loaded_encoder_is_ready_for_inference(tmp_path):

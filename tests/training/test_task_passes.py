@@ -28,7 +28,7 @@ def test_gradients_are_those_of_plain_passes(frozen, device, scenes, utterances,
     model = {"freeze_convolutions": frozen, "encoder_settings": {"hidden_dropout": 0.2, "layer_drop": 0.3}}
     config = settings(encoder, tables, model=model)
     tasks = finetuning._read_tasks(config, list(tables), tmp_path, SkippedMaterial())
-    network, _ = build_model(config.model, tasks, seed=0)
+    network = build_model(config.model, tasks, seed=0).model
     network.to(where).train()
     losses = TaskLosses(network, tasks)
     passes = RecordedPasses(losses, autocast("float32", where), where)

@@ -122,6 +122,7 @@ def check(
         CheckpointError: something is missing, unexpected, of the wrong shape or not finite.
     """
     _check_depth(checkpoint, where)
+    _check_blocks(checkpoint, where)
     shapes = encoder_shapes(checkpoint.config)
     beside = _shapes_beside(checkpoint)
     found = _tensors_beside(checkpoint)
@@ -210,6 +211,13 @@ def _check_depth(checkpoint: Checkpoint, where: str) -> None:
         )
 
 
+def _check_blocks(checkpoint: Checkpoint, where: str) -> None:
+    layers = checkpoint.config.layers
+    for task, head in checkpoint.heads.items():
+        if head.block is not None and not 1 <= head.block <= layers:
+            raise CheckpointError(f"{where}: the {task} head takes block {head.block}, the encoder has {layers}")
+
+
 def _tensors_beside(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """Tensors outside the encoder, by their names in a model folder."""
     found = {f"pretraining.{name}": tensor for name, tensor in checkpoint.pretraining.items()}
@@ -225,7 +233,7 @@ def _shapes_beside(checkpoint: Checkpoint) -> dict[str, Shape]:
     for task, head in checkpoint.heads.items():
         shapes = _head_shapes(head, checkpoint.config.hidden_size)
         if LAYER_WEIGHTS in head.tensors:
-            shapes[LAYER_WEIGHTS] = (checkpoint.config.layers,)
+            shapes[LAYER_WEIGHTS] = (head.block or checkpoint.config.layers,)
         expected |= {f"heads.{task}.{name}": shape for name, shape in shapes.items()}
     return expected
 

@@ -18,7 +18,7 @@ from babyhubert.encoder.canonical import Checkpoint, Head, check, infer_config, 
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.flavours import FLAVOURS, LAYOUTS, WRITABLE
 from babyhubert.encoder.flavours.fairseq import s3prl_entries
-from babyhubert.encoder.flavours.layout import SPECIAL_LABEL_EMBEDDINGS, Layout, NamedHead
+from babyhubert.encoder.flavours.layout import LAYER_WEIGHTS, SPECIAL_LABEL_EMBEDDINGS, Layout, NamedHead
 from babyhubert.encoder.model_folder import is_model_folder, read_model_folder, save_model_folder, weights_of_folder
 from babyhubert.encoder.pickles import plain, read_pickle, write_pickle
 from babyhubert.errors import CheckpointError, ConfigError
@@ -158,6 +158,11 @@ def _refuse_incomplete(checkpoint: Checkpoint, layout: Layout) -> None:
         raise CheckpointError(
             f"the {layout.name} layout has a head of another shape (two linear layers); write 'transformers'"
         )
+    if layout.head is not None and _takes_inner_blocks(checkpoint.heads[layout.head.task]):
+        raise CheckpointError(
+            f"the {layout.name} layout stores heads of the encoder's last block alone, and the {layout.head.task} "
+            "head takes others; write 'transformers'"
+        )
     if checkpoint.config.relative_buckets:
         raise CheckpointError(
             f"the {layout.name} layout holds a HuBERT encoder, not WavLM with its relative position bias; write "
@@ -165,6 +170,10 @@ def _refuse_incomplete(checkpoint: Checkpoint, layout: Layout) -> None:
         )
     if layout.name == "fairseq" and checkpoint.config.feature_norm != "group":
         raise CheckpointError("the fairseq layout is written for group-norm encoders only; write 'transformers'")
+
+
+def _takes_inner_blocks(head: Head) -> bool:
+    return head.block is not None or LAYER_WEIGHTS in head.tensors
 
 
 def _envelope(layout: Layout, tensors: dict[str, Tensor], checkpoint: Checkpoint) -> dict[str, Any]:

@@ -94,6 +94,8 @@ def _check_likeness(source: str, model: Checkpoint, first_source: str, first: Ch
             raise CheckpointError(
                 f"{source} has a head for {name.replace('_', ' ')}, which {first_source} lacks; name {source} first"
             )
+        if own.block != head.block:
+            raise CheckpointError(f"{source} and {first_source} have heads of other blocks for {name}")
         if (own.kind, own.labels) != (head.kind, head.labels):
             raise CheckpointError(f"{source} and {first_source} tell other classes of {name.replace('_', ' ')}")
         shapes = {key: tensor.shape for key, tensor in own.tensors.items()}

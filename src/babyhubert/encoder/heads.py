@@ -27,7 +27,11 @@ class TaskHead(nn.Module):
 
     Args:
         labels: Meaning of each output, in order.
-        mixed_layers: Number of encoder blocks to learn a weighted sum over; None takes the last block alone.
+        mixed_layers: Number of blocks, from the first, to learn a weighted sum over; None takes one block alone.
+
+    Attributes:
+        block: Number of the last block the head takes, from 1; None: the encoder's last. Blocks above it can be added
+            and trained without changing this head's outputs.
     """
 
     kind: ClassVar[HeadKind]
@@ -36,18 +40,21 @@ class TaskHead(nn.Module):
     def __init__(self, labels: Sequence[str], mixed_layers: int | None = None) -> None:
         super().__init__()
         self.labels = tuple(labels)
+        self.block: int | None = None
         weights = None if mixed_layers is None else nn.Parameter(torch.zeros(mixed_layers))
         self.register_parameter(LAYER_WEIGHTS, weights)
 
     def to_head(self) -> Head:
         """Return the parameters as a checkpoint stores them, on the CPU."""
-        return Head(self.labels, {name: value.detach().cpu() for name, value in self.state_dict().items()}, self.kind)
+        tensors = {name: value.detach().cpu() for name, value in self.state_dict().items()}
+        return Head(self.labels, tensors, self.kind, self.block)
 
     def mix(self, hidden: Sequence[Tensor]) -> Tensor:
-        """Weighted sum of the outputs of all blocks, each (B, T, D)."""
+        """Weighted sum of the outputs of the first blocks, each (B, T, D), up to the head's last."""
         assert self.layer_weights is not None
         shares = torch.softmax(self.layer_weights, dim=0)
-        return torch.einsum("l,lbtd->btd", shares.to(hidden[0].dtype), torch.stack(tuple(hidden)))
+        used = torch.stack(tuple(hidden[: len(shares)]))
+        return torch.einsum("l,lbtd->btd", shares.to(used.dtype), used)
 
     def reset(self, generator: torch.Generator) -> None:
         """Draw fresh parameters: weights normal with deviation 0.02, biases zero, equal weights for all layers."""
@@ -162,6 +169,7 @@ def is_unlabelled(head: Head) -> bool:
 
 def head_of(head: Head) -> TaskHead:
     """Build a head with a checkpoint's parameters, of the class of its kind."""
-    if head.kind == "ctc" and "weight" in head.tensors:
-        return LinearPhonemeHead.from_head(head)
-    return HEAD_CLASSES[head.kind].from_head(head)
+    linear = head.kind == "ctc" and "weight" in head.tensors
+    made = (LinearPhonemeHead if linear else HEAD_CLASSES[head.kind]).from_head(head)
+    made.block = head.block
+    return made

@@ -66,6 +66,7 @@ class HubertEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.gradient_checkpointing = False
+        self.frozen_blocks: int | None = None
         self.inference_form: nn.Module | None = None  # set by matrix_form.use_matrix_form
         self.feature_extractor = ConvolutionalFrontEnd(config)
         self.feature_projection = FeatureProjection(config)
@@ -135,7 +136,19 @@ class HubertEncoder(nn.Module):
         """Drop the form for inference when training starts, since it would no longer match the weights."""
         if mode:
             self.inference_form = None
-        return super().train(mode)
+        super().train(mode)
+        if self.frozen_blocks is not None:
+            self._freeze()
+        return self
+
+    def _freeze(self) -> None:
+        assert self.frozen_blocks is not None
+        transformer = self.encoder
+        below = [self.feature_extractor, self.feature_projection, transformer.pos_conv_embed, transformer.dropout]
+        if not transformer.pre_norm:
+            below.append(transformer.layer_norm)
+        for module in (*below, *transformer.layers[: self.frozen_blocks]):
+            module.requires_grad_(False).eval()
 
     def _load_from_state_dict(self, *arguments: Any, **keywords: Any) -> None:
         self.inference_form = None
@@ -164,6 +177,16 @@ class HubertEncoder(nn.Module):
     def freeze_features(self) -> HubertEncoder:
         """Exclude the convolutional front-end from training (as every published derived model does); returns self."""
         self.feature_extractor.requires_grad_(False)
+        return self
+
+    def freeze_blocks(self, count: int) -> HubertEncoder:
+        """Exclude all up to the output of a block from training, dropout included, for good; returns self.
+
+        Args:
+            count: Number of that block, from 0 (the input of the first).
+        """
+        self.frozen_blocks = count
+        self._freeze()
         return self
 
     @property

@@ -1,6 +1,7 @@
 """Resolution of a name to an encoder: a local path, a model of this package, or a repository on the Hugging Face hub.
 
-A local path comes first; a path that does not exist is an error, never a download and never another model. The
+A local path comes first, but for a folder without weights that is called like a model of the package; a path that does
+not exist is an error, never a download and never another model. The
 published repositories are gated: until a user has accepted their terms and logged in, the error says where to do so.
 """
 
@@ -48,10 +49,11 @@ def resolve_model(
         ModelAccessError: the repository is gated, unknown or out of reach.
     """
     path = Path(name_or_path).expanduser()
-    if path.exists():
-        return path
     name = str(name_or_path)
-    if isinstance(name_or_path, str) and name in shipped_models():
+    shipped = isinstance(name_or_path, str) and name in shipped_models()
+    if path.exists() and not (shipped and _is_other_folder(path)):
+        return path
+    if shipped:
         return SHIPPED_MODELS / name
     named = None if isinstance(name_or_path, Path) else _REPOSITORY.fullmatch(name)
     if named is None or Path(named[1]).suffix in _FILE_SUFFIXES or path.suffix in _FILE_SUFFIXES:
@@ -63,6 +65,11 @@ def resolve_model(
     offline = offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
     _LOG.info("looking for %s on the hub, or in its cache", name)
     return _download(repository, own or revision, cache_dir, offline)
+
+
+def _is_other_folder(path: Path) -> bool:
+    """True for a folder without weights, such as one of recordings that is called like a model of the package."""
+    return path.is_dir() and not any(file.suffix in _FILE_SUFFIXES for file in path.iterdir())
 
 
 def _download(repository: str, revision: str | None, cache_dir: str | Path | None, offline: bool) -> Path:
@@ -111,6 +118,12 @@ def load_checkpoint(
 ) -> Checkpoint:
     """Read a checkpoint from a file, a folder or the hub; errors as of :func:`resolve_model` and `read_checkpoint`."""
     return read_checkpoint(resolve_model(source, revision, cache_dir, offline))
+
+
+def origin_of(source: str, checkpoint: Checkpoint) -> str:
+    """Source, hash and licence of a model, for the lineage of those that are made from it."""
+    licence = checkpoint.metadata.get("task", {}).get("licence") or "licence unknown: see its source"
+    return f"{source}, SHA-256 {model_hash(resolve_model(source))} ({licence})"
 
 
 def build_encoder(checkpoint: Checkpoint) -> HubertEncoder:

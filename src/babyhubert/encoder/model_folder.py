@@ -156,7 +156,7 @@ def _write_files(folder: Path, checkpoint: Checkpoint, task: Mapping[str, Any] |
     write_json(folder / CONFIG, {**settings, _SOURCE: source} if source else settings)
     write_json(folder / PREPROCESSOR, _preprocessor(checkpoint.config))
     if checkpoint.heads or task:
-        heads = {name: {"kind": head.kind, "labels": list(head.labels)} for name, head in checkpoint.heads.items()}
+        heads = {name: _described(head) for name, head in checkpoint.heads.items()}
         write_json(folder / TASK, {"format": TASK_FORMAT, "heads": heads, **dict(task or {})})
     tensors = dict(checkpoint.encoder)
     tensors |= {_PRETRAINING + name: tensor for name, tensor in checkpoint.pretraining.items()}
@@ -164,6 +164,12 @@ def _write_files(folder: Path, checkpoint: Checkpoint, task: Mapping[str, Any] |
         tensors |= {f"{_HEADS}{name}.{key}": tensor for key, tensor in head.tensors.items()}
     safetensors.torch.save_file(_independent(tensors), folder / WEIGHTS, metadata={"format": "pt"})
     shutil.copymode(folder / CONFIG, folder / WEIGHTS)  # safetensors makes it readable by its owner alone
+
+
+def _described(head: Head) -> dict[str, Any]:
+    """Entry of a head in `task.json`."""
+    block = {} if head.block is None else {"block": head.block}
+    return {"kind": head.kind, "labels": list(head.labels), **block}
 
 
 def _preprocessor(config: HubertConfig) -> dict[str, Any]:
@@ -296,7 +302,12 @@ def _read_heads(tensors: dict[str, Tensor], task: Mapping[str, Any] | None, fold
         if len(set(labels)) != len(labels):
             raise CheckpointError(f"{folder / TASK}: the {name} head has a label twice: {', '.join(labels)}")
     return {
-        name: Head(tuple(described[name]["labels"]), found, _kind_of(name, described[name], folder))
+        name: Head(
+            tuple(described[name]["labels"]),
+            found,
+            _kind_of(name, described[name], folder),
+            _block_of(name, described[name], folder),
+        )
         for name, found in grouped.items()
     }
 
@@ -326,3 +337,10 @@ def _kind_of(name: str, entry: Mapping[str, Any], folder: Path) -> HeadKind:
         told = "no kind" if kind is None else f"the kind {kind!r}"
         raise CheckpointError(f"{folder / TASK}: the {name} head has {told}: one of {', '.join(HEAD_KINDS)}")
     return kind
+
+
+def _block_of(name: str, entry: Mapping[str, Any], folder: Path) -> int | None:
+    block = entry.get("block")
+    if block is not None and (not isinstance(block, int) or isinstance(block, bool) or block < 1):
+        raise CheckpointError(f"{folder / TASK}: the {name} head has the block {block!r}: a number from 1 is needed")
+    return block

@@ -42,17 +42,22 @@ class TaskModel(nn.Module):
             lengths: Samples of each row before padding, on the CPU; None: all rows are of full length n.
 
         Returns:
-            (B, T(n), D) by task: the last block, or the weighted sum of blocks that the head has learnt.
+            (B, T(n), D) by task: the head's block (by default the last), or the weighted sum of blocks that it has
+            learnt. Blocks above those that the heads take are not run.
         """
         wanted = [name for name in self.heads if tasks is None or name in tasks]
-        mixing = {name for name in wanted if self.head(name).layer_weights is not None}
-        if not mixing:
+        heads = [self.head(name) for name in wanted]
+        if all(head.block is None and head.layer_weights is None for head in heads):
             last = self.encoder(waveforms, lengths=lengths).last
             return dict.fromkeys(wanted, last)
-        blocks = range(1, self.encoder.config.layers + 1)
+        layers = self.encoder.config.layers
+        blocks = range(1, max(head.block or layers for head in heads) + 1)
         output = self.encoder(waveforms, layers=blocks, lengths=lengths)
         hidden = [output.hidden[block] for block in blocks]
-        return {name: self.head(name).mix(hidden) if name in mixing else output.last for name in wanted}
+        return {
+            name: _taken(head, hidden, output.last if len(blocks) == layers else hidden[-1])
+            for name, head in zip(wanted, heads, strict=True)
+        }
 
     def head(self, task: str) -> TaskHead:
         """Return the head of a task.
@@ -110,6 +115,13 @@ class TaskModel(nn.Module):
         made = cls.__new__(cls)
         TaskModel.__init__(made, build_encoder(checkpoint), heads)
         return made.eval()
+
+
+def _taken(head: TaskHead, hidden: Sequence[Tensor], last: Tensor) -> Tensor:
+    """Features of a head among the outputs of blocks 1, 2, ...; ``last`` is behind a pre-norm encoder's final norm."""
+    if head.layer_weights is not None:
+        return head.mix(hidden)
+    return last if head.block is None else hidden[head.block - 1]
 
 
 class VoiceTypeModel(TaskModel):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
@@ -11,11 +12,14 @@ from babyhubert.encoder.canonical import Checkpoint
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.heads import TaskHead, head_of
 from babyhubert.encoder.hubert import HubertEncoder, initialise
-from babyhubert.encoder.loading import build_encoder, load_checkpoint, model_hash, resolve_model
+from babyhubert.encoder.loading import build_encoder, load_checkpoint, origin_of
 from babyhubert.encoder.multitask import TaskModel
 from babyhubert.errors import ConfigError
 from babyhubert.tasks.interface import Task
 from babyhubert.training.settings import ModelSettings
+
+OF_FRAMES = ("thresholds", "confidence")
+"""Entries of a model's card about its head of frames, beside those under the head's name."""
 
 
 def starting_point(source: str, changes: Mapping[str, float], key: str) -> tuple[Checkpoint, list[str]]:
@@ -37,14 +41,27 @@ def starting_point(source: str, changes: Mapping[str, float], key: str) -> tuple
         raise ConfigError(f"{key}: {error}") from error
     if not config.same_shapes(checkpoint.config):
         raise ConfigError(f"{key} changes the shape of the weights; it may change dropouts only")
-    terms = checkpoint.metadata.get("task", {})
-    licence = terms.get("licence") or "licence unknown: see its source"
-    origin = f"{source}, SHA-256 {model_hash(resolve_model(source))} ({licence})"
-    return replace(checkpoint, config=config), [*terms.get("lineage", []), origin]
+    lineage = checkpoint.metadata.get("task", {}).get("lineage", [])
+    return replace(checkpoint, config=config), [*lineage, origin_of(source, checkpoint)]
 
 
-def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -> tuple[TaskModel, list[str]]:
-    """The model before its first step, and the lineage of its encoder, the latest last.
+@dataclass(frozen=True)
+class Origin:
+    """A model before its first step.
+
+    Attributes:
+        model: Encoder and heads, those that are kept untrained among them.
+        lineage: Origins of the encoder, the latest last.
+        card: Entries of the kept heads for the model's `task.json`.
+    """
+
+    model: TaskModel
+    lineage: list[str]
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+
+def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -> Origin:
+    """Build the model before its first step.
 
     Raises:
         ConfigError: settings of the encoder that would change the shape of given weights, or heads to keep that do not
@@ -52,37 +69,93 @@ def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -
         CheckpointError: the start cannot be read.
     """
     generator = torch.Generator().manual_seed(seed)
-    kept: dict[str, TaskHead] = {}
     if settings.encoder is None:
         shape = HubertConfig.of_size(settings.size).with_changes(**settings.encoder_settings)
-        encoder, lineage = initialise(HubertEncoder(shape), generator), [f"{settings.size} encoder, random weights"]
-    else:
-        checkpoint, lineage = starting_point(settings.encoder, settings.encoder_settings, "model.encoder_settings")
-        encoder = build_encoder(checkpoint)
-        if settings.heads != "new":
-            kept = {name: head_of(head) for name, head in checkpoint.heads.items() if name in tasks}
-        if settings.heads == "add":
-            _check_addition(settings.encoder, checkpoint.heads, tasks)
-    mixed = encoder.config.layers if settings.layer_mix else None
+        encoder = initialise(HubertEncoder(shape), generator)
+        heads = _heads(settings, tasks, encoder, {}, generator)
+        _freeze(encoder, settings)
+        return Origin(TaskModel(encoder, heads), [f"{settings.size} encoder, random weights"])
+    checkpoint, lineage = starting_point(settings.encoder, settings.encoder_settings, "model.encoder_settings")
+    if settings.heads in ("add", "extend"):
+        _check_addition(settings, checkpoint.heads, tasks)
+    if settings.new_blocks:
+        checkpoint = with_new_blocks(checkpoint, settings.new_blocks, settings.encoder, generator)
+    encoder = build_encoder(checkpoint)
+    found = {} if settings.heads == "new" else {name: head_of(head) for name, head in checkpoint.heads.items()}
+    heads = _heads(settings, tasks, encoder, found, generator)
+    _freeze(encoder, settings)
+    if settings.heads != "extend":
+        return Origin(TaskModel(encoder, heads), lineage)
+    kept = {name: head.requires_grad_(False) for name, head in found.items() if name not in tasks}
+    encoder.freeze_blocks(max(head.block or encoder.config.layers for head in kept.values()))
+    return Origin(TaskModel(encoder, {**kept, **heads}), lineage, _card_of(kept, checkpoint.metadata.get("task", {})))
+
+
+def with_new_blocks(checkpoint: Checkpoint, count: int, source: str, generator: torch.Generator) -> Checkpoint:
+    """Add blocks on top of an encoder, drawn at random; its heads go on taking the blocks they took.
+
+    Raises:
+        ConfigError: the encoder has a closing norm behind its last block (pre-norm), which its heads would lose.
+    """
+    config = checkpoint.config
+    if config.pre_norm:
+        raise ConfigError(
+            f"model.new_blocks: {source} norms the output of its last block once more (do_stable_layer_norm), so no "
+            "block can be added on top; use 0"
+        )
+    longer = config.with_changes(layers=config.layers + count)
+    drawn = initialise(HubertEncoder(longer), generator).state_dict()
+    heads = {name: replace(head, block=head.block or config.layers) for name, head in checkpoint.heads.items()}
+    return replace(checkpoint, config=longer, encoder={**drawn, **checkpoint.encoder}, heads=heads)
+
+
+def _heads(
+    settings: ModelSettings,
+    tasks: Mapping[str, Task],
+    encoder: HubertEncoder,
+    found: Mapping[str, TaskHead],
+    generator: torch.Generator,
+) -> dict[str, TaskHead]:
+    """Heads of the tasks: drawn, then those of the start in their place."""
     heads: dict[str, TaskHead] = {}
     for name, task in tasks.items():
+        kept = found.get(name)
+        block = None if kept is None else kept.block
+        mixed = (block or encoder.config.layers) if settings.layer_mix else None
         heads[name] = task.new_head(encoder.config.hidden_size, mixed)
         heads[name].reset(generator)
-        if settings.heads == "keep" or name in kept:
-            _take_over(heads[name], kept.get(name), f"{settings.encoder}: its {name.replace('_', ' ')} head")
-    _freeze(encoder, settings)
-    return TaskModel(encoder, heads), lineage
+        heads[name].block = block
+        if settings.heads == "keep" or kept is not None:
+            _take_over(heads[name], kept, f"{settings.encoder}: its {name.replace('_', ' ')} head")
+    return heads
 
 
-def _check_addition(encoder: str, heads: Collection[str], tasks: Collection[str]) -> None:
+def _card_of(kept: Mapping[str, TaskHead], card: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries of a model's card that hold for the kept heads, whose outputs do not change."""
+    entries: dict[str, Any] = {name: card[name] for name in kept if name in card}
+    if any(head.kind == "frames" for head in kept.values()):
+        entries |= {key: card[key] for key in OF_FRAMES if key in card}
+    return entries
+
+
+def _check_addition(settings: ModelSettings, heads: Collection[str], tasks: Collection[str]) -> None:
     """Check that the heads of a model can be kept beside new ones: it has some, and none of them would be lost."""
+    encoder = settings.encoder
     if not heads:
-        raise ConfigError(f'{encoder} has no head; model.heads = "add" goes on with those of a model: use "new"')
-    lost = sorted(set(heads) - set(tasks))
-    if lost:
         raise ConfigError(
-            f"{encoder} has a head for {lost[0].replace('_', ' ')}, for which the configuration has no table: "
-            'model.heads = "add" trains all heads together, and "new" leaves those of the model behind'
+            f'{encoder} has no head; model.heads = "{settings.heads}" goes on with those of a model: use "new"'
+        )
+    others = sorted(set(heads) - set(tasks))
+    if others and settings.heads == "add":
+        raise ConfigError(
+            f"{encoder} has a head for {others[0].replace('_', ' ')}, for which the configuration has no table: "
+            'model.heads = "add" trains all heads together, "extend" keeps those without a table as they are, and '
+            '"new" leaves those of the model behind'
+        )
+    if not others and settings.heads == "extend":
+        raise ConfigError(
+            f'{encoder} has no head but those of this configuration; model.heads = "extend" keeps others as they are: '
+            'use "keep" or "add"'
         )
 
 

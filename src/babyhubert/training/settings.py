@@ -36,7 +36,10 @@ class ModelSettings(Config):
             with ``encoder``, as published, False without.
         freeze_encoder: True to train only the heads.
         heads: ``new``: drawn at random; ``keep``: those of ``encoder``, a model of the same tasks and labels; ``add``:
-            all that ``encoder`` has are kept, the others drawn, to train a model on further tasks.
+            all that ``encoder`` has are kept, the others drawn, to train a model on further tasks; ``extend``: heads
+            without a table here are kept untrained, and all of the encoder that they use is frozen, so that their
+            outputs do not change.
+        new_blocks: Blocks to add on top of ``encoder``, drawn at random; its own heads go on taking the blocks below.
         layer_mix: True to learn a weighted sum over all blocks for each head instead of taking the last.
     """
 
@@ -45,13 +48,16 @@ class ModelSettings(Config):
     encoder_settings: Mapping[str, float] = Field(default_factory=dict)
     freeze_convolutions: bool | None = None
     freeze_encoder: bool = False
-    heads: Literal["new", "keep", "add"] = "new"
+    heads: Literal["new", "keep", "add", "extend"] = "new"
+    new_blocks: Annotated[int, Field(ge=0)] = 0
     layer_mix: bool = False
 
     @model_validator(mode="after")
     def _heads_of_something(self) -> ModelSettings:
         if self.heads != "new" and self.encoder is None:
             raise ValueError(f'heads = "{self.heads}" goes on with the heads of a model: give encoder')
+        if self.new_blocks and self.encoder is None:
+            raise ValueError("new_blocks are added to the encoder of a model: give encoder")
         return self
 
     @property

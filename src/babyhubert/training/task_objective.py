@@ -68,7 +68,8 @@ class TaskObjective(Objective[Batches]):
         self.validate_every, self.most_skipped_steps = train.validate_every or epoch, train.most_skipped_steps
         self.history: list[float] = []
         self.best_step, self.best_validations = 0, dict[str, Validation]()
-        self.network, self.lineage = build_model(settings.model, self.tasks, train.seed)
+        origin = build_model(settings.model, self.tasks, train.seed)
+        self.network, self.lineage, self._kept = origin.model, origin.lineage, origin.card
         self.model = self.network.to(group.device)
         self.network.encoder.gradient_checkpointing = machine.gradient_checkpointing
         self.network.encoder.train_on(group.device)
@@ -261,18 +262,19 @@ class TaskObjective(Objective[Batches]):
 
     def card(self, at: Progress) -> dict[str, Any]:  # noqa: D102
         own = {name: task.card() for name, task in self.tasks.items()}
-        labels = {name: list(task.labels) for name, task in self.tasks.items()}
+        labels = {name: list(self.network.head(name).labels) for name in self.network.tasks}
         details = [dict(found.card) for found in self.best_validations.values()]
         thresholds = next((found["thresholds"] for found in details if "thresholds" in found), None)
         used = self.settings.model_dump(mode="json", include={"model", "train"})
         used |= {name: self.settings.tasks[name].model_dump(mode="json") for name in self.tasks}
         return {
-            "task": next(iter(self.tasks)) if len(self.tasks) == 1 else "several",
+            "task": next(iter(labels)) if len(labels) == 1 else "several",
             **self.settings.card.model_dump(),
             "lineage": list(self.lineage),
             "labels": next(iter(labels.values())) if len(labels) == 1 else labels,
             **({} if thresholds is None else {"thresholds": thresholds}),
             **own,
+            **self._kept,
             "validation": {
                 "step": self.best_step,
                 **{

@@ -50,11 +50,14 @@ class Head:
         labels: Meaning of each output, in the order of the rows of the last weight.
         tensors: Parameters under the canonical names of the kind.
         kind: Shape of the head and use of its outputs.
+        block: Number of the encoder's block whose output the head takes, from 1; with `layer_weights`, the last of the
+            blocks it mixes. None: the encoder's last.
     """
 
     labels: tuple[str, ...]
     tensors: dict[str, Tensor]
     kind: HeadKind
+    block: int | None = None
 
 
 @dataclass(frozen=True)

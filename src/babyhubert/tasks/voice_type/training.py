@@ -48,6 +48,7 @@ from babyhubert.material.sources import (
 )
 from babyhubert.material.threshold_counts import GRID, LEVELS, above, best_point, count_levels
 from babyhubert.tasks.interface import Validation, identity_of, without_validation
+from babyhubert.tasks.voice_type.teacher import Teacher, TeacherSettings
 from babyhubert.timebase import FRAME_HOP, FRAME_RECEPTIVE_FIELD, SAMPLE_RATE, frame_count, seconds_to_samples
 
 PUBLISHED_WINDOW_S = 4.0
@@ -91,6 +92,7 @@ class VoiceTypeSettings(Config):
         overlap_weight: Factor on the loss of frames in which several classes speak: they are few, and hard.
         mix: Two scenes in one window.
         nobody: Windows without speech.
+        teacher: Another model whose probabilities are part of the targets.
         augmentation: Changes of training windows.
         loss_weight: Weight of this task's loss in a training of several tasks.
     """
@@ -111,6 +113,7 @@ class VoiceTypeSettings(Config):
     overlap_weight: Annotated[float, Field(gt=0)] = 1.0
     mix: MixSettings | None = None
     nobody: NonSpeechSettings | None = None
+    teacher: TeacherSettings | None = None
     augmentation: AugmentationSettings = AugmentationSettings()
     loss_weight: Annotated[float, Field(gt=0)] = 1.0
 
@@ -199,6 +202,7 @@ class VoiceTypeTask:
         seed: Seed of the windows.
         augmentation: Changes of training windows.
         non_speech: Windows without speech, and background sounds; None: neither.
+        teacher: Model whose probabilities are part of the targets; None: the annotation alone.
         name: Name of the task.
         seed_stream: Number of its random draws among those of other tasks.
     """
@@ -211,6 +215,7 @@ class VoiceTypeTask:
         seed: int,
         augmentation: Augmentation,
         non_speech: NonSpeech | None = None,
+        teacher: Teacher | None = None,
         *,
         name: str = VOICE_TYPE,
         seed_stream: int = 1,
@@ -218,7 +223,7 @@ class VoiceTypeTask:
         self.name, self._seed_stream = name, seed_stream
         self.settings, self.train, self.validation, self.seed = settings, train, validation, seed
         self.labels = tuple(settings.labels)
-        self.augmentation, self.non_speech = augmentation, non_speech
+        self.augmentation, self.non_speech, self.teacher = augmentation, non_speech, teacher
         self.replayable = settings.shortest_window_s is None
         self.window = seconds_to_samples(settings.window_s)
         self._inference_window_s = settings.inference_window_s or settings.window_s
@@ -257,7 +262,8 @@ class VoiceTypeTask:
             raise AnnotationError("no speech in the validation material: it cannot compare weights")
         non_speech = None if settings.nobody is None else NonSpeech.prepare(settings.nobody, cache)
         augmentation = Augmentation.prepare(settings.augmentation, cache)
-        return cls(settings, scenes, held, seed, augmentation, non_speech, name=name, seed_stream=seed_stream)
+        teacher = None if settings.teacher is None else Teacher(settings.teacher, name, settings.labels)
+        return cls(settings, scenes, held, seed, augmentation, non_speech, teacher, name=name, seed_stream=seed_stream)
 
     @property
     def batches_an_epoch(self) -> int:
@@ -311,12 +317,14 @@ class VoiceTypeTask:
             targets[rows] = np.maximum(targets[rows], other_targets)
             valid[rows] &= other_valid
             waveforms *= np.arange(window) < lengths[:, None]
+        taught = np.ones((len(waveforms), 1, 1), dtype=np.float32)
         if self.non_speech is not None:
             waveforms = self.non_speech.behind(waveforms, rng) * (np.arange(window) < lengths[:, None])
             rows = np.flatnonzero(rng.random(len(waveforms)) < self.non_speech.settings.probability)
             waveforms[rows] = self.non_speech.windows(len(rows), window, rng)
             lengths[rows], targets[rows], valid[rows] = window, 0, True
-        return _batch(self.augmentation(waveforms, lengths, rng), lengths, targets, valid)
+            taught[rows] = 0
+        return _batch(self.augmentation(waveforms, lengths, rng), lengths, targets, valid, taught)
 
     def _shape(self, rng: np.random.Generator) -> tuple[int, int]:
         """Number and length of windows, so that every batch holds the same amount of audio."""
@@ -372,12 +380,15 @@ class VoiceTypeTask:
         logits = head(features).float()
         if self._positive_weights.device != logits.device:  # once: a graph could not replay the copy
             self._positive_weights = self._positive_weights.to(logits.device)
+        targets = labels = batch.targets["labels"]
+        if self.teacher is not None:
+            targets = self.teacher.targets(batch.waveforms, batch.lengths, labels, batch.targets["taught"])
         losses = F.binary_cross_entropy_with_logits(
-            logits, batch.targets["labels"], reduction="none", pos_weight=self._positive_weights
+            logits, targets, reduction="none", pos_weight=self._positive_weights
         )
         weights = batch.targets["annotated"]
         if self.settings.overlap_weight != 1.0:
-            overlapped = batch.targets["labels"].sum(dim=-1) > 1
+            overlapped = labels.sum(dim=-1) > 1
             weights = torch.where(overlapped, self.settings.overlap_weight * weights, weights)
         return torch.einsum("btc,bt->", losses, weights)
 
@@ -416,9 +427,10 @@ class VoiceTypeTask:
         return Validation(macro, float(tally[0] / max(tally[1], 1)), figures, {"thresholds": {"f1": thresholds}})
 
     def card(self) -> dict[str, Any]:
-        """Window of inference, and label rule."""
+        """Window of inference, label rule, and teacher."""
         quiet = {"in_quiet": True} if self.settings.in_quiet else {}
-        return {"context_s": self._inference_window_s, "label_rule": self.settings.label_rule, **quiet}
+        teacher = {} if self.teacher is None else {"teacher": self.teacher.origin}
+        return {"context_s": self._inference_window_s, "label_rule": self.settings.label_rule, **quiet, **teacher}
 
     def _windows(
         self, count: int, window: int, rng: np.random.Generator
@@ -586,7 +598,11 @@ def _frames(spans: NDArray[np.int64]) -> int:
 
 
 def _batch(
-    waveforms: NDArray[np.float32], lengths: NDArray[np.int64], targets: NDArray, valid: NDArray[np.bool_]
+    waveforms: NDArray[np.float32],
+    lengths: NDArray[np.int64],
+    targets: NDArray,
+    valid: NDArray[np.bool_],
+    taught: NDArray[np.float32] | None = None,
 ) -> Batch:
     whole = bool((lengths == waveforms.shape[1]).all())
     return Batch(
@@ -595,6 +611,7 @@ def _batch(
         {
             "labels": torch.from_numpy(targets.astype(np.float32)),
             "annotated": torch.from_numpy(valid.astype(np.float32)),
+            **({} if taught is None else {"taught": torch.from_numpy(taught)}),
         },
         float(valid.sum()),
         float(lengths.sum()) / SAMPLE_RATE,

@@ -139,14 +139,18 @@ class NonSpeech:
             return waveforms
         rows = np.flatnonzero(rng.random(len(waveforms)) < settings.probability)
         snr_db = within(settings.snr_db, len(rows), rng)
+        changed = waveforms.copy()
+        changed[rows] = add_at_snr(waveforms[rows], self.sounds(len(rows), waveforms.shape[1], rng), snr_db)
+        return changed
+
+    def sounds(self, count: int, samples: int, rng: np.random.Generator) -> Waveforms:
+        """Everyday sounds, made up and recorded in the ratio of their shares: (count, samples), of any level."""
         made, recorded = self.settings.sounds_share, self.settings.recorded_share
         share = recorded / (made + recorded) if made + recorded else float(self.recorded is not None)
-        sounds = np.zeros((len(rows), waveforms.shape[1]), dtype=np.float32)
-        for row in range(len(rows)):
-            sounds[row] = self._everyday(waveforms.shape[1], recorded=bool(rng.random() < share), rng=rng)
-        changed = waveforms.copy()
-        changed[rows] = add_at_snr(waveforms[rows], sounds, snr_db)
-        return changed
+        sounds = np.zeros((count, samples), dtype=np.float32)
+        for row in range(count):
+            sounds[row] = self._everyday(samples, recorded=bool(rng.random() < share), rng=rng)
+        return sounds
 
     def _everyday(self, samples: int, *, recorded: bool, rng: np.random.Generator) -> Waveforms:
         """One to three sounds, throughout or for a while, of different loudness."""

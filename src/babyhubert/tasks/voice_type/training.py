@@ -36,6 +36,7 @@ from babyhubert.material.augmentation import (
     within,
 )
 from babyhubert.material.batch import Batch
+from babyhubert.material.lone_voices import LoneVoices, LoneVoicesSettings
 from babyhubert.material.made_up_sounds import NonSpeech, NonSpeechSettings
 from babyhubert.material.settings import DataSettings, DataSource, SkippedMaterial, SourceRecording, Sources
 from babyhubert.material.sources import (
@@ -92,6 +93,7 @@ class VoiceTypeSettings(Config):
         overlap_weight: Factor on the loss of frames in which several classes speak: they are few, and hard.
         mix: Two scenes in one window.
         nobody: Windows without speech.
+        alone: Windows in which a recorded voice sounds alone, such as a cry.
         teacher: Another model whose probabilities are part of the targets.
         augmentation: Changes of training windows.
         loss_weight: Weight of this task's loss in a training of several tasks.
@@ -113,6 +115,7 @@ class VoiceTypeSettings(Config):
     overlap_weight: Annotated[float, Field(gt=0)] = 1.0
     mix: MixSettings | None = None
     nobody: NonSpeechSettings | None = None
+    alone: LoneVoicesSettings | None = None
     teacher: TeacherSettings | None = None
     augmentation: AugmentationSettings = AugmentationSettings()
     loss_weight: Annotated[float, Field(gt=0)] = 1.0
@@ -202,6 +205,7 @@ class VoiceTypeTask:
         seed: Seed of the windows.
         augmentation: Changes of training windows.
         non_speech: Windows without speech, and background sounds; None: neither.
+        alone: Windows with a lone voice; None: there are none.
         teacher: Model whose probabilities are part of the targets; None: the annotation alone.
         name: Name of the task.
         seed_stream: Number of its random draws among those of other tasks.
@@ -215,6 +219,7 @@ class VoiceTypeTask:
         seed: int,
         augmentation: Augmentation,
         non_speech: NonSpeech | None = None,
+        alone: LoneVoices | None = None,
         teacher: Teacher | None = None,
         *,
         name: str = VOICE_TYPE,
@@ -223,7 +228,7 @@ class VoiceTypeTask:
         self.name, self._seed_stream = name, seed_stream
         self.settings, self.train, self.validation, self.seed = settings, train, validation, seed
         self.labels = tuple(settings.labels)
-        self.augmentation, self.non_speech, self.teacher = augmentation, non_speech, teacher
+        self.augmentation, self.non_speech, self.alone, self.teacher = augmentation, non_speech, alone, teacher
         self.replayable = settings.shortest_window_s is None
         self.window = seconds_to_samples(settings.window_s)
         self._inference_window_s = settings.inference_window_s or settings.window_s
@@ -262,8 +267,13 @@ class VoiceTypeTask:
             raise AnnotationError("no speech in the validation material: it cannot compare weights")
         non_speech = None if settings.nobody is None else NonSpeech.prepare(settings.nobody, cache)
         augmentation = Augmentation.prepare(settings.augmentation, cache)
+        alone = None
+        if settings.alone is not None:
+            alone = LoneVoices.prepare(settings.alone, settings.labels, cache, non_speech)
         teacher = None if settings.teacher is None else Teacher(settings.teacher, name, settings.labels)
-        return cls(settings, scenes, held, seed, augmentation, non_speech, teacher, name=name, seed_stream=seed_stream)
+        return cls(
+            settings, scenes, held, seed, augmentation, non_speech, alone, teacher, name=name, seed_stream=seed_stream
+        )
 
     @property
     def batches_an_epoch(self) -> int:
@@ -324,6 +334,10 @@ class VoiceTypeTask:
             waveforms[rows] = self.non_speech.windows(len(rows), window, rng)
             lengths[rows], targets[rows], valid[rows] = window, 0, True
             taught[rows] = 0
+        if self.alone is not None:
+            rows = np.flatnonzero(rng.random(len(waveforms)) < self.alone.settings.probability)
+            waveforms[rows], targets[rows], valid[rows] = self.alone.windows(len(rows), window, self.labels, rng)
+            lengths[rows], taught[rows] = window, 0
         return _batch(self.augmentation(waveforms, lengths, rng), lengths, targets, valid, taught)
 
     def _shape(self, rng: np.random.Generator) -> tuple[int, int]:

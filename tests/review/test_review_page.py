@@ -319,6 +319,33 @@ def test_columns_and_texts_of_segments_are_shown_and_changed(chromium, tmp_path)
                    for one in tier.pieces if tier.name == "mood@CHI"]  # fmt: skip
 
 
+def test_it_says_stored_only_when_the_newest_change_is(chromium, tmp_path):
+    clips = draw_clips(tmp_path, {"a": 60.0}, 1)
+    store = ClipStore(clips)
+    (name,) = store.names
+    store.write(name, Document((ReviewSegment(2000, 3000, "MAL"),)), store.version(name))
+    with Served(clips) as served:
+        person = Person.at(chromium, served.address)
+        person.page.evaluate("""() => {
+            const plain = window.fetch;
+            window.fetch = async (...given) => {
+                const answer = await plain(...given);
+                if (given[1]?.method === "PUT") await new Promise((resolve) => setTimeout(resolve, 700));
+                return answer;
+            };
+            window.said = [];
+            const place = document.getElementById("stored");
+            new MutationObserver(() => window.said.push(place.textContent)).observe(place, { childList: true });
+        }""")
+        person.press("Home", "j", "1", "4")  # the second change comes while the first is being stored
+        for _ in range(100):
+            person.page.wait_for_timeout(50)
+            if person.page.evaluate("window.said.at(-1) === 'Stored.'"):
+                break
+        assert person.page.evaluate("window.said.filter((text) => text === 'Stored.').length") == 1
+        assert rows_of(clips / name) == [(2000, 3000, "FEM")]
+
+
 def test_it_plays_a_segment_to_its_end_and_the_stretch(chromium, clips):
     with Served(clips) as served:
         person = Person.at(chromium, served.address)

@@ -44,7 +44,7 @@ export class Saver {
     try {
       const { version } = await send("PUT", `/api/clip/${path(this.name)}`, content(this.version));
       this.version = version;
-      this.told("stored", "");
+      if (this.#wanted === null) this.told("stored", ""); // else a newer change is on its way
     } catch (error) {
       this.#wanted ??= content;
       if (error instanceof ServerError) {

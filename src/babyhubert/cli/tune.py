@@ -88,8 +88,8 @@ def voice_type(
         float | None,
         typer.Option(
             help="Most seconds of voices an hour, over all classes, in recordings of the reference without a segment "
-            "(an empty RTTM file): thresholds of f1 and high-precision are raised until each class keeps to its part "
-            "of it. Default: no limit.",
+            "(an empty RTTM file): thresholds of f1 and high-precision are raised until they keep to it, where that "
+            "costs least. Default: no limit.",
             min=0.0,
             show_default=False,
         ),

@@ -45,6 +45,7 @@ JOINT_SECONDS = (0.1, 0.0, 0.06, 0.2, 0.3, 0.5)
 _FRAMES_AT_ONCE = 1 << 20
 _THRESHOLDS_AT_ONCE = 32
 _TUNED_FROM = 0.5
+_LIMIT_STEPS = 500
 
 
 def threshold_grid(step: float = 0.001) -> NDArray[np.float64]:
@@ -70,7 +71,8 @@ class Curves:
         hit: Samples in the reference and predicted, int64, shape (G, M, C, K) for G folds.
         predicted: Samples predicted, the same shape.
         reference: Samples in the reference, int64, shape (G, C).
-        allowed: Mask of thresholds to choose from for the best F1 and for high precision, shape (M, C, K); None: all.
+        cost: Share of a limit of false voices that each threshold uses up, shape (M, C, K): for the best F1 and for high
+            precision the sum over classes is at most 1. None: no limit.
     """
 
     labels: tuple[str, ...]
@@ -79,7 +81,7 @@ class Curves:
     hit: NDArray[np.int64]
     predicted: NDArray[np.int64]
     reference: NDArray[np.int64]
-    allowed: NDArray[np.bool_] | None = None
+    cost: NDArray[np.float64] | None = None
 
     def scores(self, without: int | None = None) -> NDArray[np.float64]:
         """Precision, recall and F1 over all folds (or all but one), shape (M, C, K, 3)."""
@@ -90,20 +92,20 @@ class Curves:
         missed = reference[None, :, None] - hit
         return detection_scores(np.stack([hit, predicted - hit, missed], axis=-1))
 
-    def quiet_enough(self, samples: int, limit: float) -> NDArray[np.bool_]:
-        """Mask of thresholds with few false voices, if these are the curves of recordings without speech.
+    def used_of(self, limit: float, samples: int) -> NDArray[np.float64]:
+        """Share of a limit that each threshold uses up, if these are the curves of recordings without speech.
 
         Args:
-            samples: Their length.
-            limit: Most seconds an hour in which voices are predicted, over all classes; each has an equal part of it.
+            limit: Most seconds an hour in which voices are predicted, summed over classes.
+            samples: Length of the recordings.
 
         Returns:
-            Shape (M, C, K). The highest threshold of a class is always one of them.
+            Shape (M, C, K). The highest threshold of a class uses nothing, so that there always is a choice.
         """
-        share = self.predicted.sum(axis=0) / max(samples, 1)
-        mask = share <= limit / 3600 / len(self.labels)
-        mask[..., -1] = True
-        return mask
+        seconds_an_hour = 3600 * self.predicted.sum(axis=0) / max(samples, 1)
+        cost = np.where(seconds_an_hour > 0, seconds_an_hour / max(limit, 1e-9), 0.0)
+        cost[..., -1] = 0.0
+        return cost
 
     def occurs(self, without: int | None = None) -> NDArray[np.bool_]:
         """Mask of the classes in the reference of all folds (or all but one), shape (C,)."""
@@ -184,12 +186,13 @@ def choose_thresholds(
     """Choose the minimum durations (of those given) with the best mean F1, and for each class the best threshold.
 
     Among equals the threshold nearest 0.5, and the first minimum durations. A class that is not in the reference
-    cannot be tuned and keeps 0.5. If all thresholds and minimum durations are allowed, 0.5 with the first of them is
-    among the candidates: the result is never worse than that on the recordings of the choice.
+    cannot be tuned and keeps 0.5. Without a limit of false voices, 0.5 with the first minimum durations is among the
+    candidates: the result is never worse than that on the recordings of the choice. With one, classes share it so that
+    the mean F1 is the best.
     """
     scores = curves.scores(without)
-    f1 = scores[..., 2] if curves.allowed is None else np.where(curves.allowed, scores[..., 2], -1)
-    at = _nearest_half_of_best(curves, f1, curves.occurs(without))
+    f1 = scores[..., 2]
+    at = _best_of(curves, f1, curves.occurs(without))
     reached = np.take_along_axis(f1, at[..., None], axis=-1)[..., 0]
     allowed = [among is None or pair in among for pair in curves.minimums]
     minimum = int(np.argmax(np.where(allowed, reached.mean(axis=1), -1)))
@@ -200,16 +203,19 @@ def choose_high_precision(curves: Curves, minimum: MinimumDurations) -> Choice:
     """For each class the threshold with the highest precision among those with a recall of at least 0.5.
 
     Among equals the highest recall, then the lowest threshold. A class that reaches that recall at no threshold gets
-    the threshold with its highest recall; one that is not in the reference keeps 0.5.
+    the threshold with its highest recall; one that is not in the reference keeps 0.5. A limit of false voices comes
+    first: where it leaves no class that recall, the highest recall within it.
     """
     where = curves.minimums.index(minimum)
     scores = curves.scores()
     precision, recall = scores[where, ..., 0], scores[where, ..., 1]
+    if curves.cost is not None:
+        merit = np.where(recall >= HIGH_PRECISION_RECALL, 1 + precision, recall)
+        at = _within_limit(merit, curves.cost[where], curves.occurs(), np.abs(curves.grid - _TUNED_FROM))
+        return _choice(curves, scores, at, where)
     at = np.empty(len(curves.labels), dtype=np.int64)
     for row in range(len(at)):
         enough = recall[row] >= HIGH_PRECISION_RECALL
-        if curves.allowed is not None and (enough & curves.allowed[where, row]).any():
-            enough &= curves.allowed[where, row]
         wanted = np.where(enough, precision[row], -1) if enough.any() else recall[row]
         best = np.flatnonzero(wanted == wanted.max())
         at[row] = best[np.argmax(recall[row, best])]
@@ -260,6 +266,61 @@ def _nearest_half_of_best(curves: Curves, merit: NDArray[np.float64], occurs: ND
     at = np.argmin(np.where(merit == merit.max(axis=-1, keepdims=True), nearest, np.inf), axis=-1)
     at[..., ~occurs] = np.argmin(nearest)
     return at
+
+
+def _best_of(curves: Curves, merit: NDArray[np.float64], occurs: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Thresholds with the best mean merit, within the limit of false voices if there is one: (M, C, K) -> (M, C)."""
+    if curves.cost is None:
+        return _nearest_half_of_best(curves, merit, occurs)
+    nearest = np.abs(curves.grid - _TUNED_FROM)
+    pairs = zip(merit, curves.cost, strict=True)
+    return np.stack([_within_limit(own, cost, occurs, nearest) for own, cost in pairs])
+
+
+def _within_limit(
+    merit: NDArray[np.float64], cost: NDArray[np.float64], occurs: NDArray[np.bool_], distance: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Choose a threshold for each class: the best sum of merits whose costs add up to 1 at most.
+
+    A multiple-choice knapsack, solved by dynamic programming over 500ths of the limit, to which costs
+    are rounded up: the limit always holds, and the sum is the best but for that rounding.
+
+    Args:
+        merit: Merit of each threshold, (C, K).
+        cost: Share of the limit that each uses up, (C, K); some use nothing.
+        occurs: Classes to choose for, (C,); the others get the threshold at distance 0, whatever it costs.
+        distance: Distance from 0.5, which decides between equals, (K,).
+    """
+    units = np.ceil(np.minimum(cost, 2) * _LIMIT_STEPS - 1e-9).astype(np.int64)
+    spent, total_merit = np.arange(_LIMIT_STEPS + 1), np.zeros(_LIMIT_STEPS + 1)
+    options: list[NDArray[np.int64]] = []
+    shares: list[NDArray[np.int64]] = []
+    for row in np.flatnonzero(occurs):
+        best, value = _best_within(merit[row] - 1e-9 * distance, units[row])
+        given = spent[:, None] - spent  # left for the classes before, where this one may use up a column's units
+        together = np.where(given >= 0, total_merit[given] + value, -np.inf)
+        share = np.argmax(together, axis=1)
+        options.append(best)
+        shares.append(share)
+        total_merit = together[spent, share]
+    at = np.full(len(merit), np.argmin(distance), dtype=np.int64)
+    left = _LIMIT_STEPS
+    for row, best, share in reversed(list(zip(np.flatnonzero(occurs), options, shares, strict=True))):
+        at[row] = best[share[left]]
+        left -= int(share[left])
+    return at
+
+
+def _best_within(
+    merit: NDArray[np.float64], units: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The best threshold that uses up at most 0, 1, 2, ... units, and its merit; -inf where there is none."""
+    order = np.lexsort((merit, units))
+    order = order[units[order] <= _LIMIT_STEPS]
+    running = np.maximum.accumulate(merit[order])
+    leading = order[np.maximum.accumulate(np.where(merit[order] == running, np.arange(len(order)), 0))]
+    last = np.searchsorted(units[order], np.arange(_LIMIT_STEPS + 1), side="right") - 1
+    return leading[last], np.where(last >= 0, running[last], -np.inf)
 
 
 def _choice(curves: Curves, scores: NDArray[np.float64], at: NDArray[np.int64], minimum: int) -> Choice:

@@ -46,7 +46,7 @@ class TuningSettings:
         equal_recordings: True if every recording counts the same, however long: the shorter ones are counted several
             times, to the nearest whole number. The reported scores stay those of time.
         false_limit: Most seconds an hour in which voices may be predicted in recordings whose reference has none, over
-            all classes; each has an equal part of it. Holds for the best F1 and for high precision. None: any.
+            all classes, which share it so that their mean F1 (for high precision: precision) is the best. None: any.
         calibrate: Calibration to fit, if any.
         resamples: Resamples of recordings for intervals of the held-out scores; 0: none.
         confidence: Fraction of them within an interval.
@@ -205,12 +205,12 @@ def _limited(
     grid: NDArray[np.float64],
     minimums: Sequence[MinimumDurations],
 ) -> Curves:
-    """Curves with the thresholds allowed that keep false voices within the limit, if there is one."""
+    """Curves with what each threshold uses up of the limit of false voices, if there is one."""
     curves = measure(grid=grid, minimums=minimums)
     if settings.false_limit is None:
         return curves
     quiet = measure(folds=[silent], grid=grid, minimums=minimums, copies={})
-    return replace(curves, allowed=quiet.quiet_enough(samples, settings.false_limit))
+    return replace(curves, cost=quiet.used_of(settings.false_limit, samples))
 
 
 def _judge(

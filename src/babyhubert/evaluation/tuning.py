@@ -71,8 +71,8 @@ class Curves:
         hit: Samples in the reference and predicted, int64, shape (G, M, C, K) for G folds.
         predicted: Samples predicted, the same shape.
         reference: Samples in the reference, int64, shape (G, C).
-        cost: Share of a limit of false voices that each threshold uses up, shape (M, C, K): for the best F1 and for high
-            precision the sum over classes is at most 1. None: no limit.
+        cost: Share of a limit of false voices that each threshold uses up, shape (M, C, K): for the best F1 and for
+            high precision the sum over classes is at most 1. None: no limit.
     """
 
     labels: tuple[str, ...]

@@ -111,8 +111,8 @@ def tuning_notes(result: TuningResult) -> Iterator[str]:
         yield "thresholds: every recording counted the same, however long; the scores at 0.5 and held out are of time"
     if result.settings.false_limit is not None:
         yield (
-            f"f1 and high-precision: at most {result.settings.false_limit:g} s an hour of voices, summed over classes, in "
-            "recordings without speech (without a segment in the reference), on these recordings"
+            f"f1 and high-precision: at most {result.settings.false_limit:g} s of voices an hour, over all classes, "
+            "in recordings without speech (without a segment in the reference), on these recordings"
         )
     if result.never:
         yield f"{', '.join(result.never)}: not in the reference, so nothing to tune on; 0.5 is kept"

@@ -36,7 +36,13 @@ done
 for kind in chainsaw rooster; do # what is taken for a voice most often is learnt from twice as often
     mkdir -p "sounds/no-voice/$kind-again" && cp -P "sounds/no-voice/$kind/"* "sounds/no-voice/$kind-again/"
 done
+mkdir -p sounds/no-voice-2 && cp -RP sounds/no-voice/. sounds/no-voice-2/
+for kind in again-2 again-3; do
+    mkdir -p "sounds/no-voice-2/chainsaw-$kind" && cp -P sounds/no-voice/chainsaw/* "sounds/no-voice-2/chainsaw-$kind/"
+done
 "$python" "$configs/playroom_adults.py" "$corpora/adults" -o adults --beside utterances/utterances.csv --together people.csv
+"$python" "$configs/playroom_voices.py" people.csv -o voices-alone --voices MAL FEM --without playroom-dev-speakers.csv \
+    --without playroom-validation-speakers.csv --without playroom-doubtful-speakers.csv
 
 # Scenes: of the first trainings, with everybody further away than the key child; of the last, with adults anywhere
 held_out="--without-speakers playroom-dev-speakers.csv --without-speakers playroom-validation-speakers.csv
@@ -76,13 +82,22 @@ simulate -o scenes/synthetic --seed 73 --prefix vos --recordings 3 --minutes 10
 simulate -o scenes/squeals --seed 74 --prefix voq --recordings 1 --minutes 10
 held -o scenes/held --seed 72 --prefix voh --recordings 2 --minutes 10 --cries cries/audio
 
-# An encoder; voice types; those on real sound; voice types, addressees and phonemes
+# An encoder; voice types; those on real sound
 "$babyhubert" recipe "$configs/babyhubert-nano.toml" -o encoder \
     --set 'audio.paths=["utterances/audio", "cries/audio", "playroom/train/audio"]'
 "$babyhubert" finetune voice-type "$configs/playroom-voice-type.toml" -o voice-type \
     --set model.encoder=encoder/model "$@"
 "$babyhubert" finetune voice-type "$configs/playroom-melodies.toml" -o melodies "$@"
 "$babyhubert" finetune voice-type "$configs/playroom-real.toml" -o real "$@"
+
+# Voice types once more, with the model before as the teacher: once with more windows without voices, once with lone voices
+"$babyhubert" finetune voice-type "$configs/playroom-voices.toml" -o quiet --set train.seed=21 --set train.steps=600 \
+    --set train.validate_every=200 --set voice_type.teacher.share=0.7 --set voice_type.alone.probability=0 \
+    --set voice_type.nobody.probability=0.4 "$@"
+"$babyhubert" finetune voice-type "$configs/playroom-voices.toml" -o lone "$@"
+"$babyhubert" combine quiet lone real --weights 0.3333333333,0.3333333334,0.3333333333 -o voices --force
+
+# The other tasks, on another encoder
 "$babyhubert" finetune tasks "$configs/playroom-tasks.toml" -o tasks --set model.encoder=voice-type "$@"
 
 # Both in one model, trained on for all four tasks, twice: each time the mean of two runs
@@ -96,14 +111,17 @@ for seed in 3 4; do
 done
 "$babyhubert" combine last3 last4 -o mean --force
 
-# Thresholds on speakers, sounds and meetings that were in no training
-"$python" "$configs/playroom_reference.py" sounds/held-out simulated/validation/rttm real/ami/rttm -o reference \
-    --days days
-for name in real mean; do
+# Thresholds on speakers, sounds and meetings that were in no training. Of voice types: at most 60 s of voices in an hour of
+# sounds, of which a day of clips of five seconds with twelve between them has 18 minutes
+reference="sounds/held-out simulated/validation/rttm real/ami/rttm"
+"$python" "$configs/playroom_reference.py" $reference -o reference --days days
+"$python" "$configs/playroom_reference.py" $reference -o reference-days --days days --days-only
+for name in voices mean; do
     "$babyhubert" segment simulated/validation/audio real/ami/audio sounds/held-out days -o "scores-$name" --model "$name" \
         --overlap 0 --save-probs --force
-    "$babyhubert" tune voice-type --reference reference --scores "scores-$name" -o "tuned-$name" --bootstrap 0 \
-        --equal-recordings
 done
-"$babyhubert" convert real playroom-real --half --thresholds tuned-real --force
+"$babyhubert" tune voice-type --reference reference-days --scores scores-voices -o tuned-voices --bootstrap 0 \
+    --equal-recordings --false-limit 18
+"$babyhubert" tune voice-type --reference reference --scores scores-mean -o tuned-mean --bootstrap 0 --equal-recordings
+"$babyhubert" convert voices playroom-real --half --thresholds tuned-voices --force
 "$babyhubert" convert mean model --half --thresholds tuned-mean --force

@@ -124,12 +124,31 @@ def test_held_out_sounds_are_in_no_training_and_cries_have_a_reference(run):
     assert onset == pytest.approx(1.0, abs=0.1)
     assert duration == pytest.approx(2.0, abs=0.2)
     assert (work / "reference/day-dog-bark.rttm").read_text() == ""
+    days = {path.name for path in (work / "reference-days").iterdir()}
+    assert days == {path.name for path in (work / "reference").iterdir() if not path.name.startswith("4-")}
     in_day = float((work / "reference/day-baby-cry.rttm").read_text().split()[3])
     assert in_day == pytest.approx(onset + 12, abs=0.01)
     day, rate = soundfile.read(work / "days/day-baby-cry.flac")
     loud = np.flatnonzero(np.abs(day) > 0.05) / rate
     assert loud[0] == pytest.approx(in_day, abs=0.1)
     assert len(day) / rate == pytest.approx(12 + 4 + 12, abs=0.1)
+
+
+def test_lone_voices_are_links_to_men_and_women_of_the_table(run):
+    work, _ = run
+    assert {path.stem for path in (work / "voices-alone/MAL").iterdir()} == {f"{n:02d}" for n in range(12)}
+    link = work / "voices-alone/FEM/12.flac"
+    assert link.resolve() == (work / "adults/audio/12.flac").resolve()
+    assert soundfile.info(link).duration > 1
+
+
+def test_what_is_taken_for_a_voice_is_learnt_from_more_often(run):
+    work, _ = run
+    for folder, chainsaws in (("no-voice", 2), ("no-voice-2", 4)):
+        clips = [path.name for path in (work / "sounds" / folder).rglob("*.opus")]
+        assert clips.count("1-a-chainsaw.opus") == chainsaws
+        assert clips.count("1-a-rooster.opus") == 2
+        assert clips.count("1-a-dog-bark.opus") == 1
 
 
 def test_men_and_women_are_told_by_pitch_and_what_lies_between_is_left_out(run):

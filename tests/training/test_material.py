@@ -748,3 +748,14 @@ def test_the_first_batches_may_learn_frames_of_a_forced_alignment(utterances, tm
     ctc = task.loss(head, features, replace(batch, targets=targets)).item()
     assert task.loss(head, features, batch).item() == pytest.approx(0.5 * expected + 0.5 * ctc, rel=1e-5)
     assert [float(batch.targets.get("frame_share", 0)) for batch in batches] == [1.0, 0.5, 0.0]
+
+
+def test_the_first_of_these_batches_may_be_of_frames_alone(utterances, tmp_path):
+    task, _ = prepare("phonemes", phoneme_table(utterances, frame_start=6, frames_alone=2), tmp_path)
+    shares = [task.settings.share_of_frames(number) for number in range(8)]
+    assert shares == [1.0, 1.0, 1.0, 0.75, 0.5, 0.25, None, None]
+    assert float(task.batch(1).targets["frame_share"]) == 1.0
+    only, _ = prepare("phonemes", phoneme_table(utterances, frame_start=2, frames_alone=2), tmp_path)
+    assert [only.settings.share_of_frames(number) for number in range(3)] == [1.0, 1.0, None]
+    with pytest.raises(ConfigError, match="frames_alone is 3: at most frame_start, which is 2"):
+        prepare("phonemes", phoneme_table(utterances, frame_start=2, frames_alone=3), tmp_path)

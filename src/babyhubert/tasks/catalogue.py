@@ -14,6 +14,7 @@ from typing import Any, Literal
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.context import WindowSettings, window_settings_of
 from babyhubert.encoder.flavours.layout import PUBLISHED_KINDS
+from babyhubert.encoder.heads import VOICE_TYPE
 from babyhubert.errors import BabyHubertError, CheckpointError, some_names
 from babyhubert.shipped import SHIPPED_MODELS, TASKS_MODEL, VOICE_TYPE_MODEL, shipped_models
 
@@ -57,17 +58,21 @@ class CatalogueModel:
         return {**asdict(self), "folder": None if self.folder is None else str(self.folder)}
 
     def shape(self) -> tuple[HubertConfig, WindowSettings] | None:
-        """Shape of the encoder and windows over recordings; None where its folder does not tell."""
+        """Encoder up to the voice-type (or first) head, and its windows; None where the folder lacks them."""
         if self.folder is None or not (self.folder / "config.json").is_file():
             return None
         try:
             config = HubertConfig.from_transformers(_json(self.folder / "config.json"))
             card = _json(self.folder / "task.json")
-            kinds = {name: head.get("kind", PUBLISHED_KINDS.get(name)) for name, head in card.get("heads", {}).items()}
+            heads = card.get("heads", {})
+            kinds = {name: head.get("kind", PUBLISHED_KINDS.get(name)) for name, head in heads.items()}
             settings = window_settings_of(card, kinds) if kinds else {}
         except BabyHubertError:
             return None
-        return config, next(iter(settings.values()), WindowSettings(20.0, 0.2))
+        if not heads:
+            return config, WindowSettings(20.0, 0.2)
+        head = VOICE_TYPE if VOICE_TYPE in heads else next(iter(heads))
+        return config.with_changes(layers=heads[head].get("block") or config.layers), settings[head]
 
 
 RELEASED = (

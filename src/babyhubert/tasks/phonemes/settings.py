@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from babyhubert.config import Config
 from babyhubert.encoder.heads import PHONEME_HEAD_DROPOUT
@@ -79,6 +79,8 @@ class PhonemeSettings(Config):
         frame_start: Within this number of batches, counted over all processes, the loss changes gradually from that of
             frames, whose phones are known from a forced alignment (blank in silence), to CTC. Sak et al. 2015 begin
             with frames too. With only hours of speech, CTC alone predicts blanks for thousands of steps.
+        frames_alone: Within this number of batches, the first of these, the loss is that of frames alone. CTC's is
+            several times larger, so that without them a new head may learn blanks at once.
         frame_aligner: Method of estimating those times, see :mod:`babyhubert.phonology.forced_alignment`.
         dropout: Dropout inside the head.
         augmentation: Changes of training windows.
@@ -103,12 +105,28 @@ class PhonemeSettings(Config):
     frames_per_phone: Annotated[float, Field(ge=1)] = 3.0
     batch_size: Annotated[int, Field(ge=1)] = 16
     frame_start: Annotated[int, Field(ge=0)] = 0
+    frames_alone: Annotated[int, Field(ge=0)] = 0
     frame_aligner: Aligner = "gaussian"
     dropout: Annotated[float, Field(ge=0, lt=1)] = PHONEME_HEAD_DROPOUT
     augmentation: AugmentationSettings = AugmentationSettings()
     consistency: ConsistencySettings | None = None
     join: JoinSettings | None = None
     loss_weight: Annotated[float, Field(gt=0)] = 1.0
+
+    @model_validator(mode="after")
+    def _frames_come_first(self) -> Self:
+        if self.frames_alone > self.frame_start:
+            raise ValueError(
+                f"frames_alone is {self.frames_alone}: at most frame_start, which is {self.frame_start} (the batches "
+                "after which the loss is CTC's alone)"
+            )
+        return self
+
+    def share_of_frames(self, batch: int) -> float | None:
+        """Share of the loss of frames in the batch of this number, from 0; None: the loss is CTC's alone."""
+        if batch >= self.frame_start:
+            return None
+        return 1 - max(batch - self.frames_alone, 0) / (self.frame_start - self.frames_alone or 1)
 
     @property
     def input_voices(self) -> tuple[str, ...]:

@@ -186,7 +186,7 @@ class PhonemeTask:
         phones = [self.train.of(row) for row in rows.tolist()]
         examples = Examples(read, phones, aligned=self._aligned(number, rows, read))
         examples = self._joined(examples, number)
-        share = None if number >= self.settings.frame_start else 1 - number / self.settings.frame_start
+        share = self.settings.share_of_frames(number)
         passes = [examples.changed(self.augmentation, rng)]
         weight = self._consistency_weight(number)
         if weight is not None:

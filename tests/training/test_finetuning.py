@@ -331,6 +331,18 @@ def test_a_model_can_be_given_further_heads(scenes, encoder, tmp_path):
         ModelSettings(heads="add")
 
 
+def test_a_model_without_a_licence_of_its_own_has_that_of_its_start(scenes, encoder, tmp_path):
+    table = {"voice_type": voice_type_table(scenes)}
+    run(settings(encoder, table, steps=1), tmp_path / "first")
+    card = json.loads((tmp_path / "first/task.json").read_text())
+    assert card["licence"] == "for tests only"
+    own = {**table, "card": {"licence": "CC BY 4.0"}}
+    run(settings(tmp_path / "first", own, steps=1), tmp_path / "second", ("voice_type",))
+    card = json.loads((tmp_path / "second/task.json").read_text())
+    assert card["licence"] == "CC BY 4.0"
+    assert card["lineage"][-1].endswith("(for tests only)")
+
+
 def test_training_ends_early_when_nothing_improves(scenes, encoder, tmp_path):
     table = {"voice_type": voice_type_table(scenes)}
     config = settings(encoder, table, steps=50, validate_every=1, patience=3, learning_rate=1e-12)

@@ -52,11 +52,13 @@ class Origin:
     Attributes:
         model: Encoder and heads, those that are kept untrained among them.
         lineage: Origins of the encoder, the latest last.
+        licence: Licence of the start, if known; a model without one of its own has it.
         card: Entries of the kept heads for the model's `task.json`.
     """
 
     model: TaskModel
     lineage: list[str]
+    licence: str = ""
     card: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -84,11 +86,13 @@ def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -
     found = {} if settings.heads == "new" else {name: head_of(head) for name, head in checkpoint.heads.items()}
     heads = _heads(settings, tasks, encoder, found, generator)
     _freeze(encoder, settings)
+    card = checkpoint.metadata.get("task", {})
+    licence = card.get("licence", "")
     if settings.heads != "extend":
-        return Origin(TaskModel(encoder, heads), lineage)
+        return Origin(TaskModel(encoder, heads), lineage, licence)
     kept = {name: head.requires_grad_(False) for name, head in found.items() if name not in tasks}
     encoder.freeze_blocks(max(head.block or encoder.config.layers for head in kept.values()))
-    return Origin(TaskModel(encoder, {**kept, **heads}), lineage, _card_of(kept, checkpoint.metadata.get("task", {})))
+    return Origin(TaskModel(encoder, {**kept, **heads}), lineage, licence, _card_of(kept, card))
 
 
 def with_new_blocks(checkpoint: Checkpoint, count: int, source: str, generator: torch.Generator) -> Checkpoint:

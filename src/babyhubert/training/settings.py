@@ -148,8 +148,8 @@ class MachineSettings(Config):
 class CardSettings(Config):
     """``[card]``: description of the model in its ``task.json``.
 
-    ``licence`` must be compatible with the terms of the encoder it starts from: a model derived from the released
-    BabyHuBERT weights inherits their terms. The lineage is filled in from the encoder.
+    ``licence`` must be compatible with the terms of the encoder it starts from, and is that encoder's if it is absent:
+    a model derived from the released BabyHuBERT weights inherits their terms. The lineage is that of the encoder too.
     """
 
     description: str = ""

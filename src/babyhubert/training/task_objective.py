@@ -69,7 +69,7 @@ class TaskObjective(Objective[Batches]):
         self.history: list[float] = []
         self.best_step, self.best_validations = 0, dict[str, Validation]()
         origin = build_model(settings.model, self.tasks, train.seed)
-        self.network, self.lineage, self._kept = origin.model, origin.lineage, origin.card
+        self.network, self.lineage, self._origin = origin.model, origin.lineage, origin
         self.model = self.network.to(group.device)
         self.network.encoder.gradient_checkpointing = machine.gradient_checkpointing
         self.network.encoder.train_on(group.device)
@@ -270,11 +270,12 @@ class TaskObjective(Objective[Batches]):
         return {
             "task": next(iter(labels)) if len(labels) == 1 else "several",
             **self.settings.card.model_dump(),
+            "licence": self.settings.card.licence or self._origin.licence,
             "lineage": list(self.lineage),
             "labels": next(iter(labels.values())) if len(labels) == 1 else labels,
             **({} if thresholds is None else {"thresholds": thresholds}),
             **own,
-            **self._kept,
+            **self._origin.card,
             "validation": {
                 "step": self.best_step,
                 **{

@@ -15,6 +15,7 @@ from small_encoders import fresh
 from babyhubert.encoder.canonical import Checkpoint
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.model_folder import save_model_folder
+from babyhubert.inference import task_model
 from commands import command, write_sounds
 
 
@@ -54,6 +55,11 @@ class TestInputs:
         result = command(verb, audio)
         assert result.code == 2
         assert "--output" in result.err
+
+
+def test_a_missing_recording_is_refused_before_the_model_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(task_model, "load_checkpoint", lambda *_: pytest.fail("the model was loaded first"))
+    refused(command("segment", tmp_path / "nowhere", "-o", tmp_path / "out"), f"{tmp_path / 'nowhere'} does not exist")
 
 
 SETTINGS = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -96,10 +96,20 @@ def without_suffix(name: str) -> str:
     return name.removesuffix(suffix) if suffix.lower() in AUDIO_SUFFIXES else name
 
 
-def _recordings_of(given: Path) -> Iterator[RecordingFile]:
-    if not os.path.isdir(given):  # noqa: PTH112 - a path's own method raises where a folder above it is closed
+def require_there(inputs: Iterable[str | Path]) -> None:
+    """Refuse files and folders that do not exist, before anything that takes time.
+
+    Raises:
+        AudioError: one of them does not exist.
+    """
+    for given in map(Path, inputs):
         if not _may_exist(given):
             raise AudioError(f"{given} does not exist: check the path")
+
+
+def _recordings_of(given: Path) -> Iterator[RecordingFile]:
+    if not os.path.isdir(given):  # noqa: PTH112 - a path's own method raises where a folder above it is closed
+        require_there([given])
         yield RecordingFile(given.stem, given)
         return
     closed: list[Path] = []

@@ -64,8 +64,10 @@ def run(
         prepare: The recordings to compute, from those that were found.
         after: Called at the end, before the closing lines.
     """
+    from babyhubert.audio.discovery import require_there
     from babyhubert.cli.endings import print_run
 
+    require_there(given.recordings.audio)
     if given.dry_run:
         from babyhubert.cli.dry_run import dry_run
 

@@ -113,9 +113,10 @@ done
 
 # Thresholds on speakers, sounds and meetings that were in no training. Of voice types: at most 47 s of voices in an hour of
 # sounds, of which a day of clips of five seconds with twelve between them has 18 minutes
-reference="sounds/held-out simulated/validation/rttm real/ami/rttm"
-"$python" "$configs/playroom_reference.py" $reference -o reference --days days
-"$python" "$configs/playroom_reference.py" $reference -o reference-days --days days --days-only
+"$python" "$configs/playroom_reference.py" sounds/held-out simulated/validation/rttm real/ami/rttm -o reference \
+    --days days
+mkdir -p reference-days
+cp reference/day-*.rttm simulated/validation/rttm/*.rttm real/ami/rttm/*.rttm reference-days
 for name in voices mean; do
     "$babyhubert" segment simulated/validation/audio real/ami/audio sounds/held-out days -o "scores-$name" --model "$name" \
         --overlap 0 --save-probs --force

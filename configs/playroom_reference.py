@@ -1,7 +1,7 @@
 """Write the reference that thresholds of the package's model are chosen on: scenes, meetings, and held-out sounds.
 
 Of the sounds, those of the kind `baby-cry` are a child's where they are loud; in all others nobody speaks. Every kind
-also becomes one longer recording, with a quiet room between its clips, as in a day; with `--days-only`, only that.
+also becomes one longer recording, with a quiet room between its clips, as in a day.
 
     python playroom_reference.py sounds/held-out simulated/validation/rttm real/ami/rttm -o reference --days days
 """
@@ -32,7 +32,6 @@ def main() -> None:
     parser.add_argument("rttm", type=Path, nargs="*", help="folders of RTTM files to copy")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--days", type=Path, required=True, help="folder for the longer recordings")
-    parser.add_argument("--days-only", action="store_true", help="no reference for single clips")
     options = parser.parse_args()
     for folder in (options.output, options.days):
         folder.mkdir(parents=True, exist_ok=True)
@@ -42,7 +41,7 @@ def main() -> None:
     for kind in sorted(path for path in options.sounds.iterdir() if path.is_dir()):
         clips = sorted(kind.iterdir())
         found = [cries(clip) if kind.name == CRIES else [] for clip in clips]
-        for clip, stretches in zip(() if options.days_only else clips, found, strict=not options.days_only):
+        for clip, stretches in zip(clips, found, strict=True):
             write_rttm(options.output, clip.stem, stretches)
         write_rttm(options.output, f"day-{kind.name}", write_day(options.days / f"day-{kind.name}.flac", clips, found))
 

@@ -1,8 +1,8 @@
 """Resolution of a name to an encoder: a local path, a model of this package, or a repository on the Hugging Face hub.
 
 A local path comes first, but for a folder without weights that is called like a model of the package; a path that does
-not exist is an error, never a download and never another model. The
-published repositories are gated: until a user has accepted their terms and logged in, the error says where to do so.
+not exist is an error, never a download and never another model. The published repositories are gated: until a user has
+accepted their terms and logged in, the error says where to do so.
 """
 
 from __future__ import annotations

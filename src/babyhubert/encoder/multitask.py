@@ -54,10 +54,7 @@ class TaskModel(nn.Module):
         blocks = range(1, max(head.block or layers for head in heads) + 1)
         output = self.encoder(waveforms, layers=blocks, lengths=lengths)
         hidden = [output.hidden[block] for block in blocks]
-        return {
-            name: _taken(head, hidden, output.last if len(blocks) == layers else hidden[-1])
-            for name, head in zip(wanted, heads, strict=True)
-        }
+        return {name: _taken(head, hidden, output.last) for name, head in zip(wanted, heads, strict=True)}
 
     def head(self, task: str) -> TaskHead:
         """Return the head of a task.

@@ -107,6 +107,11 @@ class Curves:
         cost[..., -1] = 0.0
         return cost
 
+    @property
+    def from_half(self) -> NDArray[np.float64]:
+        """Distance of each threshold from 0.5, (K,)."""
+        return np.abs(self.grid - _TUNED_FROM)
+
     def occurs(self, without: int | None = None) -> NDArray[np.bool_]:
         """Mask of the classes in the reference of all folds (or all but one), shape (C,)."""
         found = self.reference.sum(axis=0) - (0 if without is None else self.reference[without])
@@ -211,7 +216,7 @@ def choose_high_precision(curves: Curves, minimum: MinimumDurations) -> Choice:
     precision, recall = scores[where, ..., 0], scores[where, ..., 1]
     if curves.cost is not None:
         merit = np.where(recall >= HIGH_PRECISION_RECALL, 1 + precision, recall)
-        at = _within_limit(merit, curves.cost[where], curves.occurs(), np.abs(curves.grid - _TUNED_FROM))
+        at = _within_limit(merit, curves.cost[where], curves.occurs(), curves.from_half)
         return _choice(curves, scores, at, where)
     at = np.empty(len(curves.labels), dtype=np.int64)
     for row in range(len(at)):
@@ -219,7 +224,7 @@ def choose_high_precision(curves: Curves, minimum: MinimumDurations) -> Choice:
         wanted = np.where(enough, precision[row], -1) if enough.any() else recall[row]
         best = np.flatnonzero(wanted == wanted.max())
         at[row] = best[np.argmax(recall[row, best])]
-    at[~curves.occurs()] = np.argmin(np.abs(curves.grid - _TUNED_FROM))
+    at[~curves.occurs()] = np.argmin(curves.from_half)
     return _choice(curves, scores, at, where)
 
 
@@ -262,7 +267,7 @@ def _nearest_half_of_best(curves: Curves, merit: NDArray[np.float64], occurs: ND
     """Index of the best threshold of each class, among equals nearest 0.5; 0.5 for one that does not occur: (..., C,
     K) -> (..., C).
     """
-    nearest = np.abs(curves.grid - _TUNED_FROM)
+    nearest = curves.from_half
     at = np.argmin(np.where(merit == merit.max(axis=-1, keepdims=True), nearest, np.inf), axis=-1)
     at[..., ~occurs] = np.argmin(nearest)
     return at
@@ -272,9 +277,8 @@ def _best_of(curves: Curves, merit: NDArray[np.float64], occurs: NDArray[np.bool
     """Thresholds with the best mean merit, within the limit of false voices if there is one: (M, C, K) -> (M, C)."""
     if curves.cost is None:
         return _nearest_half_of_best(curves, merit, occurs)
-    nearest = np.abs(curves.grid - _TUNED_FROM)
     pairs = zip(merit, curves.cost, strict=True)
-    return np.stack([_within_limit(own, cost, occurs, nearest) for own, cost in pairs])
+    return np.stack([_within_limit(own, cost, occurs, curves.from_half) for own, cost in pairs])
 
 
 def _within_limit(
@@ -282,8 +286,8 @@ def _within_limit(
 ) -> NDArray[np.int64]:
     """Choose a threshold for each class: the best sum of merits whose costs add up to 1 at most.
 
-    A multiple-choice knapsack, solved by dynamic programming over 500ths of the limit, to which costs
-    are rounded up: the limit always holds, and the sum is the best but for that rounding.
+    A multiple-choice knapsack, solved by dynamic programming over 500ths of the limit, to which costs are rounded up:
+    the limit always holds, and the sum is the best but for that rounding.
 
     Args:
         merit: Merit of each threshold, (C, K).
@@ -293,11 +297,11 @@ def _within_limit(
     """
     units = np.ceil(np.minimum(cost, 2) * _LIMIT_STEPS - 1e-9).astype(np.int64)
     spent, total_merit = np.arange(_LIMIT_STEPS + 1), np.zeros(_LIMIT_STEPS + 1)
+    given = spent[:, None] - spent  # left for the classes before, where this one may use up a column's units
     options: list[NDArray[np.int64]] = []
     shares: list[NDArray[np.int64]] = []
     for row in np.flatnonzero(occurs):
         best, value = _best_within(merit[row] - 1e-9 * distance, units[row])
-        given = spent[:, None] - spent  # left for the classes before, where this one may use up a column's units
         together = np.where(given >= 0, total_merit[given] + value, -np.inf)
         share = np.argmax(together, axis=1)
         options.append(best)

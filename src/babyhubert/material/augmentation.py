@@ -312,6 +312,12 @@ def add_at_snr(waveforms: Waveforms, noise: Waveforms, snr_db: NDArray[np.float6
     return waveforms + noise * scale[:, None].astype(np.float32)
 
 
+def gains_to(level_db: NDArray[np.float64], waveforms: Waveforms) -> NDArray[np.float64]:
+    """Factors that bring each row of (B, n) to an RMS level, dB, both (B,); silence stays silence."""
+    power = np.square(waveforms).mean(axis=1, dtype=np.float64)
+    return 10 ** (level_db / 20) / np.sqrt(np.maximum(power, 1e-20))
+
+
 def reverberate(waveforms: Waveforms, settings: ReverberationSettings, rng: np.random.Generator) -> Waveforms:
     """Reverberate a fraction of the rows; the direct sound keeps its position, and a row its power."""
     rows = np.flatnonzero(rng.random(len(waveforms)) < settings.probability)

@@ -19,7 +19,16 @@ from babyhubert.audio.discovery import discover
 from babyhubert.config import Config
 from babyhubert.errors import ConfigError
 from babyhubert.material.audio_store import AudioStore
-from babyhubert.material.augmentation import Probability, Range, Waveforms, add_at_snr, coloured_noise, warp, within
+from babyhubert.material.augmentation import (
+    Probability,
+    Range,
+    Waveforms,
+    add_at_snr,
+    coloured_noise,
+    gains_to,
+    warp,
+    within,
+)
 from babyhubert.material.made_up_sounds import NonSpeech
 from babyhubert.timebase import FRAME_HOP, SAMPLE_RATE, frame_count
 
@@ -104,27 +113,25 @@ class LoneVoices:
         sounds = self._with_sounds_behind(sounds, rng)
         floor_db, level_db = within(_FLOOR_DB, count, rng), within(self.settings.level_dbfs, count, rng)
         together = add_at_snr(sounds, coloured_noise(count, samples, (0.0, 2.0), rng), floor_db)
-        level = (10 ** (level_db / 20)).astype(np.float32)
-        return _of_power(together) * level[:, None], targets, valid
+        return together * gains_to(level_db, together).astype(np.float32)[:, None], targets, valid
 
     def _placed(
         self, recorded: AudioStore, samples: int, rng: np.random.Generator
     ) -> tuple[Waveforms, NDArray[np.bool_], NDArray[np.bool_]]:
         """One to three recordings anywhere in a window; frames with the voice, and doubtful ones."""
         out = np.zeros(samples, dtype=np.float32)
-        sounding, doubtful = (np.zeros(frame_count(samples), dtype=bool) for _ in range(2))
+        sounding, doubtful = (np.zeros(samples // FRAME_HOP, dtype=bool) for _ in range(2))
         for _ in range(int(rng.integers(1, 4))):
             sound = _stretch(recorded, samples, rng)
             begin = int(rng.integers(max(samples - len(sound), 0) // FRAME_HOP + 1)) * FRAME_HOP
             sound = sound[: samples - begin] * np.float32(10 ** (-rng.uniform(0, 10) / 20))
             out[begin : begin + len(sound)] += sound
             loud, unsure = frames_with_voice(sound)
-            first = begin // FRAME_HOP
-            there = slice(first, first + len(loud))
-            room = len(sounding[there])
-            sounding[there] |= loud[:room]
-            doubtful[there] |= unsure[:room]
-        return out, sounding, doubtful & ~sounding
+            there = slice(begin // FRAME_HOP, begin // FRAME_HOP + len(loud))
+            sounding[there] |= loud
+            doubtful[there] |= unsure
+        frames = frame_count(samples)
+        return out, sounding[:frames], (doubtful & ~sounding)[:frames]
 
     def _with_sounds_behind(self, sounds: Waveforms, rng: np.random.Generator) -> Waveforms:
         rows = np.flatnonzero(rng.random(len(sounds)) < self.settings.behind)
@@ -156,9 +163,3 @@ def _stretch(recorded: AudioStore, samples: int, rng: np.random.Generator) -> Wa
     sound = recorded.read(index, start, start + wanted)
     shorter = rng.uniform(*_STRETCH)
     return warp(sound, max(int(wanted / shorter), FRAME_HOP), shorter)[:samples]
-
-
-def _of_power(waveforms: Waveforms) -> Waveforms:
-    """Rows at an RMS level of 1; silence stays silence."""
-    power = np.square(waveforms).mean(axis=1, dtype=np.float64)
-    return waveforms / np.sqrt(np.maximum(power, 1e-20)).astype(np.float32)[:, None]

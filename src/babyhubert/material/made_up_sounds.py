@@ -23,7 +23,16 @@ from babyhubert.audio.everyday_sounds import KINDS, synthesised_sound
 from babyhubert.config import Config
 from babyhubert.errors import ConfigError
 from babyhubert.material.audio_store import AudioStore
-from babyhubert.material.augmentation import Probability, Range, Waveforms, add_at_snr, coloured_noise, warp, within
+from babyhubert.material.augmentation import (
+    Probability,
+    Range,
+    Waveforms,
+    add_at_snr,
+    coloured_noise,
+    gains_to,
+    warp,
+    within,
+)
 from babyhubert.material.settings import is_selected
 from babyhubert.timebase import SAMPLE_RATE
 
@@ -128,9 +137,8 @@ class NonSpeech:
         for row in np.flatnonzero((kind == 3) | (kind == 4)):
             floor = _unit(sounds[row]) * 10 ** (-rng.uniform(10, 60) / 20)
             sounds[row] = floor + self._everyday(samples, recorded=bool(kind[row] == 4), rng=rng)
-        power = np.square(sounds).mean(axis=1, dtype=np.float64)
-        level = 10 ** (within(settings.level_dbfs, count, rng) / 20) / np.sqrt(np.maximum(power, 1e-20))
-        return sounds * np.where(kind == 0, 0.0, level).astype(np.float32)[:, None]
+        gains = gains_to(within(settings.level_dbfs, count, rng), sounds)
+        return sounds * np.where(kind == 0, 0.0, gains).astype(np.float32)[:, None]
 
     def behind(self, waveforms: Waveforms, rng: np.random.Generator) -> Waveforms:
         """Windows, a fraction of them with everyday sounds added: (B, n)."""

@@ -65,12 +65,12 @@ class CatalogueModel:
             config = HubertConfig.from_transformers(_json(self.folder / "config.json"))
             card = _json(self.folder / "task.json")
             heads = card.get("heads", {})
+            if not heads:
+                return config, WindowSettings(20.0, 0.2)
             kinds = {name: head.get("kind", PUBLISHED_KINDS.get(name)) for name, head in heads.items()}
-            settings = window_settings_of(card, kinds) if kinds else {}
+            settings = window_settings_of(card, kinds)
         except BabyHubertError:
             return None
-        if not heads:
-            return config, WindowSettings(20.0, 0.2)
         head = VOICE_TYPE if VOICE_TYPE in heads else next(iter(heads))
         return config.with_changes(layers=heads[head].get("block") or config.layers), settings[head]
 

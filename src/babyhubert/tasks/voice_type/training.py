@@ -338,7 +338,8 @@ class VoiceTypeTask:
             rows = np.flatnonzero(rng.random(len(waveforms)) < self.alone.settings.probability)
             waveforms[rows], targets[rows], valid[rows] = self.alone.windows(len(rows), window, self.labels, rng)
             lengths[rows], taught[rows] = window, 0
-        return _batch(self.augmentation(waveforms, lengths, rng), lengths, targets, valid, taught)
+        changed = self.augmentation(waveforms, lengths, rng)
+        return _batch(changed, lengths, targets, valid, None if self.teacher is None else taught)
 
     def _shape(self, rng: np.random.Generator) -> tuple[int, int]:
         """Number and length of windows, so that every batch holds the same amount of audio."""

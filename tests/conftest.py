@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 settings.register_profile("untimed", deadline=None)  # how long an example takes says nothing on a busy machine
 settings.load_profile("untimed")
@@ -25,6 +30,15 @@ def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from commands import write_small_model
 
     return write_small_model(tmp_path_factory.mktemp("models") / "small")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A browser of the module, not of the session: while it is open, nothing else can run an event loop."""
+    from pages import browser
+
+    with browser() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

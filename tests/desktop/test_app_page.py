@@ -2,44 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
 pytest.importorskip("starlette", reason="needs the extra app")
 pytest.importorskip("uvicorn", reason="needs the extra app")
-playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
 
-from commands import start, write_small_model, write_sounds  # noqa: E402
+from commands import write_small_model, write_sounds
+from pages import Served, needs_chromium
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path")
+pytestmark = needs_chromium
 WAIT_MS = 120_000
-
-
-class Served:
-    """The command as a process of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.process: subprocess.Popen[str] = start("app", "--folder", folder, "--no-browser")
-        lines = iter(self.process.stdout.readline, "")
-        self.address = next((line.strip() for line in lines if line.startswith("http://")), "")
-        assert self.address, self.process.communicate()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +49,11 @@ def begin(page, recordings, model):
 
 def test_from_a_folder_to_the_report_with_the_server_killed_between(chromium, recordings, tmp_path):
     model, requests = write_small_model(tmp_path / "model"), []
-    served = Served(tmp_path / "analyses")
+    served = Served("app", "--folder", tmp_path / "analyses")
     begin(opened(chromium, served, requests), recordings, model)
     served.kill()
 
-    again = Served(tmp_path / "analyses")
+    again = Served("app", "--folder", tmp_path / "analyses")
     page = opened(chromium, again, requests)
     page.wait_for_selector('article .state[data-state="failed"]', timeout=WAIT_MS)
     assert "2 recordings done, 1 failed, 0 left" in page.inner_text("article .how")
@@ -108,7 +82,7 @@ def test_from_a_folder_to_the_report_with_the_server_killed_between(chromium, re
 
 
 def test_thresholds_are_changed_with_the_stored_scores(chromium, recordings, tmp_path):
-    served = Served(tmp_path / "analyses")
+    served = Served("app", "--folder", tmp_path / "analyses")
     page = opened(chromium, served, [])
     begin(page, recordings, write_small_model(tmp_path / "model"))
     page.wait_for_selector('article .state[data-state="failed"]', timeout=WAIT_MS)
@@ -128,7 +102,7 @@ def test_thresholds_are_changed_with_the_stored_scores(chromium, recordings, tmp
 
 
 def test_dropped_files_are_analysed_from_the_folder_of_analyses(chromium, recordings, tmp_path):
-    served = Served(tmp_path / "analyses")
+    served = Served("app", "--folder", tmp_path / "analyses")
     page = opened(chromium, served, [])
     page.set_input_files("#files", [recordings / "day1.wav", recordings / "sub" / "day2.wav"])
     page.get_by_text("2 recordings, 0.7 min").or_(page.get_by_text("2 recordings, 1 min")).wait_for(timeout=WAIT_MS)

@@ -1,52 +1,28 @@
-"""The page in a real browser, driven by a script that a copy of the page carries. Needs a Chromium on the path."""
+"""The page in a real browser, used as a person does."""
 
 from __future__ import annotations
-
-import html
-import json
-import re
-import shutil
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 from results_folders import random_rows, write_addressees, write_phonemes, write_run
 
 from commands import command
+from pages import needs_chromium, wait
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-QUIET = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--disable-extensions", "--enable-logging=stderr", "--v=0"),
-)
-DRIVER = (Path(__file__).parent / "driver.js").read_text(encoding="utf-8")
+pytestmark = needs_chromium
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path")
-
-
-def browse(page: Path, folder: Path, width: int) -> tuple[dict, list[str]]:
-    """What the driver saw, and what the console said."""
-    copy = page.with_name("driven.html")
-    text = page.read_text(encoding="utf-8")
-    copy.write_text(text.replace("</body>", f"<script>{DRIVER}</script></body>"), encoding="utf-8")
-    options = (f"--user-data-dir={folder}", f"--window-size={width},900", "--virtual-time-budget=8000", "--dump-dom")
-    run = subprocess.run(
-        [CHROMIUM, *QUIET, *options, copy.as_uri()],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=False,
-        timeout=120,
-    )
-    found = re.search(r'data-told="([^"]*)"', run.stdout)
-    console = [line for line in run.stderr.splitlines() if "CONSOLE" in line]
-    assert found, console or run.stderr[-2000:]
-    return json.loads(html.unescape(found[1])), console
+HOURS = 4 * 3600e3
+"""Length of the first recording, in ms."""
+TIMELINE = "document.querySelector('#recording section').timeline"
+COLOURS = f"""(() => {{
+    const {{ canvas }} = {TIMELINE};
+    const {{ data }} = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return new Set(new Uint32Array(data.buffer)).size;
+}})()"""
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
+def report(tmp_path_factory):
     out = tmp_path_factory.mktemp("browser") / "out"
     rows = random_rows(np.random.default_rng(0), 5000, 4 * 3600)
     names = ("a/<b>day</b>", "short", "silent & long")
@@ -59,23 +35,64 @@ def page(tmp_path_factory):
     return out / "report.html"
 
 
-@pytest.mark.parametrize("width", [1000, 500])
-def test_the_page_works_in_a_browser(page, tmp_path, width):
-    told, console = browse(page, tmp_path, width)
-    assert console == []
-    assert told["rows"] == ["a/<b>day</b>", "short", "silent & long"]
-    assert {"Recordings", "Minutes of speech an hour", "What failed: 1"} <= set(told["headings"])
-    assert sum(told["counts"].values()) == 5000
-    assert told["aggregated"] is True
-    assert told["zoomed"] == {"span": pytest.approx(4 * 3600e3 / 2**12), "aggregated": False}
-    assert told["moved"] > 0
-    assert told["listed"] >= 1
-    assert told["whole"] == [0, 4 * 3600e3]
-    assert told["wheel"] < 4 * 3600e3
-    assert told["colours"] > 5
-    assert told["filtered"] == 1
-    assert told["sorted"] == ["silent & long", "a/<b>day</b>", "short"]
-    assert told["opened"] == "a/<b>day</b>"
-    assert told["theme"] == "light"
-    assert told["wide"] <= 0
-    assert told["bold"] == 0
+@pytest.fixture(params=[1000, 500])
+def page(chromium, report, request):
+    context = chromium.new_context(viewport={"width": request.param, "height": 900})
+    opened = context.new_page()
+    problems: list[str] = []
+    opened.on("console", lambda message: problems.append(message.text))
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.goto(report.as_uri())
+    wait(opened, f"{TIMELINE}.aggregated !== undefined")  # painted once
+    yield opened
+    context.close()
+    assert problems == []
+
+
+def test_the_timeline_follows_keys_and_the_wheel(page):
+    lanes = page.evaluate(f"Object.values({TIMELINE}.lanes).map((lane) => lane.start.length)")
+    assert sum(lanes) == 5000
+    assert page.evaluate(f"{TIMELINE}.aggregated") is True
+    assert page.evaluate(COLOURS) > 5
+    canvas = page.get_by_role("img", name="Timeline with a lane")
+    canvas.focus()
+    for _ in range(12):
+        page.keyboard.press("+")
+    wait(page, f"{TIMELINE}.aggregated === false")
+    assert page.evaluate(f"{TIMELINE}.span") == pytest.approx(HOURS / 2**12)
+    before = page.evaluate(f"{TIMELINE}.from")
+    page.keyboard.press("ArrowRight")
+    wait(page, f"{TIMELINE}.from > {before}")
+    page.get_by_text("Segments in view, as a table").click()
+    wait(page, f"{TIMELINE}.list.querySelectorAll('tbody tr').length > 0")
+    canvas.focus()
+    page.keyboard.press("Home")
+    wait(page, f"{TIMELINE}.span === {HOURS} && {TIMELINE}.from === 0 && {TIMELINE}.aggregated")
+    canvas.hover()
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -200)
+    page.keyboard.up("Control")
+    wait(page, f"{TIMELINE}.span < {HOURS}")
+
+
+def test_the_table_is_filtered_sorted_and_opens_a_recording(page):
+    names = page.locator("#recordings tbody th")
+    assert names.all_inner_texts() == ["a/<b>day</b>", "short", "silent & long"]
+    assert {"Recordings", "Minutes of speech an hour", "What failed: 1"} <= set(
+        page.locator("h2, h3").all_text_contents()
+    )
+    filtering = page.locator("input[type=search]")
+    filtering.fill("<b>")
+    assert names.all_inner_texts() == ["a/<b>day</b>"]
+    filtering.fill("")
+    page.locator("#recordings thead").get_by_role("button", name="Hours", exact=True).click()
+    assert names.all_inner_texts() == ["silent & long", "a/<b>day</b>", "short"]
+    page.locator("#recordings tbody a").nth(1).click()
+    assert page.locator("#recording h2").inner_text() == "a/<b>day</b>"
+
+
+def test_names_are_text_and_nothing_is_wider_than_the_window(page):
+    assert page.locator("b").count() == page.locator(".tiles b").count()
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+    page.locator("#theme").click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"

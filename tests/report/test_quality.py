@@ -14,8 +14,8 @@ from babyhubert.simulation.degradations import with_dropouts
 from babyhubert.simulation.scene import SceneConfig, simulate_scene
 from babyhubert.simulation.voices import SyntheticVoices
 from commands import command
+from pages import needs_chromium
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
 RATE = 16_000
 
 
@@ -66,23 +66,19 @@ def test_a_verdict_on_another_file_is_not_shown(run, tmp_path):
     assert all(each["quality"] is None for each in data_of(copy / "report.html")["recordings"])
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path")
+@needs_chromium
 @pytest.mark.parametrize("width", [1200, 400])
-def test_a_person_sees_it(run, width):
-    playwright = pytest.importorskip("playwright.sync_api", reason="needs Playwright")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        page = browser.new_page(viewport={"width": width, "height": 900})
-        problems: list[str] = []
-        page.on("console", lambda message: problems.append(message.text))
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.goto((run / "report.html").as_uri() + "#bad")
-        section = page.locator("section.quality").first
-        told = section.inner_text()
-        assert "Has faults" in told
-        assert "6 dropouts" in told
-        section.locator("summary").click()
-        assert "0:00:1" in section.locator("tr", has_text="clipped").inner_text()
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-        assert problems == []
-        browser.close()
+def test_a_person_sees_it(chromium, run, width):
+    page = chromium.new_page(viewport={"width": width, "height": 900})
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto((run / "report.html").as_uri() + "#bad")
+    section = page.locator("section.quality").first
+    told = section.inner_text()
+    assert "Has faults" in told
+    assert "6 dropouts" in told
+    section.locator("summary").click()
+    assert "0:00:1" in section.locator("tr", has_text="clipped").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert problems == []

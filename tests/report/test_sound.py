@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,26 +13,17 @@ import soundfile
 from results_folders import random_rows, write_run
 
 pytest.importorskip("playwright", reason="needs Playwright")
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from commands import command
+from pages import needs_chromium, wait
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-OPTIONS = ("--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required")
 RATE = 16_000
 SECONDS = 40
 ROWS = [(16_000, 32_000, "KCHI"), (40_000, 56_000, "FEM"), (96_000, 128_000, "KCHI"), (480_000, 496_000, "MAL")]
 SECTION = "document.querySelector('#recording section')"
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(OPTIONS))
-        yield chromium
-        chromium.close()
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +38,8 @@ def report(tmp_path_factory):
 
 
 @pytest.fixture
-def page(browser, report):
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
+def page(chromium, report):
+    context = chromium.new_context(viewport={"width": 1400, "height": 900})
     opened = context.new_page()
     problems: list[str] = []
     opened.on("console", lambda message: problems.append(message.text))
@@ -67,15 +57,6 @@ def tones(seconds: float = SECONDS, rate: int = RATE, channels: int = 1) -> np.n
     time = np.arange(int(seconds * rate)) / rate
     sound = 0.5 * np.sin(2 * np.pi * np.where(time < seconds / 2, 1000, 3000) * time)
     return np.stack([sound] + [np.zeros_like(sound)] * (channels - 1), axis=1)
-
-
-def wait(page: Page, condition: str) -> None:
-    """Until an expression is true; Playwright's own waiting needs a page that may evaluate texts."""
-    for _ in range(200):
-        if page.evaluate(condition):
-            return
-        page.wait_for_timeout(25)
-    raise AssertionError(condition)
 
 
 def choose(page: Page, path: Path) -> str:
@@ -232,7 +213,7 @@ def pages_of(page: Page) -> int:
     return len(re.findall(rb"/Type\s*/Page\b", page.pdf(format="A4")))
 
 
-def test_prints_on_three_pages(browser, tmp_path):
+def test_prints_on_three_pages(chromium, tmp_path):
     """Many recordings of a long day, and a model whose card holds a whole training."""
     rows = {f"child {n // 3}/day{n}": random_rows(np.random.default_rng(n), 500, 16 * 3600) for n in range(40)}
     write_run(tmp_path / "out", rows, 16 * 3600, failures=[(f"/x{n}", "cannot be read") for n in range(30)])
@@ -244,7 +225,7 @@ def test_prints_on_three_pages(browser, tmp_path):
     people = "".join(f"{name},{name[:8]},{n}\n" for n, name in enumerate(rows))
     (tmp_path / "people.csv").write_text(f"recording_id,child_id,age_months\n{people}", encoding="utf-8")
     assert command("report", tmp_path / "out", "--recordings", tmp_path / "people.csv").code == 0
-    context = browser.new_context()
+    context = chromium.new_context()
     page = context.new_page()
     page.goto((tmp_path / "out" / "report.html").as_uri())
     assert "Demonstration model." in page.inner_text(".banner")

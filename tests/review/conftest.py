@@ -1,4 +1,4 @@
-"""What these tests share: output folders written by hand, clips drawn from them, and a browser."""
+"""What these tests share: output folders written by hand and clips drawn from them."""
 
 from __future__ import annotations
 
@@ -8,14 +8,6 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).parent.parent / "measures"))
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    from driving import browser
-
-    with browser() as opened:
-        yield opened
 
 
 @pytest.fixture

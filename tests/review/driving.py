@@ -1,28 +1,20 @@
-"""The review page served by its command, and a person at it: Chromium, driven by mouse and keyboard."""
+"""Clips to correct, and a person at the review page: Chromium, driven by mouse and keyboard."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from making import RATE, babble
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page
 from results_folders import write_run
 
 from babyhubert.annotation.reading import read_segments
 from babyhubert.annotation.segments import VOICE_TYPES
-from commands import command, start
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
-OPTIONS = ("--no-sandbox", "--disable-gpu", "--autoplay-policy=no-user-gesture-required")
+from commands import command
 
 CLIPS_HERE = int(os.environ.get("BABYHUBERT_REVIEW_CLIPS", "1"))
 """Per recording; BABYHUBERT_REVIEW_CLIPS=25 corrects fifty."""
@@ -58,41 +50,6 @@ def draw_clips(folder: Path, seconds: dict[str, float], clips: int) -> Path:
     options = ("--clips", clips, "--length", 12, "--context", CONTEXT)
     assert command("sample", run, "-o", folder / "clips", *options).code == 0
     return folder / "clips"
-
-
-@contextmanager
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=list(OPTIONS))
-        yield chromium
-        chromium.close()
-
-
-class Served:
-    """``babyhubert review`` as a process of its own."""
-
-    def __init__(self, *arguments: object) -> None:
-        self.process: subprocess.Popen[str] = start("review", *arguments, "--no-browser")
-        lines = iter(self.process.stdout.readline, "")
-        self.address = next((line.strip() for line in lines if line.startswith("http://")), "")
-        assert self.address, self.process.communicate()
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-    def stop(self) -> str:
-        self.process.send_signal(signal.SIGINT)
-        out, err = self.process.communicate(timeout=20)
-        assert self.process.returncode == 0, err
-        return out
-
-    def __enter__(self) -> Served:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.process.poll() is None:
-            self.kill()
 
 
 @dataclass

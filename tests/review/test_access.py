@@ -11,15 +11,14 @@ import pytest
 pytest.importorskip("starlette", reason="needs the extra review")
 pytest.importorskip("uvicorn", reason="needs the extra review")
 
-from driving import CHROMIUM, Served
-
 from babyhubert.review.store import ClipStore
+from pages import Served, needs_chromium
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path")
+pytestmark = needs_chromium
 
 
 def test_a_foreign_page_in_the_same_browser_gets_nothing(chromium, clips):
-    with Served(clips) as served:
+    with Served("review", clips) as served:
         context = chromium.new_context()
         own = context.new_page()
         own.goto(served.address)  # the browser holds the cookie
@@ -59,7 +58,7 @@ def test_a_foreign_page_in_the_same_browser_gets_nothing(chromium, clips):
 
 def test_nobody_else_gets_anything_of_a_served_folder(clips):
     (clips.parent / "secret.wav").write_bytes(b"secret")
-    with Served(clips) as served:
+    with Served("review", clips) as served:
         base, _, token = served.address.partition("/?token=")
         host = base.removeprefix("http://")
         cookie = f"babyhubert-{host.rpartition(':')[2]}={token}"
@@ -99,7 +98,7 @@ AXE = os.environ.get("BABYHUBERT_AXE")
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_violation(chromium, clips, scheme):
     for options in ((clips,), (clips.parent / "out", "--quick")):
-        with Served(*options) as served:
+        with Served("review", *options) as served:
             page = chromium.new_context(color_scheme=scheme).new_page()
             page.add_init_script(path=AXE)
             page.goto(served.address)

@@ -24,6 +24,7 @@ from babyhubert.exchange.recordings import Source
 from babyhubert.review.answers import REVIEWED_SEGMENTS, Answers
 from babyhubert.review.segments_to_ask import SegmentToAsk, draw_segments, sound_around
 from commands import command
+from pages import Served, needs_chromium
 
 SEEDS = 60
 COLUMNS = ["recording_id", "start_s", "end_s", "label", "score", "answer", "annotator", "time"]
@@ -136,17 +137,12 @@ def test_bad_input_is_one_clear_line(tmp_path, scored):
     assert "its sound is not there" in command("review", scored, "--quick", "--no-browser").error
 
 
-playwright = pytest.importorskip("playwright", reason="needs Playwright")
-
-from driving import CHROMIUM, Served, browser  # noqa: E402
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path")
-def test_a_person_answers_by_keys_and_by_mouse(scored):
+@needs_chromium
+def test_a_person_answers_by_keys_and_by_mouse(chromium, scored):
     faults: list[str] = []
     expected = draw_segments(Source(scored), 2, seed=0).segments
     meant = {}
-    with browser() as chromium, Served(scored, "--quick", "--segments", 2, "--annotator", "anna") as served:
+    with Served("review", scored, "--quick", "--segments", 2, "--annotator", "anna") as served:
         page = chromium.new_page(viewport={"width": 400, "height": 800})
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda line: faults.append(line.text) if line.type == "error" else None)

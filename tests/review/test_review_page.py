@@ -12,7 +12,7 @@ pytest.importorskip("starlette", reason="needs the extra review")
 pytest.importorskip("uvicorn", reason="needs the extra review")
 pytest.importorskip("playwright", reason="needs Playwright")
 
-from driving import CHROMIUM, CONTEXT, Person, Row, Served, draw_clips, rows_of, write_day
+from driving import CONTEXT, Person, Row, draw_clips, rows_of, write_day
 
 from babyhubert.annotation.columns import Column, write_columns
 from babyhubert.annotation.formats import format_of
@@ -22,8 +22,9 @@ from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.review.document import Document, ReviewSegment
 from babyhubert.review.store import ClipStore
 from commands import command
+from pages import Served, needs_chromium
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path")
+pytestmark = needs_chromium
 
 
 class Script:
@@ -129,7 +130,7 @@ def correct_all(chromium, clips: Path, *options: str) -> dict[str, list[Row]]:
     with (clips / "clips.csv").open(encoding="utf-8", newline="") as file:
         names = [row["clip"] for row in csv.DictReader(file)]
     meant: dict[str, list[Row]] = {}
-    served = Served(clips, *options)
+    served = Served("review", clips, *options)
     person = Person.at(chromium, served.address)
     for number, name in enumerate(names):
         person.wait_for_a_clip(name)
@@ -139,7 +140,7 @@ def correct_all(chromium, clips: Path, *options: str) -> dict[str, list[Row]]:
             assert person.faults == []
             assert close_to(rows_of(clips / name), meant[name])
             person.page.context.close()
-            served = Served(clips, *options)
+            served = Served("review", clips, *options)
             person = Person.at(chromium, served.address)
             assert person.clip == name  # the first that is not done
         person.press("d")
@@ -198,7 +199,7 @@ def test_what_a_person_corrected_is_collected_and_evaluated(chromium, tmp_path, 
 
 
 def test_everything_works_by_keys_alone(chromium, clips, tmp_path):
-    with Served(clips, "--annotator", "anna", "--blank") as served:
+    with Served("review", clips, "--annotator", "anna", "--blank") as served:
         person = Person.at(chromium, served.address)
         name = person.clip
         assert person.rows() == []
@@ -225,7 +226,7 @@ def test_everything_works_by_keys_alone(chromium, clips, tmp_path):
 
 
 def test_a_screen_reader_finds_names_and_is_told_of_changes(chromium, clips):
-    with Served(clips) as served:
+    with Served("review", clips) as served:
         person = Person.at(chromium, served.address)
         page = person.page
         unnamed = page.locator("button, select, input, textarea").evaluate_all(
@@ -251,7 +252,7 @@ def test_a_screen_reader_finds_names_and_is_told_of_changes(chromium, clips):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_telephone_and_follows_the_system_s_colours(chromium, clips, scheme):
-    with Served(clips) as served:
+    with Served("review", clips) as served:
         person = Person.at(chromium, served.address, color_scheme=scheme)
         page = person.page
         page.set_viewport_size({"width": 400, "height": 800})
@@ -266,7 +267,7 @@ def test_it_fits_a_telephone_and_follows_the_system_s_colours(chromium, clips, s
 
 def test_a_clip_that_elan_saved_meanwhile_is_loaded_and_not_overwritten(chromium, clips):
     name = ClipStore(clips).names[0]
-    with Served(clips) as served:
+    with Served("review", clips) as served:
         person = Person.at(chromium, served.address)
         before = len(person.rows())
         store = ClipStore(clips)
@@ -295,7 +296,7 @@ def test_columns_and_texts_of_segments_are_shown_and_changed(chromium, tmp_path)
     said = {"vcm_type": "N", "mood": "cross"}
     rows = (ReviewSegment(2000, 3000, "MAL", text="hm"), ReviewSegment(4000, 5000, "KCHI", values=said))
     store.write(name, Document(rows), store.version(name))
-    with Served(clips) as served:
+    with Served("review", clips) as served:
         person = Person.at(chromium, served.address)
         page = person.page
         person.press("Home", "j")
@@ -324,7 +325,7 @@ def test_it_says_stored_only_when_the_newest_change_is(chromium, tmp_path):
     store = ClipStore(clips)
     (name,) = store.names
     store.write(name, Document((ReviewSegment(2000, 3000, "MAL"),)), store.version(name))
-    with Served(clips) as served:
+    with Served("review", clips) as served:
         person = Person.at(chromium, served.address)
         person.page.evaluate("""() => {
             const plain = window.fetch;
@@ -347,7 +348,7 @@ def test_it_says_stored_only_when_the_newest_change_is(chromium, tmp_path):
 
 
 def test_it_plays_a_segment_to_its_end_and_the_stretch(chromium, clips):
-    with Served(clips) as served:
+    with Served("review", clips) as served:
         person = Person.at(chromium, served.address)
         page = person.page
         person.press("Home", "j")
@@ -367,7 +368,7 @@ def test_it_plays_a_segment_to_its_end_and_the_stretch(chromium, clips):
 
 
 def test_somebody_is_told_when_the_server_has_ended(chromium, clips):
-    with Served(clips) as served:
+    with Served("review", clips) as served:
         person = Person.at(chromium, served.address)
         served.kill()
         person.press("j", "Delete")
@@ -377,9 +378,9 @@ def test_somebody_is_told_when_the_server_has_ended(chromium, clips):
 
 def test_clips_are_drawn_from_a_run_if_there_are_none(tmp_path):
     run = write_day(tmp_path, {"a": 60.0, "b": 5.0})
-    with Served(run, "--clips", 2, "--length", 10) as served:
+    with Served("review", run, "--clips", 2, "--length", 10) as served:
         served.stop()
     assert len(ClipStore(run / "review").names) == 2
-    with Served(run, "--clips", 3) as served:  # the clips of before, perhaps corrected
+    with Served("review", run, "--clips", 3) as served:  # the clips of before, perhaps corrected
         served.stop()
     assert len(ClipStore(run / "review").names) == 2

@@ -41,6 +41,7 @@ merge: output! --unfinished=False
 convert: source! destination! --to=transformers --half=False --thresholds --confidence
     --allow-loss=False --force=False
 combine: models...! -o,--output! --weights --force=False
+join: models...! -o,--output! --force=False
 measures: folder! --start-times --from= --to= --sessions --period=60 --vocalisation-gap=300 --turn-gap=2000
     --turn-overlap=1000 --shuffles=100 --seed=0 --min-confidence=0.0 --retest --child=child_id
 methods: folder! --evaluation... -o,--output --format...

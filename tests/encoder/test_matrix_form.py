@@ -93,7 +93,7 @@ class TestBytes:
 
     def test_a_quiet_frame_beside_a_loud_one_keeps_its_digits(self):
         encoder = fresh(TINY)
-        product = use_matrix_form(encoder, torch.int8).inference_form.blocks[0].up
+        product = use_matrix_form(encoder, torch.int8).inference_form.transformers[0].blocks[0].up
         rows = noise(2, TINY.hidden_size) * torch.tensor([[1.0], [1e-4]])
         with torch.inference_mode():
             dense = encoder.encoder.layers[0].feed_forward.intermediate_dense

@@ -10,7 +10,7 @@ from tones import addressee_table, phoneme_table, settings, voice_type_table
 
 from babyhubert.encoder.canonical import Checkpoint
 from babyhubert.encoder.checkpoints import write_checkpoint
-from babyhubert.encoder.combination import Part, combine
+from babyhubert.encoder.combination import Part, combine, join
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.loading import load_checkpoint
 from babyhubert.encoder.model_folder import save_model_folder
@@ -82,7 +82,7 @@ def test_blocks_above_those_that_a_head_takes_are_not_run(extended, monkeypatch)
 
 
 def test_dropout_of_the_frozen_blocks_stays_off_in_training(extended):
-    network = model(extended).encoder.freeze_blocks(2).train()
+    network = model(extended).encoder.freeze_blocks((2,)).train()
     audio = torch.zeros(1, 4000)
     network(audio, layers=(2,))
     assert torch.equal(network(audio, layers=(2,)).hidden[2], network(audio, layers=(2,)).hidden[2])
@@ -178,3 +178,21 @@ def test_blocks_are_those_of_transformers(extended):
         hidden = reference(audio, output_hidden_states=True).hidden_states
         found = network.features(audio, ("voice_type",))["voice_type"]
     torch.testing.assert_close(found, hidden[2], rtol=1e-4, atol=1e-4)
+
+
+def test_a_joined_branch_is_trained_and_the_first_model_stays_the_same(voices, scenes, utterances, encoder, tmp_path):
+    run(settings(encoder, {"phonemes": phoneme_table(utterances)}, steps=2), tmp_path / "phonemes")
+    join([str(voices), str(tmp_path / "phonemes")], tmp_path / "joined")
+    tables = {"phonemes": phoneme_table(utterances), "addressee": addressee_table(scenes)}
+    config = settings(
+        tmp_path / "joined", tables, {"heads": "extend", "layer_mix": False}, steps=2, learning_rate=1e-2
+    )
+    run(config, tmp_path / "model")
+    before, after = weights(tmp_path / "joined"), weights(tmp_path / "model")
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {name.split(".")[0] for name in moved} == {"branches", "phonemes"}
+    assert torch.equal(outputs(voices, "voice_type"), outputs(tmp_path / "model", "voice_type"))
+    heads = load_checkpoint(tmp_path / "model").heads
+    assert {task: head.block for task, head in heads.items()} == {"voice_type": None, "phonemes": 4, "addressee": None}
+    with pytest.raises(ConfigError, match=r"model\.new_blocks: .*has branches"):
+        run(settings(tmp_path / "joined", tables, EXTEND), tmp_path / "longer")

@@ -21,6 +21,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "models": ("models", "models coml/VTC-2"),
     "convert": ("convert checkpoint.ckpt my-model/", "convert my-model/ other/ --thresholds tuned/"),
     "combine": ("combine my-model/ other/ -o mean/", "combine a/ b/ start/ -o both/ --weights 1,1,-1"),
+    "join": ("join voices/ addressees/ -o both/",),
     "measures": ("measures results/", "measures results/ --start-times times.csv --from 7:00 --to 20:00"),
     "table": ("table results/ --to xlsx",),
     "export": ("export results/ --to eaf --to textgrid",),

@@ -27,6 +27,9 @@ from babyhubert.errors import CheckpointError, ConfigError
 
 Shape = tuple[int, ...]
 
+BRANCHES = "branches."
+"""Beginning of the names of all parameters of branches."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -204,18 +207,24 @@ _WEIGHT_TYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 
 def _check_depth(checkpoint: Checkpoint, where: str) -> None:
     """Compare the number of blocks with the file's before building them, since each block takes time to build."""
-    found = 1 + _highest(checkpoint.encoder, "encoder.layers.", 2)
-    if checkpoint.config.layers != found:
+    config, encoder = checkpoint.config, checkpoint.encoder
+    branches = range(1 + _highest(encoder, BRANCHES, 1))
+    found = 1 + _highest(encoder, "encoder.layers.", 2)
+    beside = tuple(1 + _highest(encoder, f"{BRANCHES}{branch}.encoder.layers.", 4) for branch in branches)
+    if config.layers != found:
+        raise CheckpointError(f"{where}: the configuration has {config.layers} blocks, the weights have {found}")
+    if config.branches != beside:
         raise CheckpointError(
-            f"{where}: the configuration has {checkpoint.config.layers} blocks, the weights have {found}"
+            f"{where}: the configuration has branches of {_listed([*map(str, config.branches)]) or 'no'} blocks, the "
+            f"weights of {_listed([*map(str, beside)]) or 'none'}"
         )
 
 
 def _check_blocks(checkpoint: Checkpoint, where: str) -> None:
-    layers = checkpoint.config.layers
+    blocks = checkpoint.config.blocks
     for task, head in checkpoint.heads.items():
-        if head.block is not None and not 1 <= head.block <= layers:
-            raise CheckpointError(f"{where}: the {task} head takes block {head.block}, the encoder has {layers}")
+        if head.block is not None and not 1 <= head.block <= blocks:
+            raise CheckpointError(f"{where}: the {task} head takes block {head.block}, the encoder has {blocks}")
 
 
 def _tensors_beside(checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -233,7 +242,7 @@ def _shapes_beside(checkpoint: Checkpoint) -> dict[str, Shape]:
     for task, head in checkpoint.heads.items():
         shapes = _head_shapes(head, checkpoint.config.hidden_size)
         if LAYER_WEIGHTS in head.tensors:
-            shapes[LAYER_WEIGHTS] = (head.block or checkpoint.config.layers,)
+            shapes[LAYER_WEIGHTS] = (len(checkpoint.config.path(head.block or checkpoint.config.layers)),)
         expected |= {f"heads.{task}.{name}": shape for name, shape in shapes.items()}
     return expected
 

@@ -1,8 +1,12 @@
-"""Weighted means of models of one shape: one model with what several trainings learnt, without training.
+"""One model of several, without training: the weighted mean of their weights, or each a branch on one front end.
 
 Models that were trained on from the same weights can be averaged (model soups: Wortsman et al. 2022,
 arXiv:2203.05482), and what one of them learnt can be added to another by the difference to their common start (task
 arithmetic: Ilharco et al. 2023, arXiv:2212.04089): weights 1, 1, -1 for two models and that start.
+
+Models that were fine-tuned from one encoder with frozen convolutions, as all published ones are, still share these,
+which are half the work of a small model. Joined, they keep their transformers and outputs, and a recording goes
+through the convolutions once.
 """
 
 from __future__ import annotations
@@ -16,9 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from babyhubert.encoder.canonical import Checkpoint
+from babyhubert.encoder.canonical import BRANCHES, Checkpoint
 from babyhubert.encoder.flavours.layout import Head
-from babyhubert.encoder.loading import load_checkpoint, model_hash, resolve_model
+from babyhubert.encoder.loading import load_checkpoint, model_hash, origin_of, resolve_model
 from babyhubert.encoder.model_folder import save_model_folder
 from babyhubert.errors import CheckpointError, ConfigError, OutputError
 
@@ -26,6 +30,25 @@ Tensors = Mapping[str, Tensor]
 
 CHOSEN_ON_OUTPUTS = ("thresholds", "confidence", "validation")
 """Parts of a model's card that were chosen or measured on its outputs, which those of the mean are not."""
+
+
+OF_FRAMES = ("thresholds", "confidence")
+"""Entries of a model's card about its head of frames, beside those under the head's name."""
+
+_CONVOLUTIONS = "feature_extractor."
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A model made by :func:`join`.
+
+    Attributes:
+        model: The model.
+        untuned: Models whose branches were trained on other convolutions and have to be trained on these.
+    """
+
+    model: Checkpoint
+    untuned: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -61,8 +84,7 @@ def combine(parts: Sequence[Part], output: Path, *, overwrite: bool = False) -> 
     if len(parts) < 2:
         raise ConfigError("a combination needs at least two models")
     _check_sum([part.weight for part in parts], "the weights")
-    if output.exists() and not overwrite:
-        raise OutputError(f"{output}: exists already; choose another place, or overwrite it", option="--force")
+    refuse_existing(output, overwrite)
     models = [load_checkpoint(part.source) for part in parts]
     for part, model in zip(parts[1:], models[1:], strict=True):
         _check_likeness(part.source, model, parts[0].source, models[0])
@@ -77,6 +99,116 @@ def combine(parts: Sequence[Part], output: Path, *, overwrite: bool = False) -> 
     )
     save_model_folder(output, mean, _card(first.metadata.get("task", {}), parts))
     return mean
+
+
+def join(sources: Sequence[str], output: Path, *, overwrite: bool = False) -> Joined:
+    """Write a model with the tasks of several, each a branch on the convolutions of the first, and return it.
+
+    The first model stays what it is. Of each further one, its transformer and the heads that no earlier one has are
+    taken. If its convolutions are the first one's, those heads give what they gave; otherwise the branch has to be
+    trained on (``model.heads = "extend"``).
+
+    Args:
+        sources: At least two models, each with one transformer but for the first.
+        output: Model folder to write.
+        overwrite: Replace an existing model folder.
+
+    Raises:
+        ConfigError: fewer than two models.
+        CheckpointError: a model cannot be read, is of another width or a pre-norm model, has branches itself, or has
+            no head that the earlier ones lack.
+        OutputError: the folder exists, or cannot be written.
+    """
+    if len(sources) < 2:
+        raise ConfigError("a joined model needs at least two models")
+    refuse_existing(output, overwrite)
+    joined = load_checkpoint(sources[0])
+    if not joined.heads:
+        raise CheckpointError(f"{sources[0]}: no head here; the first model needs one")
+    card = dict(joined.metadata.get("task", {}))
+    others: list[str] = []
+    for source in sources[1:]:
+        model = load_checkpoint(source)
+        _check_branch(source, model, sources[0], joined)
+        card = _joined_card(card, joined, source, model)
+        if not _same_convolutions(joined, model):
+            others.append(source)
+        joined = _with_branch(joined, model)
+    save_model_folder(output, joined, card)
+    return Joined(joined, tuple(others))
+
+
+def refuse_existing(output: Path, overwrite: bool) -> None:
+    """Refuse a folder that exists, unless it may be replaced.
+
+    Raises:
+        OutputError: it exists.
+    """
+    if output.exists() and not overwrite:
+        raise OutputError(f"{output}: exists already; choose another place, or overwrite it", option="--force")
+
+
+def _check_branch(source: str, model: Checkpoint, first_source: str, joined: Checkpoint) -> None:
+    config = model.config
+    if config.branches:
+        raise CheckpointError(f"{source} has branches itself; name it first, or join the models it was made of")
+    if config.pre_norm:
+        raise CheckpointError(
+            f"{source} norms the output of its last block once more (do_stable_layer_norm), which a branch cannot"
+        )
+    if not config.with_changes(layers=joined.config.layers, branches=joined.config.branches).same_shapes(
+        joined.config
+    ):
+        raise CheckpointError(f"{source} has an encoder of another width or another front end than {first_source}")
+    if not model.heads.keys() - joined.heads.keys():
+        heads = ", ".join(name.replace("_", " ") for name in model.heads) or "none"
+        raise CheckpointError(f"{source} adds no head to those of the models before it (its heads: {heads})")
+
+
+def _same_convolutions(first: Checkpoint, other: Checkpoint) -> bool:
+    return all(
+        torch.equal(tensor, other.encoder[name].to(tensor.dtype))
+        for name, tensor in first.encoder.items()
+        if name.startswith(_CONVOLUTIONS)
+    )
+
+
+def _with_branch(joined: Checkpoint, model: Checkpoint) -> Checkpoint:
+    config = joined.config.with_changes(branches=(*joined.config.branches, model.config.layers))
+    prefix = f"{BRANCHES}{len(joined.config.branches)}."
+    own = {prefix + name: tensor for name, tensor in model.encoder.items() if not name.startswith(_CONVOLUTIONS)}
+    heads = {
+        name: replace(head, block=joined.config.blocks + (head.block or model.config.layers))
+        for name, head in model.heads.items()
+        if name not in joined.heads
+    }
+    return replace(
+        joined, config=config, encoder={**joined.encoder, **own}, pretraining={}, heads={**joined.heads, **heads}
+    )
+
+
+def _joined_card(card: Mapping[str, Any], joined: Checkpoint, source: str, model: Checkpoint) -> dict[str, Any]:
+    """The card so far, with the entries of the further model's heads, its licence and its origin."""
+    theirs = model.metadata.get("task", {})
+    taken = [name for name in model.heads if name not in joined.heads]
+    entries = {name: theirs[name] for name in taken if name in theirs}
+    has_frames = any(head.kind == "frames" for head in joined.heads.values())
+    if not has_frames and any(model.heads[name].kind == "frames" for name in taken):
+        entries |= {key: theirs[key] for key in OF_FRAMES if key in theirs}
+    licences = dict.fromkeys(text for text in (card.get("licence", ""), theirs.get("licence", "")) if text)
+    tasks = ", ".join(name.replace("_", " ") for name in taken)
+    return {
+        **card,
+        **entries,
+        "task": "several",
+        "labels": {name: list(head.labels) for name, head in (*joined.heads.items(), *_only(model, taken))},
+        "licence": "; ".join(licences),
+        "lineage": [*card.get("lineage", []), f"a branch for {tasks}: {origin_of(source, model)}"],
+    }
+
+
+def _only(model: Checkpoint, names: Sequence[str]) -> list[tuple[str, Head]]:
+    return [(name, model.heads[name]) for name in names]
 
 
 def _check_sum(weights: Sequence[float], what: str) -> None:

@@ -7,8 +7,9 @@ convolutions are checked against the package's frame grid, because all other pac
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, replace
+from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 from babyhubert.errors import ConfigError
@@ -52,6 +53,8 @@ class HubertConfig:
             transformers' feature extractor, fairseq's `task.normalize`).
         relative_buckets: Buckets of distances of WavLM's gated relative position bias; 0: attention without one.
         relative_distance: Distance, in frames, from which on all frames share the last bucket.
+        branches: Blocks of each further transformer on the same convolutions. Their blocks are numbered on from
+            `layers`.
     """
 
     conv_dim: tuple[int, ...] = (512,) * 7
@@ -76,6 +79,7 @@ class HubertConfig:
     normalise: bool = False
     relative_buckets: int = 0
     relative_distance: int = 800
+    branches: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -114,6 +118,38 @@ class HubertConfig:
         for kernel, stride in zip(reversed(self.conv_kernel), reversed(self.conv_stride), strict=True):
             field = (field - 1) * stride + kernel
         return field
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks, those of the branches included."""
+        return self.layers + sum(self.branches)
+
+    @property
+    def tops(self) -> tuple[int, ...]:
+        """Number of the last block of each transformer, the branches' behind the encoder's own."""
+        return tuple(accumulate((self.layers, *self.branches)))
+
+    def share_out(self, wanted: Collection[int]) -> list[tuple[int, frozenset[int] | None]]:
+        """Layers of each transformer among those wanted.
+
+        Args:
+            wanted: Layers, from 0 to :attr:`blocks`; none: all of the encoder's own transformer.
+
+        Returns:
+            For each transformer, the number of blocks in those before it, and its layers by its own numbers: None if
+            it need not run, none if all of it runs.
+        """
+        shares: list[tuple[int, frozenset[int] | None]] = []
+        for below, top in pairwise((0, *self.tops)):
+            first = below + 1 if below else 0  # the input of a branch's first block has no number
+            own = frozenset(layer - below for layer in wanted if first <= layer <= top)
+            shares.append((below, own if own or not (wanted or below) else None))
+        return shares
+
+    def path(self, block: int) -> range:
+        """Numbers of the blocks from the convolutions up to a block, in the order of computation."""
+        below = max((top for top in self.tops if top < block), default=0)
+        return range(below + 1, block + 1)
 
     @property
     def size_name(self) -> str | None:
@@ -166,6 +202,7 @@ class HubertConfig:
             "mask_time_prob": 0.0,
             "mask_feature_prob": 0.0,
             "feature_grad_scale": self.feature_grad_scale,
+            **({"branches": list(self.branches)} if self.branches else {}),
         }
 
     @classmethod
@@ -196,6 +233,8 @@ class HubertConfig:
             given[ours] = tuple(value) if isinstance(value, list) else value
         given["feature_grad_scale"] = config.get("feature_grad_scale", 1.0)
         given["normalise"] = config.get("do_normalize", False)
+        branches = config.get("branches", [])
+        given["branches"] = tuple(branches) if isinstance(branches, list) else branches
         try:
             return cls(**given)
         except ConfigError as error:
@@ -225,6 +264,8 @@ def _check_sizes(config: HubertConfig) -> None:
         for size in value if isinstance(value, tuple) else (value,):
             if not 1 <= size <= most:
                 raise ConfigError(f"{name} is {value}: use 1 to {most}")
+    if len(config.branches) > _MOST_BRANCHES:
+        raise ConfigError(f"branches has {len(config.branches)} values: at most {_MOST_BRANCHES}")
     if len(config.conv_dim) > _MOST_CONVOLUTIONS:
         raise ConfigError(f"conv_dim has {len(config.conv_dim)} convolutions: at most {_MOST_CONVOLUTIONS}")
 
@@ -257,6 +298,7 @@ _MOST = {
     "conv_stride": 320,
     "hidden_size": 16_384,
     "layers": 512,
+    "branches": 512,
     "heads": 16_384,
     "feed_forward": 131_072,
     "position_kernel": 4_096,
@@ -264,6 +306,7 @@ _MOST = {
 }
 """An order of magnitude above the largest published model (1,280 wide, 48 blocks)."""
 _MOST_CONVOLUTIONS = 32
+_MOST_BRANCHES = 32
 _MOST_BUCKETS = 16_384
 
 

@@ -14,7 +14,7 @@ from babyhubert.timebase import SAMPLE_RATE, frame_count
 
 
 def forward_operations(config: HubertConfig, samples: int) -> dict[str, int]:
-    """Operations of one window, by part in the order of computation.
+    """Operations of one window, by part in the order of computation, without branches.
 
     Args:
         config: The encoder.

@@ -27,11 +27,12 @@ class TaskHead(nn.Module):
 
     Args:
         labels: Meaning of each output, in order.
-        mixed_layers: Number of blocks, from the first, to learn a weighted sum over; None takes one block alone.
+        mixed_layers: Number of blocks, from the first of its transformer, to learn a weighted sum over; None takes
+            one block alone.
 
     Attributes:
-        block: Number of the last block the head takes, from 1; None: the encoder's last. Blocks above it can be added
-            and trained without changing this head's outputs.
+        block: Number of the last block the head takes, from 1; None: the last of the encoder's own transformer. Blocks
+            above it, and branches, can be added and trained without changing this head's outputs.
     """
 
     kind: ClassVar[HeadKind]
@@ -50,10 +51,10 @@ class TaskHead(nn.Module):
         return Head(self.labels, tensors, self.kind, self.block)
 
     def mix(self, hidden: Sequence[Tensor]) -> Tensor:
-        """Weighted sum of the outputs of the first blocks, each (B, T, D), up to the head's last."""
+        """Weighted sum of the outputs of its transformer's blocks, each (B, T, D), from the first up to its own."""
         assert self.layer_weights is not None
         shares = torch.softmax(self.layer_weights, dim=0)
-        used = torch.stack(tuple(hidden[: len(shares)]))
+        used = torch.stack(tuple(hidden))
         return torch.einsum("l,lbtd->btd", shares.to(used.dtype), used)
 
     def reset(self, generator: torch.Generator) -> None:

@@ -2,9 +2,11 @@
 
 Seven strided convolutions turn the waveform into frames, a linear layer projects them to the transformer's width, a
 grouped convolution adds relative position, and transformer blocks follow (Hsu et al. 2021, arXiv:2106.07447). With
-`relative_buckets` the blocks' attention is WavLM's (attention.py).
+`relative_buckets` the blocks' attention is WavLM's (attention.py). `branches` are further transformers on the same
+convolutions, for tasks that one transformer cannot serve together; a block above those requested is not run.
 Parameter names and values are those of transformers' `HubertModel`, so state dicts are exchanged as they are; layer
 numbers are its `hidden_states` indices (transformers 5): k is the output of the k-th block, 0 the input of the first.
+Blocks of branches, which transformers does not know, are numbered on from there.
 
 Waveforms are given as they were recorded. An encoder that was trained on normalised ones normalises each to zero mean
 and unit variance itself (`HubertConfig.normalise`), over the window given, as its training did with each crop. In a
@@ -16,7 +18,7 @@ of equal length wherever results must not depend on their neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -43,8 +45,8 @@ class EncoderOutput(NamedTuple):
 
     Attributes:
         hidden: The requested layers, each (B, T, D), as they leave their block (no closing norm).
-        last: Output of the last block that ran, (B, T, D); after the closing layer norm in a pre-norm model that ran
-            all its blocks.
+        last: Output of the last block that ran, (B, T, D), of the encoder's own transformer if that ran at all; after
+            the closing layer norm in a pre-norm model that ran all its blocks.
         features: The convolutions' output before anything is hidden, (B, T, C); None from the form for inference.
         frames: Valid frames of each waveform, int64 (B,), or None when no lengths were given.
     """
@@ -66,11 +68,20 @@ class HubertEncoder(nn.Module):
         super().__init__()
         self.config = config
         self.gradient_checkpointing = False
-        self.frozen_blocks: int | None = None
+        self.frozen_blocks: tuple[int, ...] = ()
         self.inference_form: nn.Module | None = None  # set by matrix_form.use_matrix_form
         self.feature_extractor = ConvolutionalFrontEnd(config)
         self.feature_projection = FeatureProjection(config)
         self.encoder = Transformer(config)
+        if config.branches:
+            self.branches = nn.ModuleList(Branch(config, blocks) for blocks in config.branches)
+
+    @property
+    def stacks(self) -> list[Stack]:
+        """The encoder's own transformer and those of its branches, each with the projection to it."""
+        branches = [cast("Branch", branch) for branch in self.branches] if self.config.branches else []
+        parts: list[HubertEncoder | Branch] = [self, *branches]
+        return [Stack(part.feature_projection, part.encoder) for part in parts]
 
     def forward(
         self,
@@ -85,8 +96,9 @@ class HubertEncoder(nn.Module):
 
         Args:
             waveforms: 16 kHz audio, floating point, (B, n), n >= 400.
-            layers: Hidden layers to return, 0 to the number of blocks. Given, blocks after the highest are not run
-                and layer drop is off (as in the published fine-tuning); not given, all blocks run.
+            layers: Hidden layers to return, 0 to the number of blocks, branches included. Given, blocks after the
+                highest are not run and layer drop is off (as in the published fine-tuning); not given, all blocks of
+                the encoder's own transformer run.
             lengths: Samples of each waveform before padding, integer (B,), each >= 400. Padded frames are zeroed
                 after the projection and hidden from attention; they still enter group-norm statistics. Lengths that
                 all equal n cost nothing. Keep them on the CPU: they are compared with n.
@@ -104,8 +116,8 @@ class HubertEncoder(nn.Module):
         if self.config.normalise:
             waveforms = normalised_waveforms(waveforms, lengths)
         wanted = frozenset(layers)
-        if wanted and not 0 <= min(wanted) <= max(wanted) <= self.config.layers:
-            raise ValueError(f"layers {sorted(wanted)} are not all within 0 to {self.config.layers}")
+        if wanted and not 0 <= min(wanted) <= max(wanted) <= self.config.blocks:
+            raise ValueError(f"layers {sorted(wanted)} are not all within 0 to {self.config.blocks}")
         if (mask is None) != (mask_embedding is None):
             raise ValueError("mask and mask_embedding go together: give both or neither")
         if self.inference_form is not None and mask is None:
@@ -114,14 +126,21 @@ class HubertEncoder(nn.Module):
         run = self._recompute if self.gradient_checkpointing and torch.is_grad_enabled() else call_directly
         features = self.feature_extractor(waveforms, run)
         features = ScaleGradient.apply(features, self.config.feature_grad_scale)
-        x = self.feature_projection(features)
-        if mask is not None and mask_embedding is not None:
-            x = torch.where(mask.unsqueeze(-1), mask_embedding.to(x.dtype), x)
         frames, valid = _valid_frames(lengths, waveforms)
-        if valid is not None:
-            x = torch.where(valid.unsqueeze(-1), x, x.new_zeros(()))
-        hidden, last = self.encoder(x, wanted, valid, run)
-        return EncoderOutput(hidden, last, features, frames)
+        hidden: dict[int, Tensor] = {}
+        lasts: list[Tensor] = []
+        for stack, (below, own) in zip(self.stacks, self.config.share_out(wanted), strict=True):
+            if own is None:
+                continue
+            x = stack.projection(features)
+            if mask is not None and mask_embedding is not None:
+                x = torch.where(mask.unsqueeze(-1), mask_embedding.to(x.dtype), x)
+            if valid is not None:
+                x = torch.where(valid.unsqueeze(-1), x, x.new_zeros(()))
+            found, last = stack.transformer(x, own, valid, run)
+            hidden |= {layer + below: x for layer, x in found.items()}
+            lasts.append(last)
+        return EncoderOutput(hidden, lasts[0], features, frames)
 
     def fold_weight_norm(self) -> HubertEncoder:
         """Compute the positional convolution's weight once and reuse it (about 5% faster inference); returns self.
@@ -129,7 +148,8 @@ class HubertEncoder(nn.Module):
         The folded weight is a cache beside the parameters: `state_dict` keeps its names and values, deep copies stay
         independent, and `train()`, or loading other weights, drops it.
         """
-        self.encoder.pos_conv_embed.conv.fold()
+        for stack in self.stacks:
+            stack.transformer.pos_conv_embed.conv.fold()
         return self
 
     def train(self, mode: bool = True) -> HubertEncoder:
@@ -137,17 +157,19 @@ class HubertEncoder(nn.Module):
         if mode:
             self.inference_form = None
         super().train(mode)
-        if self.frozen_blocks is not None:
-            self._freeze()
+        self._freeze()
         return self
 
     def _freeze(self) -> None:
-        assert self.frozen_blocks is not None
-        transformer = self.encoder
-        below = [self.feature_extractor, self.feature_projection, transformer.pos_conv_embed, transformer.dropout]
-        if not transformer.pre_norm:
-            below.append(transformer.layer_norm)
-        for module in (*below, *transformer.layers[: self.frozen_blocks]):
+        frozen: list[nn.Module] = [self.feature_extractor] if self.frozen_blocks else []
+        shares = self.config.share_out(self.frozen_blocks)
+        for (projection, transformer), (_, own) in zip(self.stacks, shares, strict=True):
+            if own:
+                frozen += [projection, transformer.pos_conv_embed, transformer.dropout]
+                frozen += transformer.layers[: max(own)]
+            if own and (max(own) == len(transformer.layers) or not transformer.pre_norm):
+                frozen.append(transformer.layer_norm)
+        for module in frozen:
             module.requires_grad_(False).eval()
 
     def _load_from_state_dict(self, *arguments: Any, **keywords: Any) -> None:
@@ -165,27 +187,31 @@ class HubertEncoder(nn.Module):
         """
         self.convolve_by_rows(device.type == "cuda")
         if compiled:
-            for block in self.encoder.layers:
-                block.compile(dynamic=True)
+            for stack in self.stacks:
+                for block in stack.transformer.layers:
+                    block.compile(dynamic=True)
         return self
 
     def convolve_by_rows(self, choice: bool) -> None:
         """Run convolutions as matrix products where the model allows it, unless the form for inference is in use."""
         self.feature_extractor.by_rows = choice and self.config.feature_norm == "group" and not self.config.conv_bias
-        self.encoder.pos_conv_embed.conv.by_rows = choice
+        for stack in self.stacks:
+            stack.transformer.pos_conv_embed.conv.by_rows = choice
 
     def freeze_features(self) -> HubertEncoder:
         """Exclude the convolutional front-end from training (as every published derived model does); returns self."""
         self.feature_extractor.requires_grad_(False)
         return self
 
-    def freeze_blocks(self, count: int) -> HubertEncoder:
-        """Exclude all up to the output of a block from training, dropout included, for good; returns self.
+    def freeze_blocks(self, blocks: Iterable[int]) -> HubertEncoder:
+        """Exclude all that leads to the outputs of some blocks from training, for good; returns self.
+
+        Dropout and layer drop are off there, too, and with a transformer's last block so is its closing norm.
 
         Args:
-            count: Number of that block, from 0 (the input of the first).
+            blocks: Numbers of these blocks, from 1; the convolutions are frozen with any of them.
         """
-        self.frozen_blocks = count
+        self.frozen_blocks = (*self.frozen_blocks, *blocks)
         self._freeze()
         return self
 
@@ -257,6 +283,27 @@ class FeedForward(nn.Module):
         return self.output_dropout(self.output_dense(x))
 
 
+class Stack(NamedTuple):
+    """A transformer of an encoder.
+
+    Attributes:
+        projection: From the convolutions to its width.
+        transformer: Its blocks.
+    """
+
+    projection: FeatureProjection
+    transformer: Transformer
+
+
+class Branch(nn.Module):
+    """A further transformer on the convolutions of an encoder, with its own projection."""
+
+    def __init__(self, config: HubertConfig, blocks: int) -> None:
+        super().__init__()
+        self.feature_projection = FeatureProjection(config)
+        self.encoder = Transformer(config, blocks)
+
+
 class Block(nn.Module):
     """One transformer block, norms after the residual sums (post-norm) or before its two parts (pre-norm).
 
@@ -289,14 +336,14 @@ class Block(nn.Module):
 class Transformer(nn.Module):
     """Positional convolution, then the blocks."""
 
-    def __init__(self, config: HubertConfig) -> None:
+    def __init__(self, config: HubertConfig, blocks: int | None = None) -> None:
         super().__init__()
         self.pre_norm = config.pre_norm
         self.layer_drop = config.layer_drop
         self.pos_conv_embed = PositionalConv(config)
         self.layer_norm = LayerNorm(config.hidden_size, eps=config.norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout)
-        self.layers = nn.ModuleList(Block(config, index) for index in range(config.layers))
+        self.layers = nn.ModuleList(Block(config, index) for index in range(blocks or config.layers))
 
     def forward(
         self, x: Tensor, wanted: frozenset[int], valid: Tensor | None, run: Rerun = call_directly
@@ -305,7 +352,7 @@ class Transformer(nn.Module):
 
         A dropped block is computed and its output discarded, instead of being skipped: every process of a distributed
         run then has the same graph, with a (zero) gradient for every parameter, and no random number has to be copied
-        back from the accelerator. It costs the layer drop rate (5%) in training time.
+        back from the accelerator. It costs the layer drop rate (5%) in training time. Frozen blocks are not dropped.
         """
         depth = max(wanted) if wanted else len(self.layers)
         keys = None if valid is None else valid[:, None, None, :]
@@ -316,7 +363,8 @@ class Transformer(nn.Module):
         kept = torch.rand(depth, device=x.device) >= self.layer_drop if dropping else None
         bias = None if depth == 0 else cast("Block", self.layers[0]).attention.position_bias(x.shape[1])
         for index in range(depth):
-            x = run(self.layers[index], x, keys, None if kept is None else kept[index], bias)
+            block = self.layers[index]
+            x = run(block, x, keys, kept[index] if kept is not None and block.training else None, bias)
             if index + 1 in wanted:
                 hidden[index + 1] = x
         return hidden, self.layer_norm(x) if self.pre_norm and depth == len(self.layers) else x
@@ -340,13 +388,14 @@ def initialise(encoder: HubertEncoder, generator: torch.Generator) -> HubertEnco
             nn.init.kaiming_normal_(module.weight, generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-    initialise_linear(encoder.feature_projection.projection, generator)
-    _initialise_position(encoder, generator)
-    for module in encoder.encoder.layers.modules():
-        if isinstance(module, nn.Linear | nn.Embedding):
-            nn.init.normal_(module.weight, std=0.02, generator=generator)
-        if isinstance(module, nn.Linear):
-            nn.init.zeros_(module.bias)
+    for projection, transformer in encoder.stacks:
+        initialise_linear(projection.projection, generator)
+        _initialise_position(encoder.config, transformer.pos_conv_embed.conv, generator)
+        for module in transformer.layers.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                nn.init.normal_(module.weight, std=0.02, generator=generator)
+            if isinstance(module, nn.Linear):
+                nn.init.zeros_(module.bias)
     return encoder
 
 
@@ -359,8 +408,7 @@ def initialise_linear(linear: nn.Linear, generator: torch.Generator) -> None:
 
 
 @torch.no_grad()
-def _initialise_position(encoder: HubertEncoder, generator: torch.Generator) -> None:
-    config, conv = encoder.config, encoder.encoder.pos_conv_embed.conv
+def _initialise_position(config: HubertConfig, conv: WeightNormConv, generator: torch.Generator) -> None:
     std = (4 / (config.position_kernel * config.hidden_size)) ** 0.5
     factors = conv.factors
     nn.init.normal_(factors.original1, std=std, generator=generator)

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.front_end import ChannelNormConv, TimeNormConv
-from babyhubert.encoder.hubert import Block, EncoderOutput, HubertEncoder
+from babyhubert.encoder.hubert import Block, EncoderOutput, HubertEncoder, Stack, Transformer
 from babyhubert.encoder.linear_products import ByteProduct, Product, can_multiply_bytes
 from babyhubert.encoder.row_products import (
     exact_product_sides,
@@ -52,6 +52,7 @@ _ROWS_IN_CACHE = 512
 _KNOWN_NORMS = ("group", "layer")
 _FOLLOWED = (
     *("conv_dim", "conv_kernel", "conv_stride", "conv_bias", "feature_norm", "hidden_size", "layers", "heads"),
+    "branches",
     *("feed_forward", "position_kernel", "position_groups", "norm_eps", "pre_norm", "normalise"),
 )
 _OF_TRAINING = (
@@ -115,21 +116,17 @@ class MatrixForm(nn.Module):
         if dtype == torch.int8:
             large, dtype = ByteProduct, torch.float32
         self.dtype = dtype
-        self.pre_norm = config.pre_norm
         convolutions = list(encoder.feature_extractor.conv_layers)
         self.first = _FirstConvolution(convolutions[0], dtype)
         self.convolutions = nn.ModuleList(_RowConvolution(layer, dtype, large) for layer in convolutions[1:])
         self.later_stride = math.prod(config.conv_stride[1:])
-        self.projection_norm = _Norm(encoder.feature_projection.layer_norm, dtype)
-        self.projection = Product.of(encoder.feature_projection.projection, dtype=dtype)
-        self.position = _Position(config, encoder, dtype)
-        self.layer_norm = _Norm(encoder.encoder.layer_norm, dtype)
-        self.blocks = nn.ModuleList(_Block(block, config.heads, dtype, large) for block in encoder.encoder.layers)
+        self.config = config
+        self.transformers = nn.ModuleList(_Transformer(config, stack, dtype, large) for stack in encoder.stacks)
 
     def forward(
         self, waveforms: Tensor, wanted: frozenset[int], frames: Tensor | None, valid: Tensor | None
     ) -> EncoderOutput:
-        """Run the blocks up to the highest requested one, or all of them.
+        """Run the blocks up to the highest requested one, or all of the encoder's own transformer.
 
         Args:
             waveforms: (B, n), n >= 400.
@@ -137,21 +134,15 @@ class MatrixForm(nn.Module):
             frames: Valid frames of each row, returned unchanged.
             valid: Mask of the frames that are not padding, bool (B, T); None if nothing is padded.
         """
-        x = self.projection(self.projection_norm(self._features(waveforms)))
-        keys = None
-        if valid is not None:
-            x = torch.where(valid.unsqueeze(-1), x, x.new_zeros(()))
-            keys = valid[:, None, None, :]
-        x = x + self.position(x)
-        x = x if self.pre_norm else self.layer_norm(x)
-        depth = max(wanted) if wanted else len(self.blocks)
-        hidden = {0: x.float()} if 0 in wanted else {}
-        for index in range(depth):
-            x = self.blocks[index](x, keys)
-            if index + 1 in wanted:
-                hidden[index + 1] = x.float()
-        last = self.layer_norm(x) if self.pre_norm and depth == len(self.blocks) else x
-        return EncoderOutput(hidden, last.float(), None, frames)
+        features = self._features(waveforms)
+        hidden: dict[int, Tensor] = {}
+        lasts: list[Tensor] = []
+        for transformer, (below, own) in zip(self.transformers, self.config.share_out(wanted), strict=True):
+            if own is not None:
+                found, last = transformer(features, own, valid)
+                hidden |= {layer + below: x for layer, x in found.items()}
+                lasts.append(last)
+        return EncoderOutput(hidden, lasts[0], None, frames)
 
     def _features(self, waveforms: Tensor) -> Tensor:
         """The convolutions: (B, n) -> (B, T(n), C).
@@ -297,10 +288,10 @@ class _Position(nn.Module):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, config: HubertConfig, encoder: HubertEncoder, dtype: torch.dtype) -> None:
+    def __init__(self, config: HubertConfig, transformer: Transformer, dtype: torch.dtype) -> None:
         super().__init__()
         self.kernel = config.position_kernel
-        conv = encoder.encoder.pos_conv_embed.conv
+        conv = transformer.pos_conv_embed.conv
         weight = two_level_weight(conv.weight().detach(), config.position_groups)
         self.register_buffer("weight", weight.to(dtype).contiguous(), persistent=False)
         self.register_buffer("bias", conv.bias.detach().to(dtype).clone(), persistent=False)
@@ -308,6 +299,39 @@ class _Position(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = two_level_convolution(x, self.weight, self.kernel, self.kernel // 2) + self.bias
         return torch.ops.aten.gelu_(y).to(x.dtype)
+
+
+class _Transformer(nn.Module):
+    """Projection, position and blocks: (B, T, C) -> the layers wanted and the last one, (B, T, D) in float32."""
+
+    def __init__(self, config: HubertConfig, stack: Stack, dtype: torch.dtype, large: type[Product]) -> None:
+        super().__init__()
+        transformer = stack.transformer
+        self.pre_norm = config.pre_norm
+        self.projection_norm = _Norm(stack.projection.layer_norm, dtype)
+        self.projection = Product.of(stack.projection.projection, dtype=dtype)
+        self.position = _Position(config, transformer, dtype)
+        self.layer_norm = _Norm(transformer.layer_norm, dtype)
+        self.blocks = nn.ModuleList(_Block(block, config.heads, dtype, large) for block in transformer.layers)
+
+    def forward(
+        self, features: Tensor, wanted: frozenset[int], valid: Tensor | None
+    ) -> tuple[dict[int, Tensor], Tensor]:
+        x = self.projection(self.projection_norm(features))
+        keys = None
+        if valid is not None:
+            x = torch.where(valid.unsqueeze(-1), x, x.new_zeros(()))
+            keys = valid[:, None, None, :]
+        x = x + self.position(x)
+        x = x if self.pre_norm else self.layer_norm(x)
+        depth = max(wanted) if wanted else len(self.blocks)
+        hidden = {0: x.float()} if 0 in wanted else {}
+        for index in range(depth):
+            x = self.blocks[index](x, keys)
+            if index + 1 in wanted:
+                hidden[index + 1] = x.float()
+        last = self.layer_norm(x) if self.pre_norm and depth == len(self.blocks) else x
+        return hidden, last.float()
 
 
 class _Block(nn.Module):

@@ -2,9 +2,9 @@
 
 With `config.json` and `model.safetensors`, `transformers.AutoModel.from_pretrained(folder)` gives the same encoder;
 with `preprocessor_config.json`, its feature extractor prepares waveforms as in training. Contents that transformers
-has no class for are stored beside: pre-training parameters under `pretraining.` and output layers under
-`heads.<task>.` in the same weights file, and the meaning of their rows in `task.json`. A folder appears complete or
-not at all.
+has no class for are stored beside: pre-training parameters under `pretraining.`, branches under `branches.<number>.`
+and output layers under `heads.<task>.` in the same weights file, and the meaning of their rows in `task.json`. A
+folder appears complete or not at all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
-from babyhubert.encoder.canonical import Checkpoint, Head, check, refuse_unusable
+from babyhubert.encoder.canonical import BRANCHES, Checkpoint, Head, check, refuse_unusable
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.ctc_vocabulary import read_vocabulary
 from babyhubert.encoder.flavours import huggingface
@@ -87,6 +87,7 @@ def read_model_folder(folder: str | Path) -> Checkpoint:
     pretraining = _taken(tensors, _PRETRAINING)
     task = _read_card(folder / TASK) if is_there(folder / TASK) else None
     heads = _read_heads(_taken(tensors, _HEADS), task, folder)
+    branches = {BRANCHES + name: tensor for name, tensor in _taken(tensors, BRANCHES).items()}
     layout = next((each for each in huggingface.TASK_MODELS if each.recognises(tensors)), huggingface.MODEL)
     contents = layout.read(tensors)
     found, phonemes = _labelled(contents.heads, folder, settings)
@@ -101,7 +102,7 @@ def read_model_folder(folder: str | Path) -> Checkpoint:
     checkpoint = Checkpoint(
         "transformers",
         config,
-        contents.encoder,
+        {**contents.encoder, **branches},
         {**contents.pretraining, **pretraining},
         {**found, **heads},
         metadata,

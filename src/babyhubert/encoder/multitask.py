@@ -50,11 +50,13 @@ class TaskModel(nn.Module):
         if all(head.block is None and head.layer_weights is None for head in heads):
             last = self.encoder(waveforms, lengths=lengths).last
             return dict.fromkeys(wanted, last)
-        layers = self.encoder.config.layers
-        blocks = range(1, max(head.block or layers for head in heads) + 1)
-        output = self.encoder(waveforms, layers=blocks, lengths=lengths)
-        hidden = [output.hidden[block] for block in blocks]
-        return {name: _taken(head, hidden, output.last) for name, head in zip(wanted, heads, strict=True)}
+        config = self.encoder.config
+        paths = [config.path(head.block or config.layers) for head in heads]
+        output = self.encoder(waveforms, layers=sorted({block for path in paths for block in path}), lengths=lengths)
+        return {
+            name: _taken(head, [output.hidden[block] for block in path], output.last)
+            for name, head, path in zip(wanted, heads, paths, strict=True)
+        }
 
     def head(self, task: str) -> TaskHead:
         """Return the head of a task.
@@ -115,10 +117,10 @@ class TaskModel(nn.Module):
 
 
 def _taken(head: TaskHead, hidden: Sequence[Tensor], last: Tensor) -> Tensor:
-    """Features of a head among the outputs of blocks 1, 2, ...; ``last`` is behind a pre-norm encoder's final norm."""
+    """Features of a head among the outputs of its blocks; ``last`` is behind a pre-norm encoder's final norm."""
     if head.layer_weights is not None:
         return head.mix(hidden)
-    return last if head.block is None else hidden[head.block - 1]
+    return last if head.block is None else hidden[-1]
 
 
 class VoiceTypeModel(TaskModel):

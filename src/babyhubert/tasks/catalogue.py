@@ -72,7 +72,8 @@ class CatalogueModel:
         except BabyHubertError:
             return None
         head = VOICE_TYPE if VOICE_TYPE in heads else next(iter(heads))
-        return config.with_changes(layers=heads[head].get("block") or config.layers), settings[head]
+        path = config.path(heads[head].get("block") or config.layers)
+        return config.with_changes(layers=len(path), branches=()), settings[head]
 
 
 RELEASED = (

@@ -113,8 +113,8 @@ class Embedder:
     def check_layers(self, layers: Sequence[int]) -> None:
         """Raise ConfigError for a layer the encoder does not have."""
         for layer in layers:
-            if not 0 <= layer <= self.encoder.config.layers:
-                raise ConfigError(f"layer {layer}: this encoder has layers 0 to {self.encoder.config.layers}")
+            if not 0 <= layer <= self.encoder.config.blocks:
+                raise ConfigError(f"layer {layer}: this encoder has layers 0 to {self.encoder.config.blocks}")
 
     def engine(self, settings: EmbedSettings) -> Engine:
         """Engine that gives frames of shape (T, L, D) for the requested layers."""

@@ -102,7 +102,7 @@ class Loop(Generic[B]):
             )
         if found is not None:
             loop._restore(found[1])
-        objective.train_mode()
+        loop.model.train()
         if objective.gradients is None:
             loop._module = group.wrap(objective.module)
         return loop  # all processes have the same weights: drawn from the same seed, or from the same snapshot
@@ -270,7 +270,7 @@ class Loop(Generic[B]):
         self.model.eval()
         with nullcontext() if self._average is None else self._average.in_place():
             found = self.objective.validate(self.progress)
-        self.objective.train_mode()
+        self.model.train()
         if found is not None and found.best:
             self.save()
         return found

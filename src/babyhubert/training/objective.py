@@ -139,10 +139,6 @@ class Objective(ABC, Generic[B]):
             TrainingError: it must not.
         """
 
-    def train_mode(self) -> None:
-        """Switch the model to training mode."""
-        self.model.train()
-
     @abstractmethod
     def validate(self, at: Progress) -> Validated | None:
         """Scores on validation material, which processes share; None where there is none."""

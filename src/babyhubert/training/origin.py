@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from babyhubert.encoder.canonical import Checkpoint
+from babyhubert.encoder.combination import OF_FRAMES
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.heads import TaskHead, head_of
 from babyhubert.encoder.hubert import HubertEncoder, initialise
@@ -17,9 +18,6 @@ from babyhubert.encoder.multitask import TaskModel
 from babyhubert.errors import ConfigError
 from babyhubert.tasks.interface import Task
 from babyhubert.training.settings import ModelSettings
-
-OF_FRAMES = ("thresholds", "confidence")
-"""Entries of a model's card about its head of frames, beside those under the head's name."""
 
 
 def starting_point(source: str, changes: Mapping[str, float], key: str) -> tuple[Checkpoint, list[str]]:
@@ -91,7 +89,7 @@ def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -
     if settings.heads != "extend":
         return Origin(TaskModel(encoder, heads), lineage, licence)
     kept = {name: head.requires_grad_(False) for name, head in found.items() if name not in tasks}
-    encoder.freeze_blocks(max(head.block or encoder.config.layers for head in kept.values()))
+    encoder.freeze_blocks(head.block or encoder.config.layers for head in kept.values())
     return Origin(TaskModel(encoder, {**kept, **heads}), lineage, licence, _card_of(kept, card))
 
 
@@ -102,6 +100,8 @@ def with_new_blocks(checkpoint: Checkpoint, count: int, source: str, generator: 
         ConfigError: the encoder has a closing norm behind its last block (pre-norm), which its heads would lose.
     """
     config = checkpoint.config
+    if config.branches:
+        raise ConfigError(f"model.new_blocks: {source} has branches, whose blocks are numbered on from its own; use 0")
     if config.pre_norm:
         raise ConfigError(
             f"model.new_blocks: {source} norms the output of its last block once more (do_stable_layer_norm), so no "
@@ -125,7 +125,7 @@ def _heads(
     for name, task in tasks.items():
         kept = found.get(name)
         block = None if kept is None else kept.block
-        mixed = (block or encoder.config.layers) if settings.layer_mix else None
+        mixed = len(encoder.config.path(block or encoder.config.layers)) if settings.layer_mix else None
         heads[name] = task.new_head(encoder.config.hidden_size, mixed)
         heads[name].reset(generator)
         heads[name].block = block
@@ -178,6 +178,6 @@ def _freeze(encoder: HubertEncoder, settings: ModelSettings) -> None:
     if settings.convolutions_frozen:
         encoder.freeze_features()
     if settings.freeze_encoder:
-        encoder.requires_grad_(False)
+        encoder.freeze_blocks(encoder.config.tops)
     if settings.layer_mix and encoder.config.pre_norm:
         encoder.encoder.layer_norm.requires_grad_(False)  # the mix takes blocks before the closing norm

@@ -162,11 +162,6 @@ class TaskObjective(Objective[Batches]):
         losses = [f"{name.replace('_', ' ')} {entry[f'train/{name}/loss']:.3f}" for name in self.tasks]
         return f"loss {', '.join(losses)}"
 
-    def train_mode(self) -> None:  # noqa: D102
-        self.network.train()
-        if self.settings.model.freeze_encoder:
-            self.network.encoder.eval()
-
     @torch.inference_mode()
     def validate(self, at: Progress) -> Validated:
         """Score of every task on all of its validation material; the weights are saved if they are the best so far."""

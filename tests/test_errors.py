@@ -94,4 +94,4 @@ def test_python_s_own_refusals_name_arguments():
         babyhubert.load_model(device="cpu")(np.zeros(480), 0)
     assert "sampling_rate is 0" in str(raised.value)
     with pytest.raises(ConfigError, match="has its device and speed already"):
-        babyhubert.embed(np.zeros(480), None, 16_000, model=babyhubert.load_encoder("playroom-real"), speed="fast")
+        babyhubert.embed(np.zeros(480), None, 16_000, model=babyhubert.load_encoder("playroom"), speed="fast")

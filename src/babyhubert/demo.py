@@ -24,7 +24,7 @@ from babyhubert.evaluation.detection import DetectionReport, compare
 from babyhubert.evaluation.presentation import write_report
 from babyhubert.progress import RunProgress
 from babyhubert.runs.folder import RunFolder
-from babyhubert.shipped import VOICE_TYPE_MODEL
+from babyhubert.shipped import SMALL_MODEL
 from babyhubert.simulation.writer import write_scenes
 from babyhubert.tasks.embedding import Embedder, EmbedRun, EmbedSettings
 from babyhubert.tasks.voice_type.outputs import SegmentRun
@@ -103,7 +103,7 @@ def demo_training(train: Path, validation: Path, seed: int) -> FinetuningSetting
     """The demonstration's training settings (``demo.toml`` in this package) on given folders."""
     content = tomllib.loads(resources.files("babyhubert").joinpath("demo.toml").read_text(encoding="utf-8"))
     content["voice_type"]["data"] |= {"train": str(train), "validation": str(validation)}
-    content["model"] |= {"encoder": str(VOICE_TYPE_MODEL)}
+    content["model"] |= {"encoder": str(SMALL_MODEL)}
     content["train"] |= {"seed": seed}
     return build_config(content, FinetuningSettings, "demo.toml")
 

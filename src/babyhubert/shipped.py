@@ -1,4 +1,4 @@
-"""Small models that come with the package: where they are, and those that commands use when none is named.
+"""The small model that comes with the package: where it is, and that commands use it when none is named.
 
 Nothing is imported here that takes time, so that ``--help`` and completion can use it.
 """
@@ -10,11 +10,8 @@ from pathlib import Path
 SHIPPED_MODELS = Path(__file__).parent / "models"
 """Folder of their folders; their names can be given like paths."""
 
-VOICE_TYPE_MODEL = SHIPPED_MODELS / "playroom-real"
-"""Model for voice types and representations."""
-
-TASKS_MODEL = SHIPPED_MODELS / "playroom"
-"""Model for all that is asked about segments: addressees, phonemes, vocalisations."""
+SMALL_MODEL = SHIPPED_MODELS / "playroom"
+"""Model of every command that is given none."""
 
 
 def shipped_models() -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def test_impossible_settings_are_named_and_leave_nothing(small_model, audio, tmp
 
 @pytest.mark.parametrize("verb", ["segment", "analyze"])
 def test_a_published_set_for_a_model_with_sets_of_its_own(audio, tmp_path, verb):
-    result = command(verb, audio, "-o", tmp_path / "out", "--thresholds", "no-errors")  # of playroom-real
+    result = command(verb, audio, "-o", tmp_path / "out", "--thresholds", "no-errors")  # of playroom
     refused(result, "'no-errors'", "'high-recall' that the model brings", "babyhubert tune voice-type")
     assert not (tmp_path / "out" / "rttm").exists()
 

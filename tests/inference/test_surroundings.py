@@ -15,7 +15,7 @@ from babyhubert.inference.engine import Engine
 from babyhubert.inference.surroundings import LOUDEST_DBFS, frames_before, surrounded
 from babyhubert.inference.task_model import plan_of
 from babyhubert.inference.windows import WindowPlan
-from babyhubert.shipped import VOICE_TYPE_MODEL
+from babyhubert.shipped import SMALL_MODEL
 from babyhubert.tasks.voice_type.prediction import load_model
 from babyhubert.timebase import FRAME_HOP, frame_count
 
@@ -68,7 +68,7 @@ def test_a_card_asks_for_it_and_every_window_then_has_full_length():
 
 
 def test_a_clip_gets_the_scores_of_the_same_sound_in_a_quiet_minute(tmp_path):
-    folder = shutil.copytree(VOICE_TYPE_MODEL, tmp_path / "model")
+    folder = shutil.copytree(SMALL_MODEL, tmp_path / "model")
     card = json.loads((folder / "task.json").read_text())
     card["voice_type"] |= {"context_s": 6.0, "in_quiet": True}
     (folder / "task.json").write_text(json.dumps(card))

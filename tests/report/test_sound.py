@@ -220,7 +220,7 @@ def test_prints_on_three_pages(chromium, tmp_path):
     training = {f"setting {n}": {"inner": {"deeper": {"deepest": [n] * 5}}} for n in range(200)}
     run = (tmp_path / "out" / "run.json").read_text(encoding="utf-8")
     card = json.dumps({"training": training})[1:-1]
-    text = run.replace('"licence"', f'{card}, "licence"').replace("coml/VTC-2", "playroom-real")
+    text = run.replace('"licence"', f'{card}, "licence"').replace("coml/VTC-2", "playroom")
     (tmp_path / "out" / "run.json").write_text(text, encoding="utf-8")
     people = "".join(f"{name},{name[:8]},{n}\n" for n, name in enumerate(rows))
     (tmp_path / "people.csv").write_text(f"recording_id,child_id,age_months\n{people}", encoding="utf-8")

@@ -170,7 +170,7 @@ class TestSaveModel:
         babyhubert.save_model(model, tmp_path / "copy", overwrite=True)
 
     def test_cards_go_along(self, tmp_path):
-        model = babyhubert.load_model("playroom-real", device="cpu")
+        model = babyhubert.load_model("playroom", device="cpu")
         babyhubert.save_model(model, tmp_path / "copy")
         again = babyhubert.load_model(tmp_path / "copy", device="cpu")
         assert again.card == model.card

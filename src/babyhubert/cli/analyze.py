@@ -29,7 +29,7 @@ def analyze(
     ] = None,
     voice_type: Annotated[
         str | None,
-        typer.Option(help="Model for voice types. Default: --model, else playroom-real."),
+        typer.Option(help="Model for voice types. Default: --model, else playroom."),
     ] = None,
     addressee: Annotated[
         str | None, typer.Option(help="Model for addressees. Default: --model if it has the head.")
@@ -57,7 +57,6 @@ def analyze(
     from babyhubert.cli.recordings import run
     from babyhubert.cli.small_models import print_small_model
     from babyhubert.phonology.syllables import available
-    from babyhubert.shipped import TASKS_MODEL
     from babyhubert.tasks.analyze import choose_models, open_analyze_run
     from babyhubert.tasks.voice_type.prediction import VoiceTypeSettings
 
@@ -66,8 +65,6 @@ def analyze(
     models = choose_models(model, voice_type, addressee, phonemes)
     if models.voice_type is None:
         print_small_model(option="--model" if addressee is None and phonemes is None else "--voice-type")
-    if model is None and voice_type is None and addressee is None and phonemes is None:
-        print_small_model(None, name=TASKS_MODEL.name)
     make = partial(
         open_analyze_run,
         given.recordings.output,

@@ -16,7 +16,7 @@ import typer
 from typer.models import ArgumentInfo, OptionInfo
 
 from babyhubert.cli.options import SPEED_NAMES
-from babyhubert.shipped import SHIPPED_MODELS, VOICE_TYPE_MODEL, shipped_models
+from babyhubert.shipped import SHIPPED_MODELS, SMALL_MODEL, shipped_models
 
 Values = Callable[[typer.Context], Iterable[str]]
 
@@ -33,7 +33,7 @@ def _model_names(_: typer.Context) -> list[str]:
 
 def _card(context: typer.Context) -> Mapping[str, Any]:
     """``task.json`` of the model that was given, if it is a folder or of the package."""
-    given = context.params.get("model") or VOICE_TYPE_MODEL.name
+    given = context.params.get("model") or SMALL_MODEL.name
     folder = next((each for each in (Path(given), SHIPPED_MODELS / given) if (each / "task.json").is_file()), None)
     try:
         content = {} if folder is None else json.loads((folder / "task.json").read_text(encoding="utf-8"))

@@ -56,7 +56,7 @@ def embed(
     from babyhubert.cli.recordings import run
     from babyhubert.cli.small_models import print_small_model
     from babyhubert.inference.windows import WindowPlan
-    from babyhubert.shipped import VOICE_TYPE_MODEL
+    from babyhubert.shipped import SMALL_MODEL
     from babyhubert.tasks.embedding import open_embed_run
 
     execution = given.execution()
@@ -64,7 +64,7 @@ def embed(
     make = partial(
         open_embed_run,
         given.recordings.output,
-        model or str(VOICE_TYPE_MODEL),
+        model or str(SMALL_MODEL),
         layers=_parse_layers(layers) if layers else None,
         plan=WindowPlan.from_overlap(window, overlap),
         dtype=check_choice("--dtype", dtype, _DTYPES),

@@ -33,7 +33,7 @@ SpeedOption = Annotated[
 ThresholdsOption = Annotated[
     str,
     typer.Option(
-        help="f1, high-precision, or another set of the model (playroom-real: high-recall); if it has "
+        help="f1, high-precision, or another set of the model (playroom: high-recall); if it has "
         "none, those published with VTC 2.1. Or a TOML (or YAML) file with one table per class.",
         metavar="SET|FILE",
     ),

@@ -157,12 +157,12 @@ def phonemes(
 def named_model(model: str | None, released: str | None) -> str:
     """Model of a command: the one given, or the small one of the package, with a note on the released weights."""
     from babyhubert.cli.small_models import print_small_model
-    from babyhubert.shipped import TASKS_MODEL
+    from babyhubert.shipped import SMALL_MODEL
 
     if model is not None:
         return model
-    print_small_model(released, name=TASKS_MODEL.name)
-    return TASKS_MODEL.name
+    print_small_model(released)
+    return SMALL_MODEL.name
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import threading
 from babyhubert.compute.device import resolve_device
 from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.throughput import pass_of
-from babyhubert.shipped import VOICE_TYPE_MODEL
+from babyhubert.shipped import SMALL_MODEL
 from babyhubert.tasks.catalogue import CatalogueModel, catalogue
 from babyhubert.tasks.voice_type.prediction import TASK
 
@@ -15,7 +15,7 @@ from babyhubert.tasks.voice_type.prediction import TASK
 def offered() -> list[dict[str, str]]:
     """Models for voice types: names for ``--model`` and a sentence; the default, with an empty name, is first."""
     models = [model for model in catalogue() if TASK in model.tasks]
-    default = [model for model in models if model.name == VOICE_TYPE_MODEL.name]
+    default = [model for model in models if model.name == SMALL_MODEL.name]
     ordered = [*default, *(model for model in models if model.origin != "package"), *models]
     return [{"name": "" if each in default else each.name, "text": _sentence(each)} for each in dict.fromkeys(ordered)]
 
@@ -36,7 +36,7 @@ class SpeedTrials:
 
     def times_real_time(self, name: str) -> dict[str, float | None]:
         """Seconds of recording a second of computing, by mode; None for a model that is not on this machine."""
-        wanted = name or VOICE_TYPE_MODEL.name
+        wanted = name or SMALL_MODEL.name
         model = next((each for each in catalogue() if each.name == wanted), None)
         shape = None if model is None else model.shape()
         if shape is None:

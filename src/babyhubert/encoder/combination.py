@@ -35,7 +35,8 @@ CHOSEN_ON_OUTPUTS = ("thresholds", "confidence", "validation")
 OF_FRAMES = ("thresholds", "confidence")
 """Entries of a model's card about its head of frames, beside those under the head's name."""
 
-_CONVOLUTIONS = "feature_extractor."
+CONVOLUTIONS = "feature_extractor."
+"""Beginning of the names of their parameters."""
 
 
 @dataclass(frozen=True)
@@ -169,14 +170,14 @@ def _same_convolutions(first: Checkpoint, other: Checkpoint) -> bool:
     return all(
         torch.equal(tensor, other.encoder[name].to(tensor.dtype))
         for name, tensor in first.encoder.items()
-        if name.startswith(_CONVOLUTIONS)
+        if name.startswith(CONVOLUTIONS)
     )
 
 
 def _with_branch(joined: Checkpoint, model: Checkpoint) -> Checkpoint:
     config = joined.config.with_changes(branches=(*joined.config.branches, model.config.layers))
     prefix = f"{BRANCHES}{len(joined.config.branches)}."
-    own = {prefix + name: tensor for name, tensor in model.encoder.items() if not name.startswith(_CONVOLUTIONS)}
+    own = {prefix + name: tensor for name, tensor in model.encoder.items() if not name.startswith(CONVOLUTIONS)}
     heads = {
         name: replace(head, block=joined.config.blocks + (head.block or model.config.layers))
         for name, head in model.heads.items()

@@ -73,7 +73,7 @@ def mixture(records: Iterable[Mapping[str, Any]]) -> str | None:
 
 
 def models_of(records: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Ids of recordings by their origin, as ``model playroom-real, SHA-256 of its weights ...``, if recorded."""
+    """Ids of recordings by their origin, as ``model playroom, SHA-256 of its weights ...``, if recorded."""
     told = [record for record in records if _made(record, "sha256") is not None]
     return _grouped(told, lambda r: f"model {_made(r, 'model')}, SHA-256 of its weights {_made(r, 'sha256')}")
 

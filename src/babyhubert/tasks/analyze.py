@@ -38,7 +38,7 @@ from babyhubert.runs.journal import Outcome
 from babyhubert.runs.pipeline import Failures, FrameRun, OneByOneRun, RecordingState
 from babyhubert.runs.shard import Shard
 from babyhubert.runs.streaming import Reading, Sink, run_recordings
-from babyhubert.shipped import TASKS_MODEL, VOICE_TYPE_MODEL
+from babyhubert.shipped import SMALL_MODEL
 from babyhubert.tasks.classification.outputs import ClassificationRun
 from babyhubert.tasks.classification.prediction import UtteranceClassifier
 from babyhubert.tasks.input_segments import OutputSegments
@@ -92,7 +92,7 @@ def choose_models(
     named = {VOICE_TYPE: voice_type, ADDRESSEE: addressee, PHONEMES: phonemes}
     sources = {task: source for task, source in named.items() if source is not None}
     if model is None and not sources:
-        return replace(choose_models(TASKS_MODEL.name), voice_type=None)
+        return replace(choose_models(SMALL_MODEL.name), voice_type=None)
     if model is not None:
         heads = load_checkpoint(model).heads
         kinds = {name: head.kind for name, head in heads.items() if not is_unlabelled(head)}
@@ -139,7 +139,7 @@ def open_analyze_run(
         CheckpointError: no such model, or it lacks a head.
         ConfigError: impossible settings, or a missing device.
     """
-    voice_source = models.voice_type or VOICE_TYPE_MODEL.name
+    voice_source = models.voice_type or SMALL_MODEL.name
     voice_task = VOICE_TYPE
     if models.voice_type is not None:
         voice_task = TaskChoice("frames", preferred=VOICE_TYPE).of(load_checkpoint(voice_source).heads, voice_source)

@@ -16,7 +16,7 @@ from babyhubert.encoder.context import WindowSettings, window_settings_of
 from babyhubert.encoder.flavours.layout import PUBLISHED_KINDS
 from babyhubert.encoder.heads import VOICE_TYPE
 from babyhubert.errors import BabyHubertError, CheckpointError, some_names
-from babyhubert.shipped import SHIPPED_MODELS, TASKS_MODEL, VOICE_TYPE_MODEL, shipped_models
+from babyhubert.shipped import SHIPPED_MODELS, SMALL_MODEL, shipped_models
 
 RESEARCH_TERMS = (
     "research only, no commercial use, no surveillance; the terms apply to every model derived from it, and are "
@@ -83,11 +83,6 @@ RELEASED = (
 )
 """Released models; BabAR, for phonemes, is a checkpoint file without a repository."""
 
-_USES = {
-    VOICE_TYPE_MODEL.name: "segment, embed (default)",
-    TASKS_MODEL.name: "addressee, phonemes, classify (default)",
-}
-
 
 def catalogue() -> list[CatalogueModel]:
     """All models: of the package, released, then others in the cache."""
@@ -110,7 +105,7 @@ def find_model(name: str) -> CatalogueModel:
 
 
 def _of_package(name: str) -> CatalogueModel:
-    model = CatalogueModel(name, "package", use=_USES.get(name, ""))
+    model = CatalogueModel(name, "package", use="every command without --model" if name == SMALL_MODEL.name else "")
     return _described(model, SHIPPED_MODELS / name)
 
 

@@ -9,7 +9,7 @@ from babyhubert.encoder.heads import VOICE_TYPE
 from babyhubert.errors import ConfigError
 from babyhubert.inference.speed import Speed
 from babyhubert.inference.task_model import load_task_model
-from babyhubert.shipped import TASKS_MODEL
+from babyhubert.shipped import SMALL_MODEL
 from babyhubert.tasks.classification.prediction import UtteranceClassifier
 from babyhubert.tasks.phonemes.prediction import PhonemeRecogniser
 from babyhubert.tasks.registry import KINDS, load
@@ -54,7 +54,7 @@ def load_model(
 
     Args:
         source: A model folder, a checkpoint file of any published layout, a model of the package, or a hub repository
-            ``owner/name``. None takes a small model of the package: playroom-real for voice type, else playroom.
+            ``owner/name``. None takes playroom, the small model of the package.
         task: Name of one of the model's heads: ``voice-type``, ``addressee``, ``phonemes``, or the name of a task of
             its configuration; None: voice type if it has one, else the only one it has.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
@@ -69,7 +69,7 @@ def load_model(
     if source is None:
         if name in (None, VOICE_TYPE):
             return load_voice_type(device=device, speed=speed)
-        source = TASKS_MODEL
+        source = SMALL_MODEL
     loaded = load_task_model(source, None if name is None else (name,), device=device, speed=speed)
     heads = loaded.network.tasks
     if VOICE_TYPE not in heads and len(heads) > 1:

@@ -18,7 +18,7 @@ from babyhubert.errors import ConfigError
 from babyhubert.inference.engine import Engine, Failed, Finished, Frames
 from babyhubert.inference.speed import Speed
 from babyhubert.inference.windows import WindowPlan
-from babyhubert.shipped import VOICE_TYPE_MODEL
+from babyhubert.shipped import SMALL_MODEL
 from babyhubert.tasks.embedding import Embedder, EmbedSettings
 from babyhubert.tasks.segment_means import NeededFrames, SegmentMeans, segment_frames
 
@@ -88,7 +88,7 @@ def embed(
 
 def _embedder(model: str | Path | HubertEncoder | None, device: str, speed: Speed) -> Embedder:
     if not isinstance(model, HubertEncoder):
-        return Embedder.load(VOICE_TYPE_MODEL if model is None else os.fspath(model), device=device, speed=speed)
+        return Embedder.load(SMALL_MODEL if model is None else os.fspath(model), device=device, speed=speed)
     if device != "auto" or speed != "exact":
         raise ConfigError("an encoder has its device and speed already; give the name of the model to choose them")
     return Embedder(model.eval(), "the given encoder", "")

@@ -29,9 +29,9 @@ from babyhubert.inference.stitching import Blend
 from babyhubert.inference.task_model import LoadedModel, TaskChoice, load_task_model, normalised_waveforms, plan_of
 from babyhubert.inference.thresholds import Thresholds, select_thresholds
 from babyhubert.inference.windows import WindowPlan
-from babyhubert.shipped import VOICE_TYPE_MODEL
+from babyhubert.shipped import SMALL_MODEL
 
-SHIPPED_MODEL_NAME = f"{VOICE_TYPE_MODEL.name} (shipped)"
+SHIPPED_MODEL_NAME = f"{SMALL_MODEL.name} (shipped)"
 
 SCORE_DTYPE = np.float16
 """Probabilities are rounded to this before thresholds are applied, so that stored and fresh scores give the same
@@ -241,7 +241,7 @@ def load_model(
 
     Args:
         source: A model folder, a checkpoint file of any published layout, or a hub repository ``owner/name``. None
-            takes playroom-real, the small model of the package.
+            takes playroom, the small model of the package.
         task: Head of the kind ``frames``; None: voice type, else the only one of this kind.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
         speed: ``exact``, ``balanced`` or ``fast``: see docs/speed.md for the accuracy of each.
@@ -250,6 +250,6 @@ def load_model(
         CheckpointError: no such model, or it has no voice-type head.
         ModelAccessError: the repository is gated or cannot be reached.
     """
-    loaded = load_task_model(source or VOICE_TYPE_MODEL, TaskChoice("frames", task, TASK), device=device, speed=speed)
+    loaded = load_task_model(source or SMALL_MODEL, TaskChoice("frames", task, TASK), device=device, speed=speed)
     name = loaded.name if source is not None else SHIPPED_MODEL_NAME
     return VoiceTypeClassifier.of(replace(loaded, name=name))

@@ -60,7 +60,7 @@ def parts(tmp_path) -> list[str]:
 
 @pytest.fixture
 def joined(parts, tmp_path) -> Path:
-    assert join(parts, tmp_path / "joined").untuned == ()
+    assert join(parts, tmp_path / "joined").config.own_convolutions == ()
     return tmp_path / "joined"
 
 
@@ -110,7 +110,7 @@ def test_the_matrix_form_computes_branches_too(joined):
 
 def test_only_the_transformers_of_the_wanted_tasks_run(joined):
     network, ran = model(joined), []
-    for number, (_, transformer) in enumerate(network.encoder.stacks):
+    for number, (_, _, transformer) in enumerate(network.encoder.stacks):
         transformer.register_forward_hook(lambda *_, number=number: ran.append(number))
     for tasks, expected in ((("addressee",), [1]), (("voice_type", "phonemes"), [0, 2]), ((), [0, 1, 2])):
         ran.clear()
@@ -129,13 +129,37 @@ def test_transformers_opens_the_first_model(parts, joined):
         assert torch.equal(found(noise(1, 4_000)).last_hidden_state, alone(noise(1, 4_000)).last_hidden_state)
 
 
-def test_other_convolutions_are_told(tmp_path, parts):
+def test_a_model_with_other_convolutions_brings_them_along(tmp_path, parts):
     own = save(tmp_path / "own", 4, ("phonemes",), same=False)
-    assert join([*parts[:2], own], tmp_path / "joined").untuned == (own,)
+    joined = join([*parts[:2], own], tmp_path / "joined")
+    assert (joined.config.branches, joined.config.own_convolutions) == ((4, 3), (1,))
+    network = model(tmp_path / "joined")
+    both = features(network)
+    for source, task in zip([*parts[:2], own], ("voice_type", "addressee", "phonemes"), strict=True):
+        assert torch.equal(both[task], features(model(source), task)[task])
+    use_matrix_form(network.encoder, torch.float32)
+    for task, expected in both.items():
+        torch.testing.assert_close(features(network)[task], expected, rtol=1e-4, atol=1e-5)
+    network = model(tmp_path / "joined")
+    network.encoder.freeze_features().train()
+    assert {name.split(".")[0] for name, weight in network.encoder.named_parameters() if weight.requires_grad} == {
+        "feature_projection",
+        "encoder",
+        "branches",
+    }
+    assert not any(w.requires_grad for name, w in network.encoder.named_parameters() if "feature_extractor" in name)
     done = command("join", parts[0], own, "-o", tmp_path / "two")
     assert done.code == 0
     assert "(voice type, phonemes)" in done.out
-    assert "train its branch before use" in done.err
+    assert "1 of them with other convolutions" in done.err
+
+
+@pytest.mark.parametrize("own", [[2], [0, 0], [-1], ["0"], 1])
+def test_own_convolutions_of_no_branch_are_an_error(joined, own):
+    settings = json.loads((joined / "config.json").read_text())
+    (joined / "config.json").write_text(json.dumps({**settings, "own_convolutions": own}))
+    with pytest.raises(CheckpointError, match="own_convolutions"):
+        load_checkpoint(joined)
 
 
 def test_single_file_layouts_take_the_first_transformer_if_they_may(parts, joined, tmp_path):

@@ -1,7 +1,6 @@
 """A trained model gets blocks and heads on top: what it could do before stays the same to the bit."""
 
 import json
-from dataclasses import replace
 
 import pytest
 import torch
@@ -197,31 +196,3 @@ def test_a_joined_branch_is_trained_and_the_first_model_stays_the_same(voices, s
     assert {task: head.block for task, head in heads.items()} == {"voice_type": None, "phonemes": 4, "addressee": None}
     with pytest.raises(ConfigError, match=r"model\.new_blocks: .*has branches"):
         run(settings(tmp_path / "joined", tables, EXTEND), tmp_path / "longer")
-
-
-def test_a_model_that_learnt_the_convolutions_of_another_is_joined_as_it_is(voices, utterances, scenes, tmp_path):
-    other = fresh(load_checkpoint(voices).config, 7).state_dict()
-    save_model_folder(tmp_path / "start", replace(load_checkpoint(voices), encoder=dict(other), heads={}), {})
-    run(settings(tmp_path / "start", {"phonemes": phoneme_table(utterances)}, steps=2), tmp_path / "phonemes")
-    table = {"voice_type": voice_type_table(scenes)}
-    start = {"heads": "keep", "convolutions": str(tmp_path / "phonemes"), "freeze_convolutions": None}
-    run(settings(voices, table, start, steps=2, learning_rate=1e-2), tmp_path / "fitted")
-    assert "convolutions of" in json.loads((tmp_path / "fitted/task.json").read_text())["lineage"][-1]
-    assert join([str(tmp_path / "fitted"), str(tmp_path / "phonemes")], tmp_path / "joined").untuned == ()
-    for task in ("fitted", "phonemes"):
-        head = {"fitted": "voice_type"}.get(task, task)
-        assert torch.equal(outputs(tmp_path / task, head), outputs(tmp_path / "joined", head))
-    assert not torch.equal(outputs(voices, "voice_type"), outputs(tmp_path / "fitted", "voice_type"))
-
-
-def test_convolutions_that_cannot_be_taken_over_are_refused(voices, scenes, tmp_path):
-    table, free = {"voice_type": voice_type_table(scenes)}, {"freeze_convolutions": None}
-    save_model_folder(tmp_path / "large", Checkpoint("transformers", TINY_LARGE, fresh(TINY_LARGE).state_dict()))
-    with pytest.raises(ConfigError, match=r"model\.convolutions: .*: no exchange"):
-        run(
-            settings(voices, table, {**free, "heads": "keep", "convolutions": str(tmp_path / "large")}), tmp_path / "a"
-        )
-    with pytest.raises(Exception, match="convolutions replace those of a model: give encoder"):
-        settings(None, table, {**free, "convolutions": str(voices)})
-    with pytest.raises(Exception, match="leave out freeze_convolutions"):
-        settings(voices, table, {"convolutions": str(voices), "freeze_convolutions": False})

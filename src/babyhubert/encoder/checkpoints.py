@@ -142,7 +142,8 @@ def left_out(checkpoint: Checkpoint, flavour: str) -> list[str]:
 
 def _without_branches(checkpoint: Checkpoint) -> Checkpoint:
     own = {name: tensor for name, tensor in checkpoint.encoder.items() if not name.startswith(BRANCHES)}
-    return replace(checkpoint, config=checkpoint.config.with_changes(branches=()), encoder=own)
+    config = checkpoint.config.with_changes(branches=(), own_convolutions=())
+    return replace(checkpoint, config=config, encoder=own)
 
 
 def _refuse_incomplete(checkpoint: Checkpoint, layout: Layout) -> None:

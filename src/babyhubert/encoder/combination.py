@@ -1,12 +1,11 @@
-"""One model of several, without training: the weighted mean of their weights, or each a branch on one front end.
+"""One model of several, without training: the weighted mean of their weights, or each as a branch of the first.
 
 Models that were trained on from the same weights can be averaged (model soups: Wortsman et al. 2022,
 arXiv:2203.05482), and what one of them learnt can be added to another by the difference to their common start (task
 arithmetic: Ilharco et al. 2023, arXiv:2212.04089): weights 1, 1, -1 for two models and that start.
 
 Models that were fine-tuned from one encoder with frozen convolutions, as all published ones are, still share these,
-which are half the work of a small model. Joined, they keep their transformers and outputs, and a recording goes
-through the convolutions once.
+which are half the work of a small model: joined, a recording goes through them once.
 """
 
 from __future__ import annotations
@@ -35,21 +34,7 @@ CHOSEN_ON_OUTPUTS = ("thresholds", "confidence", "validation")
 OF_FRAMES = ("thresholds", "confidence")
 """Entries of a model's card about its head of frames, beside those under the head's name."""
 
-CONVOLUTIONS = "feature_extractor."
-"""Beginning of the names of their parameters."""
-
-
-@dataclass(frozen=True)
-class Joined:
-    """A model made by :func:`join`.
-
-    Attributes:
-        model: The model.
-        untuned: Models whose branches were trained on other convolutions and have to be trained on these.
-    """
-
-    model: Checkpoint
-    untuned: tuple[str, ...]
+_CONVOLUTIONS = "feature_extractor."
 
 
 @dataclass(frozen=True)
@@ -102,12 +87,11 @@ def combine(parts: Sequence[Part], output: Path, *, overwrite: bool = False) -> 
     return mean
 
 
-def join(sources: Sequence[str], output: Path, *, overwrite: bool = False) -> Joined:
-    """Write a model with the tasks of several, each a branch on the convolutions of the first, and return it.
+def join(sources: Sequence[str], output: Path, *, overwrite: bool = False) -> Checkpoint:
+    """Write a model with the tasks of several, each a branch of the first, and return it.
 
     The first model stays what it is. Of each further one, its transformer and the heads that no earlier one has are
-    taken. If its convolutions are the first one's, those heads give what they gave; otherwise the branch has to be
-    trained on (``model.heads = "extend"``).
+    taken, and its convolutions unless they are those of the first. All heads give what they gave.
 
     Args:
         sources: At least two models, each with one transformer but for the first.
@@ -127,16 +111,13 @@ def join(sources: Sequence[str], output: Path, *, overwrite: bool = False) -> Jo
     if not joined.heads:
         raise CheckpointError(f"{sources[0]}: no head here; the first model needs one")
     card = dict(joined.metadata.get("task", {}))
-    others: list[str] = []
     for source in sources[1:]:
         model = load_checkpoint(source)
         _check_branch(source, model, sources[0], joined)
         card = _joined_card(card, joined, source, model)
-        if not _same_convolutions(joined, model):
-            others.append(source)
         joined = _with_branch(joined, model)
     save_model_folder(output, joined, card)
-    return Joined(joined, tuple(others))
+    return joined
 
 
 def refuse_existing(output: Path, overwrite: bool) -> None:
@@ -157,9 +138,8 @@ def _check_branch(source: str, model: Checkpoint, first_source: str, joined: Che
         raise CheckpointError(
             f"{source} norms the output of its last block once more (do_stable_layer_norm), which a branch cannot"
         )
-    if not config.with_changes(layers=joined.config.layers, branches=joined.config.branches).same_shapes(
-        joined.config
-    ):
+    first = joined.config.with_changes(layers=config.layers, branches=(), own_convolutions=())
+    if not config.same_shapes(first):
         raise CheckpointError(f"{source} has an encoder of another width or another front end than {first_source}")
     if not model.heads.keys() - joined.heads.keys():
         heads = ", ".join(name.replace("_", " ") for name in model.heads) or "none"
@@ -170,14 +150,21 @@ def _same_convolutions(first: Checkpoint, other: Checkpoint) -> bool:
     return all(
         torch.equal(tensor, other.encoder[name].to(tensor.dtype))
         for name, tensor in first.encoder.items()
-        if name.startswith(CONVOLUTIONS)
+        if name.startswith(_CONVOLUTIONS)
     )
 
 
 def _with_branch(joined: Checkpoint, model: Checkpoint) -> Checkpoint:
-    config = joined.config.with_changes(branches=(*joined.config.branches, model.config.layers))
-    prefix = f"{BRANCHES}{len(joined.config.branches)}."
-    own = {prefix + name: tensor for name, tensor in model.encoder.items() if not name.startswith(CONVOLUTIONS)}
+    number, shared = len(joined.config.branches), _same_convolutions(joined, model)
+    config = joined.config.with_changes(
+        branches=(*joined.config.branches, model.config.layers),
+        own_convolutions=(*joined.config.own_convolutions, *([] if shared else [number])),
+    )
+    own = {
+        f"{BRANCHES}{number}.{name}": tensor
+        for name, tensor in model.encoder.items()
+        if not (shared and name.startswith(_CONVOLUTIONS))
+    }
     heads = {
         name: replace(head, block=joined.config.blocks + (head.block or model.config.layers))
         for name, head in model.heads.items()

@@ -53,8 +53,9 @@ class HubertConfig:
             transformers' feature extractor, fairseq's `task.normalize`).
         relative_buckets: Buckets of distances of WavLM's gated relative position bias; 0: attention without one.
         relative_distance: Distance, in frames, from which on all frames share the last bucket.
-        branches: Blocks of each further transformer on the same convolutions. Their blocks are numbered on from
+        branches: Blocks of each further transformer beside the encoder's own. Their blocks are numbered on from
             `layers`.
+        own_convolutions: Numbers of the branches, from 0, that have convolutions of their own.
     """
 
     conv_dim: tuple[int, ...] = (512,) * 7
@@ -80,6 +81,7 @@ class HubertConfig:
     relative_buckets: int = 0
     relative_distance: int = 800
     branches: tuple[int, ...] = ()
+    own_convolutions: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -202,7 +204,7 @@ class HubertConfig:
             "mask_time_prob": 0.0,
             "mask_feature_prob": 0.0,
             "feature_grad_scale": self.feature_grad_scale,
-            **({"branches": list(self.branches)} if self.branches else {}),
+            **{name: list(getattr(self, name)) for name in _OF_BRANCHES if getattr(self, name)},
         }
 
     @classmethod
@@ -233,8 +235,9 @@ class HubertConfig:
             given[ours] = tuple(value) if isinstance(value, list) else value
         given["feature_grad_scale"] = config.get("feature_grad_scale", 1.0)
         given["normalise"] = config.get("do_normalize", False)
-        branches = config.get("branches", [])
-        given["branches"] = tuple(branches) if isinstance(branches, list) else branches
+        for name in _OF_BRANCHES:
+            value = config.get(name, [])
+            given[name] = tuple(value) if isinstance(value, list) else value
         try:
             return cls(**given)
         except ConfigError as error:
@@ -266,6 +269,9 @@ def _check_sizes(config: HubertConfig) -> None:
                 raise ConfigError(f"{name} is {value}: use 1 to {most}")
     if len(config.branches) > _MOST_BRANCHES:
         raise ConfigError(f"branches has {len(config.branches)} values: at most {_MOST_BRANCHES}")
+    own = config.own_convolutions
+    if len(set(own)) < len(own) or any(not 0 <= branch < len(config.branches) for branch in own):
+        raise ConfigError(f"own_convolutions is {own}: numbers of branches are needed, each once")
     if len(config.conv_dim) > _MOST_CONVOLUTIONS:
         raise ConfigError(f"conv_dim has {len(config.conv_dim)} convolutions: at most {_MOST_CONVOLUTIONS}")
 
@@ -342,6 +348,8 @@ TRANSFORMERS_DROPOUTS = {"activation_dropout": 0.1, "projection_dropout": 0.0, "
 """Values where transformers' default regularisation differs from this package's; BabAR was trained with these."""
 
 _TRANSFORMERS_DEFAULTS: dict[str, Any] = {**TRANSFORMERS_DROPOUTS, "relative_buckets": 320}
+_OF_BRANCHES = ("branches", "own_convolutions")
+"""Settings that transformers does not know."""
 _WAVLM_NAMES = {"relative_buckets": "num_buckets", "relative_distance": "max_bucket_distance"}
 _MODEL_TYPES = ("hubert", "wav2vec2", "wavlm")
 _ADAPTERS = {

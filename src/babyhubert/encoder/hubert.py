@@ -3,7 +3,8 @@
 Seven strided convolutions turn the waveform into frames, a linear layer projects them to the transformer's width, a
 grouped convolution adds relative position, and transformer blocks follow (Hsu et al. 2021, arXiv:2106.07447). With
 `relative_buckets` the blocks' attention is WavLM's (attention.py). `branches` are further transformers on the same
-convolutions, for tasks that one transformer cannot serve together; a block above those requested is not run.
+convolutions, or on some of their own, for tasks that one transformer cannot serve together; what is not needed for the
+layers requested is not run.
 Parameter names and values are those of transformers' `HubertModel`, so state dicts are exchanged as they are; layer
 numbers are its `hidden_states` indices (transformers 5): k is the output of the k-th block, 0 the input of the first.
 Blocks of branches, which transformers does not know, are numbered on from there.
@@ -47,7 +48,8 @@ class EncoderOutput(NamedTuple):
         hidden: The requested layers, each (B, T, D), as they leave their block (no closing norm).
         last: Output of the last block that ran, (B, T, D), of the encoder's own transformer if that ran at all; after
             the closing layer norm in a pre-norm model that ran all its blocks.
-        features: The convolutions' output before anything is hidden, (B, T, C); None from the form for inference.
+        features: Output of the convolutions that ran first, before anything is hidden, (B, T, C); None from the form
+            for inference.
         frames: Valid frames of each waveform, int64 (B,), or None when no lengths were given.
     """
 
@@ -74,14 +76,20 @@ class HubertEncoder(nn.Module):
         self.feature_projection = FeatureProjection(config)
         self.encoder = Transformer(config)
         if config.branches:
-            self.branches = nn.ModuleList(Branch(config, blocks) for blocks in config.branches)
+            self.branches = nn.ModuleList(
+                Branch(config, blocks, own=number in config.own_convolutions)
+                for number, blocks in enumerate(config.branches)
+            )
 
     @property
     def stacks(self) -> list[Stack]:
-        """The encoder's own transformer and those of its branches, each with the projection to it."""
+        """The encoder's own transformer and those of its branches, each with what comes before it."""
         branches = [cast("Branch", branch) for branch in self.branches] if self.config.branches else []
         parts: list[HubertEncoder | Branch] = [self, *branches]
-        return [Stack(part.feature_projection, part.encoder) for part in parts]
+        return [
+            Stack(getattr(part, "feature_extractor", self.feature_extractor), part.feature_projection, part.encoder)
+            for part in parts
+        ]
 
     def forward(
         self,
@@ -124,23 +132,25 @@ class HubertEncoder(nn.Module):
             frames, valid = _valid_frames(lengths, waveforms)
             return cast("EncoderOutput", self.inference_form(waveforms, wanted, frames, valid))
         run = self._recompute if self.gradient_checkpointing and torch.is_grad_enabled() else call_directly
-        features = self.feature_extractor(waveforms, run)
-        features = ScaleGradient.apply(features, self.config.feature_grad_scale)
+        features: dict[nn.Module, Tensor] = {}
         frames, valid = _valid_frames(lengths, waveforms)
         hidden: dict[int, Tensor] = {}
         lasts: list[Tensor] = []
         for stack, (below, own) in zip(self.stacks, self.config.share_out(wanted), strict=True):
             if own is None:
                 continue
-            x = stack.projection(features)
+            if stack.convolutions not in features:
+                found = stack.convolutions(waveforms, run)
+                features[stack.convolutions] = ScaleGradient.apply(found, self.config.feature_grad_scale)
+            x = stack.projection(features[stack.convolutions])
             if mask is not None and mask_embedding is not None:
                 x = torch.where(mask.unsqueeze(-1), mask_embedding.to(x.dtype), x)
             if valid is not None:
                 x = torch.where(valid.unsqueeze(-1), x, x.new_zeros(()))
-            found, last = stack.transformer(x, own, valid, run)
-            hidden |= {layer + below: x for layer, x in found.items()}
+            layers_found, last = stack.transformer(x, own, valid, run)
+            hidden |= {layer + below: x for layer, x in layers_found.items()}
             lasts.append(last)
-        return EncoderOutput(hidden, lasts[0], features, frames)
+        return EncoderOutput(hidden, lasts[0], next(iter(features.values())), frames)
 
     def fold_weight_norm(self) -> HubertEncoder:
         """Compute the positional convolution's weight once and reuse it (about 5% faster inference); returns self.
@@ -161,11 +171,11 @@ class HubertEncoder(nn.Module):
         return self
 
     def _freeze(self) -> None:
-        frozen: list[nn.Module] = [self.feature_extractor] if self.frozen_blocks else []
+        frozen: list[nn.Module] = []
         shares = self.config.share_out(self.frozen_blocks)
-        for (projection, transformer), (_, own) in zip(self.stacks, shares, strict=True):
+        for (convolutions, projection, transformer), (_, own) in zip(self.stacks, shares, strict=True):
             if own:
-                frozen += [projection, transformer.pos_conv_embed, transformer.dropout]
+                frozen += [convolutions, projection, transformer.pos_conv_embed, transformer.dropout]
                 frozen += transformer.layers[: max(own)]
             if own and (max(own) == len(transformer.layers) or not transformer.pre_norm):
                 frozen.append(transformer.layer_norm)
@@ -194,13 +204,15 @@ class HubertEncoder(nn.Module):
 
     def convolve_by_rows(self, choice: bool) -> None:
         """Run convolutions as matrix products where the model allows it, unless the form for inference is in use."""
-        self.feature_extractor.by_rows = choice and self.config.feature_norm == "group" and not self.config.conv_bias
         for stack in self.stacks:
+            allowed = self.config.feature_norm == "group" and not self.config.conv_bias
+            stack.convolutions.by_rows = choice and allowed
             stack.transformer.pos_conv_embed.conv.by_rows = choice
 
     def freeze_features(self) -> HubertEncoder:
         """Exclude the convolutional front-end from training (as every published derived model does); returns self."""
-        self.feature_extractor.requires_grad_(False)
+        for stack in self.stacks:
+            stack.convolutions.requires_grad_(False)
         return self
 
     def freeze_blocks(self, blocks: Iterable[int]) -> HubertEncoder:
@@ -287,19 +299,23 @@ class Stack(NamedTuple):
     """A transformer of an encoder.
 
     Attributes:
+        convolutions: Those it takes, perhaps shared with others.
         projection: From the convolutions to its width.
         transformer: Its blocks.
     """
 
+    convolutions: ConvolutionalFrontEnd
     projection: FeatureProjection
     transformer: Transformer
 
 
 class Branch(nn.Module):
-    """A further transformer on the convolutions of an encoder, with its own projection."""
+    """A further transformer with its own projection, on the convolutions of the encoder or on some of its own."""
 
-    def __init__(self, config: HubertConfig, blocks: int) -> None:
+    def __init__(self, config: HubertConfig, blocks: int, own: bool) -> None:
         super().__init__()
+        if own:
+            self.feature_extractor = ConvolutionalFrontEnd(config)
         self.feature_projection = FeatureProjection(config)
         self.encoder = Transformer(config, blocks)
 
@@ -388,7 +404,7 @@ def initialise(encoder: HubertEncoder, generator: torch.Generator) -> HubertEnco
             nn.init.kaiming_normal_(module.weight, generator=generator)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-    for projection, transformer in encoder.stacks:
+    for _, projection, transformer in encoder.stacks:
         initialise_linear(projection.projection, generator)
         _initialise_position(encoder.config, transformer.pos_conv_embed.conv, generator)
         for module in transformer.layers.modules():

@@ -32,7 +32,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from babyhubert.encoder.config import HubertConfig
-from babyhubert.encoder.front_end import ChannelNormConv, TimeNormConv
+from babyhubert.encoder.front_end import ChannelNormConv, ConvolutionalFrontEnd, TimeNormConv
 from babyhubert.encoder.hubert import Block, EncoderOutput, HubertEncoder, Stack, Transformer
 from babyhubert.encoder.linear_products import ByteProduct, Product, can_multiply_bytes
 from babyhubert.encoder.row_products import (
@@ -53,6 +53,7 @@ _KNOWN_NORMS = ("group", "layer")
 _FOLLOWED = (
     *("conv_dim", "conv_kernel", "conv_stride", "conv_bias", "feature_norm", "hidden_size", "layers", "heads"),
     "branches",
+    "own_convolutions",
     *("feed_forward", "position_kernel", "position_groups", "norm_eps", "pre_norm", "normalise"),
 )
 _OF_TRAINING = (
@@ -116,11 +117,10 @@ class MatrixForm(nn.Module):
         if dtype == torch.int8:
             large, dtype = ByteProduct, torch.float32
         self.dtype = dtype
-        convolutions = list(encoder.feature_extractor.conv_layers)
-        self.first = _FirstConvolution(convolutions[0], dtype)
-        self.convolutions = nn.ModuleList(_RowConvolution(layer, dtype, large) for layer in convolutions[1:])
-        self.later_stride = math.prod(config.conv_stride[1:])
         self.config = config
+        fronts = dict.fromkeys(stack.convolutions for stack in encoder.stacks)
+        self.fronts = nn.ModuleList(_FrontEnd(config, front, dtype, large) for front in fronts)
+        self.front_of = [list(fronts).index(stack.convolutions) for stack in encoder.stacks]
         self.transformers = nn.ModuleList(_Transformer(config, stack, dtype, large) for stack in encoder.stacks)
 
     def forward(
@@ -134,18 +134,34 @@ class MatrixForm(nn.Module):
             frames: Valid frames of each row, returned unchanged.
             valid: Mask of the frames that are not padding, bool (B, T); None if nothing is padded.
         """
-        features = self._features(waveforms)
+        features: dict[int, Tensor] = {}
         hidden: dict[int, Tensor] = {}
         lasts: list[Tensor] = []
-        for transformer, (below, own) in zip(self.transformers, self.config.share_out(wanted), strict=True):
+        shares = self.config.share_out(wanted)
+        for transformer, front, (below, own) in zip(self.transformers, self.front_of, shares, strict=True):
             if own is not None:
-                found, last = transformer(features, own, valid)
+                if front not in features:
+                    features[front] = self.fronts[front](waveforms)
+                found, last = transformer(features[front], own, valid)
                 hidden |= {layer + below: x for layer, x in found.items()}
                 lasts.append(last)
         return EncoderOutput(hidden, lasts[0], None, frames)
 
-    def _features(self, waveforms: Tensor) -> Tensor:
-        """The convolutions: (B, n) -> (B, T(n), C).
+
+class _FrontEnd(nn.Module):
+    """The convolutions: (B, n) -> (B, T(n), C)."""
+
+    def __init__(
+        self, config: HubertConfig, front: ConvolutionalFrontEnd, dtype: torch.dtype, large: type[Product]
+    ) -> None:
+        super().__init__()
+        convolutions = list(front.conv_layers)
+        self.first = _FirstConvolution(convolutions[0], dtype)
+        self.convolutions = nn.ModuleList(_RowConvolution(layer, dtype, large) for layer in convolutions[1:])
+        self.later_stride = math.prod(config.conv_stride[1:])
+
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """Compute the frames.
 
         Every row of the batch has room for a number of steps that all later strides divide, so that the batch is one
         matrix throughout. Steps beyond the valid ones have no meaning and are cut off at the end.

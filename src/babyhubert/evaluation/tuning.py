@@ -207,25 +207,15 @@ def choose_thresholds(
 def choose_high_precision(curves: Curves, minimum: MinimumDurations) -> Choice:
     """For each class the threshold with the highest precision among those with a recall of at least 0.5.
 
-    Among equals the highest recall, then the lowest threshold. A class that reaches that recall at no threshold gets
-    the threshold with its highest recall; one that is not in the reference keeps 0.5. A limit of false voices comes
-    first: where it leaves no class that recall, the highest recall within it.
+    Among equals the highest recall, then the threshold nearest 0.5. A class that reaches that recall at no threshold
+    gets the threshold with its highest recall; one that is not in the reference keeps 0.5. A limit of false voices
+    comes first: where it leaves no class that recall, the highest recall within it.
     """
     where = curves.minimums.index(minimum)
     scores = curves.scores()
-    precision, recall = scores[where, ..., 0], scores[where, ..., 1]
-    if curves.cost is not None:
-        merit = np.where(recall >= HIGH_PRECISION_RECALL, 1 + precision, recall)
-        at = _within_limit(merit, curves.cost[where], curves.occurs(), curves.from_half)
-        return _choice(curves, scores, at, where)
-    at = np.empty(len(curves.labels), dtype=np.int64)
-    for row in range(len(at)):
-        enough = recall[row] >= HIGH_PRECISION_RECALL
-        wanted = np.where(enough, precision[row], -1) if enough.any() else recall[row]
-        best = np.flatnonzero(wanted == wanted.max())
-        at[row] = best[np.argmax(recall[row, best])]
-    at[~curves.occurs()] = np.argmin(curves.from_half)
-    return _choice(curves, scores, at, where)
+    precision, recall = scores[..., 0], scores[..., 1]
+    merit = np.where(recall >= HIGH_PRECISION_RECALL, 1 + precision + 1e-9 * recall, recall)
+    return _choice(curves, scores, _best_of(curves, merit, curves.occurs())[where], where)
 
 
 def choose_high_recall(curves: Curves, minimum: MinimumDurations) -> Choice:

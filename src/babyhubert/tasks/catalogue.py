@@ -73,7 +73,7 @@ class CatalogueModel:
             return None
         head = VOICE_TYPE if VOICE_TYPE in heads else next(iter(heads))
         path = config.path(heads[head].get("block") or config.layers)
-        return config.with_changes(layers=len(path), branches=()), settings[head]
+        return config.with_changes(layers=len(path), branches=(), own_convolutions=()), settings[head]
 
 
 RELEASED = (

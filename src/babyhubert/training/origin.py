@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from babyhubert.encoder.canonical import Checkpoint
-from babyhubert.encoder.combination import CONVOLUTIONS, OF_FRAMES
+from babyhubert.encoder.combination import OF_FRAMES
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.heads import TaskHead, head_of
 from babyhubert.encoder.hubert import HubertEncoder, initialise
@@ -41,10 +41,6 @@ def starting_point(source: str, changes: Mapping[str, float], key: str) -> tuple
         raise ConfigError(f"{key} changes the shape of the weights; it may change dropouts only")
     lineage = checkpoint.metadata.get("task", {}).get("lineage", [])
     return replace(checkpoint, config=config), [*lineage, origin_of(source, checkpoint)]
-
-
-_FRONT_END = ("conv_dim", "conv_kernel", "conv_stride", "conv_bias", "feature_norm", "normalise")
-"""Settings of an encoder that its convolutions, and what comes before them, depend on."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +78,6 @@ def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -
     checkpoint, lineage = starting_point(settings.encoder, settings.encoder_settings, "model.encoder_settings")
     if settings.heads in ("add", "extend"):
         _check_addition(settings, checkpoint.heads, tasks)
-    if settings.convolutions is not None:
-        checkpoint, added = with_convolutions(checkpoint, settings.encoder, settings.convolutions)
-        lineage.append(added)
     if settings.new_blocks:
         checkpoint = with_new_blocks(checkpoint, settings.new_blocks, settings.encoder, generator)
     encoder = build_encoder(checkpoint)
@@ -98,22 +91,6 @@ def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -
     kept = {name: head.requires_grad_(False) for name, head in found.items() if name not in tasks}
     encoder.freeze_blocks(head.block or encoder.config.layers for head in kept.values())
     return Origin(TaskModel(encoder, {**kept, **heads}), lineage, licence, _card_of(kept, card))
-
-
-def with_convolutions(checkpoint: Checkpoint, source: str, other: str) -> tuple[Checkpoint, str]:
-    """Put the convolutions of another model in the place of a checkpoint's, and tell their origin.
-
-    Raises:
-        ConfigError: they are of another shape.
-        CheckpointError: the other model cannot be read.
-    """
-    model = load_checkpoint(other)
-    for setting in _FRONT_END:
-        ours, others = getattr(checkpoint.config, setting), getattr(model.config, setting)
-        if ours != others:
-            raise ConfigError(f"model.convolutions: {other} has {setting} {others}, {source} has {ours}: no exchange")
-    theirs = {name: tensor for name, tensor in model.encoder.items() if name.startswith(CONVOLUTIONS)}
-    return replace(checkpoint, encoder={**checkpoint.encoder, **theirs}), f"convolutions of {origin_of(other, model)}"
 
 
 def with_new_blocks(checkpoint: Checkpoint, count: int, source: str, generator: torch.Generator) -> Checkpoint:

@@ -39,8 +39,6 @@ class ModelSettings(Config):
             all that ``encoder`` has are kept, the others drawn, to train a model on further tasks; ``extend``: heads
             without a table here are kept untrained, and all of the encoder that they use is frozen, so that their
             outputs do not change.
-        convolutions: Model whose convolutions replace the encoder's, which then learns to use them. They stay as they
-            are, so that 'babyhubert join' can put both models into one.
         new_blocks: Blocks to add on top of ``encoder``, drawn at random; its own heads go on taking the blocks below.
         layer_mix: True to learn a weighted sum over all blocks for each head instead of taking the last.
     """
@@ -51,7 +49,6 @@ class ModelSettings(Config):
     freeze_convolutions: bool | None = None
     freeze_encoder: bool = False
     heads: Literal["new", "keep", "add", "extend"] = "new"
-    convolutions: str | None = None
     new_blocks: Annotated[int, Field(ge=0)] = 0
     layer_mix: bool = False
 
@@ -61,10 +58,6 @@ class ModelSettings(Config):
             raise ValueError(f'heads = "{self.heads}" goes on with the heads of a model: give encoder')
         if self.new_blocks and self.encoder is None:
             raise ValueError("new_blocks are added to the encoder of a model: give encoder")
-        if self.convolutions is not None and self.encoder is None:
-            raise ValueError("convolutions replace those of a model: give encoder")
-        if self.convolutions is not None and self.freeze_convolutions is False:
-            raise ValueError("convolutions of another model stay as they are: leave out freeze_convolutions")
         return self
 
     @property

@@ -1,5 +1,5 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Both set up .venv on their own.
-# `make playroom CORPORA=folder` makes the models that come with the package.
+# `make playroom CORPORA=folder` makes the model that comes with the package.
 # Any Python from 3.11 on; where there is none, uv (if it is installed) brings one.
 IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for each in python3.11 python3.12 python3.13 python3.14 python3 python; do \
@@ -20,7 +20,7 @@ demo: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-# The models that come with the package: configs/playroom.sh says from what, how, and how long it takes.
+# The model that comes with the package: configs/playroom.sh says from what, how, and how long it takes.
 # On a GPU: make playroom CORPORA=folder MACHINE='--set machine.device=cuda --set machine.workers=7 --set machine.precision=auto'
 playroom: $(INSTALLED)
 	BABYHUBERT=$(abspath $(BIN))/babyhubert PYTHON=$(abspath $(BIN))/python configs/playroom.sh $(CORPORA) $(PLAYROOM) $(MACHINE)

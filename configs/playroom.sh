@@ -1,12 +1,11 @@
 #!/bin/sh
-# Makes the models that come with the package from the corpora; `make playroom` runs it.
+# Makes the model that comes with the package from the corpora; `make playroom` runs it.
 #
 #     configs/playroom.sh CORPORA WORK [OPTIONS OF EVERY finetune]
 #
 # CORPORA has playroom/, utterances/, cries/, real/ (sounds/<kind>/<fold>-*.opus: folds 1 to 3 to learn from, fold 4 to choose
 # thresholds on; ami/: meetings, for thresholds alone), and adults/, the recordings of
-# github.com/Picovoice/speech-to-intent-benchmark (data/speech/clean). The models are WORK/playroom-real
-# (voice types) and WORK/model (four tasks: playroom).
+# github.com/Picovoice/speech-to-intent-benchmark (data/speech/clean). The model is WORK/model.
 #
 # On one CPU core some thirty hours, twenty of them for playroom-voice-type.toml. On a GPU about an hour, with
 #     --set machine.device=cuda --set machine.workers=7 --set machine.precision=auto
@@ -100,7 +99,7 @@ held -o scenes/held --seed 72 --prefix voh --recordings 2 --minutes 10 --cries c
 # The other tasks, on another encoder
 "$babyhubert" finetune tasks "$configs/playroom-tasks.toml" -o tasks --set model.encoder=voice-type "$@"
 
-# Both in one model, trained on for all four tasks, twice: each time the mean of two runs
+# Both in one transformer, trained on for all four tasks, twice: each time the mean of two runs
 "$babyhubert" combine tasks real melodies --weights 1,1,-1 -o sum --force
 for seed in 1 2; do
     "$babyhubert" finetune tasks "$configs/playroom-joint.toml" -o "joint$seed" --set "train.seed=$seed" "$@"
@@ -109,7 +108,10 @@ done
 for seed in 3 4; do
     "$babyhubert" finetune tasks "$configs/playroom.toml" -o "last$seed" --set "train.seed=$seed" "$@"
 done
-"$babyhubert" combine last3 last4 -o mean --force
+"$babyhubert" combine last3 last4 -o four --force
+
+# The model for voice types, and that of four tasks beside it for the other three
+"$babyhubert" join voices four -o joined --force
 
 # Thresholds on speakers, sounds and meetings that were in no training. Of voice types: at most 47 s of voices in an hour of
 # sounds, of which a day of clips of five seconds with twelve between them has 18 minutes
@@ -117,12 +119,8 @@ done
     --days days
 mkdir -p reference-days
 cp reference/day-*.rttm simulated/validation/rttm/*.rttm real/ami/rttm/*.rttm reference-days
-for name in voices mean; do
-    "$babyhubert" segment simulated/validation/audio real/ami/audio sounds/held-out days -o "scores-$name" --model "$name" \
-        --overlap 0 --save-probs --force
-done
-"$babyhubert" tune voice-type --reference reference-days --scores scores-voices -o tuned-voices --bootstrap 0 \
-    --equal-recordings --false-limit 14 # the package's thresholds were set by hand from there (its card)
-"$babyhubert" tune voice-type --reference reference --scores scores-mean -o tuned-mean --bootstrap 0 --equal-recordings
-"$babyhubert" convert voices playroom-real --half --thresholds tuned-voices --force
-"$babyhubert" convert mean model --half --thresholds tuned-mean --force
+"$babyhubert" segment simulated/validation/audio real/ami/audio sounds/held-out days -o scores --model joined \
+    --overlap 0 --save-probs --force
+"$babyhubert" tune voice-type --reference reference-days --scores scores -o tuned --bootstrap 0 --equal-recordings \
+    --false-limit 14 # the package's thresholds were set by hand from there (its card)
+"$babyhubert" convert joined model --half --thresholds tuned --force

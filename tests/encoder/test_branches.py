@@ -89,6 +89,10 @@ def test_the_card_has_the_settings_of_every_task_and_the_thresholds_of_the_first
         task: {"context_s": seed} for seed, task in enumerate(LABELS, start=1)
     }
     assert card["thresholds"] == {"f1": {"KCHI": 0.1}}
+    assert [(part["heads"], part["lineage"]) for part in card["joined"]] == [
+        (["addressee"], ["start 2"]),
+        (["phonemes"], ["start 3"]),
+    ]
     assert card["licence"] == "terms 1; terms 2; terms 3"
     assert card["labels"] == {task: list(labels) for task, labels in LABELS.items()}
     assert [line.partition(":")[0] for line in card["lineage"][1:]] == [

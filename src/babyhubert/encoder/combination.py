@@ -35,6 +35,8 @@ OF_FRAMES = ("thresholds", "confidence")
 """Entries of a model's card about its head of frames, beside those under the head's name."""
 
 _CONVOLUTIONS = "feature_extractor."
+_OF_TRAINING = ("description", "trained_on", "lineage", "training")
+"""Entries of a card that tell how to make the model again."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,10 @@ def _joined_card(card: Mapping[str, Any], joined: Checkpoint, source: str, model
         "task": "several",
         "labels": {name: list(head.labels) for name, head in (*joined.heads.items(), *_only(model, taken))},
         "licence": "; ".join(licences),
+        "joined": [
+            *card.get("joined", []),
+            {"heads": taken, **{key: theirs[key] for key in _OF_TRAINING if key in theirs}},
+        ],
         "lineage": [*card.get("lineage", []), f"a branch for {tasks}: {origin_of(source, model)}"],
     }
 

@@ -15,6 +15,7 @@ from babyhubert.encoder.canonical import Checkpoint
 from babyhubert.encoder.checkpoints import left_out, read_checkpoint, write_checkpoint
 from babyhubert.encoder.combination import Part, combine, join
 from babyhubert.encoder.config import HubertConfig
+from babyhubert.encoder.context import WindowSettings, window_settings_of
 from babyhubert.encoder.flavours.layout import Head
 from babyhubert.encoder.heads import HEAD_CLASSES
 from babyhubert.encoder.hubert import HubertEncoder, initialise
@@ -85,9 +86,7 @@ def test_every_task_gives_what_it_gave_alone_to_the_bit(parts, joined):
 
 def test_the_card_has_the_settings_of_every_task_and_the_thresholds_of_the_first(joined):
     card = load_checkpoint(joined).metadata["task"]
-    assert {task: card[task] for task in LABELS} == {
-        task: {"context_s": seed} for seed, task in enumerate(LABELS, start=1)
-    }
+    assert [card[task]["context_s"] for task in LABELS] == [1.0, 2.0, 3.0]
     assert card["thresholds"] == {"f1": {"KCHI": 0.1}}
     assert [(part["heads"], part["lineage"]) for part in card["joined"]] == [
         (["addressee"], ["start 2"]),
@@ -99,6 +98,18 @@ def test_the_card_has_the_settings_of_every_task_and_the_thresholds_of_the_first
         "a branch for addressee",
         "a branch for phonemes",
     ]
+
+
+def test_every_task_keeps_its_windows(parts, joined):
+    def windows(folder: object) -> dict[str, WindowSettings]:
+        found = load_checkpoint(str(folder))
+        kinds = {name: head.kind for name, head in found.heads.items()}
+        return window_settings_of(found.metadata["task"], kinds)
+
+    alone = {task: windows(source)[task] for source, task in zip(parts, LABELS, strict=True)}
+    assert windows(joined) == alone
+    assert [alone[task].shared for task in LABELS] == [False, True, False]  # the second has two heads
+    assert len({each.context_s for each in alone.values()}) == 3
 
 
 def test_the_matrix_form_computes_branches_too(joined):

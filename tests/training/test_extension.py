@@ -11,6 +11,7 @@ from tones import addressee_table, phoneme_table, settings, voice_type_table
 from babyhubert.encoder.canonical import Checkpoint
 from babyhubert.encoder.checkpoints import write_checkpoint
 from babyhubert.encoder.combination import Part, combine, join
+from babyhubert.encoder.context import window_settings_of
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.loading import load_checkpoint
 from babyhubert.encoder.model_folder import save_model_folder
@@ -54,8 +55,14 @@ def test_what_the_model_could_do_stays_the_same_to_the_bit(voices, extended):
     assert after["heads"]["voice_type"] == {**before["heads"]["voice_type"], "block": 2}
     assert set(after["heads"]) == set(after["labels"]) == {"voice_type", "addressee", "phonemes"}
     assert "block" not in after["heads"]["addressee"]
-    for entry in ("voice_type", "thresholds"):
-        assert after[entry] == before[entry]
+    assert after["thresholds"] == before["thresholds"]
+    assert after["voice_type"].items() >= before["voice_type"].items()
+    alone, together = (
+        window_settings_of(card, {name: head["kind"] for name, head in card["heads"].items()})
+        for card in (before, after)
+    )
+    assert together["voice_type"] == alone["voice_type"]
+    assert together["addressee"] != together["voice_type"]
 
 
 def test_the_new_blocks_are_trained_and_the_old_ones_are_not(voices, extended):

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from babyhubert.encoder.canonical import BRANCHES, Checkpoint
+from babyhubert.encoder.context import own_windows
 from babyhubert.encoder.flavours.layout import Head
 from babyhubert.encoder.loading import load_checkpoint, model_hash, origin_of, resolve_model
 from babyhubert.encoder.model_folder import save_model_folder
@@ -181,7 +182,8 @@ def _joined_card(card: Mapping[str, Any], joined: Checkpoint, source: str, model
     """The card so far, with the entries of the further model's heads, its licence and its origin."""
     theirs = model.metadata.get("task", {})
     taken = [name for name in model.heads if name not in joined.heads]
-    entries = {name: theirs[name] for name in taken if name in theirs}
+    windows = own_windows(card, {name: head.kind for name, head in joined.heads.items()}, tuple(joined.heads))
+    entries = windows | own_windows(theirs, {name: head.kind for name, head in model.heads.items()}, taken)
     has_frames = any(head.kind == "frames" for head in joined.heads.values())
     if not has_frames and any(model.heads[name].kind == "frames" for name in taken):
         entries |= {key: theirs[key] for key in OF_FRAMES if key in theirs}

@@ -10,8 +10,8 @@ converted checkpoints of the published layout do.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from babyhubert.encoder.flavours.layout import HeadKind
@@ -27,6 +27,9 @@ POOLINGS: tuple[Pooling, ...] = ("utterance", "published")
 
 SHARED = "shared"
 """Key of ``task.json`` for the settings that all heads of a model share."""
+
+WINDOWS, OWN = "windows", "own"
+"""Key and value of ``task.json`` for heads with windows of their own, such as those of joined models."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def window_settings_of(card: Mapping[str, Any], heads: Mapping[str, HeadKind]) -
     """Return the window settings of each head of a model.
 
     Heads of one model share their windows, so that one pass of the encoder serves them all: the longest context of any
-    head, half overlapping, unless the card says otherwise. Heads that differ in normalisation share no windows.
+    head, half overlapping, unless the card says otherwise. Heads that differ in normalisation share no windows, nor do
+    those of a card with :func:`own_windows`.
 
     Args:
         card: The model's ``task.json``.
@@ -76,16 +80,35 @@ def window_settings_of(card: Mapping[str, Any], heads: Mapping[str, HeadKind]) -
         CheckpointError: the card holds an impossible value.
     """
     own = {head: _overlaid(PUBLISHED_WINDOW_SETTINGS[kind], card, head) for head, kind in heads.items()}
-    if len(own) < 2 or len({window_settings.normalise for window_settings in own.values()}) > 1:
+    if (
+        card.get(WINDOWS) == OWN
+        or len(own) < 2
+        or len({window_settings.normalise for window_settings in own.values()}) > 1
+    ):
         return own
     longest = max(own.values(), key=lambda window_settings: window_settings.context_s)
     together = _overlaid(replace(longest, overlap=0.5, shared=True), card, SHARED)
     return {head: replace(together, pooling=window_settings.pooling) for head, window_settings in own.items()}
 
 
+def own_windows(card: Mapping[str, Any], heads: Mapping[str, HeadKind], kept: Collection[str]) -> dict[str, Any]:
+    """Entries of a card that give heads the windows they have in this model, whatever other heads join them.
+
+    Args:
+        card: The model's ``task.json``.
+        heads: Kinds of all its heads, by name.
+        kept: Those to write entries for.
+
+    Raises:
+        CheckpointError: the card holds an impossible value.
+    """
+    settings = window_settings_of(card, heads)
+    return {WINDOWS: OWN, **{head: {**card.get(head, {}), **asdict(settings[head])} for head in kept}}
+
+
 def _overlaid(default: WindowSettings, card: Mapping[str, Any], name: str) -> WindowSettings:
     given = card.get(name, {})
-    known = {field.name for field in fields(WindowSettings)} - {SHARED}
+    known = {field.name for field in fields(WindowSettings)} - ({SHARED} if card.get(WINDOWS) != OWN else set())
     if not isinstance(given, Mapping):
         raise CheckpointError(f"task.json: {name!r} must be a table of settings, not {given!r}")
     settings = {key: value for key, value in given.items() if key in known}
@@ -93,7 +116,7 @@ def _overlaid(default: WindowSettings, card: Mapping[str, Any], name: str) -> Wi
         value = settings.get(key, 0.0)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise CheckpointError(f"task.json: {name}.{key} is {value!r}: a number is needed")
-    for key in ("normalise", "in_quiet"):
+    for key in ("normalise", "in_quiet", SHARED):
         if not isinstance(settings.get(key, False), bool):
             raise CheckpointError(f"task.json: {name}.{key} is {settings[key]!r}: true or false")
     if settings.get("pooling", POOLINGS[0]) not in POOLINGS:

@@ -11,6 +11,7 @@ import torch
 from babyhubert.encoder.canonical import Checkpoint
 from babyhubert.encoder.combination import OF_FRAMES
 from babyhubert.encoder.config import HubertConfig
+from babyhubert.encoder.context import own_windows
 from babyhubert.encoder.heads import TaskHead, head_of
 from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.loading import build_encoder, load_checkpoint, origin_of
@@ -90,7 +91,7 @@ def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -
         return Origin(TaskModel(encoder, heads), lineage, licence)
     kept = {name: head.requires_grad_(False) for name, head in found.items() if name not in tasks}
     encoder.freeze_blocks(head.block or encoder.config.layers for head in kept.values())
-    return Origin(TaskModel(encoder, {**kept, **heads}), lineage, licence, _card_of(kept, card))
+    return Origin(TaskModel(encoder, {**kept, **heads}), lineage, licence, _card_of(kept, found, card))
 
 
 def with_new_blocks(checkpoint: Checkpoint, count: int, source: str, generator: torch.Generator) -> Checkpoint:
@@ -134,9 +135,9 @@ def _heads(
     return heads
 
 
-def _card_of(kept: Mapping[str, TaskHead], card: Mapping[str, Any]) -> dict[str, Any]:
-    """Entries of a model's card that hold for the kept heads, whose outputs do not change."""
-    entries: dict[str, Any] = {name: card[name] for name in kept if name in card}
+def _card_of(kept: Mapping[str, TaskHead], found: Mapping[str, TaskHead], card: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries of a model's card that hold for the kept heads, whose outputs and windows do not change."""
+    entries = own_windows(card, {name: head.kind for name, head in found.items()}, tuple(kept))
     if any(head.kind == "frames" for head in kept.values()):
         entries |= {key: card[key] for key in OF_FRAMES if key in card}
     return entries

@@ -20,8 +20,8 @@ def join(
 ) -> None:
     """Put the tasks of several models into one, which gives what each gave alone.
 
-    Models fine-tuned with frozen convolutions from the same encoder, such as the released ones, share these. Of a task
-    that several have, the first one's head is kept.
+    Models fine-tuned with frozen convolutions from the same encoder share these. Of a task that several have, the
+    first one's head is kept.
     """
     from babyhubert.encoder.combination import join
 

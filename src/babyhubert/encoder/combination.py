@@ -4,8 +4,8 @@ Models that were trained on from the same weights can be averaged (model soups: 
 arXiv:2203.05482), and what one of them learnt can be added to another by the difference to their common start (task
 arithmetic: Ilharco et al. 2023, arXiv:2212.04089): weights 1, 1, -1 for two models and that start.
 
-Models that were fine-tuned from one encoder with frozen convolutions, as all published ones are, still share these,
-which are half the work of a small model: joined, a recording goes through them once.
+Models that were fine-tuned from one encoder with frozen convolutions, the published recipe of VTC 2 and Addressee,
+still share these, which are half the work of a small model: joined, a recording goes through them once.
 """
 
 from __future__ import annotations

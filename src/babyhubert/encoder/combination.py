@@ -193,7 +193,7 @@ def _joined_card(card: Mapping[str, Any], joined: Checkpoint, source: str, model
         **card,
         **entries,
         "task": "several",
-        "labels": {name: list(head.labels) for name, head in (*joined.heads.items(), *_only(model, taken))},
+        "labels": {name: list(head.labels) for name, head in (model.heads | joined.heads).items()},
         "licence": "; ".join(licences),
         "joined": [
             *card.get("joined", []),
@@ -201,10 +201,6 @@ def _joined_card(card: Mapping[str, Any], joined: Checkpoint, source: str, model
         ],
         "lineage": [*card.get("lineage", []), f"a branch for {tasks}: {origin_of(source, model)}"],
     }
-
-
-def _only(model: Checkpoint, names: Sequence[str]) -> list[tuple[str, Head]]:
-    return [(name, model.heads[name]) for name in names]
 
 
 def _check_sum(weights: Sequence[float], what: str) -> None:

@@ -11,8 +11,9 @@ import pytest
 import babyhubert
 from babyhubert import demo
 from babyhubert.annotation.reading import read_annotations
+from babyhubert.encoder.loading import load_checkpoint
 from babyhubert.evaluation.detection import compare
-from babyhubert.shipped import SHIPPED_MODELS, shipped_models
+from babyhubert.shipped import SMALL_MODEL, shipped_models
 from babyhubert.simulation.writer import write_scenes
 from babyhubert.training.finetuning import FinetuningResult
 from commands import command
@@ -49,24 +50,40 @@ def test_the_demonstration_leaves_what_it_says(short, tmp_path):
     assert (tmp_path / "demo/model/model.safetensors").read_bytes() == weights
 
 
-@pytest.mark.parametrize("name", shipped_models())
-def test_the_shipped_models_say_what_they_are(name):
-    card = babyhubert.load_model(name).card
+def test_one_model_is_shipped_with_a_head_for_every_command():
+    assert shipped_models() == (SMALL_MODEL.name,)
+    assert sum(path.stat().st_size for path in SMALL_MODEL.iterdir()) < 20_000_000
+    heads = load_checkpoint(SMALL_MODEL.name).heads
+    assert {name: head.kind for name, head in heads.items()} == {
+        "voice_type": "frames",
+        "addressee": "classification",
+        "phonemes": "ctc",
+        "vocalisation": "classification",
+    }
+
+
+def test_the_shipped_model_says_what_it_is():
+    card = babyhubert.load_model().card
     assert "no substitute" in card["description"].lower()
     assert "CC BY 4.0" in card["licence"]
     assert any("random weights" in origin for origin in card["lineage"])
-    assert set(card["thresholds"]["f1"]) == {"KCHI", "OCH", "MAL", "FEM"}
-    material = card["training"]["config"]["voice_type"]["data"]
-    train, validation = (
-        {source if isinstance(source, str) else source["path"] for source in material[side]}
-        for side in ("train", "validation")
-    )
-    assert train
-    assert validation
-    assert not train & validation
     assert "/tmp" not in json.dumps(card)
-    assert not any(path.startswith("/") for path in train | validation)
-    assert sum(path.stat().st_size for path in (SHIPPED_MODELS / name).iterdir()) < 4_500_000
+    trainings = [card["training"], *(part["training"] for part in card["joined"])]
+    for material in (each["config"]["voice_type"]["data"] for each in trainings):
+        train, validation = (
+            {source if isinstance(source, str) else source["path"] for source in material[side]}
+            for side in ("train", "validation")
+        )
+        assert train
+        assert validation
+        assert not train & validation
+        assert not any(path.startswith("/") for path in train | validation)
+
+
+def test_the_shipped_thresholds_are_in_the_order_of_their_names():
+    sets = babyhubert.load_model().card["thresholds"]
+    for label in ("KCHI", "OCH", "MAL", "FEM"):
+        assert sets["high-recall"][label] < sets["f1"][label] < sets["high-precision"][label]
 
 
 def test_the_shipped_model_hears_a_voice_it_never_heard(tmp_path):

@@ -203,3 +203,16 @@ def test_a_joined_branch_is_trained_and_the_first_model_stays_the_same(voices, s
     assert {task: head.block for task, head in heads.items()} == {"voice_type": None, "phonemes": 4, "addressee": None}
     with pytest.raises(ConfigError, match=r"model\.new_blocks: .*has branches"):
         run(settings(tmp_path / "joined", tables, EXTEND), tmp_path / "longer")
+
+
+@pytest.mark.parametrize(("task", "branches"), [("voice_type", ()), ("phonemes", (2,))])
+def test_a_training_of_one_task_leaves_the_branches_of_others_behind(
+    voices, scenes, utterances, encoder, tmp_path, task, branches
+):
+    run(settings(encoder, {"phonemes": phoneme_table(utterances)}, steps=2), tmp_path / "phonemes")
+    join([str(voices), str(tmp_path / "phonemes")], tmp_path / "joined")
+    table = voice_type_table(scenes) if task == "voice_type" else phoneme_table(utterances)
+    run(settings(tmp_path / "joined", {task: table}, {"heads": "keep"}, steps=2), tmp_path / "model")
+    assert load_checkpoint(tmp_path / "model").config.branches == branches
+    run(settings(tmp_path / "joined", {task: table}, {"heads": "new"}, steps=2), tmp_path / "new")
+    assert load_checkpoint(tmp_path / "new").config.branches == ()

@@ -7,7 +7,7 @@ missing, unexpected or misshapen tensor is an error that gives its name as the f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -59,6 +59,11 @@ class Checkpoint:
         """Number of parameters, pre-training parameters and heads included."""
         groups = [self.encoder, self.pretraining, *(head.tensors for head in self.heads.values())]
         return sum(tensor.numel() for group in groups for tensor in group.values())
+
+    def without_branches(self) -> Checkpoint:
+        """The same with the encoder's own transformer alone; heads of branches lose what they take."""
+        own = {name: tensor for name, tensor in self.encoder.items() if not name.startswith(BRANCHES)}
+        return replace(self, config=self.config.with_changes(branches=(), own_convolutions=()), encoder=own)
 
 
 def encoder_shapes(config: HubertConfig) -> dict[str, Shape]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-from babyhubert.encoder.canonical import BRANCHES, Checkpoint, Head, check, infer_config, refuse_unusable
+from babyhubert.encoder.canonical import Checkpoint, Head, check, infer_config, refuse_unusable
 from babyhubert.encoder.config import HubertConfig
 from babyhubert.encoder.flavours import FLAVOURS, LAYOUTS, WRITABLE
 from babyhubert.encoder.flavours.fairseq import s3prl_entries
@@ -120,7 +120,7 @@ def write_checkpoint(checkpoint: Checkpoint, path: str | Path, flavour: str, *, 
             option="--allow-loss",
         )
     unused = checkpoint.metadata.get("unused", {})
-    checkpoint = _without_branches(checkpoint)
+    checkpoint = checkpoint.without_branches()
     tensors = layout.write(checkpoint.encoder, checkpoint.pretraining, checkpoint.heads, unused)
     write_pickle(path, _envelope(layout, tensors, checkpoint))
 
@@ -138,12 +138,6 @@ def left_out(checkpoint: Checkpoint, flavour: str) -> list[str]:
     for below, blocks in zip(checkpoint.config.tops, checkpoint.config.branches, strict=False):
         lost.append(f"the branch of blocks {below + 1} to {below + blocks}")
     return lost + [f"the {task} head" for task in checkpoint.heads if task not in heads]
-
-
-def _without_branches(checkpoint: Checkpoint) -> Checkpoint:
-    own = {name: tensor for name, tensor in checkpoint.encoder.items() if not name.startswith(BRANCHES)}
-    config = checkpoint.config.with_changes(branches=(), own_convolutions=())
-    return replace(checkpoint, config=config, encoder=own)
 
 
 def _refuse_incomplete(checkpoint: Checkpoint, layout: Layout) -> None:

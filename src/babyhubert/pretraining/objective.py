@@ -291,6 +291,7 @@ def build_model(settings: TrainingSettings, units: int) -> tuple[MaskedPredictio
         lineage = [f"{chosen.size} encoder, random weights"]
     else:
         checkpoint, lineage = starting_point(chosen.start, chosen.settings, "encoder.settings")
+        checkpoint = checkpoint.without_branches()
         model = MaskedPrediction.from_checkpoint(checkpoint, units, generator, embeddings, settings.loss)
     return model, lineage
 

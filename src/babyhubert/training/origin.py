@@ -81,8 +81,12 @@ def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -
         _check_addition(settings, checkpoint.heads, tasks)
     if settings.new_blocks:
         checkpoint = with_new_blocks(checkpoint, settings.new_blocks, settings.encoder, generator)
-    encoder = build_encoder(checkpoint)
     found = {} if settings.heads == "new" else {name: head_of(head) for name, head in checkpoint.heads.items()}
+    if settings.heads in ("new", "keep") and not any(
+        (found[name].block or 0) > checkpoint.config.layers for name in tasks if name in found
+    ):
+        checkpoint = checkpoint.without_branches()
+    encoder = build_encoder(checkpoint)
     heads = _heads(settings, tasks, encoder, found, generator)
     _freeze(encoder, settings)
     card = checkpoint.metadata.get("task", {})

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_encoders import TINY, TINY_LARGE, fresh, noise
 
+import babyhubert
 from babyhubert.encoder.canonical import Checkpoint
 from babyhubert.encoder.checkpoints import left_out, read_checkpoint, write_checkpoint
 from babyhubert.encoder.combination import Part, combine, join
@@ -134,6 +135,14 @@ def test_only_the_transformers_of_the_wanted_tasks_run(joined):
     ran.clear()
     network.encoder(noise(1, 4_000))
     assert ran == [0]
+
+
+def test_a_loaded_model_is_saved_with_all_its_branches(joined, tmp_path):
+    babyhubert.save_model(babyhubert.load_model(joined, task="voice_type", device="cpu"), tmp_path / "copy")
+    before, after = load_checkpoint(joined), load_checkpoint(tmp_path / "copy")
+    assert after.config == before.config
+    assert after.heads.keys() == before.heads.keys()
+    assert all(torch.equal(after.encoder[name], tensor) for name, tensor in before.encoder.items())
 
 
 def test_transformers_opens_the_first_model(parts, joined):

@@ -60,6 +60,10 @@ class Checkpoint:
         groups = [self.encoder, self.pretraining, *(head.tensors for head in self.heads.values())]
         return sum(tensor.numel() for group in groups for tensor in group.values())
 
+    def uses_branches(self, tasks: Iterable[str]) -> bool:
+        """True if one of these tasks has a head on a branch."""
+        return any((self.heads[task].block or 0) > self.config.layers for task in tasks if task in self.heads)
+
     def without_branches(self) -> Checkpoint:
         """The same with the encoder's own transformer alone; heads of branches lose what they take."""
         own = {name: tensor for name, tensor in self.encoder.items() if not name.startswith(BRANCHES)}

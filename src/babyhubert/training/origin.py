@@ -81,11 +81,9 @@ def build_model(settings: ModelSettings, tasks: Mapping[str, Task], seed: int) -
         _check_addition(settings, checkpoint.heads, tasks)
     if settings.new_blocks:
         checkpoint = with_new_blocks(checkpoint, settings.new_blocks, settings.encoder, generator)
-    found = {} if settings.heads == "new" else {name: head_of(head) for name, head in checkpoint.heads.items()}
-    if settings.heads in ("new", "keep") and not any(
-        (found[name].block or 0) > checkpoint.config.layers for name in tasks if name in found
-    ):
+    if settings.heads == "new" or (settings.heads == "keep" and not checkpoint.uses_branches(tasks)):
         checkpoint = checkpoint.without_branches()
+    found = {} if settings.heads == "new" else {name: head_of(head) for name, head in checkpoint.heads.items()}
     encoder = build_encoder(checkpoint)
     heads = _heads(settings, tasks, encoder, found, generator)
     _freeze(encoder, settings)

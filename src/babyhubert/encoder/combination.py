@@ -28,12 +28,12 @@ from babyhubert.errors import CheckpointError, ConfigError, OutputError
 
 Tensors = Mapping[str, Tensor]
 
-CHOSEN_ON_OUTPUTS = ("thresholds", "confidence", "validation")
-"""Parts of a model's card that were chosen or measured on its outputs, which those of the mean are not."""
-
-
 OF_FRAMES = ("thresholds", "confidence")
 """Entries of a model's card about its head of frames, beside those under the head's name."""
+
+CHOSEN_ON_OUTPUTS = (*OF_FRAMES, "validation")
+"""Parts of a model's card that were chosen or measured on its outputs, which those of the mean are not."""
+
 
 _CONVOLUTIONS = "feature_extractor."
 _OF_TRAINING = ("description", "trained_on", "lineage", "training")

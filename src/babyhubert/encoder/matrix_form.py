@@ -118,10 +118,11 @@ class MatrixForm(nn.Module):
             large, dtype = ByteProduct, torch.float32
         self.dtype = dtype
         self.config = config
-        fronts = dict.fromkeys(stack.convolutions for stack in encoder.stacks)
+        stacks = encoder.stacks
+        fronts = list(dict.fromkeys(stack.convolutions for stack in stacks))
         self.fronts = nn.ModuleList(_FrontEnd(config, front, dtype, large) for front in fronts)
-        self.front_of = [list(fronts).index(stack.convolutions) for stack in encoder.stacks]
-        self.transformers = nn.ModuleList(_Transformer(config, stack, dtype, large) for stack in encoder.stacks)
+        self.front_of = [fronts.index(stack.convolutions) for stack in stacks]
+        self.transformers = nn.ModuleList(_Transformer(config, stack, dtype, large) for stack in stacks)
 
     def forward(
         self, waveforms: Tensor, wanted: frozenset[int], frames: Tensor | None, valid: Tensor | None

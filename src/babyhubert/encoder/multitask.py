@@ -51,7 +51,10 @@ class TaskModel(nn.Module):
             last = self.encoder(waveforms, lengths=lengths).last
             return dict.fromkeys(wanted, last)
         config = self.encoder.config
-        paths = [config.path(head.block or config.layers) for head in heads]
+        tops = [head.block or config.layers for head in heads]
+        paths = [
+            (top,) if head.layer_weights is None else config.path(top) for head, top in zip(heads, tops, strict=True)
+        ]
         output = self.encoder(waveforms, layers=sorted({block for path in paths for block in path}), lengths=lengths)
         return {
             name: _taken(head, [output.hidden[block] for block in path], output.last)

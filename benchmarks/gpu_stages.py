@@ -124,8 +124,7 @@ def training(config: HubertConfig, device: torch.device, options: argparse.Names
     yield "blocks", "ms", there_and_back(blocks)
     yield from _update(model, options.calls)
     began = time.perf_counter()
-    encoder.train_on(device, compiled=True)
-    encoder.convolve_by_rows(True)
+    encoder.prepare_training(compiled=True)
     step(batch)
     yield "compiling", "s", time.perf_counter() - began
     yield "blocks, compiled", "ms", there_and_back(blocks)

@@ -3,8 +3,8 @@
 All train the same shape on the same audio, masks and labels, AdamW, clipped gradients, one after the other in every
 round; what counts is the ratio within a round.
 
-- ours: `babyhubert.pretraining`: masked frames through one matrix product; on a GPU, convolutions as matrix products
-  (and, by its trainer's default, `--compile`);
+- ours: `babyhubert.pretraining`: masked frames through one matrix product, convolutions as matrix products (and on
+  a GPU, by its trainer's default, `--compile`);
 - ours, replayed: the same, forward and backward passes replayed as a CUDA graph (its trainer's way with
   `batches.lengths`); on a GPU only;
 - ours, convolutions: the first with torch's convolutions;
@@ -192,12 +192,12 @@ def make_models(arguments: argparse.Namespace, config: HubertConfig, device: tor
     models: dict[str, nn.Module] = {"ours": ours}
     if device.type == "cuda" and REPLAYED not in arguments.skip:
         models[REPLAYED] = copy.deepcopy(ours)
-        models[REPLAYED].encoder.train_on(device, compiled=arguments.compile)
-    if device.type == "cuda" and "ours, convolutions" not in arguments.skip:
+        models[REPLAYED].encoder.prepare_training(compiled=arguments.compile)
+    if "ours, convolutions" not in arguments.skip:
         convolutions = copy.deepcopy(ours)
-        convolutions.encoder.train_on(torch.device("cpu"), compiled=arguments.compile)
+        convolutions.encoder.prepare_training(compiled=arguments.compile).convolve_by_rows(False)
         models["ours, convolutions"] = convolutions
-    ours.encoder.train_on(device, compiled=arguments.compile)
+    ours.encoder.prepare_training(compiled=arguments.compile)
     if "plain" not in arguments.skip:
         models["plain"] = Plain(config, arguments.units)
     if "published" not in arguments.skip:

@@ -11,6 +11,7 @@ from small_encoders import training_encoder
 
 from babyhubert.encoder.hubert import HubertEncoder
 from babyhubert.encoder.row_products import grouped_convolution
+from babyhubert.encoder.weight_norm import WeightNormConv
 
 
 def encoder(dtype: torch.dtype = torch.float64, **changes: object) -> HubertEncoder:
@@ -56,6 +57,17 @@ def test_a_grouped_convolution_and_its_gradients(groups: int, kernel: int, frame
     ours = torch.autograd.grad(y, (x, weight), direction)
     for gradient, wanted in zip(ours, torch.autograd.grad(expected, (x, weight), direction), strict=True):
         torch.testing.assert_close(gradient, wanted)
+
+
+@pytest.mark.parametrize("width", [128, 192, 256])
+def test_relative_positions_in_bfloat16_are_those_of_float32(width: int):
+    """Torch's convolution is wrong here for 8 and 12 channels a group, on CPUs with AMX."""
+    conv = WeightNormConv(width, 128, 16)
+    x = torch.randn(1, 700, width, generator=torch.Generator().manual_seed(width))
+    expected = conv(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = conv(x).float()
+    assert float((found - expected).norm() / expected.norm()) < 0.01
 
 
 def test_in_reduced_precision_a_quiet_voice_on_an_offset_is_heard_better_than_by_convolutions():
@@ -154,7 +166,7 @@ def whole_products():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="compiling takes a minute on a CPU, and is for GPUs")
 def test_by_rows_and_compiled_a_gpu_gives_the_gradients_of_a_cpu(whole_products):
     plain = encoder(torch.float32)
-    fast = copy.deepcopy(plain).cuda().train_on(torch.device("cuda"), compiled=True)
+    fast = copy.deepcopy(plain).cuda().prepare_training(compiled=True)
     for samples in (3000, 4000):
         waveforms = torch.randn(2, samples, generator=torch.Generator().manual_seed(0))
         expected = gradients(plain, waveforms)
@@ -164,7 +176,7 @@ def test_by_rows_and_compiled_a_gpu_gives_the_gradients_of_a_cpu(whole_products)
     assert set(fast.state_dict()) == set(plain.state_dict())
 
 
-def test_training_on_a_gpu_is_by_rows_and_elsewhere_by_convolutions():
-    model = encoder()
-    assert model.train_on(torch.device("cuda")).feature_extractor.by_rows
-    assert not model.train_on(torch.device("cpu")).feature_extractor.by_rows
+def test_training_is_by_rows():
+    model = encoder().prepare_training()
+    assert model.feature_extractor.by_rows
+    assert model.encoder.pos_conv_embed.conv.by_rows

@@ -63,7 +63,7 @@ class HubertEncoder(nn.Module):
     """The encoder. Weights are torch's defaults until :func:`initialise` draws them or a checkpoint is loaded.
 
     Set `gradient_checkpointing` to True to recompute activations in the backward pass instead of keeping them. Call
-    :meth:`train_on` before training: on a GPU the convolutions then run as matrix products.
+    :meth:`prepare_training` before training: the convolutions then run as matrix products, which is faster.
     """
 
     def __init__(self, config: HubertConfig) -> None:
@@ -186,16 +186,17 @@ class HubertEncoder(nn.Module):
         self.inference_form = None
         super()._load_from_state_dict(*arguments, **keywords)
 
-    def train_on(self, device: torch.device, *, compiled: bool = False) -> HubertEncoder:
-        """Choose how the encoder is trained on a device; returns self. Weights and results stay the same.
+    def prepare_training(self, *, compiled: bool = False) -> HubertEncoder:
+        """Choose the fastest way to train the encoder; returns self. Weights and results stay the same.
+
+        Convolutions become matrix products (row_products.py), in validation too, where the model allows it: group
+        norm, no biases.
 
         Args:
-            device: On CUDA, convolutions become matrix products (row_products.py), in validation too, where the model
-                allows it: group norm, no biases. On a CPU that was no faster.
             compiled: Let torch compile the transformer's blocks: one compilation serves them all, at every length. (A
                 batch of one row, padding and evaluation take one more each.)
         """
-        self.convolve_by_rows(device.type == "cuda")
+        self.convolve_by_rows(True)
         if compiled:
             for stack in self.stacks:
                 for block in stack.transformer.layers:

@@ -1,4 +1,4 @@
-"""The convolutions of a HuBERT encoder as matrix products with gradients, for training on a GPU.
+"""The convolutions of a HuBERT encoder as matrix products with gradients, for training.
 
 Libraries run 1-D convolutions far below the speed of matrix products, especially grouped ones and gradients, and a
 norm over time passes twice over the largest activation of the model. Three identities avoid both:
@@ -60,7 +60,7 @@ def _first_layer(
     is subtracted first: products in TF32 would round it.
     """
     kernel = weight.shape[2]
-    dtype = _working_dtype(waveforms)
+    dtype = working_dtype(waveforms)
     waveforms = waveforms - waveforms.mean(dim=1, keepdim=True)
     seen, steps = seen_by_steps(waveforms, kernel, stride, multiple)
     with torch.autocast(waveforms.device.type, enabled=False):
@@ -131,12 +131,12 @@ def _halves(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 
 def _later_layer(x: Tensor, weight: Tensor, stride: int) -> Tensor:
     """Convolution and GELU: (R x stride, C) -> (R, C')."""
-    dtype = _working_dtype(x)
+    dtype = working_dtype(x)
     with torch.autocast(x.device.type, enabled=False):
         return F.gelu(_RowConvolution.apply(x.to(dtype), weight.to(dtype), stride))
 
 
-def _working_dtype(x: Tensor) -> torch.dtype:
+def working_dtype(x: Tensor) -> torch.dtype:
     """Data type of products of this tensor: its own, or that of autocast."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
@@ -200,7 +200,7 @@ def grouped_convolution(x: Tensor, weight: Tensor, groups: int) -> Tensor:
     Output t depends on frames t - kernel // 2 to t + kernel - 1 - kernel // 2. Under autocast the products have its
     dtype; their sums and the output are float32.
     """
-    dtype, device = _working_dtype(x), x.device.type
+    dtype, device = working_dtype(x), x.device.type
     outcome = torch.float32 if torch.is_autocast_enabled(device) else x.dtype
     with torch.autocast(device, enabled=False):
         return _GroupedConvolution.apply(x.to(dtype), weight.to(dtype), groups).to(outcome)

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from babyhubert.encoder.row_products import grouped_convolution
+from babyhubert.encoder.row_products import grouped_convolution, working_dtype
 
 
 class WeightNormFactors(nn.Module):
@@ -71,7 +71,16 @@ class WeightNormConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, D) -> (B, T, D). A plain convolution with an even kernel gives one step too many; it is dropped."""
-        if self.by_rows:
+        if self.by_rows or _is_wrong_in_torch(x):
             return grouped_convolution(x, self.weight(), self.groups) + self.bias
         y = F.conv1d(x.transpose(1, 2), self.weight(), self.bias, padding=self.padding, groups=self.groups)
         return y[..., : x.shape[1]].transpose(1, 2)
+
+
+def _is_wrong_in_torch(x: Tensor) -> bool:
+    """Tell whether torch's convolution can be wrong: in bfloat16 on a CPU.
+
+    With matrix units (AMX) oneDNN, as of torch 2.13, then gets grouped convolutions with an even kernel and few
+    channels a group wrong altogether.
+    """
+    return x.device.type == "cpu" and working_dtype(x) == torch.bfloat16

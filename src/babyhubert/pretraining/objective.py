@@ -83,7 +83,7 @@ class PredictionObjective(Objective[Batch]):
         self.network, self.lineage = build_model(settings, labels.clusters)
         self.model = self.module = self.network.to(group.device).train()
         self.network.encoder.gradient_checkpointing = settings.machine.gradient_checkpointing
-        self.network.encoder.train_on(group.device, compiled=_compiles(settings.machine, group.device))
+        self.network.encoder.prepare_training(compiled=_compiles(settings.machine, group.device))
         self.clipped = list(self.network.parameters())
         self._autocast = _autocast(settings.machine, group.device)
         self._recorded: RecordedGradients | None = None

@@ -17,8 +17,7 @@ Precision = Literal["auto", "float32", "bf16", "fp16"]
 def resolve_precision(wanted: Precision, device: torch.device) -> Precision:
     """``auto``: bf16 on GPUs made for it, fp16 on other GPUs, float32 elsewhere.
 
-    bf16 is not chosen on CPUs, though it is faster on some: with AMX a nano encoder fine-tuned in it once reached a
-    frame F1 of 43, compared with 57 in float32 from the same start in the same steps (docs/speed.md).
+    bf16 is not chosen on CPUs, though those with AMX are faster in it: results would depend on the machine.
 
     Raises:
         ConfigError: fp16 on a CPU, which computes it slower than float32.

@@ -72,7 +72,7 @@ class TaskObjective(Objective[Batches]):
         self.network, self.lineage, self._origin = origin.model, origin.lineage, origin
         self.model = self.network.to(group.device)
         self.network.encoder.gradient_checkpointing = machine.gradient_checkpointing
-        self.network.encoder.train_on(group.device)
+        self.network.encoder.prepare_training()
         self.clipped = list((self.network if train.clip == "all" else self.network.encoder).parameters())
         self._shares = {name: settings.tasks[name].loss_weight for name in self.tasks}
         self._autocast = autocast(machine.precision, group.device)

@@ -4,10 +4,12 @@
 #     configs/playroom.sh CORPORA WORK [OPTIONS OF EVERY finetune]
 #
 # CORPORA has playroom/, utterances/, cries/, real/ (sounds/<kind>/<fold>-*.opus: folds 1 to 3 to learn from, fold 4 to choose
-# thresholds on; ami/: meetings, for thresholds alone), and adults/, the recordings of
-# github.com/Picovoice/speech-to-intent-benchmark (data/speech/clean). The model is WORK/model.
+# thresholds on; ami/: meetings, for thresholds alone), adults/, the recordings of
+# github.com/Picovoice/speech-to-intent-benchmark (data/speech/clean), and packages/, with public.zip of Debian's 0ad-data
+# and FluidR3_GM.sf2 of fluid-soundfont-gm (`fluidsynth` has to be installed). The model is WORK/model.
 #
-# On one CPU core some thirty hours, twenty of them for playroom-voice-type.toml. On a GPU about an hour, with
+# On one CPU core some thirty hours, twenty of them for playroom-voice-type.toml (timed before convolutions were matrix products;
+# the encoder's part takes 0.6 of it now). On a GPU about an hour, with
 #     --set machine.device=cuda --set machine.workers=7 --set machine.precision=auto
 # Scenes are made anew, all else continues where it was stopped. On the CPUs of one machine the same command gives the same
 # weights.
@@ -39,6 +41,9 @@ mkdir -p sounds/no-voice-2 && cp -RP sounds/no-voice/. sounds/no-voice-2/
 for kind in again-2 again-3; do
     mkdir -p "sounds/no-voice-2/chainsaw-$kind" && cp -P sounds/no-voice/chainsaw/* "sounds/no-voice-2/chainsaw-$kind/"
 done
+"$python" "$configs/playroom_sounds.py" "$corpora/packages/public.zip" "$corpora/packages/FluidR3_GM.sf2" \
+    -o sounds/packages --held-out sounds/packages-held-out
+mkdir -p sounds/no-voice-3 && cp -RP sounds/no-voice-2/. sounds/packages/. sounds/no-voice-3/
 "$python" "$configs/playroom_adults.py" "$corpora/adults" -o adults --beside utterances/utterances.csv --together people.csv
 "$python" "$configs/playroom_voices.py" people.csv -o voices-alone --voices MAL FEM --without playroom-dev-speakers.csv \
     --without playroom-validation-speakers.csv --without playroom-doubtful-speakers.csv
@@ -75,8 +80,11 @@ anywhere -o simulated/meetings2 --seed 701 --prefix meet2 --recordings 16 --mono
     --voice-change 0.15 --resonance-change 0.12
 anywhere -o simulated/lone --seed 900 --prefix lone --recordings 6 --speech-share 0.08 --cry-share 0.8 --noises 0.3 \
     --knocks 0.5 --voice-change 0.1 --resonance-change 0.07
-late -o simulated/typical --seed 300 --prefix typical --recordings 16 --voice-change 0.06 --key-voice-change 0.3 \
-    --resonance-change 0.05
+typical() { late --voice-change 0.06 --key-voice-change 0.3 --resonance-change 0.05 "$@"; }
+typical -o simulated/typical --seed 300 --prefix typical --recordings 16
+for seed in 301 302 303; do
+    typical -o "simulated/typical-$seed" --seed "$seed" --prefix "typ$seed" --recordings 20
+done
 simulate -o scenes/synthetic --seed 73 --prefix vos --recordings 3 --minutes 10
 simulate -o scenes/squeals --seed 74 --prefix voq --recordings 1 --minutes 10
 held -o scenes/held --seed 72 --prefix voh --recordings 2 --minutes 10 --cries cries/audio
@@ -96,6 +104,26 @@ held -o scenes/held --seed 72 --prefix voh --recordings 2 --minutes 10 --cries c
 "$babyhubert" finetune voice-type "$configs/playroom-voices.toml" -o lone "$@"
 "$babyhubert" combine quiet lone real --weights 0.3333333333,0.3333333334,0.3333333333 -o voices --force
 
+# Voice types with more kinds of sounds without a voice, "voices" as the teacher. "sounds-2" stays close to it; "scenes-2", from
+# the mean of two runs like those before, goes further. The package has their mean with "voices", mostly the latter
+once_more() {
+    "$babyhubert" finetune voice-type "$configs/playroom-voices.toml" --set train.steps=1200 --set train.validate_every=1200 \
+        --set train.seed=22 --set model.encoder=voices --set voice_type.teacher.model=voices \
+        --set voice_type.nobody.folder=sounds/no-voice-3 --set voice_type.nobody.sounds_share=0.2 \
+        --set voice_type.nobody.recorded_share=0.63 --set voice_type.augmentation.clipping.probability=0.1 \
+        --set voice_type.augmentation.codec.probability=0.15 --set machine.precision=bf16 "$@"
+}
+once_more -o quiet-2 --set voice_type.teacher.share=0.7 --set voice_type.alone.probability=0.05 \
+    --set voice_type.nobody.probability=0.4 --set voice_type.nobody.background.probability=0.35 "$@"
+once_more -o lone-2 "$@"
+"$babyhubert" combine voices quiet-2 lone-2 --weights 0.4,0.4,0.2 -o further --force
+"$babyhubert" finetune voice-type "$configs/playroom-sounds.toml" -o scenes-2 --set model.encoder=further \
+    --set train.steps=2200 --set train.validate_every=2200 --set train.learning_rate=3e-4 --set voice_type.teacher.share=0.6 \
+    --set voice_type.nobody.probability=0.27 --set voice_type.nobody.melodies_share=0.1 \
+    --set voice_type.nobody.recorded_share=0.63 "$@"
+"$babyhubert" finetune voice-type "$configs/playroom-sounds.toml" -o sounds-2 "$@"
+"$babyhubert" combine voices sounds-2 scenes-2 --weights 0.6,0.2,0.2 -o voice-types --force
+
 # The other tasks, on another encoder
 "$babyhubert" finetune tasks "$configs/playroom-tasks.toml" -o tasks --set model.encoder=voice-type "$@"
 
@@ -111,7 +139,7 @@ done
 "$babyhubert" combine last3 last4 -o four --force
 
 # The model for voice types, and that of four tasks beside it for the other three
-"$babyhubert" join voices four -o joined --force
+"$babyhubert" join voice-types four -o joined --force
 
 # Thresholds on speakers, sounds and meetings that were in no training. Of voice types: at most 47 s of voices in an hour of
 # sounds, of which a day of clips of five seconds with twelve between them has 18 minutes

@@ -8,21 +8,28 @@ from __future__ import annotations
 
 import csv
 import os
+import runpy
 import shlex
+import struct
 import subprocess
 import sys
+import zipfile
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 from babyhubert.config import read_config
 from babyhubert.training.settings import FinetuningSettings
 from commands import parse
 
 CONFIGS = Path(__file__).parents[1] / "configs"
+playroom_sounds = SimpleNamespace(**runpy.run_path(str(CONFIGS / "playroom_sounds.py")))
 RATE = 16_000
 
 STAND_IN = """#!{python}
@@ -34,6 +41,12 @@ out = pathlib.Path(words[words.index("-o") + 1]) if "-o" in words else pathlib.P
 for folder in ("rttm", "audio"):
     (out / folder).mkdir(parents=True, exist_ok=True)
 (out / "rttm" / "scene.rttm").write_text("")
+"""
+
+
+PLAYER = """#!/bin/sh
+for word; do [ "$last" = -F ] && out=$word; last=$word; done
+cp "{sound}" "$out"
 """
 
 
@@ -59,6 +72,13 @@ def corpora(tmp_path_factory) -> Path:
         (folder / "real/sounds" / kind).mkdir(parents=True)
         for clip in ("1-a", "2-b", "4-c"):
             soundfile.write(folder / f"real/sounds/{kind}/{clip}-{kind}.opus", voice(400, 1), RATE, format="OGG")
+    (folder / "packages").mkdir()
+    (folder / "packages/FluidR3_GM.sf2").write_bytes(b"")
+    animals = {"actor/fauna": ("cattle_01", "pig_10")}
+    with zipfile.ZipFile(folder / "packages/public.zip", "w") as packed:
+        for place, names in (dict.fromkeys(playroom_sounds.FOLDERS, ("sound",)) | animals).items():
+            for name in names:
+                packed.write(folder / "real/sounds/chainsaw/1-a-chainsaw.opus", f"audio/{place}/{name}.ogg")
     return folder
 
 
@@ -68,10 +88,14 @@ def run(corpora, tmp_path_factory) -> tuple[Path, list[list[str]]]:
     folder = tmp_path_factory.mktemp("recipe")
     log, program, work = folder / "log", folder / "babyhubert", folder / "work"
     program.write_text(STAND_IN.format(python=sys.executable, log=str(log)))
-    program.chmod(0o755)
+    player = folder / "fluidsynth"
+    player.write_text(PLAYER.format(sound=corpora / "adults/00.wav"))
+    for made in (program, player):
+        made.chmod(0o755)
     done = subprocess.run(
         [CONFIGS / "playroom.sh", corpora, work, "--set", "machine.device=cpu"],
-        env=os.environ | {"BABYHUBERT": str(program), "PYTHON": sys.executable},
+        env=os.environ
+        | {"BABYHUBERT": str(program), "PYTHON": sys.executable, "PATH": f"{folder}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,
@@ -162,3 +186,39 @@ def test_men_and_women_are_told_by_pitch_and_what_lies_between_is_left_out(run):
     for row in own:
         assert soundfile.info(work / row["path"]).duration == pytest.approx(float(row["duration_s"]), abs=1e-3)
         assert float(row["duration_s"]) == pytest.approx(2.0, abs=0.3)
+
+
+def test_animals_and_instruments_that_are_held_out_are_in_no_training(run):
+    work, _ = run
+    learnt = {path.name for path in (work / "sounds/no-voice-3/actor-fauna").iterdir()}
+    held = {path.name for path in (work / "sounds/packages-held-out/actor-fauna").iterdir()}
+    assert (learnt, held) == ({"cattle_01.ogg"}, {"pig_10.ogg"})
+    assert len(list((work / "sounds/no-voice-3").rglob("1-a-chainsaw.opus"))) == 4
+    assert len(list((work / "sounds/no-voice-3/music").iterdir())) == playroom_sounds.MELODIES
+
+
+@pytest.mark.parametrize(
+    ("number", "written"), [(0, "00"), (0x7F, "7f"), (0x80, "8100"), (0x3FFF, "ff7f"), (0x4000, "818000")]
+)
+def test_times_are_written_as_the_midi_specification_has_them(number: int, written: str):
+    assert playroom_sounds.variable_length(number).hex() == written
+
+
+@given(seed=st.integers(0, 10_000))
+def test_a_piece_is_a_midi_file_of_the_instruments_given(seed: int):
+    piece = playroom_sounds.piece([3, 70], np.random.default_rng(seed))
+    kind, length, layout, tracks, ticks = struct.unpack(">4sIHHH", piece[:14])
+    assert (kind, length, layout, ticks) == (b"MThd", 6, 1, 480)
+    at, programs, notes = 14, set(), 0
+    for _ in range(tracks):
+        kind, length = struct.unpack(">4sI", piece[at : at + 8])
+        track = piece[at + 8 : at + 8 + length]
+        at += 8 + length
+        assert (kind, track[-4:]) == (b"MTrk", b"\x00\xff\x2f\x00")
+        first = track[1]
+        if first & 0xF0 == 0xC0 and first != 0xC9:
+            programs.add(track[2])
+        notes += len(track) > 12
+    assert at == len(piece)
+    assert programs <= {3, 70}
+    assert notes

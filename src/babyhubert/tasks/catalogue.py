@@ -141,7 +141,7 @@ def _described(model: CatalogueModel, folder: Path) -> CatalogueModel:
     return replace(
         model,
         folder=folder,
-        tasks=tuple(card.get("heads", {})),
+        tasks=tuple(sorted(card.get("heads", {}))),
         terms=str(card.get("licence", "")),
         description=str(card.get("description", "")),
         parameters=_parameters(weights) if weights.is_file() else None,

@@ -5,12 +5,16 @@
 #
 # CORPORA has playroom/, utterances/, cries/, real/ (sounds/<kind>/<fold>-*.opus: folds 1 to 3 to learn from, fold 4 to choose
 # thresholds on; ami/: meetings, for thresholds alone), adults/, the recordings of
-# github.com/Picovoice/speech-to-intent-benchmark (data/speech/clean), and packages/, with public.zip of Debian's 0ad-data
-# and FluidR3_GM.sf2 of fluid-soundfont-gm (`fluidsynth` has to be installed). The model is WORK/model.
+# github.com/Picovoice/speech-to-intent-benchmark (data/speech/clean), and packages/, Debian's packages of playroom_sounds.py and
+# playroom_spoken.py, each unpacked into a folder of its name (`fluidsynth` has to be installed):
+#     for name in $(python playroom_sounds.py --list) ktuberling-data; do
+#         apt-get download $name && dpkg -x $name*.deb packages/$name
+#     done
+# The model is WORK/model.
 #
 # On one CPU core some thirty hours, twenty of them for playroom-voice-type.toml (timed before convolutions were matrix products;
 # the encoder's part takes 0.6 of it now). On a GPU about an hour, with
-#     --set machine.device=cuda --set machine.workers=7 --set machine.precision=auto
+#     --set machine.device=cuda --set machine.workers=7
 # Scenes are made anew, all else continues where it was stopped. On the CPUs of one machine the same command gives the same
 # weights.
 set -eu
@@ -41,12 +45,32 @@ mkdir -p sounds/no-voice-2 && cp -RP sounds/no-voice/. sounds/no-voice-2/
 for kind in again-2 again-3; do
     mkdir -p "sounds/no-voice-2/chainsaw-$kind" && cp -P sounds/no-voice/chainsaw/* "sounds/no-voice-2/chainsaw-$kind/"
 done
-"$python" "$configs/playroom_sounds.py" "$corpora/packages/public.zip" "$corpora/packages/FluidR3_GM.sf2" \
-    -o sounds/packages --held-out sounds/packages-held-out
-mkdir -p sounds/no-voice-3 && cp -RP sounds/no-voice-2/. sounds/packages/. sounds/no-voice-3/
+"$python" "$configs/playroom_sounds.py" "$corpora/packages" -o sounds/packages --held-out sounds/packages-held-out
+mkdir -p sounds/no-voice-3 sounds/no-voice-4
+cp -RP sounds/no-voice-2/. sounds/packages/. sounds/no-voice-4/
+for kind in music actor ambient attack resource; do
+    cp -RP sounds/packages/$kind* sounds/no-voice-3/
+done
+cp -RP sounds/no-voice-2/. sounds/no-voice-3/
+for kind in tuxpaint-stamps-default actor-fauna torcs-data; do
+    for again in 1 2; do
+        mkdir -p "sounds/no-voice-4/$kind-again-$again"
+        cp -P "sounds/packages/$kind/"* "sounds/no-voice-4/$kind-again-$again/"
+    done
+done
 "$python" "$configs/playroom_adults.py" "$corpora/adults" -o adults --beside utterances/utterances.csv --together people.csv
-"$python" "$configs/playroom_voices.py" people.csv -o voices-alone --voices MAL FEM --without playroom-dev-speakers.csv \
-    --without playroom-validation-speakers.csv --without playroom-doubtful-speakers.csv
+"$python" "$configs/playroom_spoken.py" "$corpora/packages" -o spoken --beside people.csv --together everybody.csv
+without="--without playroom-dev-speakers.csv --without playroom-validation-speakers.csv --without playroom-doubtful-speakers.csv"
+"$python" "$configs/playroom_voices.py" people.csv -o voices-alone --voices MAL FEM $without
+"$python" "$configs/playroom_voices.py" everybody.csv -o voices-alone-2 --voices MAL FEM $without
+"$python" "$configs/playroom_voices.py" utterances/utterances.csv -o voices-alone-2 --voices CHI --most 250 $without
+"$python" "$configs/playroom_voices.py" spoken/utterances.csv -o voices-spoken --voices MAL FEM
+for again in 1 2; do # real adults of many languages are heard more often than those who read English
+    for voice in MAL FEM; do
+        mkdir -p "voices-alone-2/$voice/again-$again"
+        cp -RP "voices-spoken/$voice/." "voices-alone-2/$voice/again-$again/"
+    done
+done
 
 # Scenes: of the first trainings, with everybody further away than the key child; of the last, with adults anywhere
 held_out="--without-speakers playroom-dev-speakers.csv --without-speakers playroom-validation-speakers.csv
@@ -85,6 +109,12 @@ typical -o simulated/typical --seed 300 --prefix typical --recordings 16
 for seed in 301 302 303; do
     typical -o "simulated/typical-$seed" --seed "$seed" --prefix "typ$seed" --recordings 20
 done
+many() { "$babyhubert" simulate --format flac --minutes 15 --utterances everybody.csv --backgrounds sounds/no-voice \
+    --cries sounds/infants --cries cries/audio $held_out "$@"; }
+many -o simulated/anywhere3 --seed 503 --prefix anyw3 --recordings 20 --levels independent --key-voice-change 0.15 \
+    --whisper-share 0.04 --monologue-share 0.2 --speech-share 0.4 --voice-change 0.1 --resonance-change 0.07
+many -o simulated/typical-304 --seed 304 --prefix typ304 --recordings 16 --voice-change 0.06 --key-voice-change 0.3 \
+    --resonance-change 0.05
 simulate -o scenes/synthetic --seed 73 --prefix vos --recordings 3 --minutes 10
 simulate -o scenes/squeals --seed 74 --prefix voq --recordings 1 --minutes 10
 held -o scenes/held --seed 72 --prefix voh --recordings 2 --minutes 10 --cries cries/audio
@@ -111,7 +141,7 @@ once_more() {
         --set train.seed=22 --set model.encoder=voices --set voice_type.teacher.model=voices \
         --set voice_type.nobody.folder=sounds/no-voice-3 --set voice_type.nobody.sounds_share=0.2 \
         --set voice_type.nobody.recorded_share=0.63 --set voice_type.augmentation.clipping.probability=0.1 \
-        --set voice_type.augmentation.codec.probability=0.15 --set machine.precision=bf16 "$@"
+        --set voice_type.augmentation.codec.probability=0.15 "$@"
 }
 once_more -o quiet-2 --set voice_type.teacher.share=0.7 --set voice_type.alone.probability=0.05 \
     --set voice_type.nobody.probability=0.4 --set voice_type.nobody.background.probability=0.35 "$@"

@@ -91,12 +91,17 @@ def utterance(path: Path) -> Utterance:
     audio, rate = soundfile.read(path, dtype="float32")
     if rate != RATE or audio.ndim != 1:
         raise SystemExit(f"{path}: {rate} Hz, {audio.ndim} channels; mono at {RATE} Hz is needed")
+    return measured(path.stem, audio)
+
+
+def measured(name: str, audio: Audio) -> Utterance:
+    """Cut audio to its voice and measure it."""
     power = np.square(audio[: len(audio) // HOP * HOP].reshape(-1, HOP)).mean(axis=1)
     level = 10 * np.log10(power + 1e-12)
     loud, floor = np.quantile(level, [0.95, 0.05])
     there = np.flatnonzero(level > max(loud - 30, floor + 0.35 * (loud - floor)))
     voice = audio[max(there[0] * HOP - 800, 0) : there[-1] * HOP + 1600]
-    return Utterance(path.stem, voice, pitch_hz(voice), float(loud - floor), spectrum(voice))
+    return Utterance(name, voice, pitch_hz(voice), float(loud - floor), spectrum(voice))
 
 
 def pitch_hz(voice: Audio, size: int = 1024) -> float:

@@ -1,26 +1,36 @@
-"""Collects sounds without voices from two free packages: animals, weather, tools, steps of the game 0 A.D., and music.
+"""Collect sounds without voices from free packages: animals, weather, tools, engines, household, games, and music.
 
-Real recordings of a few kinds teach a model those kinds. These add others: horses, cattle, elephants, pigs, wind,
-water, wood, metal; and instruments of a General MIDI sound font, playing random melodies. Folders in which
-people shout or talk (voices, deaths of people, markets, harbours) are left out, and instruments that are voices.
+Real recordings of a few kinds teach a model those kinds, and it takes others for voices: one that knew dogs and
+roosters told a quarter of the time of other animals as children's. Folders and names in which people shout or talk
+(voices, deaths of people, markets, schools) are left out, and instruments that are voices.
 
-    apt-get download 0ad-data fluid-soundfont-gm    # Debian; unpack with dpkg -x
-    python playroom_sounds.py public.zip FluidR3_GM.sf2 -o sounds/packages --held-out sounds/packages-held-out
+    python playroom_sounds.py --list    # Debian's packages; unpack each with dpkg -x into packages/NAME
+    python playroom_sounds.py packages -o sounds/packages --held-out sounds/packages-held-out
 
-Some species and a quarter of the instruments are held out, to measure what a model makes of what it never heard.
+Held out, to measure what a model makes of what it never heard: some species, half of Tux Paint's animals and things
+and of TORCS's cars, one game with its music, and a quarter of the instruments.
 
-The sounds of 0 A.D. are CC BY-SA 3.0 (Wildfire Games), FluidR3_GM is under the MIT licence (Frank Wen). `fluidsynth`
-must be installed.
+Licences: 0 A.D. CC BY-SA 3.0 (Wildfire Games); FluidR3_GM MIT (Frank Wen); Widelands, Battle for Wesnoth, LinCity-NG,
+Tux Paint, TORCS, sound-icons GPL 2 or later; SuperTux GPL 2 or later and CC BY-SA; Minetest CC BY-SA 3.0;
+freedesktop sounds CC BY and CC BY-SA; Hydrogen's drum kits CC0 and GPL; SuperTuxKart (held out) CC BY-SA and CC0.
+`fluidsynth` must be installed.
 """
 
 import argparse
+import re
 import struct
 import subprocess
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
+import soundfile
+import soxr
+
+RATE = 16_000
 
 # Folders below audio/, and how many of their sounds are taken at most: all animals, some of the many blows and steps
 FOLDERS = {
@@ -43,6 +53,54 @@ FOLDERS = {
     "resource/lumbering": 12,
     "resource/mining": 14,
 }
+
+
+def _half(name: str) -> bool:
+    """Tell whether a file is held out: files whose names begin with the same word go together."""
+    return sum(re.split(r"[\W_\d]", name)[0].lower().encode()) % 2 == 0
+
+
+class Package(NamedTuple):
+    """What is taken from a package: files that match, without those that match `voices`, at most so many."""
+
+    files: str
+    voices: str = "$^"
+    held_out: Callable[[str], bool] = lambda name: False
+    most: int = 120
+
+
+_PEOPLE = (
+    "commune|school|universi|market|shanty|sports|health|resident|harbor|firestation|tavern|inn_|lobby|message|attack"
+)
+PACKAGES = {
+    "widelands-data": Package(r"/(?:sound|critters)/.*\.ogg$", _PEOPLE),
+    "wesnoth-1.16-data": Package(
+        r"/(?:wolf|bat|horse|gryphon|tusker|horn|birds|night|morning|campfire|ship|lightning|explosion|torch|rumble|cave|"
+        r"axe|bow|sword|mace|staff|club|claws|bite|wardrums|flame|thunderstick|fuse|gold|knife|crossbow|sling|tail|wose)"
+        r"[^/]*\.ogg$"
+    ),
+    "lincity-ng-data": Package(r"/sounds/.*\.wav$", _PEOPLE),
+    "minetest-data": Package(r"\.ogg$", "player|soundstuff", most=60),
+    "supertux-data": Package(r"/sounds/.*\.wav$", most=60),
+    "sound-theme-freedesktop": Package(r"\.oga$", "audio-channel"),
+    "sound-icons": Package(r"\.wav$", "gentleman"),
+    "hydrogen-drumkits": Package(r"\.(?:flac|wav)$", most=40),
+    "torcs-data": Package(r"/sound/(?!locked).*\.wav$", held_out=_half),
+    "tuxpaint-stamps-default": Package(
+        r"/stamps/.*\.(?:ogg|wav)$",
+        r"_desc|symbols|signs|flags|final-roll|apollo|hanukkah|christmas|ghost|_[a-z]{2}\.ogg",
+        _half,
+    ),
+    "supertuxkart-data": Package(
+        r"/(?:sfx|library)/.*\.ogg$", "wilhelm|ugh|wee|sara|speech|gp_end|lenaut|fanfare|intro", lambda name: True
+    ),
+}
+MUSIC = {
+    "wesnoth-1.16-music": Package(r"\.ogg$"),
+    "widelands-data": Package(r"/music/.*\.ogg$"),
+    "supertuxkart-data": Package(r"/music/.*\.ogg$", held_out=lambda name: True),
+}
+EXCERPTS, EXCERPT_S = 4, 10
 VOICES = (52, 53, 54, 85, 91)  # choirs, a synthesised voice, a voice lead and a choir pad, of programs counted from 0
 HELD_SPECIES = ("pig", "sheep", "lion", "peacock", "flamingo")
 MELODIES, HELD_MELODIES = 240, 60
@@ -50,19 +108,70 @@ TICKS = 480
 
 
 def main() -> None:
-    """Unpack the sounds, and play the melodies."""
+    """Collect the sounds, and play the melodies."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("archive", type=Path, help="public.zip of 0 A.D.")
-    parser.add_argument("soundfont", type=Path, help="a General MIDI sound font")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="folder to write a folder of each kind into")
-    parser.add_argument("--held-out", type=Path, required=True, help="the same for what nothing is trained on")
+    parser.add_argument("packages", type=Path, nargs="?", help="folder of the unpacked packages")
+    parser.add_argument("-o", "--output", type=Path, help="folder to write a folder of each kind into")
+    parser.add_argument("--held-out", type=Path, help="the same for what nothing is trained on")
+    parser.add_argument("--list", action="store_true", help="print the names of the packages and stop")
     options = parser.parse_args()
-    unpack(options.archive, options.output, options.held_out, np.random.default_rng(5))
+    if options.list:
+        print(*dict.fromkeys(("0ad-data", "fluid-soundfont-gm", *PACKAGES, *MUSIC)))
+        return
+    if not (options.packages and options.output and options.held_out):
+        parser.error("give the folder of packages, -o and --held-out")
+    folders = (options.output, options.held_out)
+    unpack(one(options.packages, "public.zip"), *folders, np.random.default_rng(5))
+    soundfont = one(options.packages, "FluidR3_GM.sf2")
     programs = [program for program in range(120) if program not in VOICES]
     known = [program for program in programs if program % 4 != 2]
     held = [program for program in programs if program % 4 == 2]
-    make_music(options.output / "music", options.soundfont, known, MELODIES, np.random.default_rng(5))
-    make_music(options.held_out / "music", options.soundfont, held, HELD_MELODIES, np.random.default_rng(6))
+    make_music(options.output / "music", soundfont, known, MELODIES, np.random.default_rng(5))
+    make_music(options.held_out / "music", soundfont, held, HELD_MELODIES, np.random.default_rng(6))
+    for name, package in PACKAGES.items():
+        for path, folder in chosen(options.packages, name, package, *folders):
+            link(path, folder / name)
+    for name, package in MUSIC.items():
+        for path, folder in chosen(options.packages, name, package, *folders):
+            cut(path, folder / f"{name}-music")
+
+
+def one(packages: Path, name: str) -> Path:
+    """The one file of that name."""
+    found = sorted(packages.rglob(name))
+    if not found:
+        raise SystemExit(f"{packages}: no {name} below it")
+    return found[0]
+
+
+def chosen(packages: Path, name: str, package: Package, output: Path, held_out: Path) -> list[tuple[Path, Path]]:
+    """Files of a package, each with the folder it belongs into."""
+    files = sorted(path for path in (packages / name).rglob("*") if path.is_file())
+    wanted = re.compile(package.files)
+    voices = re.compile(package.voices, re.IGNORECASE)
+    found = [path for path in files if wanted.search(str(path)) and not voices.search(str(path.relative_to(packages)))]
+    if not found:
+        raise SystemExit(f"{packages / name}: no sounds of this package below it")
+    kept = [found[index] for index in sorted(np.random.default_rng(5).permutation(len(found))[: package.most])]
+    return [(path, held_out if package.held_out(path.name) else output) for path in kept]
+
+
+def link(path: Path, folder: Path) -> None:
+    """Link a file into a folder, under a name with that of its own folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    to = folder / f"{path.parent.name}-{path.name}".replace(" ", "-")
+    to.unlink(missing_ok=True)
+    to.symlink_to(path.resolve())
+
+
+def cut(path: Path, folder: Path) -> None:
+    """Write excerpts of a piece of music, evenly spread over it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    mono = soxr.resample(audio.mean(axis=1), rate, RATE)
+    length = min(EXCERPT_S * RATE, len(mono))
+    for number, start in enumerate(np.linspace(0, len(mono) - length, EXCERPTS + 2)[1:-1].astype(int)):
+        soundfile.write(folder / f"{path.stem}-{number}.wav".replace(" ", "-"), mono[start : start + length], RATE)
 
 
 def unpack(archive: Path, output: Path, held_out: Path, rng: np.random.Generator) -> None:

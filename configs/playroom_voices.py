@@ -11,6 +11,8 @@ import argparse
 import csv
 from pathlib import Path
 
+import numpy as np
+
 
 def main() -> None:
     """Read the tables and make the links."""
@@ -19,14 +21,17 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder to make")
     parser.add_argument("--voices", nargs="+", required=True, help="voices to link")
     parser.add_argument("--without", type=Path, action="append", default=[], help="table of speakers to leave out")
+    parser.add_argument("--most", type=int, help="utterances of a voice to link, drawn at random; all without it")
     options = parser.parse_args()
     left_out = {row["speaker_id"] for path in options.without for row in rows_of(path)}
+    rows = [row for row in rows_of(options.utterances) if row["speaker_id"] not in left_out]
     for voice in options.voices:
         (options.output / voice).mkdir(parents=True, exist_ok=True)
-    for row in rows_of(options.utterances):
-        if row["voice"] in options.voices and row["speaker_id"] not in left_out:
+        found = [row for row in rows if row["voice"] == voice]
+        for index in np.random.default_rng(9).permutation(len(found))[: options.most]:
+            row = found[index]
             recording = (options.utterances.parent / row["path"]).resolve()
-            link = options.output / row["voice"] / f"{row['utterance_id']}{recording.suffix}"
+            link = options.output / voice / f"{row['utterance_id']}{recording.suffix}"
             link.unlink(missing_ok=True)
             link.symlink_to(recording)
 

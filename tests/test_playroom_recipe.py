@@ -57,6 +57,48 @@ def voice(hertz: float, seed: int) -> np.ndarray:
     return np.pad(0.1 * tone, RATE) + 1e-4 * rng.standard_normal(4 * RATE)
 
 
+SOUNDS = {
+    "widelands-data": ("data/sound/smiths/smith_00.ogg", "data/sound/taverns/inn_00.ogg", "data/music/menu.ogg"),
+    "wesnoth-1.16-data": ("sounds/wolf-hit-1.ogg", "sounds/human-hit-1.ogg"),
+    "wesnoth-1.16-music": ("music/battle.ogg",),
+    "lincity-ng-data": ("sounds/Mill1.wav", "sounds/MarketLow1.wav"),
+    "minetest-data": ("sounds/door.ogg",),
+    "supertux-data": ("sounds/brick.wav",),
+    "sound-theme-freedesktop": ("stereo/bell.oga", "stereo/audio-channel-left.oga"),
+    "sound-icons": ("piano-3.wav",),
+    "hydrogen-drumkits": ("kit/snare.flac",),
+    "torcs-data": ("data/sound/nsx.wav", "data/sound/viper.wav"),
+    "tuxpaint-stamps-default": ("stamps/animals/cow.ogg", "stamps/animals/dog.ogg", "stamps/symbols/math/7.ogg"),
+    "supertuxkart-data": ("data/sfx/cow.ogg", "data/music/farm.ogg"),
+}
+WORDS = {
+    ("tuxpaint-stamps-default", "stamps/animals/{}_desc_bg.ogg"): 120.0,
+    ("tuxpaint-stamps-default", "stamps/animals/{}_desc_lt.ogg"): 158.0,
+    ("ktuberling-data", "ktuberling/sounds/es/{}.wav"): 210.0,
+    ("ktuberling-data", "ktuberling/sounds/uk/{}.wav"): 220.0,
+}
+
+
+def write_packages(folder: Path) -> None:
+    """Packages as they are after unpacking: sounds, and words of a man, of two women, and of one who can be either."""
+    for name, paths in SOUNDS.items():
+        for path in paths:
+            write_sound(folder / name / path, voice(400, 1))
+    for (name, path), hertz in WORDS.items():
+        for number in range(6):
+            write_sound(folder / name / path.format(f"word{number}"), voice(hertz + number, number))
+    for path in ("0ad-data/public.zip", "fluid-soundfont-gm/FluidR3_GM.sf2"):
+        (folder / path).parent.mkdir(parents=True)
+        (folder / path).write_bytes(b"")
+
+
+def write_sound(path: Path, audio: np.ndarray) -> None:
+    """Write audio in the format of the name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kind = "OGG" if path.suffix in {".ogg", ".oga"} else path.suffix[1:].upper()
+    soundfile.write(path, audio, RATE, format=kind)
+
+
 @pytest.fixture(scope="module")
 def corpora(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("corpora")
@@ -72,10 +114,9 @@ def corpora(tmp_path_factory) -> Path:
         (folder / "real/sounds" / kind).mkdir(parents=True)
         for clip in ("1-a", "2-b", "4-c"):
             soundfile.write(folder / f"real/sounds/{kind}/{clip}-{kind}.opus", voice(400, 1), RATE, format="OGG")
-    (folder / "packages").mkdir()
-    (folder / "packages/FluidR3_GM.sf2").write_bytes(b"")
+    write_packages(folder / "packages")
     animals = {"actor/fauna": ("cattle_01", "pig_10")}
-    with zipfile.ZipFile(folder / "packages/public.zip", "w") as packed:
+    with zipfile.ZipFile(folder / "packages/0ad-data/public.zip", "w") as packed:
         for place, names in (dict.fromkeys(playroom_sounds.FOLDERS, ("sound",)) | animals).items():
             for name in names:
                 packed.write(folder / "real/sounds/chainsaw/1-a-chainsaw.opus", f"audio/{place}/{name}.ogg")
@@ -193,8 +234,51 @@ def test_animals_and_instruments_that_are_held_out_are_in_no_training(run):
     learnt = {path.name for path in (work / "sounds/no-voice-3/actor-fauna").iterdir()}
     held = {path.name for path in (work / "sounds/packages-held-out/actor-fauna").iterdir()}
     assert (learnt, held) == ({"cattle_01.ogg"}, {"pig_10.ogg"})
-    assert len(list((work / "sounds/no-voice-3").rglob("1-a-chainsaw.opus"))) == 4
+    for kinds in ("no-voice-3", "no-voice-4"):
+        assert len(list((work / "sounds" / kinds).rglob("1-a-chainsaw.opus"))) == 4
     assert len(list((work / "sounds/no-voice-3/music").iterdir())) == playroom_sounds.MELODIES
+
+
+def names_in(folder: Path) -> set[str]:
+    """Names of the files in a folder."""
+    return {path.name for path in folder.iterdir()}
+
+
+def test_sounds_of_packages_are_learnt_or_held_out_and_those_with_people_left_out(run):
+    sounds = run[0] / "sounds"
+    for package in ("tuxpaint-stamps-default", "torcs-data"):
+        assert len(names_in(sounds / "no-voice-4" / package)) == 1
+        assert len(names_in(sounds / "packages-held-out" / package)) == 1
+        assert names_in(sounds / "no-voice-4" / f"{package}-again-2") == names_in(sounds / "no-voice-4" / package)
+    assert names_in(sounds / "no-voice-4/lincity-ng-data") == {"sounds-Mill1.wav"}
+    assert names_in(sounds / "no-voice-4/widelands-data") == {"smiths-smith_00.ogg"}
+    assert names_in(sounds / "no-voice-4/wesnoth-1.16-data") == {"sounds-wolf-hit-1.ogg"}
+    assert names_in(sounds / "no-voice-4/sound-theme-freedesktop") == {"stereo-bell.oga"}
+    assert len(names_in(sounds / "no-voice-4/wesnoth-1.16-music-music")) == playroom_sounds.EXCERPTS
+    assert not list((sounds / "no-voice-4").glob("supertuxkart*"))
+    assert not list((sounds / "no-voice-3").glob("tuxpaint*"))
+    for link in (sounds / "no-voice-4").rglob("*"):
+        assert link.exists(), link
+
+
+def test_words_become_utterances_of_men_and_women_and_some_languages_are_held_out(run):
+    work, _ = run
+    learnt, held = (
+        list(csv.DictReader((work / "spoken" / name).open(encoding="utf-8")))
+        for name in ("utterances.csv", "held-out.csv")
+    )
+    assert {(row["speaker_id"], row["voice"]) for row in learnt} == {("tuxpaint-bg", "MAL"), ("ktuberling-es", "FEM")}
+    assert {(row["speaker_id"], row["voice"]) for row in held} == {("ktuberling-uk", "FEM")}
+    for row in learnt:
+        info = soundfile.info(work / "spoken" / row["path"])
+        assert (info.samplerate, info.channels) == (RATE, 1)
+        assert info.duration == pytest.approx(float(row["duration_s"]), abs=1e-3)
+    everybody = list(csv.DictReader((work / "everybody.csv").open(encoding="utf-8")))
+    assert {"so1", "tuxpaint-bg", "ktuberling-es"} < {row["speaker_id"] for row in everybody}
+    assert "ktuberling-uk" not in {row["speaker_id"] for row in everybody}
+    alone = {path.name for path in (work / "voices-alone-2").rglob("tuxpaint-*")}
+    assert alone == {f"{row['utterance_id']}.flac" for row in learnt if row["voice"] == "MAL"}
+    assert len(list((work / "voices-alone-2/CHI").iterdir())) == 1
 
 
 @pytest.mark.parametrize(

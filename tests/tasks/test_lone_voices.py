@@ -72,6 +72,32 @@ def test_labels_are_where_the_voice_is(voices, tmp_path):
         assert np.argmax(spectrum) / 16 == pytest.approx(pitch, rel=0.17)
 
 
+def test_a_pause_of_a_recording_is_no_voice(tmp_path):
+    """Two recordings in one: a loud voice for a second, then breath 50 dB below it for nine."""
+    rng = np.random.default_rng(0)
+    sound = rng.standard_normal(10 * RATE) * np.where(np.arange(10 * RATE) < RATE, 0.1, 0.1 * 10 ** (-50 / 20))
+    (tmp_path / "KCHI").mkdir()
+    soundfile.write(tmp_path / "KCHI/a.wav", sound, RATE, subtype="FLOAT")
+    lone = opened(tmp_path, tmp_path / "cache", folders={"KCHI": str(tmp_path / "KCHI")}, behind=0.0, shortest_s=0.3)
+    _, targets, _ = lone.windows(40, 12 * RATE, LABELS, np.random.default_rng(1))
+    seconds = targets.sum(axis=(1, 2)) / 50
+    assert seconds.max() < 3.8  # three times the second, stretched
+    assert (seconds == 0).any()
+
+
+def test_stretches_are_as_short_as_asked_for(tmp_path):
+    (tmp_path / "KCHI").mkdir()
+    soundfile.write(tmp_path / "KCHI/a.wav", 0.3 * np.sin(np.arange(2 * RATE)), RATE, subtype="FLOAT")
+    folders = {"KCHI": str(tmp_path / "KCHI")}
+    for shortest in (0.7, 2.0):
+        lone = opened(tmp_path, tmp_path / "cache", folders=folders, behind=0.0, shortest_s=shortest)
+        _, targets, _ = lone.windows(24, 12 * RATE, LABELS, np.random.default_rng(2))
+        sounding = np.diff(np.pad(targets.any(axis=2), ((0, 0), (1, 1))).astype(int), axis=1)
+        lengths = np.concatenate([np.flatnonzero(row < 0) - np.flatnonzero(row > 0) for row in sounding]) / 50
+        assert lengths.min() > shortest / 1.2 - 0.1
+        assert shortest == 2.0 or lengths.min() < 1.0
+
+
 def test_frames_between_loud_and_silent_are_doubtful():
     levels = np.repeat(10 ** (np.array([0.0, -10.0, -25.0, -60.0]) / 20), 50 * FRAME_HOP)
     sounding, doubtful = frames_with_voice((levels * np.sin(np.arange(len(levels)))).astype(np.float32))

@@ -40,6 +40,11 @@ SILENT_DB = 35.0
 _SMOOTHED_FRAMES = 5
 _STRETCH = (0.87, 1.15)
 _FLOOR_DB = (10.0, 60.0)
+_LOUD = 95
+"""Percentile of a recording's frames whose level is that of its loud parts."""
+
+_FADE = SAMPLE_RATE // 100
+_AROUND = 15 * SAMPLE_RATE
 
 
 class LoneVoicesSettings(Config):
@@ -48,6 +53,7 @@ class LoneVoicesSettings(Config):
     Attributes:
         probability: Share of windows.
         folders: By class, a folder or folders of recordings in which a voice of that class is the only sound.
+        shortest_s: Length of the shortest stretch of a recording, s; shorter recordings are used whole.
         level_dbfs: Range of the level of the window.
         behind: Share of these windows with everyday sounds of ``nobody`` behind the voice.
         snr_db: Range of the voice's power over theirs, dB.
@@ -55,6 +61,7 @@ class LoneVoicesSettings(Config):
 
     probability: Probability = 0.05
     folders: Annotated[Mapping[str, str | Sequence[str]], Field(min_length=1)]
+    shortest_s: Annotated[float, Field(gt=0)] = 1.0
     level_dbfs: Range = (-70.0, -20.0)
     behind: Probability = 0.3
     snr_db: Range = (0.0, 25.0)
@@ -122,11 +129,11 @@ class LoneVoices:
         out = np.zeros(samples, dtype=np.float32)
         sounding, doubtful = (np.zeros(samples // FRAME_HOP, dtype=bool) for _ in range(2))
         for _ in range(int(rng.integers(1, 4))):
-            sound = _stretch(recorded, samples, rng)
+            sound, loudest = _stretch(recorded, samples, int(self.settings.shortest_s * SAMPLE_RATE), rng)
             begin = int(rng.integers(max(samples - len(sound), 0) // FRAME_HOP + 1)) * FRAME_HOP
-            sound = sound[: samples - begin] * np.float32(10 ** (-rng.uniform(0, 10) / 20))
-            out[begin : begin + len(sound)] += sound
-            loud, unsure = frames_with_voice(sound)
+            sound = sound[: samples - begin]
+            loud, unsure = frames_with_voice(sound, loudest)
+            out[begin : begin + len(sound)] += sound * np.float32(10 ** (-rng.uniform(0, 10) / 20))
             there = slice(begin // FRAME_HOP, begin // FRAME_HOP + len(loud))
             sounding[there] |= loud
             doubtful[there] |= unsure
@@ -142,24 +149,47 @@ class LoneVoices:
         return sounds
 
 
-def frames_with_voice(sound: Waveforms) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Frames in which a lone voice sounds, and those in which that is doubtful, by level: bool, (T,) each."""
-    cells = np.square(sound[: len(sound) // FRAME_HOP * FRAME_HOP].reshape(-1, FRAME_HOP), dtype=np.float64)
-    if not len(cells):
+def frames_with_voice(sound: Waveforms, loudest: float | None = None) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Frames in which a lone voice sounds, and those in which that is doubtful, by level: bool, (T,) each.
+
+    Args:
+        sound: Samples, (n,).
+        loudest: Power of the voice's loud parts; of the sound's own if None.
+    """
+    power = _power(sound)
+    if not len(power):
         return np.zeros(0, dtype=bool), np.zeros(0, dtype=bool)
-    smooth = np.convolve(cells.mean(axis=1), np.full(_SMOOTHED_FRAMES, 1 / _SMOOTHED_FRAMES))
-    power = smooth[_SMOOTHED_FRAMES // 2 :][: len(cells)]
-    loudest = np.percentile(power, 95)
+    loudest = np.percentile(power, _LOUD) if loudest is None else loudest
     sounding = power > loudest * 10 ** (-SOUNDING_DB / 10)
     return sounding, ~sounding & (power > loudest * 10 ** (-SILENT_DB / 10))
 
 
-def _stretch(recorded: AudioStore, samples: int, rng: np.random.Generator) -> Waveforms:
-    """A stretch of a recording of at least a second or all of it, a little faster or slower, at most so long."""
+def _power(sound: Waveforms) -> NDArray[np.float64]:
+    """Power of each frame, smoothed, (T,)."""
+    cells = np.square(sound[: len(sound) // FRAME_HOP * FRAME_HOP].reshape(-1, FRAME_HOP), dtype=np.float64)
+    if not len(cells):
+        return np.zeros(0)
+    smooth = np.convolve(cells.mean(axis=1), np.full(_SMOOTHED_FRAMES, 1 / _SMOOTHED_FRAMES))
+    return smooth[_SMOOTHED_FRAMES // 2 :][: len(cells)]
+
+
+def _stretch(
+    recorded: AudioStore, samples: int, shortest: int, rng: np.random.Generator
+) -> tuple[Waveforms, float | None]:
+    """A stretch of a recording, a little faster or slower, faded in and out; at least so long or all of it.
+
+    Also gives the power of the voice around it, so that a stretch of a pause is not taken for the voice.
+    """
     index = int(rng.integers(len(recorded.lengths)))
     length = int(recorded.lengths[index])
-    wanted = min(length, samples, max(int(length * rng.uniform(0.3, 1.3)), SAMPLE_RATE))
+    wanted = min(length, samples, max(int(length * rng.uniform(0.3, 1.3)), shortest))
     start = int(rng.integers(length - wanted + 1))
-    sound = recorded.read(index, start, start + wanted)
+    first = max(start - _AROUND, 0)
+    around = recorded.read(index, first, min(start + wanted + _AROUND, length))
+    power = _power(around)
     shorter = rng.uniform(*_STRETCH)
-    return warp(sound, max(int(wanted / shorter), FRAME_HOP), shorter)[:samples]
+    sound = warp(around[start - first :][:wanted], max(int(wanted / shorter), FRAME_HOP), shorter)[:samples]
+    ramp = np.linspace(0, 1, _FADE, dtype=np.float32)[: len(sound)]
+    sound[: len(ramp)] *= ramp
+    sound[len(sound) - len(ramp) :] *= ramp[::-1]
+    return sound, float(np.percentile(power, _LOUD)) if len(power) else None

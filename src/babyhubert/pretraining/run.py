@@ -29,6 +29,7 @@ from babyhubert.pretraining.settings import TrainingSettings
 from babyhubert.runs.record import software_versions
 from babyhubert.training.interruption import StopRequests
 from babyhubert.training.loop import Loop, take_folder
+from babyhubert.training.precision import emulation_note
 
 Report = Callable[[str], None]
 
@@ -127,6 +128,8 @@ def _introduce(loop: Loop[Batch], objective: PredictionObjective, say: Report) -
         f"{len(statistics.counts)} units, {len(statistics.dead)} never used, perplexity {statistics.perplexity:.1f}; "
         f"chance: accuracy {100 * statistics.largest_share:.1f}%, loss {statistics.entropy:.3f}"
     )
+    if note := emulation_note(settings.machine.precision, loop.group.device):
+        say(note)
     if objective.replays:
         say(f"passes of {settings.batches.lengths} lengths of batches are replayed as CUDA graphs from the second on")
     if loop.step:

@@ -31,7 +31,7 @@ from babyhubert.tasks.interface import Task, Validation
 from babyhubert.tasks.registry import KINDS, load, seed_stream
 from babyhubert.training.interruption import StopRequests
 from babyhubert.training.loop import Loop, take_folder
-from babyhubert.training.precision import resolve_precision
+from babyhubert.training.precision import emulation_note, resolve_precision
 from babyhubert.training.settings import FinetuningSettings
 from babyhubert.training.task_objective import Batches, TaskObjective
 
@@ -156,6 +156,8 @@ def _introduce(loop: Loop[Batches], objective: TaskObjective, left_out: SkippedM
         f"{parameters:,} parameters, {trained:,} of them trained; {objective.steps} steps, validation every "
         f"{objective.validate_every}, {loop.group.place.world} x {loop.group.device}"
     )
+    if note := emulation_note(objective.settings.machine.precision, loop.group.device):
+        say(note)
     if objective.replays:
         say("passes without padding are replayed as CUDA graphs from the second of a shape on")
     if loop.step:

@@ -11,7 +11,7 @@ from babyhubert.files import write_json
 from commands import command, write_small_model, write_sounds
 
 OPTIONS = {
-    "segment": ("--window", "--overlap", "--skip-quiet", "--min-on", "--min-off", "--batch-size"),
+    "segment": ("--window", "--overlap", "--skip-quiet", "--min-on", "--min-off", "--simultaneous", "--batch-size"),
     "embed": ("--window", "--overlap", "--batch-size", "--layers"),
 }
 VALUES = ("nan", "inf", "-1", "1e308", "99999999999999999999999999")

@@ -16,9 +16,9 @@ from babyhubert.cli.app import app
 
 CONTRACT = """
 segment: audio...! -o,--output! --model --task --thresholds=f1 --speed=exact --window --overlap --blend
-    --skip-quiet --min-on=0.1 --min-off=0.1 --channel=mean --device=auto --batch-size --save-probs=False
-    --calibration --confidence/--no-confidence --confidence-from --keep-raw=False --force=False --workers --scheduler
-    --slurm --shard --dry-run=False
+    --skip-quiet --min-on=0.1 --min-off=0.1 --simultaneous --channel=mean --device=auto --batch-size
+    --save-probs=False --calibration --confidence/--no-confidence --confidence-from --keep-raw=False --force=False
+    --workers --scheduler --slurm --shard --dry-run=False
 analyze: audio...! -o,--output! --model --voice-type --addressee --phonemes --thresholds=f1 --beam=0
     --speed=exact --channel=mean --device=auto --batch-size --report/--no-report=True --force=False --workers
     --scheduler --slurm --shard --dry-run=False

@@ -71,6 +71,27 @@ class TestOutputs:
         assert first[0] == "segment_onset,segment_offset,speaker_type,confidence"
         assert {line.split(",")[2] for line in first[1:]} == {"CHI", "OCH", "MAL", "FEM"}
 
+    def test_classes_beside_a_likelier_one_need_the_probability_asked_for(self, small_model, tmp_path):
+        audio = write_sounds(tmp_path / "audio", ["a.wav"])
+        low = tmp_path / "low.toml"
+        low.write_text("".join(f"[{label}]\nlower_bound = 0.01\n" for label in ("KCHI", "OCH", "MAL", "FEM")))
+        overlap = {}
+        for given in (None, 0.0, 1.0):
+            out = tmp_path / f"out-{given}"
+            options = [] if given is None else ["--simultaneous", str(given)]
+            arguments = ["--thresholds", low, "--min-on", "0", "--min-off", "0", *options]
+            assert command("segment", audio, "-o", out, "--model", small_model, *arguments).code == 0
+            told = np.zeros((4, 20_000), dtype=bool)
+            for row in rows(out / "rttm.csv"):
+                start = float(row["start_time_s"])
+                frames = slice(round(start * 50), round((start + float(row["duration_s"])) * 50))
+                told[["KCHI", "OCH", "MAL", "FEM"].index(row["label"]), frames] = True
+            overlap[given] = int((told.sum(axis=0) > 1).sum())
+            settings = json.loads(next((out / ".babyhubert").rglob("a.json")).read_text())
+            assert ("simultaneous" in json.dumps(settings)) == (given is not None)
+        assert overlap[None] == overlap[0.0] > 0
+        assert overlap[1.0] == 0
+
     def test_equal_names_in_two_folders_are_both_kept(self, small_model, tmp_path):
         audio = write_sounds(tmp_path / "audio", ["one/day.wav", "two/day.wav"])
         out = tmp_path / "out"

@@ -61,3 +61,22 @@ def test_equals_a_frame_by_frame_version(active, on, off):
         i = max(j, i) + 1
     expected = [(a, b) for a, b in runs if b - a >= on]
     assert segments_of(active, MinimumDurations(on * 320, off * 320)) == expected
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.9])] * 3), max_size=30), st.floats(0, 1))
+def test_beside_a_likelier_class_others_need_a_probability_of_their_own(frames, simultaneous):
+    thresholds = {"KCHI": 0.6, "MAL": 0.2, "FEM": 0.4}
+    scores = np.array(frames, dtype=np.float64).reshape(-1, 3)
+    found = active_runs(scores, thresholds, simultaneous=simultaneous)
+    for column, (label, threshold) in enumerate(thresholds.items()):
+        expected = []
+        for frame in frames:
+            active = [score > limit for score, limit in zip(frame, thresholds.values(), strict=True)]
+            likeliest = max((score for score, there in zip(frame, active, strict=True) if there), default=2.0)
+            first = next((at for at, score in enumerate(frame) if active[at] and score == likeliest), None)
+            expected.append(frame[column] > threshold and (column == first or frame[column] > simultaneous))
+        start, end = found[label]
+        told = np.zeros(len(frames) * 320 + 1, dtype=int)
+        np.add.at(told, start, 1)
+        np.add.at(told, end, -1)
+        assert (np.cumsum(told)[:-1:320] > 0).tolist() == expected

@@ -11,6 +11,7 @@ import typer
 
 from babyhubert.cli.groups import After, Run, option_groups
 from babyhubert.cli.options import SPEED_NAMES, SpeedOption, TaskOption, ThresholdsOption
+from babyhubert.errors import ConfigError
 
 _BLENDS: tuple[Literal["mean", "taper", "crop"], ...] = ("mean", "taper", "crop")
 
@@ -69,6 +70,15 @@ class Decisions:
         float,
         typer.Option(help="First close gaps within a class shorter than this, in seconds."),
     ] = 0.1
+    simultaneous: Annotated[
+        float | None,
+        typer.Option(
+            help="Where several classes exceed their thresholds, keep the likeliest, and others only above this "
+            "probability: fewer overlaps, more of them right. Try 0.5. Default: keep all, as published.",
+            metavar="P",
+            show_default=False,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +155,10 @@ def segment(
 
     execution = given.execution()
     speed = check_choice("--speed", windows.speed, SPEED_NAMES)
+    if decisions.simultaneous is not None and not 0 <= decisions.simultaneous <= 1:
+        raise ConfigError(
+            f"--simultaneous {decisions.simultaneous}: a probability between 0 and 1 is needed, such as 0.5"
+        )
     settings = partial(
         VoiceTypeSettings.for_speed,
         speed,
@@ -155,6 +169,7 @@ def segment(
         minimum=MinimumDurations(
             duration_samples("--min-on", decisions.min_on), duration_samples("--min-off", decisions.min_off)
         ),
+        simultaneous=decisions.simultaneous,
     )
     channel = given.channel()
     if model is None:

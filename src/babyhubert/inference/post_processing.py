@@ -29,7 +29,13 @@ class MinimumDurations:
     off: int = 1_600
 
 
-def active_runs(scores: NDArray[np.floating], thresholds: Mapping[str, float], close: int = 0) -> dict[str, Intervals]:
+def active_runs(
+    scores: NDArray[np.floating],
+    thresholds: Mapping[str, float],
+    close: int = 0,
+    *,
+    simultaneous: float | None = None,
+) -> dict[str, Intervals]:
     """Runs of frames whose probability is STRICTLY greater than their class's threshold, in samples.
 
     Args:
@@ -37,16 +43,27 @@ def active_runs(scores: NDArray[np.floating], thresholds: Mapping[str, float], c
         thresholds: One value per class.
         close: Gaps strictly shorter than this number of samples are closed at once, which :func:`clean_up` would do
             later: flickering scores of a day have millions of runs.
+        simultaneous: Where several classes exceed their thresholds, the likeliest of them is active, and others whose
+            probability is STRICTLY greater than this. None: all are, as published.
     """
     close = max(close, 1)  # where a run goes on into the next stretch, the two touch
     limits = np.array(list(thresholds.values()), dtype=np.float64)
     parts: dict[str, list[Intervals]] = {label: [] for label in thresholds}
     for first in range(0, len(scores), _FRAMES_AT_ONCE):
-        active = np.asarray(scores[first : first + _FRAMES_AT_ONCE], dtype=np.float64) > limits
+        here = np.asarray(scores[first : first + _FRAMES_AT_ONCE], dtype=np.float64)
+        active = here > limits
+        if simultaneous is not None:
+            active &= (here > simultaneous) | _likeliest(here, active)
         for label, row in zip(thresholds, active.T, strict=True):
             start, end = close_gaps(*frames_to_segments(row), close)
             parts[label].append((start + first * FRAME_HOP, end + first * FRAME_HOP))
     return {label: _joined(runs, close) for label, runs in parts.items()}
+
+
+def _likeliest(scores: NDArray[np.float64], active: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The active class with the highest probability of each frame, the first among equals: bool, (T, C)."""
+    highest = np.where(active, scores, -1.0).argmax(axis=1)
+    return highest[:, np.newaxis] == np.arange(scores.shape[1])
 
 
 def _joined(parts: Sequence[Intervals], close: int) -> Intervals:

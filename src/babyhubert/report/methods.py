@@ -145,6 +145,11 @@ def _decisions(settings: Mapping[str, Any]) -> Iterator[str]:
             f"A frame counted as a class if its probability exceeded the class's threshold "
             f"({listed}{f'; set {named}' if named else ''})."
         )
+    if isinstance(beside := settings.get("simultaneous"), int | float):
+        yield (
+            f"Where several classes did, the likeliest counted, and others only if their probability exceeded "
+            f"{beside:g}."
+        )
     minimum = settings.get("minimum_samples", {})
     if {"on", "off"} <= set(minimum):
         on, off = (samples_to_seconds(minimum[name]) for name in ("on", "off"))

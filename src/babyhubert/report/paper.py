@@ -59,6 +59,8 @@ def _of_run(model: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[s
         yield f"windows of {window:g} s every {hop or window:g} s"
     if thresholds := _numbers(_part(settings, "thresholds")):
         yield "thresholds " + ", ".join(f"{name} {value:g}" for name, value in thresholds.items())
+    if (beside := _numbers(settings).get("simultaneous")) is not None:
+        yield f"classes beside a likelier one above {beside:g} only"
     on, off = (_numbers(_part(settings, "minimum_samples")).get(key) for key in ("on", "off"))
     if on is not None and off is not None:
         ends = samples_to_seconds(int(off)), samples_to_seconds(int(on))

@@ -19,6 +19,7 @@ _WORDS = {
     "precision": "arithmetic (speed)",
     "minimum_samples": "minimum durations",
     "model_settings": "settings of the model",
+    "simultaneous": "classes at the same time",
     "skip_quiet_db": "skipped quiet stretches",
 }
 """Words for settings that have other names in records."""

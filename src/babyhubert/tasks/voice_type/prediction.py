@@ -48,12 +48,14 @@ class VoiceTypeSettings:
         blend: Method of joining overlapping windows.
         thresholds: A set's name (such as ``f1``) or a TOML file; see `select_thresholds`.
         minimum: Shortest segments and gaps, in samples.
+        simultaneous: Probability that a class needs beside a likelier one; None: its threshold, as published.
     """
 
     plan: WindowPlan = field(default_factory=lambda: WindowPlan.from_overlap(4.0, 0.75))
     blend: Blend = "mean"
     thresholds: str = "f1"
     minimum: MinimumDurations = field(default_factory=MinimumDurations)
+    simultaneous: float | None = None
 
     @classmethod
     def for_speed(
@@ -65,12 +67,13 @@ class VoiceTypeSettings:
         blend: Blend | None = None,
         thresholds: str = "f1",
         minimum: MinimumDurations | None = None,
+        simultaneous: float | None = None,
         window_settings: WindowSettings = PUBLISHED_WINDOW_SETTINGS["frames"],
     ) -> VoiceTypeSettings:
         """Settings of a speed mode for a model; options override the mode, which overrides the model."""
         own: Blend = "crop" if window_settings.shared else SPEEDS[speed].blend
         plan = plan_of(window_settings, speed, window_s, overlap)
-        return cls(plan, blend or own, thresholds, minimum or MinimumDurations())
+        return cls(plan, blend or own, thresholds, minimum or MinimumDurations(), simultaneous)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,10 +172,11 @@ class VoiceTypeClassifier:
 
     def decide(self, scores: NDArray[np.floating], *, clean: bool = True) -> Segments:
         """Convert probabilities, shape (T, C), to segments. Without ``clean``, the raw runs above the thresholds."""
+        minimum, simultaneous = self.settings.minimum, self.settings.simultaneous
         if not clean:
-            return Segments.from_intervals(active_runs(scores, self.thresholds))
-        minimum = self.settings.minimum
-        return clean_up(active_runs(scores, self.thresholds, close=minimum.off), minimum)
+            return Segments.from_intervals(active_runs(scores, self.thresholds, simultaneous=simultaneous))
+        runs = active_runs(scores, self.thresholds, close=minimum.off, simultaneous=simultaneous)
+        return clean_up(runs, minimum)
 
     def with_settings(self, settings: VoiceTypeSettings) -> VoiceTypeClassifier:
         """Return the same model with other windows, thresholds or rules."""

@@ -135,7 +135,7 @@ held -o scenes/held --seed 72 --prefix voh --recordings 2 --minutes 10 --cries c
 "$babyhubert" combine quiet lone real --weights 0.3333333333,0.3333333334,0.3333333333 -o voices --force
 
 # Voice types with more kinds of sounds without a voice, "voices" as the teacher. "sounds-2" stays close to it; "scenes-2", from
-# the mean of two runs like those before, goes further. The package has their mean with "voices", mostly the latter
+# the mean of two runs like those before, goes further. "voice-types" is their mean with "voices", mostly the latter
 once_more() {
     "$babyhubert" finetune voice-type "$configs/playroom-voices.toml" --set train.steps=1200 --set train.validate_every=1200 \
         --set train.seed=22 --set model.encoder=voices --set voice_type.teacher.model=voices \
@@ -154,6 +154,12 @@ once_more -o lone-2 "$@"
 "$babyhubert" finetune voice-type "$configs/playroom-sounds.toml" -o sounds-2 "$@"
 "$babyhubert" combine voices sounds-2 scenes-2 --weights 0.6,0.2,0.2 -o voice-types --force
 
+# Voice types once more, with many more kinds of sounds, and voices alone: the mean of two runs and their start
+"$babyhubert" finetune voice-type "$configs/playroom-packages.toml" -o packages-1 "$@"
+"$babyhubert" finetune voice-type "$configs/playroom-packages.toml" -o packages-2 --set train.seed=42 \
+    --set train.learning_rate=5e-4 "$@"
+"$babyhubert" combine voice-types packages-1 packages-2 --weights 0.34,0.33,0.33 -o heard --force
+
 # The other tasks, on another encoder
 "$babyhubert" finetune tasks "$configs/playroom-tasks.toml" -o tasks --set model.encoder=voice-type "$@"
 
@@ -169,7 +175,7 @@ done
 "$babyhubert" combine last3 last4 -o four --force
 
 # The model for voice types, and that of four tasks beside it for the other three
-"$babyhubert" join voice-types four -o joined --force
+"$babyhubert" join heard four -o joined --force
 
 # Thresholds on speakers, sounds and meetings that were in no training. Of voice types: at most 47 s of voices in an hour of
 # sounds, of which a day of clips of five seconds with twelve between them has 18 minutes

@@ -21,7 +21,7 @@ test: $(INSTALLED)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 # The model that comes with the package: configs/playroom.sh says from what, how, and how long it takes.
-# On a GPU: make playroom CORPORA=folder MACHINE='--set machine.device=cuda --set machine.workers=7 --set machine.precision=auto'
+# On a GPU: make playroom CORPORA=folder MACHINE='--set machine.device=cuda --set machine.workers=7'
 playroom: $(INSTALLED)
 	BABYHUBERT=$(abspath $(BIN))/babyhubert PYTHON=$(abspath $(BIN))/python configs/playroom.sh $(CORPORA) $(PLAYROOM) $(MACHINE)
 

@@ -38,25 +38,24 @@ for clip in "$corpora"/real/sounds/*/*.opus; do
     esac
     mkdir -p "sounds/$to" && ln -sf "$clip" "sounds/$to/"
 done
-for kind in chainsaw rooster; do # what is taken for a voice most often is learnt from twice as often
-    mkdir -p "sounds/no-voice/$kind-again" && cp -P "sounds/no-voice/$kind/"* "sounds/no-voice/$kind-again/"
+copy() { mkdir -p "$2" && cp -RP "$1/." "$2/"; } # links stay links; what is there twice is heard twice as often
+for kind in chainsaw rooster; do # what is taken for a voice most often
+    copy "sounds/no-voice/$kind" "sounds/no-voice/$kind-again"
 done
-mkdir -p sounds/no-voice-2 && cp -RP sounds/no-voice/. sounds/no-voice-2/
-for kind in again-2 again-3; do
-    mkdir -p "sounds/no-voice-2/chainsaw-$kind" && cp -P sounds/no-voice/chainsaw/* "sounds/no-voice-2/chainsaw-$kind/"
+copy sounds/no-voice sounds/no-voice-2
+for again in again-2 again-3; do
+    copy sounds/no-voice/chainsaw "sounds/no-voice-2/chainsaw-$again"
 done
 "$python" "$configs/playroom_sounds.py" "$corpora/packages" -o sounds/packages --held-out sounds/packages-held-out
-mkdir -p sounds/no-voice-3 sounds/no-voice-4
-cp -RP sounds/no-voice-2/. sounds/packages/. sounds/no-voice-4/
+copy sounds/no-voice-2 sounds/no-voice-3
 for kind in music actor ambient attack resource; do
     cp -RP sounds/packages/$kind* sounds/no-voice-3/
 done
-cp -RP sounds/no-voice-2/. sounds/no-voice-3/
+copy sounds/no-voice-2 sounds/no-voice-4
+copy sounds/packages sounds/no-voice-4
 for kind in tuxpaint-stamps-default actor-fauna torcs-data; do
-    for again in 1 2; do
-        mkdir -p "sounds/no-voice-4/$kind-again-$again"
-        cp -P "sounds/packages/$kind/"* "sounds/no-voice-4/$kind-again-$again/"
-    done
+    copy "sounds/packages/$kind" "sounds/no-voice-4/$kind-again-1"
+    copy "sounds/packages/$kind" "sounds/no-voice-4/$kind-again-2"
 done
 "$python" "$configs/playroom_adults.py" "$corpora/adults" -o adults --beside utterances/utterances.csv --together people.csv
 "$python" "$configs/playroom_spoken.py" "$corpora/packages" -o spoken --beside people.csv --together everybody.csv
@@ -65,11 +64,9 @@ without="--without playroom-dev-speakers.csv --without playroom-validation-speak
 "$python" "$configs/playroom_voices.py" everybody.csv -o voices-alone-2 --voices MAL FEM $without
 "$python" "$configs/playroom_voices.py" utterances/utterances.csv -o voices-alone-2 --voices CHI --most 250 $without
 "$python" "$configs/playroom_voices.py" spoken/utterances.csv -o voices-spoken --voices MAL FEM
-for again in 1 2; do # real adults of many languages are heard more often than those who read English
-    for voice in MAL FEM; do
-        mkdir -p "voices-alone-2/$voice/again-$again"
-        cp -RP "voices-spoken/$voice/." "voices-alone-2/$voice/again-$again/"
-    done
+for voice in MAL FEM; do # real adults of many languages are heard more often than those who read English
+    copy "voices-spoken/$voice" "voices-alone-2/$voice/again-1"
+    copy "voices-spoken/$voice" "voices-alone-2/$voice/again-2"
 done
 
 # Scenes: of the first trainings, with everybody further away than the key child; of the last, with adults anywhere
@@ -83,7 +80,7 @@ early() {
 held() {
     simulate --utterances utterances/utterances.csv --only-speakers playroom-validation-speakers.csv "$@"
 }
-late() {
+late() { # a second --utterances takes the place of this one
     simulate --minutes 15 --utterances people.csv --backgrounds sounds/no-voice --cries sounds/infants \
         --cries cries/audio $held_out "$@"
 }
@@ -109,12 +106,9 @@ typical -o simulated/typical --seed 300 --prefix typical --recordings 16
 for seed in 301 302 303; do
     typical -o "simulated/typical-$seed" --seed "$seed" --prefix "typ$seed" --recordings 20
 done
-many() { "$babyhubert" simulate --format flac --minutes 15 --utterances everybody.csv --backgrounds sounds/no-voice \
-    --cries sounds/infants --cries cries/audio $held_out "$@"; }
-many -o simulated/anywhere3 --seed 503 --prefix anyw3 --recordings 20 --levels independent --key-voice-change 0.15 \
-    --whisper-share 0.04 --monologue-share 0.2 --speech-share 0.4 --voice-change 0.1 --resonance-change 0.07
-many -o simulated/typical-304 --seed 304 --prefix typ304 --recordings 16 --voice-change 0.06 --key-voice-change 0.3 \
-    --resonance-change 0.05
+anywhere -o simulated/anywhere3 --seed 503 --prefix anyw3 --recordings 20 --utterances everybody.csv \
+    --monologue-share 0.2 --speech-share 0.4 --voice-change 0.1 --resonance-change 0.07
+typical -o simulated/typical-304 --seed 304 --prefix typ304 --recordings 16 --utterances everybody.csv
 simulate -o scenes/synthetic --seed 73 --prefix vos --recordings 3 --minutes 10
 simulate -o scenes/squeals --seed 74 --prefix voq --recordings 1 --minutes 10
 held -o scenes/held --seed 72 --prefix voh --recordings 2 --minutes 10 --cries cries/audio

@@ -57,10 +57,7 @@ def main() -> None:
     rows = [row for voice in ("MAL", "FEM") for row in table_of(found, voice, options.output)]
     write(options.output / "utterances.csv", rows)
     if options.beside and options.together:
-        own = [{**row, "path": str(options.output / row["path"])} for row in rows]
-        with options.beside.open(newline="", encoding="utf-8") as file:
-            others = [{**row, "path": str(options.beside.parent / row["path"])} for row in csv.DictReader(file)]
-        write(options.together, [*others, *own])
+        write_together(rows, options.output, options.beside, options.together)
 
 
 def table_of(found: Sequence[Utterance], voice: str, output: Path) -> list[dict[str, str]]:
@@ -84,6 +81,13 @@ def write(path: Path, rows: Sequence[dict[str, str]]) -> None:
         writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def write_together(rows: Sequence[dict[str, str]], folder: Path, beside: Path, together: Path) -> None:
+    """Write a table of other speakers' utterances and these, with paths that hold from where the programs run."""
+    with beside.open(newline="", encoding="utf-8") as file:
+        others = [{**row, "path": str(beside.parent / row["path"])} for row in csv.DictReader(file)]
+    write(together, [*others, *({**row, "path": str(folder / row["path"])} for row in rows)])
 
 
 def utterance(path: Path) -> Utterance:

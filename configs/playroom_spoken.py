@@ -15,7 +15,6 @@ Paint's stamps are GPL 2; KTuberling's sounds are GPL 2 or later, CC BY or CC0.
 from __future__ import annotations
 
 import argparse
-import csv
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,7 +23,17 @@ import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
-from playroom_adults import COLUMNS, HIGHEST_HZ, MEN_BELOW_HZ, RATE, WOMEN_FROM_HZ, Utterance, measured, write
+from playroom_adults import (
+    COLUMNS,
+    HIGHEST_HZ,
+    MEN_BELOW_HZ,
+    RATE,
+    WOMEN_FROM_HZ,
+    Utterance,
+    measured,
+    write,
+    write_together,
+)
 
 PACKAGES = ("tuxpaint-stamps-default", "ktuberling-data")
 LANGUAGE = {
@@ -60,12 +69,7 @@ def main() -> None:
         raise SystemExit(f"{options.packages}: no words of {' or '.join(PACKAGES)}")
     write(options.output / "utterances.csv", rows[False])
     write(options.output / "held-out.csv", rows[True])
-    with options.beside.open(newline="", encoding="utf-8") as file:
-        others = [
-            {**row, "path": str((options.beside.parent / row["path"]).resolve())} for row in csv.DictReader(file)
-        ]
-    own = [{**row, "path": str((options.output / row["path"]).resolve())} for row in rows[False]]
-    write(options.together, [*others, *own])
+    write_together(rows[False], options.output, options.beside, options.together)
 
 
 def languages(packages: Path) -> dict[tuple[str, str], list[Path]]:

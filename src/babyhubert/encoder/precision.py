@@ -7,6 +7,7 @@ products of bytes (4e-2).
 
 from __future__ import annotations
 
+import platform
 from typing import Literal
 
 import torch
@@ -46,6 +47,12 @@ def has_matrix_units() -> bool:
     """True if this CPU multiplies bfloat16 matrices in hardware (AMX tiles) and this torch uses them."""
     tiles = getattr(torch.cpu, "_is_amx_tile_supported", None)  # absent from torch before 2.4
     return bool(tiles is not None and tiles() and torch.backends.mkldnn.is_available())
+
+
+def has_bfloat16_instructions() -> bool:
+    """False if this CPU can only emulate bfloat16: an x86 one without AVX-512's instructions for it."""
+    instructions = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # absent from torch before 2.5
+    return platform.machine().lower() not in {"x86_64", "amd64"} or instructions is None or bool(instructions())
 
 
 def has_byte_products() -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
 
-from babyhubert.encoder.precision import fastest_precision
+from babyhubert.encoder.precision import fastest_precision, has_bfloat16_instructions
 from babyhubert.errors import ConfigError
 
 Precision = Literal["auto", "float32", "bf16", "fp16"]
@@ -49,16 +48,9 @@ def emulation_note(precision: Precision, device: torch.device) -> str:
 
     A training step of the nano size then takes nine times as long as in float32 (AVX2 alone, torch 2.13).
     """
-    if precision != "bf16" or device.type != "cpu" or _has_bfloat16_instructions():
+    if precision != "bf16" or device.type != "cpu" or has_bfloat16_instructions():
         return ""
     return (
         "machine.precision = bf16 is emulated on this CPU and several times slower than float32: "
         "give --set machine.precision=auto"
     )
-
-
-def _has_bfloat16_instructions() -> bool:
-    if platform.machine().lower() not in {"x86_64", "amd64"}:
-        return True  # not known
-    found = getattr(torch.cpu, "_is_avx512_bf16_supported", None)  # absent from torch before 2.5
-    return found is None or bool(found())

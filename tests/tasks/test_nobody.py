@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import soundfile
 
+from babyhubert.audio.discovery import discover
+from babyhubert.material.audio_store import AudioStore
 from babyhubert.material.made_up_sounds import NonSpeech, NonSpeechSettings, melody
 
 SAMPLES = 16_000
@@ -66,3 +69,28 @@ def test_it_is_a_function_of_its_generator(settings):
     first, again = (NonSpeech(settings).windows(9, 4000, np.random.default_rng(3)) for _ in range(2))
     assert np.array_equal(first, again)
     assert NonSpeech(NonSpeechSettings()).windows(0, 4000, np.random.default_rng(3)).shape == (0, 4000)
+
+
+def test_recorded_sounds_run_faster_slower_or_backwards_as_far_as_they_are_told_to(tmp_path):
+    time = np.arange(2 * SAMPLES) / SAMPLES
+    fading = 0.5 * np.sin(2 * np.pi * 2000 * time) * np.exp(-2 * time)  # as a struck bell
+    soundfile.write(tmp_path / "bell.wav", fading, SAMPLES)
+    recorded = AudioStore.build(discover([tmp_path]), tmp_path / "cache")
+    table = {"silent_share": 0.0, "tones_share": 0.0, "recorded_share": 1.0, "folder": str(tmp_path)}
+
+    def pitches_and_backwards(**changed):
+        non_speech = NonSpeech(NonSpeechSettings(**table, **changed), recorded)
+        rng = np.random.default_rng(5)
+        sounds = [non_speech._recorded_sound(SAMPLES, rng) for _ in range(60)]
+        hertz = [np.abs(np.fft.rfft(sound)).argmax() * SAMPLES / len(sound) for sound in sounds]
+        halves = [np.array_split(np.square(sound[: SAMPLES // 2]), 2) for sound in sounds]
+        return np.array(hertz), np.array([early.sum() < late.sum() for early, late in halves])
+
+    hertz, backwards = pitches_and_backwards()
+    assert hertz.min() > 2000 * 0.84
+    assert hertz.max() < 2000 * 1.21
+    assert not backwards.any()
+    hertz, backwards = pitches_and_backwards(recorded_speed=(0.5, 2.0), reversed_share=0.4)
+    assert 980 < hertz.min() < 1300
+    assert 3500 < hertz.max() < 4040
+    assert backwards.mean() == pytest.approx(0.4, abs=0.15)

@@ -27,10 +27,10 @@ def voices(scenes, encoder, tmp_path_factory):
     return folder
 
 
-def probabilities(folder, audio):
+def probabilities(folder, audio, lengths=None):
     network = TaskModel.from_checkpoint(load_checkpoint(folder))
     with torch.no_grad():
-        return torch.sigmoid(network.head("voice_type")(network.features(audio)["voice_type"]))
+        return torch.sigmoid(network.head("voice_type")(network.features(audio, lengths=lengths)["voice_type"]))
 
 
 def test_targets_are_weighted_means_and_the_annotation_alone_without_voices(voices):
@@ -43,6 +43,20 @@ def test_targets_are_weighted_means_and_the_annotation_alone_without_voices(voic
     torch.testing.assert_close(found[0], 0.75 * labels[0] + 0.25 * own[0])
     assert torch.equal(found[1], labels[1])
     assert not found.requires_grad
+    nobody = teacher.targets(audio, None, labels, torch.zeros(2, 1, 1))
+    assert torch.equal(nobody, labels)
+
+
+def test_windows_of_different_lengths_keep_theirs_where_some_are_not_taught(voices):
+    teacher = Teacher(TeacherSettings(model=str(voices), share=1.0), "voice_type", LABELS)
+    audio = torch.randn(3, 8000, generator=torch.Generator().manual_seed(0)) * 0.1
+    audio[2, 5000:] = 0
+    lengths = torch.tensor([8000, 8000, 5000])
+    own = probabilities(voices, audio, lengths)
+    labels = torch.zeros(3, 24, 2)
+    taught = torch.tensor([0.0, 1.0, 1.0]).reshape(3, 1, 1)
+    found = teacher.targets(audio, lengths, labels, taught)
+    torch.testing.assert_close(found[1:], own[1:], atol=1e-5, rtol=0)
 
 
 def test_a_teacher_keeps_what_wrong_annotation_would_undo(scenes, voices, tmp_path):

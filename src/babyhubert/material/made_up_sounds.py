@@ -24,6 +24,7 @@ from babyhubert.config import Config
 from babyhubert.errors import ConfigError
 from babyhubert.material.audio_store import AudioStore
 from babyhubert.material.augmentation import (
+    FactorRange,
     Probability,
     Range,
     Waveforms,
@@ -66,6 +67,8 @@ class NonSpeechSettings(Config):
         recorded_share: Share that are recorded sounds.
         folder: Recordings without speech, anywhere below it; ``recorded_share`` needs it.
         select: Recordings to use, as shell patterns of their ids (the path below the folder); all if empty.
+        recorded_speed: Range of a recorded sound's change of speed and pitch: a larger dog, a slower engine.
+        reversed_share: Share of recorded sounds that run backwards. No voice comes of it, and there are more kinds.
         background: The same everyday sounds, made up and recorded, behind windows with voices.
     """
 
@@ -78,6 +81,8 @@ class NonSpeechSettings(Config):
     recorded_share: Probability = 0.0
     folder: str | None = None
     select: Sequence[str] = ()
+    recorded_speed: FactorRange = (0.85, 1.2)
+    reversed_share: Probability = 0.0
     background: BackgroundSettings | None = None
 
     @model_validator(mode="after")
@@ -176,14 +181,18 @@ class NonSpeech:
         return out
 
     def _recorded_sound(self, samples: int, rng: np.random.Generator) -> Waveforms:
-        """A stretch of a recording, at most so long, a little faster or slower; sometimes repeated to the length."""
+        """A stretch of a recording, at most so long, faster, slower or backwards; sometimes repeated to the length."""
         assert self.recorded is not None
+        settings = self.settings
         index = int(rng.integers(len(self.recorded.lengths)))
         length = int(self.recorded.lengths[index])
         wanted = min(length, samples)
         start = int(rng.integers(length - wanted + 1))
         sound = self.recorded.read(index, start, start + wanted)
-        sound = warp(sound, max(int(wanted / rng.uniform(0.85, 1.2)), 1))
+        speed = rng.uniform(*settings.recorded_speed)
+        sound = warp(sound, max(int(wanted / speed), 1), pitch=speed)
+        if settings.reversed_share and rng.random() < settings.reversed_share:
+            sound = sound[::-1]
         if len(sound) < samples and rng.random() < 0.5:
             sound = np.resize(sound, samples)
         return _unit(sound)

@@ -76,7 +76,16 @@ class Teacher:
         """
         if self._network.device != waveforms.device:
             self._network.to(waveforms.device)
+        if waveforms.device.type != "cpu":  # a graph of CUDA calls needs the same shapes every time
+            return self._mixed(waveforms, lengths, labels, self.share * taught)
+        rows = taught.flatten() > 0
+        if rows.any():
+            labels = labels.clone()
+            of_rows = None if lengths is None else lengths[rows]
+            labels[rows] = self._mixed(waveforms[rows], of_rows, labels[rows], self.share * taught[rows])
+        return labels
+
+    def _mixed(self, waveforms: Tensor, lengths: Tensor | None, labels: Tensor, share: Tensor) -> Tensor:
         features = self._network.features(waveforms, (self._task,), lengths)[self._task]
         probabilities = torch.sigmoid(self._network.head(self._task)(features).float())
-        share = self.share * taught
         return (1 - share) * labels + share * probabilities

@@ -224,6 +224,17 @@ class TestAddressee:
         assert kept.exit_code == 0, kept.output
         assert "OCDS" in kept.output
 
+    def test_a_map_of_a_class_that_nobody_has_is_told(self, tables):
+        truth, _ = tables
+        base = ["addressee", "--reference", str(truth), "--predictions", str(truth)]
+        plain, known, unknown = (
+            CliRunner().invoke(app, [*base, *options])
+            for options in ((), ("--map", "OCDS=Other"), ("--map", "ocds=Other"))
+        )
+        assert unknown.exit_code == 0, unknown.output
+        assert "--map ocds=Other: neither side has the addressee 'ocds'" in unknown.output
+        assert "neither side" not in plain.output + known.output
+
     def test_a_map_needs_two_names(self, tables):
         truth, said = tables
         arguments = ["addressee", "--reference", str(truth), "--predictions", str(said), "--map", "OCDS"]

@@ -78,14 +78,15 @@ def addressee(
     from babyhubert.tasks.addressee import evaluation as task
 
     print_notes(check_run(predictions, "addressee"))
+    sides = task.read_addressees(reference), task.read_addressees(predictions)
     _evaluate_classes(
         task.QUESTION,
         (reference, predictions),
-        (task.read_addressees(reference), task.read_addressees(predictions)),
+        sides,
         output,
         segments=segments,
         labels=split_names(labels),
-        rewrite={**task.PUBLISHED_MAP, **dict(_split_pair(pair) for pair in rewrite or ())},
+        rewrite={**task.PUBLISHED_MAP, **_rewritten(rewrite or (), sides, task.QUESTION)},
         uem=uem,
         resampling=resampling,
     )
@@ -147,14 +148,15 @@ def classify(
 
     found = question_of(predictions, task, column, split_names(labels or ""), split_names(voices or ""))
     print_notes(check_run(predictions, found.task))
+    sides = read_classes(reference, found.question), read_classes(predictions, found.question, found.task)
     _evaluate_classes(
         found.question,
         (reference, predictions),
-        (read_classes(reference, found.question), read_classes(predictions, found.question, found.task)),
+        sides,
         output,
         segments=segments,
         labels=found.labels,
-        rewrite=dict(_split_pair(pair) for pair in rewrite or ()),
+        rewrite=_rewritten(rewrite or (), sides, found.question),
         uem=uem,
         resampling=resampling,
     )
@@ -194,6 +196,20 @@ def _evaluate_classes(
     if output is not None:
         settings = source(reference=paths[0], predictions=paths[1], uem=uem, seed=resampling.seed)
         say_written(shown.write_report(output, result, intervals, settings))
+
+
+def _rewritten(
+    pairs: Sequence[str], sides: tuple[Mapping[str, Segments], Mapping[str, Segments]], question: Question
+) -> dict[str, str]:
+    """Classes of ``--map``, with a note about each that neither side has."""
+    from babyhubert.tasks.classification.evaluation import classes_nowhere
+
+    rewrite = dict(_split_pair(pair) for pair in pairs)
+    print_notes(
+        f"--map {name}={rewrite[name]}: neither side has the {question.column} {name!r}, nothing is scored differently"
+        for name in classes_nowhere(rewrite, sides, question)
+    )
+    return rewrite
 
 
 def _split_pair(text: str) -> tuple[str, str]:

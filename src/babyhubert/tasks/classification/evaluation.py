@@ -9,7 +9,7 @@ the published classes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -104,6 +104,17 @@ def answered_turns(
             )
         found[uri] = Segments(turns.start, turns.end, said, {"voice": turns.label})
     return found
+
+
+def classes_nowhere(names: Iterable[str], sides: Iterable[Mapping[str, Segments]], question: Question) -> list[str]:
+    """Select those of the names that no turn has as its class."""
+    given = {
+        str(value)
+        for recordings in sides
+        for segments in recordings.values()
+        for value in question.about(segments).columns.get(question.column, ())
+    }
+    return [name for name in names if name not in given]
 
 
 def _remedy(written: str, name: str, labels: Sequence[str]) -> str:

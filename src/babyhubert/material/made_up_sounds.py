@@ -189,7 +189,7 @@ class NonSpeech:
         wanted = min(length, samples)
         start = int(rng.integers(length - wanted + 1))
         sound = self.recorded.read(index, start, start + wanted)
-        speed = rng.uniform(*settings.recorded_speed)
+        speed = float(within(settings.recorded_speed, 1, rng)[0])
         sound = warp(sound, max(int(wanted / speed), 1), pitch=speed)
         if settings.reversed_share and rng.random() < settings.reversed_share:
             sound = sound[::-1]

@@ -33,7 +33,7 @@ def test_from_recordings_to_a_pack(recordings, tmp_path):
     assert json.loads((corpus / "segments.json").read_text())["segments"] == len(pack) == 6
     assert set(pack.recordings) == {"a", "site/b", "site/c"}
     again = command("corpus", "pack", corpus, "--shard-mb", "0.1")
-    assert f"{len(pack.shards)} shards kept from an earlier run" in again.err
+    assert f"{len(pack.shards)} shards computed in an earlier run" in again.err
     assert command("corpus", "pack", corpus, "--shard-mb", "0.2").error.endswith("will not fit the new one)")
 
 

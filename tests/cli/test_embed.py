@@ -114,7 +114,7 @@ class TestWholeRecordings:
         encoder_must_not_run()
         again = command(*run, "--layers", "2,1")
         assert (again.code, contents(tmp_path / "out")) == (0, first)
-        assert "2 recordings kept from an earlier run" in again.err
+        assert "2 recordings computed in an earlier run" in again.err
         assert "0 recordings done, 2 kept from before" in again.out
 
 

@@ -412,7 +412,7 @@ class TestRunningAgain:
         (audio / "y.wav").unlink()
         second = command(*run)
         assert second.code == 0
-        assert "2 recordings kept from an earlier run" in second.err
+        assert "2 recordings computed in an earlier run" in second.err
         assert "1 recording done, 2 kept from before" in second.out
         after = contents(tmp_path / "out")
         assert all(after[name] == data for name, data in before.items() if name != "rttm.csv")
@@ -452,7 +452,7 @@ class TestRunningAgain:
         command(*run, "-o", tmp_path / "out")
         result = command(*run, "-o", tmp_path / "out", *options)
         assert "1 recording done" in result.out
-        assert "kept from an earlier run" not in result.err
+        assert "computed in an earlier run" not in result.err
         command(*run, "-o", tmp_path / "fresh", *options)
         assert contents(tmp_path / "out") == contents(tmp_path / "fresh")
 

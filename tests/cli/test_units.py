@@ -69,7 +69,7 @@ def test_the_same_command_again_keeps_what_is_done(pack_folder, tmp_path):
     assert (tmp_path / "kmeans" / "kmeans.safetensors").stat().st_mtime_ns == before
     assign = ("units", "assign", pack_folder, "--kmeans", tmp_path / "kmeans", "-o", tmp_path / "labels")
     assert command(*assign).code == 0
-    assert "3 shards kept from an earlier run" in command(*assign).err
+    assert "3 shards computed in an earlier run" in command(*assign).err
 
 
 def test_processes_share_the_work(pack_folder, tmp_path, monkeypatch):

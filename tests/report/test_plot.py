@@ -101,3 +101,20 @@ def test_bars_are_the_minutes_within_the_range():
         for bar, (low, high) in zip(container, ((start, HOUR), (HOUR, stop)), strict=True):
             spoken = sum(max(0, min(e, high) - max(s, low)) for s, e, label in rows if label == voice)
             assert bar.get_height() == pytest.approx(spoken / (60 * SECOND))
+
+
+def test_within_an_hour_there_is_a_bar_a_voice():
+    from matplotlib.figure import Figure
+
+    rows = random_rows(np.random.default_rng(1), 200, 3600)
+    recording = RecordingResult("a", Path("a.wav"), HOUR, Segments.from_rows(rows))
+    start, stop = HOUR // 4, HOUR // 2
+    axis = Figure().subplots()
+    _draw_minutes(axis, recording, FigureSettings(start, stop), hours_of(HOUR))
+    labels = [label.get_text() for label in axis.get_yticklabels()]
+    assert labels == ["key child", "other\nchildren", "women", "men"]
+    for bar, voice in zip(axis.containers[0], ("KCHI", "OCH", "FEM", "MAL"), strict=True):
+        spoken = sum(max(0, min(e, stop) - max(s, start)) for s, e, label in rows if label == voice)
+        assert bar.get_width() == pytest.approx(spoken / (60 * SECOND))
+    heights = [bar.get_y() for bar in axis.containers[0]]
+    assert heights == sorted(heights, reverse=True)  # as the lanes: the key child on top

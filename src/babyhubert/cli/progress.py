@@ -81,7 +81,7 @@ class RunProgressDisplay:
         self._recordings, self._total = recordings, samples
         self._began = self._last_line = time.monotonic()
         if skipped and not quiet():
-            self._console.print(f"{counted(skipped, self._noun)} kept from an earlier run")
+            self._console.print(f"{counted(skipped, self._noun)} computed in an earlier run")
         self._bar.update(self._task, total=samples, description=self._description())
 
     def advance(self, recording_id: str, samples: int) -> None:

@@ -1,12 +1,13 @@
 """A figure for publications: a recording's timeline with a lane per voice type, and minutes of speech per hour.
 
 Over more than half an hour the lanes show the fraction of each stretch with speech; over less, the segments
-themselves.
+themselves. Within a single hour, the minutes are a bar per voice type.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -168,21 +169,42 @@ def _draw_minutes(axis: Any, recording: RecordingResult, settings: FigureSetting
     """Minutes of speech within the range: the first and the last bar may cover less than an hour."""
     inside = np.flatnonzero((hours.edges[1:] > settings.start) & (hours.edges[:-1] < settings.stop))
     bounds = np.clip(hours.edges[np.append(inside, inside[-1:] + 1)], settings.start, settings.stop)
-    names = [name.removesuffix(":00") for name in hours.names]
-    base = np.zeros(len(inside))
-    for label, colour in COLOURS.items():
+    minutes = {}
+    for label in COLOURS:
         own = recording.segments.of(label)
         start, end = np.clip(own.start, *bounds[[0, -1]]), np.clip(own.end, *bounds[[0, -1]])
-        value = samples_by_hour(start, end, bounds) / _MINUTE
-        axis.bar(np.arange(len(inside)), value, 0.8, base, color=colour, label=NAMES[label].replace("\n", " "))
+        minutes[label] = samples_by_hour(start, end, bounds) / _MINUTE
+    if len(inside) > 1:
+        names = [name.removesuffix(":00") for name in hours.names]
+        _draw_hours(axis, minutes, [names[hour] for hour in inside])
+        axis.set_xlabel("hour of the day" if hours.start is not None else "hour from the beginning", fontsize=8)
+    else:
+        _draw_totals(axis, {label: float(value.sum()) for label, value in minutes.items()})
+    _bare(axis)
+
+
+def _draw_hours(axis: Any, minutes: Mapping[str, NDArray[np.float64]], names: Sequence[str]) -> None:
+    base = np.zeros(len(names))
+    for label, value in minutes.items():
+        axis.bar(np.arange(len(names)), value, 0.8, base, color=COLOURS[label], label=NAMES[label].replace("\n", " "))
         base += value
-    axis.set_xlim(-0.7, max(len(inside), 6) - 0.3)
-    axis.set_xticks(np.arange(len(inside)), [names[hour] for hour in inside], fontsize=8)
+    axis.set_xlim(-0.7, max(len(names), 6) - 0.3)
+    axis.set_xticks(np.arange(len(names)), names, fontsize=8)
     axis.tick_params(axis="y", labelsize=8)
     axis.set_ylabel("speech, min", fontsize=8)
-    axis.set_xlabel("hour of the day" if hours.start is not None else "hour from the beginning", fontsize=8)
     axis.legend(fontsize=7, frameon=False, ncols=4, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
-    _bare(axis)
+
+
+def _draw_totals(axis: Any, minutes: Mapping[str, float]) -> None:
+    """A bar per voice type, with its minutes, in the order of the lanes."""
+    places = np.arange(len(minutes))[::-1]
+    bars = axis.barh(places, list(minutes.values()), 0.7, color=[COLOURS[label] for label in minutes])
+    axis.bar_label(bars, fmt="%.1f", padding=3, fontsize=8)
+    axis.set_yticks(places, [NAMES[label] for label in minutes], fontsize=8)
+    axis.tick_params(axis="y", length=0)
+    axis.tick_params(axis="x", labelsize=8)
+    axis.set_xlim(0, 1.1 * max(*minutes.values(), 0.1))
+    axis.set_xlabel("speech, min", fontsize=8)
 
 
 def _bare(axis: Any) -> None:

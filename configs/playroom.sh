@@ -63,6 +63,7 @@ without="--without playroom-dev-speakers.csv --without playroom-validation-speak
 "$python" "$configs/playroom_voices.py" people.csv -o voices-alone --voices MAL FEM $without
 "$python" "$configs/playroom_voices.py" everybody.csv -o voices-alone-2 --voices MAL FEM $without
 "$python" "$configs/playroom_voices.py" utterances/utterances.csv -o voices-alone-2 --voices CHI --most 250 $without
+"$python" "$configs/playroom_voices.py" utterances/utterances.csv -o voices-alone-3 --voices CHI --most 500 $without
 "$python" "$configs/playroom_voices.py" spoken/utterances.csv -o voices-spoken --voices MAL FEM
 for voice in MAL FEM; do # real adults of many languages are heard more often than those who read English
     copy "voices-spoken/$voice" "voices-alone-2/$voice/again-1"
@@ -154,6 +155,17 @@ once_more -o lone-2 "$@"
     --set train.learning_rate=5e-4 "$@"
 "$babyhubert" combine voice-types packages-1 packages-2 --weights 0.34,0.33,0.33 -o heard --force
 
+# Voice types for the last time, three seeds: recorded sounds also faster, slower and backwards, and more children alone. The
+# mean of the three and their start
+for seed in 51 52 53; do
+    "$babyhubert" finetune voice-type "$configs/playroom-packages.toml" -o "varied-$seed" --set "train.seed=$seed" \
+        --set train.steps=700 --set train.validate_every=700 --set train.learning_rate=3e-4 --set model.encoder=heard \
+        --set voice_type.nobody.probability=0.33 --set 'voice_type.nobody.recorded_speed=[0.6,1.7]' \
+        --set voice_type.nobody.reversed_share=0.3 \
+        --set 'voice_type.alone.folders.KCHI=["sounds/infants","cries/audio","voices-alone-3/CHI"]' "$@"
+done
+"$babyhubert" combine heard varied-51 varied-52 varied-53 -o voice-types-last --force
+
 # The other tasks, on another encoder
 "$babyhubert" finetune tasks "$configs/playroom-tasks.toml" -o tasks --set model.encoder=voice-type "$@"
 
@@ -169,7 +181,7 @@ done
 "$babyhubert" combine last3 last4 -o four --force
 
 # The model for voice types, and that of four tasks beside it for the other three
-"$babyhubert" join heard four -o joined --force
+"$babyhubert" join voice-types-last four -o joined --force
 
 # Thresholds on speakers, sounds and meetings that were in no training. Of voice types: at most 47 s of voices in an hour of
 # sounds, of which a day of clips of five seconds with twelve between them has 18 minutes

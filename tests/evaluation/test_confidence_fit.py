@@ -13,7 +13,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from babyhubert.annotation.segments import VOICE_TYPES, Segments
 from babyhubert.errors import AnnotationError
 from babyhubert.evaluation.confidence_fit import FitSettings, fit_class, fit_confidence, measure, ranking
-from babyhubert.evaluation.confidence_report import wilson
+from babyhubert.evaluation.confidence_report import confidence_notes, wilson
 from babyhubert.evaluation.reviewed_segments import ReviewedSegments, covered, overlaps_half
 from babyhubert.inference.calibration import sigmoid
 
@@ -94,6 +94,17 @@ def test_a_single_recording_is_divided_by_segments_and_nothing_is_refused():
     assert fit_confidence(rows, ("KCHI", "OCH"), FitSettings(resamples=0)).over == "segments"
     with pytest.raises(AnnotationError, match="9 reviewed segments: at least 10"):
         fit_confidence(rows.where(np.arange(9)), ("KCHI", "OCH"))
+
+
+def test_reviewed_segments_that_are_all_right_are_told_to_teach_nothing():
+    rows = drawn(4, 60, 0, 1)
+    right = np.where(rows.label == "KCHI", 1.0, rows.right)
+    result = fit_confidence(
+        ReviewedSegments(rows.recording, rows.label, rows.score, right), ("KCHI", "OCH"), FitSettings(resamples=0)
+    )
+    told = [note for note in confidence_notes(result) if "every reviewed segment" in note]
+    assert [note.split(":")[0] for note in told] == ["KCHI"]
+    assert "is right" in told[0]
 
 
 @given(st.integers(0, 40), st.integers(1, 40))

@@ -80,6 +80,9 @@ def confidence_notes(result: ConfidenceFit) -> Iterator[str]:
     if few:
         yield f"{', '.join(few)}: fewer than {FEWEST} reviewed segments, so the score stays nearly as it is"
     for label, fit in result.classes.items():
+        if fit.segments and fit.right in (0, fit.segments):
+            verdict = "wrong" if fit.right == 0 else "right"
+            yield f"{label}: every reviewed segment is {verdict}, so nothing tells which others are not; review more"
         if fit.falling:
             yield f"{label}: higher scores were right less often, so the score does not count; look at its errors"
     yield (

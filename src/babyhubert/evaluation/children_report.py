@@ -128,7 +128,8 @@ def children_table(report: ChildrenReport, group: ChildrenGroup) -> Table:
     with_clips = f"{group.mean.annotated} with annotated clips"
     about = f"Mean of {group.mean.children} children ({report.column}; {name}), per hour, {with_clips}"
     interval = f"{100 * CONFIDENCE:g} %"
-    return table_of_rows(about, ("measure", "machine", "corrected", interval, "clips", interval, "spread"), rows)
+    headings = ("measure", "machine", "corrected", f"its {interval}", "clips alone", f"their {interval}", "spread")
+    return table_of_rows(about, headings, rows)
 
 
 def children_rows(report: ChildrenReport) -> Iterator[dict[str, Any]]:

@@ -188,7 +188,7 @@ def totals_table(report: EstimateReport, group: GroupEstimate) -> Table:
     title = "All recordings" if group.level == ALL else f"{group.level} {group.name}"
     about = f"{title}: {group.recordings} recordings, {group.hours:.1f} h, {group.clips} annotated clips"
     interval = f"{100 * CONFIDENCE:g} %"
-    headings = ("measure", "machine", "corrected", interval, "clips", interval, "gain")
+    headings = ("measure", "machine", "corrected", f"its {interval}", "clips alone", f"their {interval}", "gain")
     return table_of_rows(about, headings, rows)
 
 

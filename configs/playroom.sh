@@ -155,8 +155,8 @@ once_more -o lone-2 "$@"
     --set train.learning_rate=5e-4 "$@"
 "$babyhubert" combine voice-types packages-1 packages-2 --weights 0.34,0.33,0.33 -o heard --force
 
-# Voice types for the last time, three seeds: recorded sounds also faster, slower and backwards, and more children alone. The
-# mean of the three and their start
+# Voice types for the last time, three seeds: recorded sounds also faster, slower and backwards, and more children alone. Their mean
+# is what the package has
 for seed in 51 52 53; do
     "$babyhubert" finetune voice-type "$configs/playroom-packages.toml" -o "varied-$seed" --set "train.seed=$seed" \
         --set train.steps=700 --set train.validate_every=700 --set train.learning_rate=3e-4 --set model.encoder=heard \
@@ -164,7 +164,7 @@ for seed in 51 52 53; do
         --set voice_type.nobody.reversed_share=0.3 \
         --set 'voice_type.alone.folders.KCHI=["sounds/infants","cries/audio","voices-alone-3/CHI"]' "$@"
 done
-"$babyhubert" combine heard varied-51 varied-52 varied-53 -o voice-types-last --force
+"$babyhubert" combine varied-51 varied-52 varied-53 -o voice-types-last --force
 
 # The other tasks, on another encoder
 "$babyhubert" finetune tasks "$configs/playroom-tasks.toml" -o tasks --set model.encoder=voice-type "$@"

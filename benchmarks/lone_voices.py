@@ -11,7 +11,6 @@ takes only the loudest stretch of that length of each. Percent of the time withi
 from __future__ import annotations
 
 import argparse
-import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,12 +19,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from babyhubert.annotation.text import CsvTable
 from babyhubert.inference.speed import SPEEDS
-from babyhubert.material.augmentation import coloured_noise
 from babyhubert.tasks.voice_type.prediction import VoiceTypeClassifier, load_model
 from babyhubert.timebase import SAMPLE_RATE
 from labelled import read
-from real_sound import ROOM_DBFS, active, percent, where_loud
+from real_sound import active, percent, quiet_room, where_loud
 from results import write_results
 
 Audio = NDArray[np.float32]
@@ -41,9 +40,9 @@ def main() -> None:
     torch.set_num_threads(1)
     model = load_model(options.model, device="cpu", speed=options.speed)
     model = model.with_settings(replace(model.settings, thresholds=options.thresholds))
-    rows = [row for row in rows_of(options.utterances) if row["voice"] in options.voices]
+    rows = [row for _, row in CsvTable(options.utterances)]
     if options.only_speakers:
-        chosen = {row["speaker_id"] for row in rows_of(options.only_speakers)}
+        chosen = {row["speaker_id"] for _, row in CsvTable(options.only_speakers)}
         rows = [row for row in rows if row["speaker_id"] in chosen]
     results = {}
     for voice in options.voices:
@@ -80,8 +79,7 @@ def measure(
 def placed(clips: Sequence[Audio], rng: np.random.Generator) -> tuple[Audio, list[int]]:
     """A recording with the clips at random levels and a quiet room between them, and where each begins."""
     gaps = (rng.uniform(*GAP_S, len(clips) + 1) * SAMPLE_RATE).astype(int)
-    room = coloured_noise(1, int(gaps.sum()) + sum(map(len, clips)), (1.0, 1.0), rng)[0]
-    room *= 10 ** (ROOM_DBFS / 20) / np.sqrt(np.mean(np.square(room), dtype=np.float64))
+    room = quiet_room(int(gaps.sum()) + sum(map(len, clips)), rng)
     starts, at = [], 0
     for gap, clip in zip(gaps, clips, strict=False):
         at += int(gap)
@@ -101,12 +99,6 @@ def loudest(clip: Audio, seconds: float | None) -> Audio:
     power = np.concatenate([[0.0], np.cumsum(np.square(clip, dtype=np.float64))])
     first = int(np.argmax(power[samples:] - power[:-samples]))
     return clip[first : first + samples]
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    """Rows of a CSV table."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def parse() -> argparse.Namespace:

@@ -102,15 +102,20 @@ def placed(clips: Sequence[Audio]) -> tuple[Audio, list[int]]:
     """A recording with a quiet room between the clips, and where each begins."""
     rng = np.random.default_rng(0)
     gap = ROOM_S * SAMPLE_RATE
-    length = sum(map(len, clips)) + gap * (len(clips) + 1)
-    day = coloured_noise(1, length, (1.0, 1.0), rng)[0]
-    day *= 10 ** (ROOM_DBFS / 20) / np.sqrt(np.mean(np.square(day), dtype=np.float64))
+    day = quiet_room(sum(map(len, clips)) + gap * (len(clips) + 1), rng)
     starts, at = [], gap
     for clip in clips:
         starts.append(at)
         day[at : at + len(clip)] += clip
         at += len(clip) + gap
     return day.astype(np.float32), starts
+
+
+def quiet_room(samples: int, rng: np.random.Generator) -> Audio:
+    """Pink noise at the level of a quiet room."""
+    room = coloured_noise(1, samples, (1.0, 1.0), rng)[0]
+    room *= 10 ** (ROOM_DBFS / 20) / np.sqrt(np.mean(np.square(room), dtype=np.float64))
+    return room
 
 
 def active(intervals: tuple[NDArray[np.int64], NDArray[np.int64]], first: int, samples: int) -> NDArray[np.bool_]:

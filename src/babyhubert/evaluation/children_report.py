@@ -11,8 +11,7 @@ import numpy as np
 from rich.table import Table
 
 from babyhubert.evaluation.children import ChildRates, ChildrenMean, mean_of_children
-from babyhubert.evaluation.estimate_report import ALL, ClipAmounts, Values, short_number
-from babyhubert.evaluation.intervals import CONFIDENCE
+from babyhubert.evaluation.estimate_report import ALL, ClipAmounts, Values, short_number, total_headings
 from babyhubert.evaluation.recording_table import NOT_LISTED, in_order, members
 from babyhubert.evaluation.score_table import span_or_dash, table_of_rows
 
@@ -127,9 +126,7 @@ def children_table(report: ChildrenReport, group: ChildrenGroup) -> Table:
     name = "all" if group.level == ALL else f"{group.level} {group.name}"
     with_clips = f"{group.mean.annotated} with annotated clips"
     about = f"Mean of {group.mean.children} children ({report.column}; {name}), per hour, {with_clips}"
-    interval = f"{100 * CONFIDENCE:g} %"
-    headings = ("measure", "machine", "corrected", f"its {interval}", "clips alone", f"their {interval}", "spread")
-    return table_of_rows(about, headings, rows)
+    return table_of_rows(about, total_headings("spread"), rows)
 
 
 def children_rows(report: ChildrenReport) -> Iterator[dict[str, Any]]:

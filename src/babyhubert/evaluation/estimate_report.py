@@ -187,9 +187,13 @@ def totals_table(report: EstimateReport, group: GroupEstimate) -> Table:
         rows.append(row)
     title = "All recordings" if group.level == ALL else f"{group.level} {group.name}"
     about = f"{title}: {group.recordings} recordings, {group.hours:.1f} h, {group.clips} annotated clips"
+    return table_of_rows(about, total_headings("gain"), rows)
+
+
+def total_headings(last: str) -> tuple[str, ...]:
+    """Headings of a table of totals or means: the machine's, corrected, of the clips, with intervals."""
     interval = f"{100 * CONFIDENCE:g} %"
-    headings = ("measure", "machine", "corrected", f"its {interval}", "clips alone", f"their {interval}", "gain")
-    return table_of_rows(about, headings, rows)
+    return "measure", "machine", "corrected", f"its {interval}", "clips alone", f"their {interval}", last
 
 
 def rates_table(report: EstimateReport) -> Table:

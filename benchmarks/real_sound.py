@@ -21,14 +21,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from babyhubert.annotation.intervals import union
+from babyhubert.annotation.intervals import Intervals, complement, union
+from babyhubert.annotation.text import CsvTable, read_speaker_ids
 from babyhubert.audio.discovery import discover
 from babyhubert.evaluation.detection import DetectionReport, compare
 from babyhubert.evaluation.presentation import read_side
 from babyhubert.inference.speed import SPEEDS
 from babyhubert.material.augmentation import coloured_noise
 from babyhubert.tasks.voice_type.prediction import VoiceTypeClassifier, load_model
-from babyhubert.timebase import SAMPLE_RATE
+from babyhubert.timebase import LONGEST_RECORDING_S, SAMPLE_RATE, seconds_to_samples
 from labelled import read, recordings_of
 from results import write_results
 
@@ -50,7 +51,7 @@ def main() -> None:
         found |= sounds(model, options.sounds, options.select, options.cries)
     for name, folder in [("meetings", options.meetings), *((str(path), path) for path in options.scenes)]:
         if folder:
-            found[name] = labelled_scores(model, folder)
+            found[name] = labelled_scores(model, folder, options.without_speakers)
             print(name, found[name], flush=True)
     write_results(options, found)
 
@@ -148,12 +149,29 @@ def percent(mask: NDArray[np.bool_]) -> float:
     return round(100 * float(mask.mean()), 1)
 
 
-def labelled_scores(model: VoiceTypeClassifier, folder: Path) -> dict[str, Any]:
-    """F1 by class, macro F1, confusion and overlap of the recordings in ``audio/`` against ``rttm/``."""
+def labelled_scores(model: VoiceTypeClassifier, folder: Path, without: Path | None = None) -> dict[str, Any]:
+    """F1 by class, macro F1, confusion and overlap of the recordings in ``audio/`` against ``rttm/``.
+
+    With ``without``, a table of speakers, the same without the time in which they speak, too.
+    """
     reference = read_side(folder / "rttm")
-    predictions = {name: model(path) for name, path in recordings_of(folder / "audio").items()}
-    report = compare(reference, predictions, model.labels, None)
-    return summary(report)
+    recordings = recordings_of(folder / "audio")
+    predictions = {name: model(path) for name, path in recordings.items()}
+    found = summary(compare(reference, predictions, model.labels, None))
+    table = next((path for path in (folder / "segments.csv", folder.parent / "segments.csv") if path.is_file()), None)
+    if without is None or table is None:
+        return found
+    speakers = read_speaker_ids(without)
+    theirs = [row for _, row in CsvTable(table) if row["speaker_id"] in speakers]
+    others = {name: silence_of(theirs, name) for name in recordings}
+    return found | {"without_speakers": summary(compare(reference, predictions, model.labels, others))}
+
+
+def silence_of(rows: Sequence[Mapping[str, str]], recording: str) -> Intervals:
+    """All time of a recording outside these rows, in samples."""
+    times = [(row["start_s"], row["end_s"]) for row in rows if row["recording_id"] == recording]
+    bounds = np.array([[seconds_to_samples(float(t)) for t in pair] for pair in times], dtype=np.int64).reshape(-1, 2)
+    return complement(bounds[:, 0], bounds[:, 1], seconds_to_samples(LONGEST_RECORDING_S))
 
 
 def summary(report: DetectionReport) -> dict[str, Any]:
@@ -185,6 +203,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cries", nargs="*", default=["baby-cry"], help="kinds in which a child is to be found")
     parser.add_argument("--meetings", type=Path, help="folder with audio/ and rttm/")
     parser.add_argument("--scenes", type=Path, action="append", default=[], help="the same (may be repeated)")
+    parser.add_argument("--without-speakers", type=Path, help="table of speakers: scenes also without their time")
     parser.add_argument("-o", "--output", type=Path)
     return parser.parse_args()
 

@@ -93,6 +93,23 @@ def test_a_model_brings_the_thresholds_that_were_tuned_for_it(tmp_path):
     assert model.thresholds == dict.fromkeys(model.labels, 0.2)
 
 
+def test_what_a_class_needs_beside_a_likelier_one_is_stored(tmp_path):
+    source = published.write("vtc-2.1", tmp_path / "best.ckpt")
+    assert load_model(source, device="cpu").simultaneous == 0
+    assert run(source, tmp_path / "model", "--simultaneous", "0.6").exit_code == 0
+    model = load_model(tmp_path / "model", device="cpu")
+    assert model.simultaneous == 0.6
+    assert model.with_settings(replace(model.settings, simultaneous=0.0)).simultaneous == 0
+    for options, message in (
+        (("--simultaneous", "1.5"), "--simultaneous 1.5: a probability"),
+        (("--simultaneous", "0.5", "--to", "vtc-2.1"), "no room for rules for overlap"),
+    ):
+        refused = run(source, tmp_path / "other", *options)
+        assert message in str(refused.exception)
+    encoder = published.write("torchaudio", tmp_path / "e.ckpt")
+    assert "does not tell them" in str(run(encoder, tmp_path / "other", "--simultaneous", "0.5").exception)
+
+
 def tuning_json(folder, minimum, **model):
     """What `tune voice-type` leaves beside the sets."""
     choice = {"minimum_samples": {"on": minimum[0], "off": minimum[1]}}

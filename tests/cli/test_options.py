@@ -38,7 +38,7 @@ pretrain: config! -o,--output! --set...
 recipe: config! -o,--output --set... --plan=False --hours... --accelerators=1 --pace
 status: output! --json=False
 merge: output! --unfinished=False
-convert: source! destination! --to=transformers --half=False --thresholds --confidence
+convert: source! destination! --to=transformers --half=False --thresholds --simultaneous --confidence
     --allow-loss=False --force=False
 combine: models...! -o,--output! --weights --force=False
 join: models...! -o,--output! --force=False

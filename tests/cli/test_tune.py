@@ -59,6 +59,25 @@ def test_tuned_thresholds_go_straight_into_segment(segmented, small_model, tmp_p
     assert read_rttm(again / "rttm/a.rttm")
 
 
+def test_tuning_judges_by_the_rule_for_overlap_of_the_model(segmented, small_model, tmp_path):
+    audio, _, truth = segmented
+    assert command("convert", small_model, tmp_path / "model", "--simultaneous", 0.7).code == 0
+    options = ("--model", tmp_path / "model", "--overlap", 0)
+    out, tuned, again = tmp_path / "out", tmp_path / "tuned", tmp_path / "again"
+    assert command("segment", audio, "-o", out, *options).code == 0
+    assert (
+        command("tune", "voice-type", "--reference", truth, "--scores", out, "-o", tuned, "--bootstrap", 0).code == 0
+    )
+    assert command("segment", audio, "-o", again, *options, "--thresholds", tuned / "f1.toml").code == 0
+    scored = command("evaluate", "voice-type", "--reference", truth, "--predictions", again, "-o", tmp_path / "scores")
+    assert scored.code == 0
+    found = json.loads((tmp_path / "scores/evaluation.json").read_text(encoding="utf-8"))["classes"]
+    record = json.loads((tuned / "tuning.json").read_text(encoding="utf-8"))["f1"]["evaluation"]["classes"]
+    assert {label: found[label]["f1"] for label in CLASSES} == pytest.approx(
+        {label: record[label]["f1"] for label in CLASSES}
+    )
+
+
 def test_minimum_durations_and_calibration(segmented, small_model, tmp_path):
     _, out, truth = segmented
     options = ("--reference", truth, "--scores", out, "--step", 0.05, "-o", tmp_path / "tuned")

@@ -33,6 +33,15 @@ def convert(
             help="Folder that 'tune voice-type' wrote (f1.toml, ...): sets of thresholds to store in the copy.",
         ),
     ] = None,
+    simultaneous: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            help="Default of 'segment --simultaneous' to store in the copy: beside a likelier class, another counts "
+            "only above this probability.",
+            show_default=False,
+        ),
+    ] = None,
     confidence: Annotated[
         Path | None,
         typer.Option(
@@ -57,6 +66,7 @@ def convert(
 
     if to not in LAYOUTS:
         raise ConfigError(f"--to {to}: use one of {', '.join(LAYOUTS)}")
+    from babyhubert.cli.options import checked_probability
     from babyhubert.encoder.conversion import convert_checkpoint
     from babyhubert.encoder.loading import model_hash, resolve_model
     from babyhubert.inference.confidence import read_confidence
@@ -81,6 +91,7 @@ def convert(
         to,
         half=half,
         thresholds=sets,
+        simultaneous=checked_probability("--simultaneous", simultaneous),
         confidence=None if meaning is None else meaning.as_record(),
         allow_loss=allow_loss,
         overwrite=force,

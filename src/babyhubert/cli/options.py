@@ -76,6 +76,17 @@ def duration_samples(option: str, seconds: float) -> int:
     return seconds_to_samples(seconds)
 
 
+def checked_probability(option: str, probability: float | None) -> float | None:
+    """Return a probability, or None if none was given.
+
+    Raises:
+        ConfigError: not between 0 and 1.
+    """
+    if probability is not None and not 0 <= probability <= 1:
+        raise ConfigError(f"{option} {probability}: a probability between 0 and 1 is needed, such as 0.5")
+    return probability
+
+
 TaskOption = Annotated[
     str | None,
     typer.Option(help="Task of the model, if it has several of this kind.", show_default=False),

@@ -11,7 +11,6 @@ import typer
 
 from babyhubert.cli.groups import After, Run, option_groups
 from babyhubert.cli.options import SPEED_NAMES, SpeedOption, TaskOption, ThresholdsOption
-from babyhubert.errors import ConfigError
 
 _BLENDS: tuple[Literal["mean", "taper", "crop"], ...] = ("mean", "taper", "crop")
 
@@ -74,7 +73,8 @@ class Decisions:
         float | None,
         typer.Option(
             help="Where several classes exceed their thresholds, keep the likeliest, and others only above this "
-            "probability: fewer overlaps, more of them right. Try 0.5. Default: keep all, as published.",
+            "probability: fewer overlaps, more of them right. 0 keeps all, as published. Default: that of the "
+            "model (0.5 for the model of the package), else 0.",
             metavar="P",
             show_default=False,
         ),
@@ -146,7 +146,7 @@ def segment(
     minimum durations or confidences reuse the stored scores.
     """
     from babyhubert.cli.endings import print_speech
-    from babyhubert.cli.options import check_choice, duration_samples
+    from babyhubert.cli.options import check_choice, checked_probability, duration_samples
     from babyhubert.cli.recordings import run
     from babyhubert.cli.small_models import print_small_model
     from babyhubert.inference.post_processing import MinimumDurations
@@ -155,10 +155,6 @@ def segment(
 
     execution = given.execution()
     speed = check_choice("--speed", windows.speed, SPEED_NAMES)
-    if decisions.simultaneous is not None and not 0 <= decisions.simultaneous <= 1:
-        raise ConfigError(
-            f"--simultaneous {decisions.simultaneous}: a probability between 0 and 1 is needed, such as 0.5"
-        )
     settings = partial(
         VoiceTypeSettings.for_speed,
         speed,
@@ -169,7 +165,7 @@ def segment(
         minimum=MinimumDurations(
             duration_samples("--min-on", decisions.min_on), duration_samples("--min-off", decisions.min_off)
         ),
-        simultaneous=decisions.simultaneous,
+        simultaneous=checked_probability("--simultaneous", decisions.simultaneous),
     )
     channel = given.channel()
     if model is None:

@@ -33,7 +33,7 @@ _NORMALISING = ("transformers", "fairseq", "babar")
 """Layouts whose readers normalise waveforms, always or by a setting."""
 _OUR_KEY = "babyhubert"
 """Key of the entry that this package adds to the published content of a pickle: settings that shapes do not show."""
-_SETTINGS = ("shared", "thresholds")
+_SETTINGS = ("shared", "thresholds", "simultaneous")
 """Settings of a model in ``task.json`` besides those of each head."""
 
 

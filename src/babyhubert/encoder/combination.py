@@ -28,7 +28,7 @@ from babyhubert.errors import CheckpointError, ConfigError, OutputError
 
 Tensors = Mapping[str, Tensor]
 
-OF_FRAMES = ("thresholds", "confidence")
+OF_FRAMES = ("thresholds", "simultaneous", "confidence")
 """Entries of a model's card about its head of frames, beside those under the head's name."""
 
 CHOSEN_ON_OUTPUTS = (*OF_FRAMES, "validation")

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from babyhubert.encoder.canonical import Head
 from babyhubert.encoder.checkpoints import Checkpoint, left_out, read_checkpoint, write_checkpoint
 from babyhubert.encoder.config import SIZES
 from babyhubert.encoder.ctc_vocabulary import VOCABULARY
@@ -45,6 +46,7 @@ def convert_checkpoint(
     *,
     half: bool = False,
     thresholds: Mapping[str, Mapping[str, float]] | None = None,
+    simultaneous: float | None = None,
     confidence: Mapping[str, Any] | None = None,
     allow_loss: bool = False,
     overwrite: bool = False,
@@ -58,6 +60,7 @@ def convert_checkpoint(
         half: Store floating point tensors as float16, half as large as float32: 11 bits of each number are kept.
         thresholds: Sets of voice-type thresholds by name, each by class, to store in the model folder; they replace
             stored sets of the same name.
+        simultaneous: Probability that a voice type needs beside a likelier one, 0 to 1, to store in the model folder.
         confidence: Meaning of segments' scores (the content of `confidence.json`), to store in the model folder.
         allow_loss: Drop parameters that the layout cannot store, and CTC outputs whose symbols are not known.
         overwrite: Replace an existing destination.
@@ -77,13 +80,16 @@ def convert_checkpoint(
     dropped = [f"the {task} head" for task in read.heads if task not in checkpoint.heads]
     if half:
         checkpoint = halved(checkpoint)
+    if flavour != "transformers":
+        entries = {"thresholds": thresholds or None, "rules for overlap": simultaneous, "confidences": confidence}
+        for what, entry in entries.items():
+            if entry is not None:
+                raise CheckpointError(f"the {flavour} layout has no room for {what}; write 'transformers'")
     if thresholds:
-        if flavour != "transformers":
-            raise CheckpointError(f"the {flavour} layout has no room for thresholds; write 'transformers'")
         checkpoint = with_thresholds(checkpoint, thresholds)
+    if simultaneous is not None:
+        checkpoint = with_simultaneous(checkpoint, simultaneous)
     if confidence is not None:
-        if flavour != "transformers":
-            raise CheckpointError(f"the {flavour} layout has no room for confidences; write 'transformers'")
         checkpoint = with_confidence(checkpoint, confidence)
     write_checkpoint(checkpoint, destination, flavour, allow_loss=allow_loss)
     lost = left_out(checkpoint, flavour)
@@ -139,18 +145,25 @@ def with_thresholds(checkpoint: Checkpoint, sets: Mapping[str, Mapping[str, floa
     Raises:
         CheckpointError: the model has no voice types, or other classes than a set of thresholds.
     """
-    head = next((each for each in checkpoint.heads.values() if each.kind == "frames"), None)
-    if head is None:
-        raise CheckpointError("thresholds are of voice types, and this model does not tell them")
+    head = _head_of_frames(checkpoint, "thresholds")
     for name, values in sets.items():
         if set(values) != set(head.labels):
             raise CheckpointError(
                 f"thresholds '{name}' are for {', '.join(values)}; this model's classes are {', '.join(head.labels)}"
             )
-    task = checkpoint.metadata.get("task", {})
     ordered = {name: {label: values[label] for label in head.labels} for name, values in sets.items()}
-    task = {**task, "thresholds": {**task.get("thresholds", {}), **ordered}}
-    return replace(checkpoint, metadata={**checkpoint.metadata, "task": task})
+    stored = checkpoint.metadata.get("task", {}).get("thresholds", {})
+    return _with_entry(checkpoint, "thresholds", {**stored, **ordered})
+
+
+def with_simultaneous(checkpoint: Checkpoint, probability: float) -> Checkpoint:
+    """Return the checkpoint with the probability that a voice type needs beside a likelier one.
+
+    Raises:
+        CheckpointError: the model has no voice types.
+    """
+    _head_of_frames(checkpoint, "rules for overlap")
+    return _with_entry(checkpoint, "simultaneous", probability)
 
 
 def with_confidence(checkpoint: Checkpoint, record: Mapping[str, Any]) -> Checkpoint:
@@ -159,14 +172,25 @@ def with_confidence(checkpoint: Checkpoint, record: Mapping[str, Any]) -> Checkp
     Raises:
         CheckpointError: the model has no voice types, or other classes.
     """
-    head = next((each for each in checkpoint.heads.values() if each.kind == "frames"), None)
-    if head is None:
-        raise CheckpointError("confidences are of voice types, and this model does not tell them")
+    head = _head_of_frames(checkpoint, "confidences")
     if set(record["classes"]) != set(head.labels):
         raise CheckpointError(
             f"confidences are for {', '.join(record['classes'])}; this model's classes are {', '.join(head.labels)}"
         )
-    task = {**checkpoint.metadata.get("task", {}), "confidence": dict(record)}
+    return _with_entry(checkpoint, "confidence", dict(record))
+
+
+def _head_of_frames(checkpoint: Checkpoint, what: str) -> Head:
+    """The head of voice types, to which `what` belongs."""
+    head = next((each for each in checkpoint.heads.values() if each.kind == "frames"), None)
+    if head is None:
+        raise CheckpointError(f"{what} are of voice types, and this model does not tell them")
+    return head
+
+
+def _with_entry(checkpoint: Checkpoint, name: str, value: object) -> Checkpoint:
+    """The checkpoint with another value in its card."""
+    task = {**checkpoint.metadata.get("task", {}), name: value}
     return replace(checkpoint, metadata={**checkpoint.metadata, "task": task})
 
 

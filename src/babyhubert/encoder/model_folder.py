@@ -253,7 +253,7 @@ def normalises_waveforms(folder: Path, default: bool = False) -> bool:
 
 
 def _read_card(file: Path) -> dict[str, Any]:
-    """Read the `task.json` of a folder. Its thresholds are checked here, because commands choose among them."""
+    """Read the `task.json` of a folder. What segments depend on is checked here, because commands choose among it."""
     card = read_json(file, _MOST_CARD_BYTES)
     if not isinstance(card.get("heads", {}), dict):
         raise CheckpointError(f"{file}: heads is {card['heads']!r}: a table is needed")
@@ -263,6 +263,8 @@ def _read_card(file: Path) -> dict[str, Any]:
     for name, values in sets.items():
         if not isinstance(values, dict) or not all(_is_share(value) for value in values.values()):
             raise CheckpointError(f"{file}: the thresholds {name!r} are {values!r}: numbers from 0 to 1 are needed")
+    if not _is_share(beside := card.get("simultaneous", 0.0)):
+        raise CheckpointError(f"{file}: simultaneous is {beside!r}: a number from 0 to 1 is needed")
     lineage, licence = card.get("lineage", []), card.get("licence", "")
     if not isinstance(lineage, list) or not all(isinstance(origin, str) for origin in lineage):
         raise CheckpointError(f"{file}: lineage is {lineage!r}: a list of texts is needed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,14 @@ class ScoreFolder:
         labels: Classes, in the order of columns.
         paths: File of each recording: ``.npy``, shape (frames, classes), probabilities.
         model: Model that computed them (``source`` and ``sha256``), for the record.
+        simultaneous: Probability that a class needed beside a likelier one in the run that computed them; 0: none.
     """
 
     folder: Path
     labels: tuple[str, ...]
     paths: Mapping[str, Path]
     model: Mapping[str, Any]
+    simultaneous: float = 0.0
 
     def load(self, recording: str) -> NDArray[np.floating]:
         """Scores of a recording as a memory map.
@@ -68,7 +70,7 @@ class ScoreFolder:
         matched = match_names(known, named)
         named = {matched.get(uri, uri): path for uri, path in named.items()}
         check_names(known, named)
-        return ScoreFolder(self.folder, self.labels, named, self.model)
+        return replace(self, paths=named)
 
 
 def find_scores(path: Path) -> ScoreFolder:
@@ -85,7 +87,8 @@ def find_scores(path: Path) -> ScoreFolder:
         run = _read_json(path / "run.json")
         model = run.get("model", {})
         _check_scores(path)
-        return _collect(state / "scores", model.get("classes"), model, path / "run.json")
+        found = _collect(state / "scores", model.get("classes"), model, path / "run.json")
+        return replace(found, simultaneous=run.get("settings", {}).get("simultaneous", 0.0))
     for folder in (path / "probs", path):
         if (folder / "format.json").is_file():
             return _collect(folder, _read_json(folder / "format.json").get("classes"), {}, folder / "format.json")

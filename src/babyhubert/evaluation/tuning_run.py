@@ -219,9 +219,11 @@ def _judge(
     uem: Mapping[str, Intervals] | None,
     choices: Mapping[str, Choice],
 ) -> DetectionReport:
-    """The published metric with a choice of thresholds for each recording."""
+    """The published metric with a choice of thresholds for each recording, and the run's rule for overlap."""
     decided = {
-        uri: clean_up(active_runs(scores.load(uri), choice.thresholds), choice.minimum)
+        uri: clean_up(
+            active_runs(scores.load(uri), choice.thresholds, simultaneous=scores.simultaneous), choice.minimum
+        )
         for uri, choice in choices.items()
         if uri in scores.paths
     }

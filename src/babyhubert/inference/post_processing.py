@@ -34,7 +34,7 @@ def active_runs(
     thresholds: Mapping[str, float],
     close: int = 0,
     *,
-    simultaneous: float | None = None,
+    simultaneous: float = 0.0,
 ) -> dict[str, Intervals]:
     """Runs of frames whose probability is STRICTLY greater than their class's threshold, in samples.
 
@@ -44,7 +44,7 @@ def active_runs(
         close: Gaps strictly shorter than this number of samples are closed at once, which :func:`clean_up` would do
             later: flickering scores of a day have millions of runs.
         simultaneous: Where several classes exceed their thresholds, the likeliest of them is active, and others whose
-            probability is STRICTLY greater than this. None: all are, as published.
+            probability is STRICTLY greater than this. 0: all are, as published.
     """
     close = max(close, 1)  # where a run goes on into the next stretch, the two touch
     limits = np.array(list(thresholds.values()), dtype=np.float64)
@@ -52,7 +52,7 @@ def active_runs(
     for first in range(0, len(scores), _FRAMES_AT_ONCE):
         here = np.asarray(scores[first : first + _FRAMES_AT_ONCE], dtype=np.float64)
         active = here > limits
-        if simultaneous is not None:
+        if simultaneous:
             active &= (here > simultaneous) | _likeliest(here, active)
         for label, row in zip(thresholds, active.T, strict=True):
             start, end = close_gaps(*frames_to_segments(row), close)

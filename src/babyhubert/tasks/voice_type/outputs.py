@@ -167,7 +167,7 @@ class SegmentRun(FrameRun):
             **self._score_settings,
             "thresholds": classifier.thresholds,
             "minimum_samples": {"on": settings.minimum.on, "off": settings.minimum.off},
-            **({} if settings.simultaneous is None else {"simultaneous": settings.simultaneous}),
+            **({"simultaneous": classifier.simultaneous} if classifier.simultaneous else {}),
             **({"calibration": self._calibration.to_dict()} if self._calibration else {}),
             **self._confidence_settings(),
         }

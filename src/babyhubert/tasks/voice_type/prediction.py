@@ -48,7 +48,8 @@ class VoiceTypeSettings:
         blend: Method of joining overlapping windows.
         thresholds: A set's name (such as ``f1``) or a TOML file; see `select_thresholds`.
         minimum: Shortest segments and gaps, in samples.
-        simultaneous: Probability that a class needs beside a likelier one; None: its threshold, as published.
+        simultaneous: Probability that a class needs beside a likelier one, 0 for its threshold alone, as published;
+            None: that of the model, see `VoiceTypeClassifier.simultaneous`.
     """
 
     plan: WindowPlan = field(default_factory=lambda: WindowPlan.from_overlap(4.0, 0.75))
@@ -172,7 +173,7 @@ class VoiceTypeClassifier:
 
     def decide(self, scores: NDArray[np.floating], *, clean: bool = True) -> Segments:
         """Convert probabilities, shape (T, C), to segments. Without ``clean``, the raw runs above the thresholds."""
-        minimum, simultaneous = self.settings.minimum, self.settings.simultaneous
+        minimum, simultaneous = self.settings.minimum, self.simultaneous
         if not clean:
             return Segments.from_intervals(active_runs(scores, self.thresholds, simultaneous=simultaneous))
         runs = active_runs(scores, self.thresholds, close=minimum.off, simultaneous=simultaneous)
@@ -196,6 +197,12 @@ class VoiceTypeClassifier:
         """Thresholds by class, in the order of :attr:`labels`."""
         sets: Mapping[str, Thresholds] = self.card.get("thresholds", {})
         return select_thresholds(self.settings.thresholds, self.labels, sets)
+
+    @property
+    def simultaneous(self) -> float:
+        """Probability that a class needs beside a likelier one: of the settings, else of the model folder, else 0."""
+        given = self.settings.simultaneous
+        return float(self.card.get("simultaneous", 0.0) if given is None else given)
 
     @property
     def confidence(self) -> SegmentCalibration | None:

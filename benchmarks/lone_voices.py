@@ -12,18 +12,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from babyhubert.annotation.text import CsvTable
-from babyhubert.inference.speed import SPEEDS
-from babyhubert.tasks.voice_type.prediction import VoiceTypeClassifier, load_model
+from babyhubert.tasks.voice_type.prediction import VoiceTypeClassifier
 from babyhubert.timebase import SAMPLE_RATE
-from labelled import read
+from labelled import add_model_options, model_of, read
 from real_sound import active, percent, quiet_room, where_loud
 from results import write_results
 
@@ -37,9 +34,7 @@ GAP_S = (2.0, 8.0)
 def main() -> None:
     """Measure and print."""
     options = parse()
-    torch.set_num_threads(1)
-    model = load_model(options.model, device="cpu", speed=options.speed)
-    model = model.with_settings(replace(model.settings, thresholds=options.thresholds))
+    model = model_of(options)
     rows = [row for _, row in CsvTable(options.utterances)]
     if options.only_speakers:
         chosen = {row["speaker_id"] for _, row in CsvTable(options.only_speakers)}
@@ -110,9 +105,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--most", type=int, default=100, help="utterances of a voice, drawn at random")
     parser.add_argument("--seconds", type=float, help="length of the loudest stretch to take of each")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--model", help="model folder; default: the small model of the package")
-    parser.add_argument("--speed", choices=SPEEDS, default="fast")
-    parser.add_argument("--thresholds", default="f1")
+    add_model_options(parser)
     parser.add_argument("-o", "--output", type=Path)
     return parser.parse_args()
 

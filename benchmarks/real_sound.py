@@ -13,12 +13,10 @@ from __future__ import annotations
 import argparse
 import fnmatch
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from babyhubert.annotation.intervals import Intervals, complement, union
@@ -26,11 +24,10 @@ from babyhubert.annotation.text import CsvTable, read_speaker_ids
 from babyhubert.audio.discovery import discover
 from babyhubert.evaluation.detection import DetectionReport, compare
 from babyhubert.evaluation.presentation import read_side
-from babyhubert.inference.speed import SPEEDS
 from babyhubert.material.augmentation import coloured_noise
-from babyhubert.tasks.voice_type.prediction import VoiceTypeClassifier, load_model
+from babyhubert.tasks.voice_type.prediction import VoiceTypeClassifier
 from babyhubert.timebase import LONGEST_RECORDING_S, SAMPLE_RATE, seconds_to_samples
-from labelled import read, recordings_of
+from labelled import add_model_options, model_of, read, recordings_of
 from results import write_results
 
 Audio = NDArray[np.float32]
@@ -42,10 +39,7 @@ ROOM_DBFS = -60.0
 def main() -> None:
     """Measure and print."""
     options = parse()
-    torch.set_num_threads(1)
-    model = load_model(options.model, device="cpu", speed=options.speed)
-    if options.thresholds != "f1":
-        model = model.with_settings(replace(model.settings, thresholds=options.thresholds))
+    model = model_of(options)
     found: dict[str, Any] = {}
     if options.sounds:
         found |= sounds(model, options.sounds, options.select, options.cries)
@@ -195,9 +189,7 @@ def summary(report: DetectionReport) -> dict[str, Any]:
 def parse() -> argparse.Namespace:
     """Options."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", help="model folder; default: the small model of the package")
-    parser.add_argument("--speed", choices=SPEEDS, default="fast")
-    parser.add_argument("--thresholds", default="f1")
+    add_model_options(parser)
     parser.add_argument("--sounds", type=Path, help="folder with a sub-folder a kind of sound")
     parser.add_argument("--select", default="*", help="pattern of the names of clips")
     parser.add_argument("--cries", nargs="*", default=["baby-cry"], help="kinds in which a child is to be found")

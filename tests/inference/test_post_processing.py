@@ -1,12 +1,14 @@
 """Threshold, merge, drop: strict, in the published order, on integers at any position."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from babyhubert.inference import post_processing
-from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
+from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up, decide
 
 
 def segments_of(active, minimum=MinimumDurations()):  # noqa: B008 - frozen
@@ -80,3 +82,54 @@ def test_beside_a_likelier_class_others_need_a_probability_of_their_own(frames, 
         np.add.at(told, start, 1)
         np.add.at(told, end, -1)
         assert (np.cumsum(told)[:-1:320] > 0).tolist() == expected
+
+
+FRAMES = st.lists(st.tuples(*[st.sampled_from([0.1, 0.3, 0.5, 0.7, 0.9])] * 3), max_size=40)
+LIMITS = {"KCHI": 0.6, "MAL": 0.2, "FEM": 0.4}
+
+
+def told_by(found, frames):
+    """Which frames the segments of each class cover, (T, 3)."""
+    told = np.zeros((frames, len(LIMITS)), dtype=bool)
+    for start, end, label in found:
+        told[start // 320 : end // 320, list(LIMITS).index(label)] = True
+    return told
+
+
+def runs_of(row):
+    """First and last frame of each run, one after the other."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], row, [0]))))
+    return edges.reshape(-1, 2).tolist()
+
+
+def without_free_gaps(active, off):
+    closed = active.copy()
+    for column in range(active.shape[1]):
+        others = np.delete(active, column, axis=1).any(axis=1)
+        for (_, end), (start, _) in pairwise(runs_of(active[:, column])):
+            if start - end < off and not others[end:start].any():
+                closed[end:start, column] = True
+    return closed
+
+
+@given(FRAMES, st.floats(0.05, 1), st.integers(0, 5), st.integers(0, 5))
+def test_gaps_in_which_another_class_is_told_stay_open(frames, simultaneous, on, off):
+    scores = np.array(frames, dtype=np.float64).reshape(-1, 3)
+    above = scores > list(LIMITS.values())
+    likeliest = np.where(above, scores, -1).argmax(axis=1)[:, None] == np.arange(3)
+    active = without_free_gaps(above & ((scores > simultaneous) | likeliest), off)
+    for column in range(3):
+        for start, end in runs_of(active[:, column]):
+            if end - start < on:
+                active[start:end, column] = False
+    expected = without_free_gaps(active, off)
+    found = decide(scores, LIMITS, MinimumDurations(on * 320, off * 320), simultaneous)
+    np.testing.assert_array_equal(told_by(found, len(frames)), expected)
+    if simultaneous >= 0.9:
+        assert (expected.sum(axis=1) <= 1).all()
+
+
+@given(FRAMES, st.integers(0, 5), st.integers(0, 5))
+def test_without_a_rule_for_overlap_gaps_are_closed_as_published(frames, on, off):
+    scores, minimum = np.array(frames, dtype=np.float64).reshape(-1, 3), MinimumDurations(on * 320, off * 320)
+    assert decide(scores, LIMITS, minimum) == clean_up(active_runs(scores, LIMITS), minimum)

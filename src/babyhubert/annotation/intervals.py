@@ -29,6 +29,21 @@ def close_gaps(start: NDArray[np.int64], end: NDArray[np.int64], shorter_than: i
     return start[opens], reach[closes]
 
 
+def close_free_gaps(
+    start: NDArray[np.int64], end: NDArray[np.int64], shorter_than: int, occupied: Intervals
+) -> Intervals:
+    """Join intervals over a gap STRICTLY shorter than ``shorter_than`` samples, unless part of it is occupied."""
+    start, end = union(start, end)
+    taken_start, taken_end = union(*occupied)
+    gap_start, gap_end = end[:-1], start[1:]
+    before_end = np.searchsorted(taken_start, gap_end, side="left")
+    is_free = before_end == np.searchsorted(taken_end, gap_start, side="right")
+    opens = np.ones(len(start), dtype=np.bool_)
+    opens[1:] = ~is_free | (gap_end - gap_start >= shorter_than)
+    closes = np.roll(opens, -1)  # the last interval ends one, as the first begins one
+    return start[opens], end[closes]
+
+
 def union(start: NDArray[np.int64], end: NDArray[np.int64]) -> Intervals:
     """Smallest set of disjoint intervals that covers the same samples."""
     return close_gaps(start, end)

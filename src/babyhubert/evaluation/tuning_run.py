@@ -31,7 +31,7 @@ from babyhubert.evaluation.tuning import (
     threshold_grid,
 )
 from babyhubert.inference.calibration import Calibration
-from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
+from babyhubert.inference.post_processing import MinimumDurations, decide
 from babyhubert.timebase import FRAME_HOP
 
 
@@ -221,9 +221,7 @@ def _judge(
 ) -> DetectionReport:
     """The published metric with a choice of thresholds for each recording, and the run's rule for overlap."""
     decided = {
-        uri: clean_up(
-            active_runs(scores.load(uri), choice.thresholds, simultaneous=scores.simultaneous), choice.minimum
-        )
+        uri: decide(scores.load(uri), choice.thresholds, choice.minimum, scores.simultaneous)
         for uri, choice in choices.items()
         if uri in scores.paths
     }

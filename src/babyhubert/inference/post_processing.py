@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from babyhubert.annotation.intervals import Intervals, close_gaps, drop_short
+from babyhubert.annotation.intervals import Intervals, close_free_gaps, close_gaps, drop_short
 from babyhubert.annotation.raster import frames_to_segments
 from babyhubert.annotation.segments import Segments
 from babyhubert.timebase import FRAME_HOP
@@ -71,6 +71,40 @@ def _joined(parts: Sequence[Intervals], close: int) -> Intervals:
     nothing = np.empty(0, dtype=np.int64)
     start, end = (np.concatenate(bounds) for bounds in zip((nothing, nothing), *parts, strict=True))
     return close_gaps(start, end, close)
+
+
+def decide(
+    scores: NDArray[np.floating],
+    thresholds: Mapping[str, float],
+    minimum: MinimumDurations,
+    simultaneous: float = 0.0,
+) -> Segments:
+    """Convert probabilities to segments.
+
+    With a rule for classes at the same time, a gap in which another class is active stays open: closing it would tell
+    both at once where the rule told one. Once short segments are dropped, gaps that are free by then are closed.
+    Without it, as published: gaps are closed whoever speaks in them.
+
+    Args:
+        scores: Probabilities, shape (T, C), may be a memory map; columns in the order of ``thresholds``.
+        thresholds: One value per class.
+        minimum: Shortest segments and gaps.
+        simultaneous: Probability that a class needs beside a likelier one; 0: its threshold alone.
+    """
+    if not simultaneous:
+        return clean_up(active_runs(scores, thresholds, close=minimum.off), minimum)
+    runs = _close_free_gaps(active_runs(scores, thresholds, simultaneous=simultaneous), minimum.off)
+    long = {label: drop_short(start, end, minimum.on) for label, (start, end) in runs.items()}
+    return Segments.from_intervals(_close_free_gaps(long, minimum.off))
+
+
+def _close_free_gaps(runs: Mapping[str, Intervals], shorter_than: int) -> dict[str, Intervals]:
+    """Close gaps of a class in which no other class is active."""
+    closed = {}
+    for label, run in runs.items():
+        others = [other for name, other in runs.items() if name != label]
+        closed[label] = close_free_gaps(*run, shorter_than, _joined(others, 1))
+    return closed
 
 
 def clean_up(runs: Mapping[str, Intervals], minimum: MinimumDurations) -> Segments:

@@ -145,7 +145,8 @@ def _decisions(settings: Mapping[str, Any]) -> Iterator[str]:
             f"A frame counted as a class if its probability exceeded the class's threshold "
             f"({listed}{f'; set {named}' if named else ''})."
         )
-    if isinstance(beside := settings.get("simultaneous"), int | float):
+    beside = settings.get("simultaneous")
+    if isinstance(beside, int | float) and beside:
         yield (
             f"Where several classes did, the likeliest counted, and others only if their probability exceeded "
             f"{beside:g}."
@@ -153,7 +154,11 @@ def _decisions(settings: Mapping[str, Any]) -> Iterator[str]:
     minimum = settings.get("minimum_samples", {})
     if {"on", "off"} <= set(minimum):
         on, off = (samples_to_seconds(minimum[name]) for name in ("on", "off"))
-        yield f"Gaps within a class shorter than {off:g} s were closed, then segments shorter than {on:g} s dropped."
+        unless = " unless another class counted in them" if beside else ""
+        yield (
+            f"Gaps within a class shorter than {off:g} s were closed{unless}, then segments shorter than {on:g} s "
+            "dropped."
+        )
 
 
 def _confidence(settings: object, origin: object) -> Iterator[str]:

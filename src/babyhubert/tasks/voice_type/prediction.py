@@ -23,7 +23,7 @@ from babyhubert.encoder.precision import Precision
 from babyhubert.inference.batching import build_engine
 from babyhubert.inference.confidence import SegmentCalibration, parse_confidence, with_confidence
 from babyhubert.inference.engine import Engine, Failed, Frames
-from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
+from babyhubert.inference.post_processing import MinimumDurations, active_runs, decide
 from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.stitching import Blend
 from babyhubert.inference.task_model import LoadedModel, TaskChoice, load_task_model, normalised_waveforms, plan_of
@@ -176,8 +176,7 @@ class VoiceTypeClassifier:
         minimum, simultaneous = self.settings.minimum, self.simultaneous
         if not clean:
             return Segments.from_intervals(active_runs(scores, self.thresholds, simultaneous=simultaneous))
-        runs = active_runs(scores, self.thresholds, close=minimum.off, simultaneous=simultaneous)
-        return clean_up(runs, minimum)
+        return decide(scores, self.thresholds, minimum, simultaneous)
 
     def with_settings(self, settings: VoiceTypeSettings) -> VoiceTypeClassifier:
         """Return the same model with other windows, thresholds or rules."""

@@ -99,7 +99,14 @@ def test_what_a_class_needs_beside_a_likelier_one_is_stored(tmp_path):
     assert run(source, tmp_path / "model", "--simultaneous", "0.6").exit_code == 0
     model = load_model(tmp_path / "model", device="cpu")
     assert model.simultaneous == 0.6
-    assert model.with_settings(replace(model.settings, simultaneous=0.0)).simultaneous == 0
+    for changes, expected in (
+        ({"simultaneous": 0.0}, 0.0),
+        ({"thresholds": "high-precision"}, 0.6),
+        ({"thresholds": "high-recall"}, 0.0),
+        ({"thresholds": "tuned/high-recall.toml"}, 0.0),
+        ({"thresholds": "high-recall", "simultaneous": 0.7}, 0.7),
+    ):
+        assert model.with_settings(replace(model.settings, **changes)).simultaneous == expected
     for options, message in (
         (("--simultaneous", "1.5"), "--simultaneous 1.5: a probability"),
         (("--simultaneous", "0.5", "--to", "vtc-2.1"), "no room for rules for overlap"),

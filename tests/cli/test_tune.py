@@ -63,19 +63,21 @@ def test_tuning_judges_by_the_rule_for_overlap_of_the_model(segmented, small_mod
     audio, _, truth = segmented
     assert command("convert", small_model, tmp_path / "model", "--simultaneous", 0.7).code == 0
     options = ("--model", tmp_path / "model", "--overlap", 0)
-    out, tuned, again = tmp_path / "out", tmp_path / "tuned", tmp_path / "again"
+    out, tuned = tmp_path / "out", tmp_path / "tuned"
     assert command("segment", audio, "-o", out, *options).code == 0
     assert (
         command("tune", "voice-type", "--reference", truth, "--scores", out, "-o", tuned, "--bootstrap", 0).code == 0
     )
-    assert command("segment", audio, "-o", again, *options, "--thresholds", tuned / "f1.toml").code == 0
-    scored = command("evaluate", "voice-type", "--reference", truth, "--predictions", again, "-o", tmp_path / "scores")
-    assert scored.code == 0
-    found = json.loads((tmp_path / "scores/evaluation.json").read_text(encoding="utf-8"))["classes"]
-    record = json.loads((tuned / "tuning.json").read_text(encoding="utf-8"))["f1"]["evaluation"]["classes"]
-    assert {label: found[label]["f1"] for label in CLASSES} == pytest.approx(
-        {label: record[label]["f1"] for label in CLASSES}
-    )
+    record = json.loads((tuned / "tuning.json").read_text(encoding="utf-8"))
+    for name in ("f1", "high-precision", "high-recall"):
+        again, scores = tmp_path / name, tmp_path / f"scores-{name}"
+        assert command("segment", audio, "-o", again, *options, "--thresholds", tuned / f"{name}.toml").code == 0
+        assert command("evaluate", "voice-type", "--reference", truth, "--predictions", again, "-o", scores).code == 0
+        found = json.loads((scores / "evaluation.json").read_text(encoding="utf-8"))["classes"]
+        judged = record[name.replace("-", "_")]["evaluation"]["classes"]
+        assert {label: found[label]["f1"] for label in CLASSES} == pytest.approx(
+            {label: judged[label]["f1"] for label in CLASSES}
+        )
 
 
 def test_minimum_durations_and_calibration(segmented, small_model, tmp_path):

@@ -74,7 +74,7 @@ class Decisions:
         typer.Option(
             help="Where several classes exceed their thresholds, keep the likeliest, and others only above this "
             "probability: fewer overlaps, more of them right. 0 keeps all, as published. Default: that of the "
-            "model (0.5 for the model of the package), else 0.",
+            "model (0.5 for the model of the package), else 0; with the thresholds high-recall 0.",
             metavar="P",
             show_default=False,
         ),

@@ -88,11 +88,17 @@ def find_scores(path: Path) -> ScoreFolder:
         model = run.get("model", {})
         _check_scores(path)
         found = _collect(state / "scores", model.get("classes"), model, path / "run.json")
-        return replace(found, simultaneous=run.get("settings", {}).get("simultaneous", 0.0))
+        return replace(found, simultaneous=_simultaneous(run))
     for folder in (path / "probs", path):
         if (folder / "format.json").is_file():
             return _collect(folder, _read_json(folder / "format.json").get("classes"), {}, folder / "format.json")
     raise AnnotationError(f"{path}: holds no frame scores; give the output folder of 'babyhubert segment'")
+
+
+def _simultaneous(run: Mapping[str, Any]) -> float:
+    settings = run.get("settings")
+    value = settings.get("simultaneous") if isinstance(settings, Mapping) else None
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _collect(folder: Path, labels: Any, model: Mapping[str, Any], source_file: Path) -> ScoreFolder:

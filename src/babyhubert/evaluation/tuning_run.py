@@ -149,7 +149,7 @@ def tune_voice_type(
         coarse = limited(grid=coarse_grid(grid), minimums=minimums)
         candidates = {fold: (minimums[0], choose_thresholds(coarse, fold).minimum) for fold in candidates}
     curves = limited(grid=grid, minimums=tuple(dict.fromkeys(pair for pairs in candidates.values() for pair in pairs)))
-    judged = partial(_judge, reference, scores, uem)
+    judged = partial(_judge, reference, scores, uem, simultaneous=scores.simultaneous)
     best = choose_thresholds(curves, among=candidates[everyone])
     precise = choose_high_precision(curves, best.minimum)
     generous = choose_high_recall(curves, best.minimum)
@@ -166,7 +166,7 @@ def tune_voice_type(
         judged(dict.fromkeys(recordings, half)),
         Tuned(best, judged(dict.fromkeys(recordings, best))),
         Tuned(precise, judged(dict.fromkeys(recordings, precise))),
-        Tuned(generous, judged(dict.fromkeys(recordings, generous))),
+        Tuned(generous, judged(dict.fromkeys(recordings, generous), simultaneous=0.0)),  # as `segment` does
         held_out,
         held_out.bootstrap(rng, settings.resamples, settings.confidence) if held_out and settings.resamples else None,
         folds,
@@ -218,10 +218,11 @@ def _judge(
     scores: ScoreFolder,
     uem: Mapping[str, Intervals] | None,
     choices: Mapping[str, Choice],
+    simultaneous: float,
 ) -> DetectionReport:
-    """The published metric with a choice of thresholds for each recording, and the run's rule for overlap."""
+    """The published metric with a choice of thresholds for each recording, and a rule for overlap."""
     decided = {
-        uri: decide(scores.load(uri), choice.thresholds, choice.minimum, scores.simultaneous)
+        uri: decide(scores.load(uri), choice.thresholds, choice.minimum, simultaneous)
         for uri, choice in choices.items()
         if uri in scores.paths
     }

@@ -12,7 +12,7 @@ import json
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from reprlib import repr as shortened
 
 import yaml
@@ -38,6 +38,11 @@ PUBLISHED: Mapping[str, Thresholds] = {
     "high-precision": {"KCHI": 0.80, "OCH": 0.52, "MAL": 0.75, "FEM": 0.80},
 }
 """The sets published with VTC 2.1 and 2.2 (``f1.toml`` and ``hp.toml``), for models without sets of their own."""
+
+
+def misses_nothing(name: str) -> bool:
+    """True of a set of thresholds, by its name or file, with which every class above its own is to count."""
+    return PurePath(name).stem == "high-recall"
 
 
 def select_thresholds(

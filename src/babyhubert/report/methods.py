@@ -254,6 +254,8 @@ def _settings_table(results: RunResults) -> MethodsTable:
         thresholds = settings.get("thresholds")
         if isinstance(thresholds, Mapping):
             rows += [(command, f"threshold {label}", f"{value:g}") for label, value in thresholds.items()]
+        if isinstance(beside := settings.get("simultaneous"), int | float):
+            rows.append((command, "probability beside a likelier class", f"{beside:g}"))
     rows += [("software", name, str(value)) for name, value in results.run.get("versions", {}).items()]
     return MethodsTable("Models, settings and software", ("part", "setting", "value"), tuple(rows))
 

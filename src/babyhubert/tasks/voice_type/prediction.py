@@ -27,7 +27,7 @@ from babyhubert.inference.post_processing import MinimumDurations, active_runs, 
 from babyhubert.inference.speed import SPEEDS, Speed
 from babyhubert.inference.stitching import Blend
 from babyhubert.inference.task_model import LoadedModel, TaskChoice, load_task_model, normalised_waveforms, plan_of
-from babyhubert.inference.thresholds import Thresholds, select_thresholds
+from babyhubert.inference.thresholds import Thresholds, misses_nothing, select_thresholds
 from babyhubert.inference.windows import WindowPlan
 from babyhubert.shipped import SMALL_MODEL
 
@@ -199,9 +199,13 @@ class VoiceTypeClassifier:
 
     @property
     def simultaneous(self) -> float:
-        """Probability that a class needs beside a likelier one: of the settings, else of the model folder, else 0."""
-        given = self.settings.simultaneous
-        return float(self.card.get("simultaneous", 0.0) if given is None else given)
+        """Probability that a class needs beside a likelier one: that of the settings, else of the model folder.
+
+        0, none but its threshold, where neither has one, and with thresholds that are there to miss nothing.
+        """
+        if self.settings.simultaneous is not None:
+            return self.settings.simultaneous
+        return 0.0 if misses_nothing(self.settings.thresholds) else float(self.card.get("simultaneous", 0.0))
 
     @property
     def confidence(self) -> SegmentCalibration | None:

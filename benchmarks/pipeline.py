@@ -31,7 +31,7 @@ from babyhubert.encoder.hubert import HubertEncoder, initialise
 from babyhubert.encoder.matrix_form import MatrixForm, use_matrix_form
 from babyhubert.encoder.precision import fastest_precision
 from babyhubert.inference.engine import Engine
-from babyhubert.inference.post_processing import MinimumDurations, active_runs, clean_up
+from babyhubert.inference.post_processing import MinimumDurations, decide
 from babyhubert.inference.speed import SPEEDS
 from babyhubert.tasks.voice_type.prediction import VoiceTypeSettings
 from results import write_results
@@ -131,10 +131,10 @@ def after_the_encoder(audio_s: float) -> dict[str, Way]:
         for _ in engine.run([("day", blocks)]):
             pass
 
-    def decide() -> None:
-        clean_up(active_runs(scores, dict.fromkeys(CLASSES, 0.5)), MinimumDurations())
+    def segments() -> None:
+        decide(scores, dict.fromkeys(CLASSES, 0.5), MinimumDurations())
 
-    return {"windows and stitching": windows, "thresholds and clean-up": decide}
+    return {"windows and stitching": windows, "thresholds and clean-up": segments}
 
 
 def encoder_stages(form: MatrixForm, sound: torch.Tensor, times: int = 1) -> dict[str, Way]:

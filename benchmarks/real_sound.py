@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 from babyhubert.annotation.intervals import Intervals, complement, union
 from babyhubert.annotation.text import CsvTable, read_speaker_ids
 from babyhubert.audio.discovery import discover
+from babyhubert.audio.recording import probe
 from babyhubert.evaluation.detection import DetectionReport, compare
 from babyhubert.evaluation.presentation import read_side
 from babyhubert.material.augmentation import coloured_noise
 from babyhubert.tasks.voice_type.prediction import VoiceTypeClassifier
-from babyhubert.timebase import LONGEST_RECORDING_S, SAMPLE_RATE, seconds_to_samples
+from babyhubert.timebase import SAMPLE_RATE, seconds_to_samples
 from labelled import add_model_options, model_of, read, recordings_of
 from results import write_results
 
@@ -157,15 +158,15 @@ def labelled_scores(model: VoiceTypeClassifier, folder: Path, without: Path | No
         return found
     speakers = read_speaker_ids(without)
     theirs = [row for _, row in CsvTable(table) if row["speaker_id"] in speakers]
-    others = {name: silence_of(theirs, name) for name in recordings}
+    others = {name: time_outside(theirs, name, probe(path).n_samples) for name, path in recordings.items()}
     return found | {"without_speakers": summary(compare(reference, predictions, model.labels, others))}
 
 
-def silence_of(rows: Sequence[Mapping[str, str]], recording: str) -> Intervals:
-    """All time of a recording outside these rows, in samples."""
+def time_outside(rows: Sequence[Mapping[str, str]], recording: str, length: int) -> Intervals:
+    """All time of a recording of this length outside these rows, in samples."""
     times = [(row["start_s"], row["end_s"]) for row in rows if row["recording_id"] == recording]
     bounds = np.array([[seconds_to_samples(float(t)) for t in pair] for pair in times], dtype=np.int64).reshape(-1, 2)
-    return complement(bounds[:, 0], bounds[:, 1], seconds_to_samples(LONGEST_RECORDING_S))
+    return complement(bounds[:, 0], bounds[:, 1], length)
 
 
 def summary(report: DetectionReport) -> dict[str, Any]:

@@ -78,25 +78,30 @@ class TestOutputs:
         own = tmp_path / "own"
         assert command("convert", small_model, own, "--simultaneous", 1).code == 0
         assert command("convert", own, tmp_path / "copy").code == 0  # keeps it
-        overlap = {}
-        for model, *given in ((None,), (None, 0.0), (None, 1.0), ("own",), ("own", 0.0)):
-            out = tmp_path / f"out-{model}-{given}"
-            options = ["--simultaneous", str(given[0])] if given else []
+        copy, overlap = tmp_path / "copy", {}
+        for name, model, given in (
+            ("default", small_model, None),
+            ("0", small_model, 0.0),
+            ("1", small_model, 1.0),
+            ("own", copy, None),
+            ("own, 0", copy, 0.0),
+        ):
+            out = tmp_path / f"out-{name}"
+            options = [] if given is None else ["--simultaneous", str(given)]
             arguments = ["--thresholds", low, "--min-on", "0", "--min-off", "0", *options]
-            source = tmp_path / "copy" if model else small_model
-            assert command("segment", audio, "-o", out, "--model", source, *arguments).code == 0
+            assert command("segment", audio, "-o", out, "--model", model, *arguments).code == 0
             told = np.zeros((4, 20_000), dtype=bool)
             for row in rows(out / "rttm.csv"):
                 start = float(row["start_time_s"])
                 frames = slice(round(start * 50), round((start + float(row["duration_s"])) * 50))
                 told[["KCHI", "OCH", "MAL", "FEM"].index(row["label"]), frames] = True
-            overlap[(model, *given) if given else model] = int((told.sum(axis=0) > 1).sum())
+            overlap[name] = int((told.sum(axis=0) > 1).sum())
             settings = json.loads((out / "run.json").read_text())["settings"]
-            assert settings.get("simultaneous", 0.0) == (given[0] if given else float(model == "own"))
-        assert overlap[None] == overlap[None, 0.0] > 0
-        assert overlap[None, 1.0] == 0
+            assert settings.get("simultaneous", 0.0) == (float(name == "own") if given is None else given)
+        assert overlap["default"] == overlap["0"] > 0
+        assert overlap["1"] == 0
         assert overlap["own"] == 0
-        assert overlap["own", 0.0] == overlap[None]
+        assert overlap["own, 0"] == overlap["default"]
 
     def test_equal_names_in_two_folders_are_both_kept(self, small_model, tmp_path):
         audio = write_sounds(tmp_path / "audio", ["one/day.wav", "two/day.wav"])

@@ -36,12 +36,12 @@ def close_free_gaps(
     start, end = union(start, end)
     taken_start, taken_end = union(*occupied)
     gap_start, gap_end = end[:-1], start[1:]
-    before_end = np.searchsorted(taken_start, gap_end, side="left")
-    is_free = before_end == np.searchsorted(taken_end, gap_start, side="right")
-    opens = np.ones(len(start), dtype=np.bool_)
-    opens[1:] = ~is_free | (gap_end - gap_start >= shorter_than)
-    closes = np.roll(opens, -1)  # the last interval ends one, as the first begins one
-    return start[opens], end[closes]
+    begun, ended = (
+        np.searchsorted(taken_start, gap_end, side="left"),
+        np.searchsorted(taken_end, gap_start, side="right"),
+    )
+    closed = (begun == ended) & (gap_end - gap_start < shorter_than)
+    return union(np.concatenate((start, gap_start[closed])), np.concatenate((end, gap_end[closed])))
 
 
 def union(start: NDArray[np.int64], end: NDArray[np.int64]) -> Intervals:

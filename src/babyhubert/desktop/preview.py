@@ -19,7 +19,8 @@ _ROWS = 500_000
 def minutes_by_threshold(output: Path) -> dict[str, Any]:
     """Minutes of frames above each of the thresholds 0, 0.01 ... 1, by class, over all recordings of a results folder.
 
-    Closing gaps and dropping short segments changes them a little; the frames are counted as they are.
+    Closing gaps, dropping short segments and a model's rule for classes at the same time change them a little; the
+    frames of each class are counted as they are.
 
     Args:
         output: A results folder with stored scores.

@@ -17,10 +17,10 @@ from babyhubert.evaluation.score_table import Column, number, percent, shares, s
 from babyhubert.evaluation.tuning import HIGH_PRECISION_RECALL, HIGH_RECALL_WEIGHT, Choice
 from babyhubert.evaluation.tuning_run import Tuned, TuningResult
 from babyhubert.files import csv_text, write_json, write_text
-from babyhubert.inference.thresholds import CALIBRATION_FILE, TUNING_FILE, format_thresholds
+from babyhubert.inference.thresholds import CALIBRATION_FILE, HIGH_RECALL, TUNING_FILE, format_thresholds
 from babyhubert.timebase import samples_to_seconds
 
-F1_FILE, PRECISION_FILE, RECALL_FILE = "f1.toml", "high-precision.toml", "high-recall.toml"
+F1_FILE, PRECISION_FILE, RECALL_FILE = "f1.toml", "high-precision.toml", f"{HIGH_RECALL}.toml"
 _PRECISION_AIM = f"the best precision with recall of at least {HIGH_PRECISION_RECALL:g}"
 _RECALL_AIM = f"the best F-beta, recall counting {HIGH_RECALL_WEIGHT:g} times as much as precision"
 

@@ -27,6 +27,9 @@ Thresholds = Mapping[str, float]
 _FLOAT_MAX = sys.float_info.max
 _YAML_SUFFIXES = (".yml", ".yaml")
 
+HIGH_RECALL = "high-recall"
+"""Set that is there to miss nothing."""
+
 CALIBRATION_FILE = "calibration.toml"
 """File beside tuned thresholds that is not a set of thresholds."""
 
@@ -42,7 +45,7 @@ PUBLISHED: Mapping[str, Thresholds] = {
 
 def misses_nothing(name: str) -> bool:
     """True of a set of thresholds, by its name or file, with which every class above its own is to count."""
-    return PurePath(name).stem == "high-recall"
+    return PurePath(name).stem == HIGH_RECALL
 
 
 def select_thresholds(

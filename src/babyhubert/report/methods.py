@@ -145,8 +145,7 @@ def _decisions(settings: Mapping[str, Any]) -> Iterator[str]:
             f"A frame counted as a class if its probability exceeded the class's threshold "
             f"({listed}{f'; set {named}' if named else ''})."
         )
-    beside = settings.get("simultaneous")
-    if isinstance(beside, int | float) and beside:
+    if beside := _beside(settings):
         yield (
             f"Where several classes did, the likeliest counted, and others only if their probability exceeded "
             f"{beside:g}."
@@ -159,6 +158,12 @@ def _decisions(settings: Mapping[str, Any]) -> Iterator[str]:
             f"Gaps within a class shorter than {off:g} s were closed{unless}, then segments shorter than {on:g} s "
             "dropped."
         )
+
+
+def _beside(settings: Mapping[str, Any]) -> float:
+    """Probability that a class needed beside a likelier one; 0: none but its threshold."""
+    value = settings.get("simultaneous")
+    return value if isinstance(value, int | float) else 0.0
 
 
 def _confidence(settings: object, origin: object) -> Iterator[str]:
@@ -254,7 +259,7 @@ def _settings_table(results: RunResults) -> MethodsTable:
         thresholds = settings.get("thresholds")
         if isinstance(thresholds, Mapping):
             rows += [(command, f"threshold {label}", f"{value:g}") for label, value in thresholds.items()]
-        if isinstance(beside := settings.get("simultaneous"), int | float):
+        if beside := _beside(settings):
             rows.append((command, "probability beside a likelier class", f"{beside:g}"))
     rows += [("software", name, str(value)) for name, value in results.run.get("versions", {}).items()]
     return MethodsTable("Models, settings and software", ("part", "setting", "value"), tuple(rows))
